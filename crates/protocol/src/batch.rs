@@ -1,0 +1,70 @@
+//! The body of a batch: messages back to back (Java: `MessageDecoder.encodeMessages`).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::DecodeError;
+
+/// Bytes of an entry beside its body and properties.
+pub const ENTRY_OVERHEAD: usize = 22;
+
+/// One message of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchEntry {
+    /// The application's flag.
+    pub flag: i32,
+    /// The body.
+    pub body: Bytes,
+    /// The properties' text of the wire, at most 32,767 bytes.
+    pub properties: String,
+}
+
+impl BatchEntry {
+    /// Appends the entry to `out`. Size is written; magic and CRC are 0, as every client leaves them.
+    pub fn encode(&self, out: &mut BytesMut) {
+        put_entry(out, self.flag, &self.body, &self.properties);
+    }
+}
+
+/// Appends one entry to a batch's body.
+pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
+    out.put_i32((ENTRY_OVERHEAD + body.len() + properties.len()) as i32);
+    out.put_i32(0);
+    out.put_i32(0);
+    out.put_i32(flag);
+    out.put_i32(body.len() as i32);
+    out.put_slice(body);
+    out.put_i16(properties.len() as i16);
+    out.put_slice(properties.as_bytes());
+}
+
+/// Reads a batch's body. As real brokers do, it ignores the size, magic and CRC of an entry.
+///
+/// # Errors
+/// [`DecodeError::Body`] when a length points beyond the end or properties are not UTF-8.
+pub fn decode(mut body: Bytes) -> Result<Vec<BatchEntry>, DecodeError> {
+    let mut entries = Vec::new();
+    while body.has_remaining() {
+        let cut_short = |_| DecodeError::Body("a batch entry is cut short".into());
+        for _ in ["size", "magic", "crc"] {
+            body.try_get_i32().map_err(cut_short)?;
+        }
+        let flag = body.try_get_i32().map_err(cut_short)?;
+        let body_length = body.try_get_i32().map_err(cut_short)?;
+        let message = take(&mut body, i64::from(body_length))?;
+        let properties_length = body.try_get_i16().map_err(cut_short)?;
+        let properties = take(&mut body, i64::from(properties_length))?;
+        let properties = String::from_utf8(properties.into())
+            .map_err(|_| DecodeError::Body("properties of a batch entry are not UTF-8".into()))?;
+        entries.push(BatchEntry { flag, body: message, properties });
+    }
+    Ok(entries)
+}
+
+fn take(body: &mut Bytes, length: i64) -> Result<Bytes, DecodeError> {
+    match usize::try_from(length) {
+        Ok(length) if length <= body.len() => Ok(body.split_to(length)),
+        _ => Err(DecodeError::Body(format!(
+            "a batch entry declares {length} bytes that are not there"
+        ))),
+    }
+}

@@ -1,0 +1,217 @@
+//! A command: one request or answer, as it travels.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::header::{binary, json};
+use crate::request::{Payload, Request};
+use crate::{DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCode, frame};
+
+/// Bit of `flag`: this command answers another.
+const ANSWER: i32 = 1;
+/// Bit of `flag`: no answer is wanted.
+const ONEWAY: i32 = 2;
+
+/// A request or an answer with its fields not yet typed (Java: `RemotingCommand`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// A [`RequestCode`] or a [`ResponseCode`].
+    pub code: i32,
+    /// The sender's language.
+    pub language: Language,
+    /// The sender's protocol version (`MQVersion` ordinal).
+    pub version: i32,
+    /// Number by which an answer finds its request.
+    pub opaque: i32,
+    /// Bit 0: answer; bit 1: one-way.
+    pub flag: i32,
+    /// A text for people, mostly the reason of an error.
+    pub remark: Option<String>,
+    /// The header's fields.
+    pub fields: Fields,
+    /// The body; empty when there is none.
+    pub body: Bytes,
+    /// How the header was, or will be, written.
+    pub encoding: HeaderEncoding,
+}
+
+impl Command {
+    /// A request of a code that has no type here.
+    pub fn request(code: RequestCode, opaque: i32, fields: Fields, body: Bytes) -> Self {
+        Self {
+            code: code.0,
+            language: Language::Rust,
+            version: crate::VERSION,
+            opaque,
+            flag: 0,
+            remark: None,
+            fields,
+            body,
+            encoding: HeaderEncoding::Json,
+        }
+    }
+
+    /// Reads a frame's header.
+    ///
+    /// # Errors
+    /// [`DecodeError::Header`] when the header is not what its encoding says.
+    pub fn decode(frame: Frame) -> Result<Self, DecodeError> {
+        match frame.encoding {
+            HeaderEncoding::Json => json::read(&frame.header, frame.body),
+            HeaderEncoding::Binary => binary::read(&frame.header, frame.body),
+        }
+    }
+
+    /// Appends the command, as a frame, to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        let header = |out: &mut BytesMut| match self.encoding {
+            HeaderEncoding::Binary => binary::write(out, self),
+            HeaderEncoding::Json => {
+                let envelope = json::Envelope {
+                    code: self.code,
+                    flag: self.flag,
+                    language: self.language,
+                    opaque: self.opaque,
+                    remark: self.remark.as_deref(),
+                    version: self.version,
+                };
+                json::write(out, &envelope, |writer| {
+                    for (name, value) in self.fields.iter() {
+                        writer.put(name, value);
+                    }
+                });
+            }
+        };
+        frame::put(out, self.encoding, header, &self.body);
+    }
+
+    /// Whether this is an answer; otherwise it is a request.
+    pub fn is_answer(&self) -> bool {
+        self.flag & ANSWER != 0
+    }
+
+    /// Whether the sender wants no answer.
+    pub fn is_oneway(&self) -> bool {
+        self.flag & ONEWAY != 0
+    }
+
+    /// The code of an answer.
+    pub fn response_code(&self) -> ResponseCode {
+        ResponseCode(self.code)
+    }
+
+    /// The code of a request.
+    pub fn request_code(&self) -> RequestCode {
+        RequestCode(self.code)
+    }
+
+    /// Gives the fields and the body the types of `P`.
+    ///
+    /// # Errors
+    /// When a field is missing or of another type, or the body does not follow its layout.
+    pub fn read<P: Payload>(&self) -> Result<P, DecodeError> {
+        P::read(&self.fields, &self.body)
+    }
+}
+
+/// Appends a request, as a frame, to `out`. `oneway` says that no answer is wanted.
+pub fn put_request<R: Request>(out: &mut BytesMut, opaque: i32, oneway: bool, request: &R) {
+    let envelope = json::Envelope {
+        code: R::CODE.0,
+        flag: if oneway { ONEWAY } else { 0 },
+        language: Language::Rust,
+        opaque,
+        remark: None,
+        version: crate::VERSION,
+    };
+    put(out, &envelope, request);
+}
+
+/// Appends an answer, as a frame, to `out`. `opaque` is the request's.
+///
+/// The language is given as Java: a 4.7 client turns a name that it does not know into null.
+pub fn put_answer<P: Payload>(
+    out: &mut BytesMut,
+    opaque: i32,
+    code: ResponseCode,
+    remark: Option<&str>,
+    answer: &P,
+) {
+    let envelope = json::Envelope {
+        code: code.0,
+        flag: ANSWER,
+        language: Language::Java,
+        opaque,
+        remark,
+        version: crate::VERSION,
+    };
+    put(out, &envelope, answer);
+}
+
+fn put<P: Payload>(out: &mut BytesMut, envelope: &json::Envelope<'_>, payload: &P) {
+    let header = |out: &mut BytesMut| json::write(out, envelope, |writer| payload.write(writer));
+    frame::put(out, HeaderEncoding::Json, header, &payload.body());
+}
+
+macro_rules! languages {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal $name:literal,)*) => {
+        /// The language of a client, as it declares it (Java: `LanguageCode`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Language {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Language {
+            /// The name in a JSON header.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The number in a binary header.
+            pub fn code(self) -> u8 {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The language of this name; one that is not known reads as `Other`.
+            pub fn from_name(name: &str) -> Self {
+                match name { $($name => Self::$variant,)* _ => Self::Other }
+            }
+
+            /// The language of this number; one that is not known reads as `Other`.
+            pub fn from_code(code: u8) -> Self {
+                match code { $($code => Self::$variant,)* _ => Self::Other }
+            }
+        }
+    };
+}
+
+languages! {
+    /// Java.
+    Java = 0 "JAVA",
+    /// C++.
+    Cpp = 1 "CPP",
+    /// .NET.
+    Dotnet = 2 "DOTNET",
+    /// Python.
+    Python = 3 "PYTHON",
+    /// Delphi.
+    Delphi = 4 "DELPHI",
+    /// Erlang.
+    Erlang = 5 "ERLANG",
+    /// Ruby.
+    Ruby = 6 "RUBY",
+    /// Any other, or one that is not known.
+    Other = 7 "OTHER",
+    /// HTTP.
+    Http = 8 "HTTP",
+    /// Go.
+    Go = 9 "GO",
+    /// PHP.
+    Php = 10 "PHP",
+    /// Open messaging.
+    Oms = 11 "OMS",
+    /// Rust.
+    Rust = 12 "RUST",
+    /// Node.js.
+    NodeJs = 13 "NODE_JS",
+}

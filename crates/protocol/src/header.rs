@@ -1,0 +1,4 @@
+//! A command's header in its two encodings.
+
+pub(crate) mod binary;
+pub(crate) mod json;

@@ -1,0 +1,139 @@
+//! JSON as fastjson writes it.
+//!
+//! Java's servers write the keys of some maps without quotes (`{0:"10.0.0.1:10911"}`), and whole
+//! objects as keys (`{{"topic":"t"}:5}`). [`normalize`] turns both into standard JSON.
+
+use serde::de::DeserializeOwned;
+
+use crate::DecodeError;
+
+/// How deep objects may stand in each other.
+const MAX_DEPTH: usize = 64;
+
+/// Reads a JSON body, in standard form or fastjson's.
+///
+/// # Errors
+/// [`DecodeError::Body`] when the text is neither, or not a `T`.
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(&normalize(text)?).map_err(|e| DecodeError::Body(e.to_string()))
+}
+
+/// Quotes bare integer keys and turns object keys into strings; the rest is copied as it is.
+///
+/// # Errors
+/// [`DecodeError::Body`] when objects stand deeper than 64 in each other or a string does not end.
+pub fn normalize(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut normalizer = Normalizer { rest: text, out: Vec::with_capacity(text.len() + 16) };
+    normalizer.value(0)?;
+    normalizer.out.extend_from_slice(normalizer.rest);
+    Ok(normalizer.out)
+}
+
+struct Normalizer<'a> {
+    rest: &'a [u8],
+    out: Vec<u8>,
+}
+
+impl Normalizer<'_> {
+    /// Copies one value. What is not JSON is copied too: the parser behind this will say so.
+    fn value(&mut self, depth: usize) -> Result<(), DecodeError> {
+        if depth > MAX_DEPTH {
+            return Err(DecodeError::Body("JSON nested too deeply".into()));
+        }
+        self.copy_while(|byte| byte.is_ascii_whitespace());
+        match self.rest.first() {
+            Some(b'{') => self.members(depth, b'}', Self::member),
+            Some(b'[') => self.members(depth, b']', Self::value),
+            Some(b'"') => self.string(),
+            _ => {
+                self.scalar();
+                Ok(())
+            }
+        }
+    }
+
+    /// Copies the members of an object or an array, up to and with `close`.
+    fn members(
+        &mut self,
+        depth: usize,
+        close: u8,
+        member: fn(&mut Self, usize) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.copy(1);
+        loop {
+            self.copy_while(|byte| byte.is_ascii_whitespace() || byte == b',');
+            match self.rest.first() {
+                None => return Ok(()),
+                Some(&byte) if byte == close => {
+                    self.copy(1);
+                    return Ok(());
+                }
+                Some(_) => {
+                    let before = self.rest.len();
+                    member(self, depth + 1)?;
+                    if self.rest.len() == before {
+                        // A byte that opens nothing, such as a stray bracket.
+                        self.copy(1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies a key, quoted if it was not, and its value.
+    fn member(&mut self, depth: usize) -> Result<(), DecodeError> {
+        match self.rest.first() {
+            Some(b'-' | b'0'..=b'9') => {
+                self.out.push(b'"');
+                self.scalar();
+                self.out.push(b'"');
+            }
+            Some(b'{') => {
+                let start = self.out.len();
+                self.value(depth)?;
+                let key = self.out.split_off(start);
+                let quoted = serde_json::to_vec(&*String::from_utf8_lossy(&key));
+                self.out.extend(quoted.unwrap_or_default());
+            }
+            Some(b'"') => self.string()?,
+            _ => self.scalar(),
+        }
+        self.copy_while(|byte| byte.is_ascii_whitespace());
+        if self.rest.first() == Some(&b':') {
+            self.copy(1);
+            self.value(depth)?;
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), DecodeError> {
+        let mut length = 1;
+        loop {
+            match self.rest.get(length) {
+                None => return Err(DecodeError::Body("a JSON string does not end".into())),
+                Some(b'\\') => length += 2,
+                Some(b'"') => break,
+                Some(_) => length += 1,
+            }
+        }
+        self.copy(length + 1);
+        Ok(())
+    }
+
+    fn scalar(&mut self) {
+        self.copy_while(|byte| {
+            !byte.is_ascii_whitespace()
+                && !matches!(byte, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"')
+        });
+    }
+
+    fn copy_while(&mut self, wanted: impl Fn(u8) -> bool) {
+        self.copy(self.rest.iter().position(|byte| !wanted(*byte)).unwrap_or(self.rest.len()));
+    }
+
+    fn copy(&mut self, length: usize) {
+        let (taken, rest) = self.rest.split_at(length.min(self.rest.len()));
+        self.out.extend_from_slice(taken);
+        self.rest = rest;
+    }
+}

@@ -1,0 +1,94 @@
+//! A client and its groups: `HEART_BEAT` (34), `UNREGISTER_CLIENT` (35).
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Empty, fields, json_body, request};
+
+/// A client tells a broker its groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Heartbeat {
+    /// `ip@instance` of the client.
+    #[serde(rename = "clientID")]
+    pub client_id: String,
+    /// Its consumer groups.
+    #[serde(rename = "consumerDataSet", deserialize_with = "or_default")]
+    pub consumers: Vec<ConsumerGroup>,
+    /// Fingerprint of the subscriptions; 0 without heartbeat V2 (5.x).
+    #[serde(rename = "heartbeatFingerprint")]
+    pub fingerprint: i32,
+    /// Its producer groups.
+    #[serde(rename = "producerDataSet", deserialize_with = "or_default")]
+    pub producers: Vec<ProducerGroup>,
+    /// Whether subscriptions are left out because they have not changed (5.x).
+    #[serde(rename = "withoutSub")]
+    pub without_subscriptions: bool,
+}
+json_body!(Heartbeat);
+request!(Heartbeat => HEART_BEAT, Empty);
+
+/// A producer group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ProducerGroup {
+    /// Name.
+    pub group_name: String,
+}
+
+/// A consumer group and what it subscribes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ConsumerGroup {
+    /// `CONSUME_FROM_LAST_OFFSET` and the like.
+    pub consume_from_where: String,
+    /// `CONSUME_PASSIVELY` (push) or `CONSUME_ACTIVELY` (pull).
+    pub consume_type: String,
+    /// Name.
+    pub group_name: String,
+    /// `CLUSTERING` or `BROADCASTING`.
+    pub message_model: String,
+    /// Subscriptions.
+    #[serde(rename = "subscriptionDataSet", deserialize_with = "or_default")]
+    pub subscriptions: Vec<Subscription>,
+    /// Whether the client is in unit mode.
+    pub unit_mode: bool,
+}
+
+/// What a consumer group wants of a topic. The tags' hashes are left out: whoever needs them
+/// computes them, since clients write them in several ways.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Subscription {
+    /// `TAG`, `SQL92`, or nothing, which means `TAG`.
+    #[serde(deserialize_with = "or_default")]
+    pub expression_type: String,
+    /// `*`, or tags separated by `||`.
+    pub sub_string: String,
+    /// Version of the subscription; the newest counts.
+    pub sub_version: i64,
+    /// The tags, apart.
+    #[serde(deserialize_with = "or_default")]
+    pub tags_set: Vec<String>,
+    /// Topic.
+    pub topic: String,
+}
+
+/// Reads null as nothing: some clients write it where others leave the member out.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fields! {
+    /// A client leaves a group.
+    UnregisterClient {
+        /// `ip@instance` of the client.
+        client_id: String = "clientID",
+        /// The producer group that it leaves.
+        producer_group: Option<String> = "producerGroup",
+        /// The consumer group that it leaves.
+        consumer_group: Option<String> = "consumerGroup",
+    }
+}
+request!(UnregisterClient => UNREGISTER_CLIENT, Empty);
