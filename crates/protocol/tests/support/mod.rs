@@ -1,0 +1,98 @@
+//! What several test files need: hex, base64, the recorded frames.
+
+#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use bytes::BytesMut;
+use posthaste_protocol::frame::MAX_FRAME;
+use posthaste_protocol::{Command, Frame};
+use serde::Deserialize;
+
+/// The recordings, by the version of the software that was recorded.
+pub(crate) const RECORDINGS: [(&str, &str); 3] = [
+    ("4.7.0", include_str!("../recorded/java-4.7.0.jsonl")),
+    ("4.9.7", include_str!("../recorded/java-4.9.7.jsonl")),
+    ("5.5.0", include_str!("../recorded/java-5.5.0.jsonl")),
+];
+
+/// One line of a recording.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Recorded {
+    pub(crate) n: u32,
+    pub(crate) connection: u32,
+    pub(crate) from: String,
+    pub(crate) kind: String,
+    pub(crate) code: i32,
+    pub(crate) opaque: i32,
+    frame_base64: String,
+}
+
+impl Recorded {
+    /// The frame's bytes, length prefix included.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        base64(&self.frame_base64)
+    }
+
+    /// The frame's bytes behind its header, found without the code that is tested.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let bytes = self.bytes();
+        let header = u32::from_be_bytes([0, bytes[5], bytes[6], bytes[7]]) as usize;
+        bytes[8 + header..].to_vec()
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        decode(&self.bytes())
+    }
+
+    pub(crate) fn is_answer(&self) -> bool {
+        self.kind == "answer"
+    }
+}
+
+/// The lines of one recording.
+pub(crate) fn recorded(text: &str) -> Vec<Recorded> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The only command in `bytes`.
+pub(crate) fn decode(bytes: &[u8]) -> Command {
+    let mut buffer = BytesMut::from(bytes);
+    let frame = Frame::take(&mut buffer, MAX_FRAME).unwrap().unwrap();
+    assert!(buffer.is_empty(), "{} bytes behind the frame", buffer.len());
+    Command::decode(frame).unwrap()
+}
+
+pub(crate) fn encode(command: &Command) -> BytesMut {
+    let mut out = BytesMut::new();
+    command.encode(&mut out);
+    out
+}
+
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|b| !b.is_ascii_whitespace())
+        .map(|b| (b as char).to_digit(16).unwrap() as u8)
+        .collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut count, mut bytes) = (0u32, 0, Vec::with_capacity(text.len() * 3 / 4));
+    for digit in text.bytes().filter(|b| *b != b'=') {
+        bits = bits << 6 | ALPHABET.iter().position(|b| *b == digit).unwrap() as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    bytes
+}
