@@ -1,0 +1,146 @@
+//! What does not fit, is too much, or was made to do harm.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use posthaste_protocol::batch::{self, BatchEntry};
+use posthaste_protocol::frame::MAX_FRAME;
+use posthaste_protocol::properties::{self, Properties};
+use posthaste_protocol::request::TopicRoute;
+use posthaste_protocol::{
+    Command, DecodeError, Fields, Frame, HeaderEncoding, Language, Payload, RequestCode,
+    ResponseCode, StoredMessage, json,
+};
+use support::{decode, encode};
+
+fn command(encoding: HeaderEncoding) -> Command {
+    Command {
+        code: 105,
+        language: Language::Rust,
+        version: 513,
+        opaque: 7,
+        flag: 0,
+        remark: None,
+        fields: Fields::new(),
+        body: Bytes::from_static(b"body"),
+        encoding,
+    }
+}
+
+fn stored(topic: &str, properties: &str) -> StoredMessage {
+    StoredMessage {
+        topic: topic.into(),
+        queue_id: 1,
+        queue_offset: 2,
+        physical_offset: 3,
+        flag: 4,
+        sys_flag: 0,
+        born_at_ms: 5,
+        born_host: "10.0.0.1:5555".parse().unwrap(),
+        stored_at_ms: 6,
+        store_host: "10.0.0.2:10911".parse().unwrap(),
+        reconsume_times: 0,
+        prepared_offset: 0,
+        body: Bytes::from_static(b"hello"),
+        properties: properties.into(),
+    }
+}
+
+fn record(message: &StoredMessage) -> Bytes {
+    let mut out = BytesMut::new();
+    message.encode(&mut out);
+    out.freeze()
+}
+
+fn read_route(text: &[u8]) -> Result<TopicRoute, DecodeError> {
+    TopicRoute::read(&Fields::new(), &Bytes::copy_from_slice(text))
+}
+
+/// Runs `work`, which must be done long before it would be if it were quadratic.
+fn soon<T>(work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let done = work();
+    assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
+    done
+}
+
+#[test]
+fn hostile_prefixes_are_refused_without_memory() {
+    let prefixes: [&[u8]; 12] = [
+        &[0, 0, 0, 0],
+        &[0, 0, 0, 3],
+        &[0xff, 0xff, 0xff, 0xff],
+        &[0x80, 0, 0, 0],
+        &[0x7f, 0xff, 0xff, 0xff],
+        // 16 MiB + 1, and the first length that is too long once the prefix counts.
+        &[0x01, 0, 0, 1],
+        &[0x00, 0xff, 0xff, 0xfd],
+        // A header longer than its frame, by one byte and by far.
+        &[0, 0, 0, 8, 0, 0, 0, 5],
+        &[0, 0, 0, 8, 1, 0xff, 0xff, 0xff],
+        // An unknown encoding.
+        &[0, 0, 0, 8, 2, 0, 0, 4],
+        b"HTTP/1.1 400 Bad Request",
+        // A TLS alert.
+        &[0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x46],
+    ];
+    for prefix in prefixes {
+        let mut buffer = BytesMut::with_capacity(64);
+        buffer.extend_from_slice(prefix);
+        let taken = Frame::take(&mut buffer, MAX_FRAME);
+        assert!(matches!(taken, Err(DecodeError::Frame(_))), "{prefix:?}: {taken:?}");
+        assert_eq!(buffer.capacity(), 64, "{prefix:?}");
+        assert_eq!(buffer, prefix, "nothing is taken");
+    }
+}
+
+#[test]
+fn nothing_is_reserved_for_a_declared_length() {
+    let mut buffer = BytesMut::with_capacity(64);
+    buffer.extend_from_slice(&[0x00, 0xff, 0xff, 0xfc, 0, 0, 0, 4]);
+    assert_eq!(Frame::take(&mut buffer, MAX_FRAME), Ok(None));
+    assert_eq!(buffer.capacity(), 64);
+}
+
+#[test]
+fn the_longest_frame_is_taken_and_no_longer_one() {
+    let largest =
+        Command { body: vec![7; MAX_FRAME - 400].into(), ..command(HeaderEncoding::Json) };
+    let spare = MAX_FRAME - encode(&largest).len();
+    let of = |more| Command { body: vec![7; MAX_FRAME - 400 + more].into(), ..largest.clone() };
+    let mut exact = encode(&of(spare));
+    assert_eq!(exact.len(), MAX_FRAME);
+    assert!(Frame::take(&mut exact, MAX_FRAME).unwrap().is_some());
+    let mut longer = encode(&of(spare + 1));
+    assert!(Frame::take(&mut longer, MAX_FRAME).is_err());
+}
+
+#[test]
+fn a_depth_bomb_is_refused_soon() {
+    let bombs = [b"[".repeat(1 << 20), b"{\"a\":".repeat(1 << 18), b"{{".repeat(1 << 19)];
+    for bomb in bombs {
+        soon(|| read_route(&bomb).unwrap_err());
+        let header = [br#"{"opaque":1,"code":0,"x":"#, &*bomb].concat();
+        let in_fields = [br#"{"opaque":1,"code":0,"extFields":{"x":"#, &*bomb].concat();
+        for header in [header, in_fields] {
+            let header = Bytes::from(header);
+            let frame = Frame { encoding: HeaderEncoding::Json, header, body: Bytes::new() };
+            soon(|| Command::decode(frame).unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn a_million_fields() {
+    let object: Vec<_> = (0..1_000_000).map(|n| format!("\"f{n}\":{n}")).collect();
+    let header = format!(r#"{{"opaque":1,"code":310,"extFields":{{{}}}}}"#, object.join(","));
+    let frame = Frame { encoding: HeaderEncoding::Json, header: header.into(), body: Bytes::new() };
+    let command = soon(|| Command::decode(frame)).unwrap();
+    assert_eq!(command.fields.len(), 1_000_000);
+    assert_eq!(command.fields.get("f999999"), Some("999999"));
+    soon(|| posthaste_protocol::Incoming::read(&command).unwrap_err());
+}
