@@ -171,8 +171,9 @@ impl Visitor<'_> for Append<'_> {
         self.visit_str(&value.to_string())
     }
 
+    /// With an exponent where that is shorter: `1e308` has five bytes and not 309.
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Appended, E> {
-        self.visit_str(&value.to_string())
+        self.visit_str(&format!("{value:?}"))
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<Appended, E> {

@@ -134,6 +134,17 @@ fn a_depth_bomb_is_refused_soon() {
     }
 }
 
+/// `1e308` takes five bytes; written out it would be 309.
+#[test]
+fn numbers_stay_short() {
+    let fields: Fields = serde_json::from_str(
+        r#"{"a":1e308,"b":5e-324,"c":-1.5,"d":123456789012345678901234567890}"#,
+    )
+    .unwrap();
+    let read: Vec<_> = fields.iter().map(|(_, value)| value).collect();
+    assert_eq!(read, ["1e308", "5e-324", "-1.5", "1.2345678901234568e29"]);
+}
+
 #[test]
 fn a_million_fields() {
     let object: Vec<_> = (0..1_000_000).map(|n| format!("\"f{n}\":{n}")).collect();
