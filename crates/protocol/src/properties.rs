@@ -4,6 +4,7 @@
 //! (Java: `MessageDecoder.messageProperties2String`).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Names that the protocol gives a meaning to (Java: `MessageConst`).
 pub mod name {
@@ -165,16 +166,17 @@ impl Properties {
     /// Reads the wire's text. Pairs with an empty name or value disappear, as for every reader;
     /// of a name that occurs twice the last value counts.
     pub fn decode(text: &str) -> Self {
-        let mut properties = Self::new();
-        for pair in text.split(VALUE_END) {
-            match pair.split_once(NAME_END) {
-                Some((name, value)) if !name.is_empty() && !value.is_empty() => {
-                    properties.set(name.to_owned(), value);
-                }
-                _ => {}
+        let mut properties: Vec<(Cow<'static, str>, String)> = Vec::new();
+        // `set` would look through all of them for each one: a text of a million would hang.
+        let mut places = HashMap::new();
+        for (name, value) in pairs(text) {
+            let place = *places.entry(name).or_insert(properties.len());
+            match properties.get_mut(place) {
+                Some(pair) => pair.1 = value.to_owned(),
+                None => properties.push((name.to_owned().into(), value.to_owned())),
             }
         }
-        properties
+        Self(properties)
     }
 
     /// Appends the wire's text to `out`. Empty values are left out: every reader drops them.
@@ -202,12 +204,17 @@ pub fn push(out: &mut String, name: &str, value: &str) {
     }
 }
 
-/// The value of one property in a text of the wire, without reading the others.
+/// The value of one property in a text of the wire, without reading the others. As in
+/// [`Properties::decode`] the last value of a name counts: real brokers write some twice.
 pub fn find<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    pairs(text).rfind(|(n, _)| *n == name).map(|(_, value)| value)
+}
+
+/// The pairs in a text of the wire that have a name and a value.
+fn pairs(text: &str) -> impl DoubleEndedIterator<Item = (&str, &str)> {
     text.split(VALUE_END)
         .filter_map(|pair| pair.split_once(NAME_END))
-        .find(|(n, value)| *n == name && !value.is_empty())
-        .map(|(_, value)| value)
+        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
 }
 
 impl<N: Into<Cow<'static, str>>, V: Into<String>> FromIterator<(N, V)> for Properties {

@@ -155,3 +155,25 @@ fn a_million_fields() {
     assert_eq!(command.fields.get("f999999"), Some("999999"));
     soon(|| posthaste_protocol::Incoming::read(&command).unwrap_err());
 }
+
+#[test]
+fn a_million_properties() {
+    let text: String = (0..1_000_000).map(|n| format!("p{n}\u{1}{n}\u{2}")).collect();
+    let read = soon(|| Properties::decode(&text));
+    assert_eq!(read.len(), 1_000_000);
+    assert_eq!(read.to_wire(), text);
+}
+
+/// A real 4.9.7 broker stores the messages of a batch with `WAIT` twice.
+#[test]
+fn the_last_of_two_properties_counts() {
+    let text = "WAIT\u{1}false\u{2}TAGS\u{1}a\u{2}WAIT\u{1}true";
+    assert_eq!(properties::find(text, "WAIT"), Some("true"));
+    assert_eq!(Properties::decode(text).get("WAIT"), Some("true"));
+    assert_eq!(Properties::decode(text).to_wire(), "WAIT\u{1}true\u{2}TAGS\u{1}a\u{2}");
+    // An empty value is no value.
+    let text = "A\u{1}1\u{2}A\u{1}\u{2}\u{1}x\u{2}B";
+    assert_eq!(properties::find(text, "A"), Some("1"));
+    assert_eq!(properties::find(text, ""), None);
+    assert_eq!(Properties::decode(text).to_wire(), "A\u{1}1\u{2}");
+}
