@@ -21,9 +21,11 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeError> {
 /// Quotes bare integer keys and turns object keys into strings; the rest is copied as it is.
 ///
 /// # Errors
-/// [`DecodeError::Body`] when objects stand deeper than 64 in each other or a string does not end.
+/// [`DecodeError::Body`] when objects stand deeper than 64 in each other, an object key has an
+/// object key or is not UTF-8, or a string does not end.
 pub fn normalize(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut normalizer = Normalizer { rest: text, out: Vec::with_capacity(text.len() + 16) };
+    let out = Vec::with_capacity(text.len() + 16);
+    let mut normalizer = Normalizer { rest: text, out, in_key: false };
     normalizer.value(0)?;
     normalizer.out.extend_from_slice(normalizer.rest);
     Ok(normalizer.out)
@@ -32,6 +34,8 @@ pub fn normalize(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
 struct Normalizer<'a> {
     rest: &'a [u8],
     out: Vec<u8>,
+    /// Whether an object that is a key is being copied.
+    in_key: bool,
 }
 
 impl Normalizer<'_> {
@@ -83,26 +87,42 @@ impl Normalizer<'_> {
     /// Copies a key, quoted if it was not, and its value.
     fn member(&mut self, depth: usize) -> Result<(), DecodeError> {
         match self.rest.first() {
-            Some(b'-' | b'0'..=b'9') => {
-                self.out.push(b'"');
-                self.scalar();
-                self.out.push(b'"');
-            }
-            Some(b'{') => {
-                let start = self.out.len();
-                self.value(depth)?;
-                let key = self.out.split_off(start);
-                let quoted = serde_json::to_vec(&*String::from_utf8_lossy(&key));
-                self.out.extend(quoted.unwrap_or_default());
-            }
+            Some(b'{') => self.object_key(depth)?,
             Some(b'"') => self.string()?,
-            _ => self.scalar(),
+            _ => self.bare_key(),
         }
         self.copy_while(|byte| byte.is_ascii_whitespace());
         if self.rest.first() == Some(&b':') {
             self.copy(1);
             self.value(depth)?;
         }
+        Ok(())
+    }
+
+    /// Copies a key without quotes, and gives it some if it is an integer.
+    fn bare_key(&mut self) {
+        let start = self.out.len();
+        self.scalar();
+        let key = self.out.get(start..).unwrap_or_default();
+        let digits = key.strip_prefix(b"-").unwrap_or(key);
+        if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+            self.out.insert(start, b'"');
+            self.out.push(b'"');
+        }
+    }
+
+    /// Copies an object that is a key, as a string. It cannot have such a key itself: each level
+    /// would double the backslashes of the ones within.
+    fn object_key(&mut self, depth: usize) -> Result<(), DecodeError> {
+        let bad = |why: &str| DecodeError::Body(format!("a JSON key that is an object {why}"));
+        if std::mem::replace(&mut self.in_key, true) {
+            return Err(bad("has one itself"));
+        }
+        let start = self.out.len();
+        self.value(depth)?;
+        self.in_key = false;
+        let key = String::from_utf8(self.out.split_off(start)).map_err(|_| bad("is not UTF-8"))?;
+        self.out.extend(serde_json::to_vec(&key).unwrap_or_default());
         Ok(())
     }
 

@@ -134,6 +134,31 @@ fn a_depth_bomb_is_refused_soon() {
     }
 }
 
+/// A key that is an object becomes text, and each quote in it two bytes. Were keys allowed in
+/// keys, every level would double that: 60 levels would fill any memory.
+#[test]
+fn keys_within_keys_are_refused() {
+    assert_eq!(json::normalize(br#"{{"a":1}:2}"#).unwrap(), br#"{"{\"a\":1}":2}"#);
+    for levels in [2, 3, 20, 60] {
+        let text = format!("{}\"a\":1{}", "{".repeat(levels + 1), "}:1".repeat(levels) + "}");
+        assert!(soon(|| json::normalize(text.as_bytes())).is_err(), "{levels} levels");
+    }
+}
+
+#[test]
+fn keys_without_quotes_are_integers() {
+    assert_eq!(json::normalize(b"{0:1,-1 :[{ 12:{}}]}").unwrap(), br#"{"0":1,"-1" :[{ "12":{}}]}"#);
+    for text in ["{1\\:2}", "{1.5:2}", "{1a:2}", "{-:2}", "{1\u{1}:2}", "{a:2}"] {
+        let normal = json::normalize(text.as_bytes()).unwrap();
+        assert!(serde_json::from_slice::<serde_json::Value>(&normal).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn keys_that_are_not_utf_8_are_refused() {
+    assert!(json::normalize(b"{{\"a\":\"\xff\"}:2}").is_err());
+}
+
 /// `1e308` takes five bytes; written out it would be 309.
 #[test]
 fn numbers_stay_short() {
