@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::DecodeError;
+use crate::{DecodeError, properties};
 
 /// Bytes of an entry beside its body and properties.
 pub const ENTRY_OVERHEAD: usize = 22;
@@ -26,7 +26,11 @@ impl BatchEntry {
 }
 
 /// Appends one entry to a batch's body.
+///
+/// Properties have room for 32,767 bytes; whoever sends refuses longer ones, and what is too much
+/// is not written: it would be read as the next message.
 pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
+    let properties = properties::that_fit(properties);
     out.put_i32((ENTRY_OVERHEAD + body.len() + properties.len()) as i32);
     out.put_i32(0);
     out.put_i32(0);

@@ -204,6 +204,14 @@ pub fn push(out: &mut String, name: &str, value: &str) {
     }
 }
 
+/// As many of the properties as their length of two bytes can declare, each of them whole.
+pub(crate) fn that_fit(text: &str) -> &str {
+    let Some(longest) = text.as_bytes().get(..=MAX_LENGTH) else { return text };
+    let longest = longest.get(..MAX_LENGTH).unwrap_or_default();
+    let end = longest.iter().rposition(|byte| char::from(*byte) == VALUE_END);
+    end.and_then(|end| text.get(..=end)).unwrap_or_default()
+}
+
 /// The value of one property in a text of the wire, without reading the others. As in
 /// [`Properties::decode`] the last value of a name counts: real brokers write some twice.
 pub fn find<'a>(text: &'a str, name: &str) -> Option<&'a str> {

@@ -29,10 +29,16 @@ pub mod sys_flag {
     pub const COMPRESSION: i32 = 0x700;
 }
 
+/// The longest topic of a record of the first kind: Java reads its length as a signed byte.
+const MAX_SHORT_TOPIC: usize = i8::MAX as usize;
+/// The longest topic of all.
+const MAX_TOPIC: usize = i16::MAX as usize;
+
 /// One stored message.
 ///
 /// The record's size, CRC and the two IPv6 bits of `sys_flag` follow from the rest and are written
-/// accordingly.
+/// accordingly. Properties and topics have room for 32,767 bytes; whoever stores messages refuses
+/// longer ones, and what is too much is not written: the record stays whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
     /// Topic.
@@ -69,19 +75,21 @@ impl StoredMessage {
     /// Length of the record in bytes.
     pub fn record_length(&self) -> usize {
         let wide = |host: &SocketAddr| if host.is_ipv6() { 12 } else { 0 };
-        let long_topic = usize::from(self.topic.len() > usize::from(u8::MAX));
+        let topic = self.topic_that_fits().len();
         RECORD_OVERHEAD
             + wide(&self.born_host)
             + wide(&self.store_host)
-            + long_topic
+            + usize::from(topic > MAX_SHORT_TOPIC)
             + self.body.len()
-            + self.topic.len()
-            + self.properties.len()
+            + topic
+            + properties::that_fit(&self.properties).len()
     }
 
     /// Appends the record to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
-        let long_topic = self.topic.len() > usize::from(u8::MAX);
+        let topic = self.topic_that_fits();
+        let properties = properties::that_fit(&self.properties);
+        let long_topic = topic.len() > MAX_SHORT_TOPIC;
         out.reserve(self.record_length());
         out.put_i32(self.record_length() as i32);
         out.put_u32(if long_topic { MAGIC_V2 } else { MAGIC_V1 });
@@ -100,13 +108,13 @@ impl StoredMessage {
         out.put_i32(self.body.len() as i32);
         out.put_slice(&self.body);
         if long_topic {
-            out.put_u16(self.topic.len() as u16);
+            out.put_i16(topic.len() as i16);
         } else {
-            out.put_u8(self.topic.len() as u8);
+            out.put_i8(topic.len() as i8);
         }
-        out.put_slice(self.topic.as_bytes());
-        out.put_u16(self.properties.len() as u16);
-        out.put_slice(self.properties.as_bytes());
+        out.put_slice(topic.as_bytes());
+        out.put_i16(properties.len() as i16);
+        out.put_slice(properties.as_bytes());
     }
 
     /// Takes one record off the front of `bytes`; body and text share its memory where they can.
@@ -159,8 +167,8 @@ impl StoredMessage {
         let body_length = record.try_get_i32()?;
         let body = take(record, i64::from(body_length))?;
         let topic_length = match long_topic {
-            true => i64::from(record.try_get_u16()?),
-            false => i64::from(record.try_get_u8()?),
+            true => i64::from(record.try_get_i16()?),
+            false => i64::from(record.try_get_i8()?),
         };
         let topic = text(take(record, topic_length)?)?;
         let properties_length = record.try_get_i16()?;
@@ -191,6 +199,11 @@ impl StoredMessage {
     /// The value of one property.
     pub fn property(&self, name: &str) -> Option<&str> {
         properties::find(&self.properties, name)
+    }
+
+    fn topic_that_fits(&self) -> &str {
+        let longest = self.topic.len().min(MAX_TOPIC);
+        (0..=longest).rev().find_map(|end| self.topic.get(..end)).unwrap_or_default()
     }
 
     fn wire_sys_flag(&self) -> i32 {
@@ -252,5 +265,8 @@ fn get_host(record: &mut Bytes, v6: bool) -> Result<SocketAddr, RecordError> {
         true => IpAddr::V6(Ipv6Addr::from(record.try_get_u128()?)),
         false => IpAddr::V4(Ipv4Addr::from(record.try_get_u32()?)),
     };
-    Ok(SocketAddr::new(ip, record.try_get_i32()? as u16))
+    let port = record.try_get_i32()?;
+    let port = u16::try_from(port)
+        .map_err(|_| DecodeError::Body(format!("a stored message with the port {port}")))?;
+    Ok(SocketAddr::new(ip, port))
 }

@@ -202,3 +202,76 @@ fn the_last_of_two_properties_counts() {
     assert_eq!(properties::find(text, ""), None);
     assert_eq!(Properties::decode(text).to_wire(), "A\u{1}1\u{2}");
 }
+
+/// Java reads the one-byte length as signed: from 128 on a topic needs the second form.
+#[test]
+fn long_topics_have_a_length_of_two_bytes() {
+    for (length, magic) in [(127, 0xDAA3_20A7u32), (128, 0xDAA3_20AB), (255, 0xDAA3_20AB)] {
+        let message = stored(&"t".repeat(length), "");
+        let bytes = record(&message);
+        assert_eq!(bytes[4..8], magic.to_be_bytes(), "{length}");
+        assert_eq!(bytes.len(), message.record_length());
+        assert_eq!(StoredMessage::decode(&mut bytes.clone()), Ok(message));
+    }
+}
+
+#[test]
+fn impossible_records_are_refused() {
+    let good = record(&stored("topic", "a\u{1}b\u{2}"));
+    let topic_length = 4 + 84 + 5;
+    let with = |at: usize, bytes: &[u8]| {
+        let mut bad = good.to_vec();
+        bad[at..at + bytes.len()].copy_from_slice(bytes);
+        StoredMessage::decode(&mut bad.into())
+    };
+    assert!(with(0, &[]).is_ok());
+    for (what, at, bytes) in [
+        ("size 0", 0, &[0, 0, 0, 0][..]),
+        ("size too small", 0, &[0, 0, 0, 40]),
+        ("size too large", 0, &[0, 0, 1, 0]),
+        ("negative size", 0, &[0xff, 0xff, 0xff, 0xff]),
+        ("padding", 4, &[0xcb, 0xd4, 0x31, 0x94]),
+        ("born port above 65,535", 52, &[0, 1, 0, 0]),
+        ("negative store port", 68, &[0xff, 0xff, 0, 0]),
+        ("negative body length", 84, &[0xff, 0xff, 0xff, 0xff]),
+        ("negative topic length", topic_length, &[0x80]),
+        ("topic not UTF-8", topic_length + 1, &[0xff]),
+        ("negative properties length", topic_length + 6, &[0x80, 0]),
+        ("longer properties", topic_length + 6, &[0, 5]),
+    ] {
+        assert_eq!(good[topic_length], 5);
+        assert!(with(at, bytes).is_err(), "{what}");
+    }
+    assert!(StoredMessage::decode_all(good.slice(..3)).is_err());
+    for length in 1..good.len() {
+        assert!(StoredMessage::decode_all(good.slice(..length)).is_err(), "{length} bytes");
+    }
+}
+
+/// A length that two bytes cannot declare would let the rest be read as something else: as the
+/// next message of a batch, say.
+#[test]
+fn long_properties_cannot_become_another_message() {
+    let pair = format!("name\u{1}{}\u{2}", "v".repeat(994));
+    for pairs in [32, 33, 66, 70] {
+        let text = pair.repeat(pairs);
+        let kept = &text[..1000 * pairs.min(32)];
+        let entry =
+            BatchEntry { flag: 1, body: Bytes::from_static(b"b"), properties: text.clone() };
+        let mut out = BytesMut::new();
+        entry.encode(&mut out);
+        let entries = batch::decode(out.freeze()).unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].properties, kept);
+        let message = stored("topic", &text);
+        let bytes = record(&message);
+        assert_eq!(bytes.len(), message.record_length());
+        assert_eq!(StoredMessage::decode_all(bytes).unwrap()[0].properties, kept);
+    }
+    // One property that is too long by itself, and a topic.
+    let huge = format!("name\u{1}{}\u{2}", "v".repeat(40_000));
+    let message = stored(&"é".repeat(20_000), &huge);
+    let read = StoredMessage::decode_all(record(&message)).unwrap();
+    assert_eq!(read[0].properties, "");
+    assert_eq!(read[0].topic, "é".repeat(16_383));
+}
