@@ -41,16 +41,17 @@ impl Frame {
     /// the buffer's memory. Nothing is reserved for a declared length before its bytes are there.
     ///
     /// # Errors
-    /// [`DecodeError::Frame`] when the prefix is impossible or longer than `limit`; the stream
-    /// cannot be read on.
+    /// [`DecodeError::Frame`] when the prefix is impossible or longer than `limit` or
+    /// [`MAX_FRAME`]; the stream cannot be read on.
     pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Self>, DecodeError> {
         let Some(&[l0, l1, l2, l3]) = buffer.get(..4) else {
             return Ok(None);
         };
         let length = i32::from_be_bytes([l0, l1, l2, l3]);
+        let longest = limit.min(MAX_FRAME).saturating_sub(4);
         let payload = usize::try_from(length)
             .ok()
-            .filter(|n| (4..=limit.saturating_sub(4)).contains(n))
+            .filter(|n| (4..=longest).contains(n))
             .ok_or_else(|| DecodeError::Frame(format!("a length of {length} bytes")))?;
         let Some(&[marker, h0, h1, h2]) = buffer.get(4..PREFIX) else {
             return Ok(None);
@@ -77,6 +78,9 @@ impl Frame {
 }
 
 /// Appends a frame to `out`: `write_header` writes the header, then comes `body`.
+///
+/// A header too long for its 24 bits makes a frame above [`MAX_FRAME`], and a length above 32 bits
+/// is written as one that is negative when read: every peer refuses both by the first four bytes.
 pub(crate) fn put(
     out: &mut BytesMut,
     encoding: HeaderEncoding,
@@ -96,7 +100,7 @@ pub(crate) fn put(
     let word = (marker << 24) | (header_length as u32 & 0x00FF_FFFF);
     if let Some(prefix) = out.get_mut(start..start + PREFIX) {
         let (first, second) = prefix.split_at_mut(4);
-        first.copy_from_slice(&(length as u32).to_be_bytes());
+        first.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
         second.copy_from_slice(&word.to_be_bytes());
     }
 }

@@ -119,6 +119,19 @@ fn the_longest_frame_is_taken_and_no_longer_one() {
     assert!(Frame::take(&mut longer, MAX_FRAME).is_err());
 }
 
+/// The header's length has 24 bits; a longer header must not become a shorter one of a frame that
+/// a peer reads.
+#[test]
+fn a_header_of_16_mib_makes_a_frame_that_is_refused() {
+    for encoding in [HeaderEncoding::Json, HeaderEncoding::Binary] {
+        let remark = Some("x".repeat((1 << 24) + 10));
+        let mut out = encode(&Command { remark, ..command(encoding) });
+        assert!(Frame::take(&mut out, MAX_FRAME).is_err());
+        // Whatever the limit is.
+        assert!(Frame::take(&mut out, usize::MAX).is_err());
+    }
+}
+
 #[test]
 fn a_depth_bomb_is_refused_soon() {
     let bombs = [b"[".repeat(1 << 20), b"{\"a\":".repeat(1 << 18), b"{{".repeat(1 << 19)];
