@@ -61,9 +61,14 @@ impl Command {
         }
     }
 
-    /// Appends the command, as a frame, to `out`.
+    /// Appends the command, as a frame, to `out`. What the binary layout cannot carry, such as the
+    /// codes above 200,000 of 5.5, is written as JSON, which every peer reads.
     pub fn encode(&self, out: &mut BytesMut) {
-        let header = |out: &mut BytesMut| match self.encoding {
+        let encoding = match self.encoding {
+            HeaderEncoding::Binary if binary::can_carry(self) => HeaderEncoding::Binary,
+            _ => HeaderEncoding::Json,
+        };
+        let header = |out: &mut BytesMut| match encoding {
             HeaderEncoding::Binary => binary::write(out, self),
             HeaderEncoding::Json => {
                 let envelope = json::Envelope {
@@ -81,7 +86,7 @@ impl Command {
                 });
             }
         };
-        frame::put(out, self.encoding, header, &self.body);
+        frame::put(out, encoding, header, &self.body);
     }
 
     /// Whether this is an answer; otherwise it is a request.

@@ -132,6 +132,26 @@ fn a_header_of_16_mib_makes_a_frame_that_is_refused() {
     }
 }
 
+/// 5.5 has codes above 200,000, which two bytes cannot carry.
+#[test]
+fn what_the_binary_header_cannot_carry_goes_as_json() {
+    let name = "n".repeat(40_000);
+    let whole = command(HeaderEncoding::Binary);
+    let commands = [
+        Command { code: 200_071, ..whole.clone() },
+        Command { code: -40_000, ..whole.clone() },
+        Command { version: 70_000, ..whole.clone() },
+        Command { fields: Fields::from_iter([(&*name, "value")]), ..whole.clone() },
+    ];
+    for command in commands {
+        let read = decode(&encode(&command));
+        assert_eq!(read, Command { encoding: HeaderEncoding::Json, ..command });
+    }
+    let longest = "n".repeat(i16::MAX as usize);
+    let command = Command { fields: Fields::from_iter([(&*longest, "value")]), ..whole };
+    assert_eq!(decode(&encode(&command)), command);
+}
+
 #[test]
 fn a_depth_bomb_is_refused_soon() {
     let bombs = [b"[".repeat(1 << 20), b"{\"a\":".repeat(1 << 18), b"{{".repeat(1 << 19)];

@@ -8,7 +8,15 @@ use crate::command::{Command, Language};
 use crate::fields::Fields;
 use crate::{DecodeError, HeaderEncoding};
 
-/// Writes the header of `command`.
+/// Whether code, version and the names of the fields fit into their two bytes.
+pub(crate) fn can_carry(command: &Command) -> bool {
+    let longest_name = command.fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    i16::try_from(command.code).is_ok()
+        && i16::try_from(command.version).is_ok()
+        && i16::try_from(longest_name).is_ok()
+}
+
+/// Writes the header of a `command` that it [can carry](can_carry).
 pub(crate) fn write(out: &mut BytesMut, command: &Command) {
     out.put_i16(command.code as i16);
     out.put_u8(command.language.code());
