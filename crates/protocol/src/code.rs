@@ -90,6 +90,14 @@ codes! {
         GET_ROUTEINFO_BY_TOPIC = 105,
         /// Every topic that the name server knows.
         GET_ALL_TOPIC_LIST_FROM_NAMESERVER = 206,
+        /// Broker to consumer: set the group's offsets.
+        RESET_CONSUMER_CLIENT_OFFSET = 220,
+        /// Broker to consumer: which offsets do you have?
+        GET_CONSUMER_STATUS_FROM_CLIENT = 221,
+        /// Broker to consumer: what are you doing?
+        GET_CONSUMER_RUNNING_INFO = 307,
+        /// Broker to consumer: consume this message now.
+        CONSUME_MESSAGE_DIRECTLY = 309,
         /// Send one message, header with one-letter field names.
         SEND_MESSAGE_V2 = 310,
         /// Send many messages of one queue in one body.
@@ -110,6 +118,14 @@ codes! {
 codes! {
     /// How a request ended.
     ResponseCode {
+        /// A proxy could not ask a broker in time (5.x).
+        RPC_TIME_OUT = -1006,
+        /// A proxy could not send to a broker (5.x).
+        RPC_SEND_TO_CHANNEL_FAILED = -1004,
+        /// A proxy does not know a broker's address (5.x).
+        RPC_ADDR_IS_NULL = -1002,
+        /// A proxy could not ask a broker (5.x).
+        RPC_UNKNOWN = -1000,
         /// Done.
         SUCCESS = 0,
         /// General failure.

@@ -308,3 +308,24 @@ fn long_properties_cannot_become_another_message() {
     assert_eq!(read[0].properties, "");
     assert_eq!(read[0].topic, "é".repeat(16_383));
 }
+
+/// Every code of the protocol that a producer sends, receives or is answered with has a name.
+#[test]
+fn codes_have_names() {
+    let requests = [
+        10, 12, 17, 29, 30, 31, 32, 33, 34, 35, 37, 39, 40, 105, 220, 221, 307, 309, 310, 320, 324,
+        325, 326, 370,
+    ];
+    for code in requests {
+        assert!(RequestCode(code).name().is_some(), "{code}");
+    }
+    let answers = [
+        0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16, 17, 18, 22, 26, 29, 200, 201, 202, 203, 204,
+        205, 208, 215, 501, 604, 1500, -1000, -1002, -1004, -1006, 2017, 2018,
+    ];
+    for code in answers {
+        assert!(ResponseCode(code).name().is_some(), "{code}");
+    }
+    assert_eq!(ResponseCode(2).to_string(), "2 SYSTEM_BUSY");
+    assert_eq!(ResponseCode(999).to_string(), "999");
+}
