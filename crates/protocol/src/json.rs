@@ -10,12 +10,21 @@ use crate::DecodeError;
 /// How deep objects may stand in each other.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a JSON body, in standard form or fastjson's.
+/// Reads a JSON object, in standard form or fastjson's.
 ///
 /// # Errors
 /// [`DecodeError::Body`] when the text is neither, or not a `T`.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeError> {
+    if !is_object(text) {
+        return Err(DecodeError::Body("not a JSON object".into()));
+    }
     serde_json::from_slice(&normalize(text)?).map_err(|e| DecodeError::Body(e.to_string()))
+}
+
+/// Whether a JSON text is an object, if it is anything: the parser would take an array, too, for
+/// the members of a struct in their order.
+pub(crate) fn is_object(text: &[u8]) -> bool {
+    text.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// Quotes bare integer keys and turns object keys into strings; the rest is copied as it is.

@@ -192,6 +192,46 @@ fn keys_that_are_not_utf_8_are_refused() {
     assert!(json::normalize(b"{{\"a\":\"\xff\"}:2}").is_err());
 }
 
+/// Routes as name servers of 4.7 write them, and worse.
+#[test]
+fn routes() {
+    let route = read_route(
+        br#"{"brokerDatas":[{"brokerAddrs":{0:"h:1",1:"{2:}"},"brokerName":"b","cluster":"c"}],"queueDatas":[]}"#,
+    )
+    .unwrap();
+    assert_eq!(route.brokers[0].master(), Some("h:1"));
+    assert_eq!(route.brokers[0].broker_addrs[&1], "{2:}");
+    for bad in [
+        "",
+        "null",
+        "[]",
+        "{",
+        "{}{}",
+        r#"{"brokerDatas":{}}"#,
+        r#"{"brokerDatas":[{"brokerAddrs":{"x":"h:1"},"brokerName":"b"}]}"#,
+        r#"{"brokerDatas":[{"brokerAddrs":{0:"h:1"}}]}"#,
+        r#"{"queueDatas":[{"perm":6}]}"#,
+        r#"{"queueDatas":[{"brokerName":"b","perm":"6"}]}"#,
+        r#"{"queueDatas":[],"queueDatas":[]}"#,
+        r#"{"brokerDatas":[],}"#,
+        r#"{brokerDatas:[]}"#,
+    ] {
+        assert!(read_route(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_header_is_an_object() {
+    for header in ["[0,0,null,7,null,0,null]", "7", "", " ", "null", "\"{}\""] {
+        let header = Bytes::from(header);
+        let frame = Frame { encoding: HeaderEncoding::Json, header, body: Bytes::new() };
+        assert!(Command::decode(frame).is_err());
+    }
+    let header = Bytes::from(" \n{\"opaque\":7}");
+    let frame = Frame { encoding: HeaderEncoding::Json, header, body: Bytes::new() };
+    assert_eq!(Command::decode(frame).unwrap().opaque, 7);
+}
+
 /// `1e308` takes five bytes; written out it would be 309.
 #[test]
 fn numbers_stay_short() {

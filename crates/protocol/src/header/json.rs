@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::command::{Command, Language};
 use crate::fields::{FieldSink, Fields};
+use crate::json::is_object;
 use crate::{DecodeError, HeaderEncoding};
 
 /// What a header says beside its fields; everything is known before the first field is written.
@@ -126,6 +127,9 @@ struct Header<'a> {
 /// Reads a header. Keys that are not known are passed over, numbers that are missing read as 0;
 /// only `opaque` must be there, since nothing could be matched or answered without it.
 pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
+    if !is_object(header) {
+        return Err(DecodeError::Header("not a JSON object".into()));
+    }
     let header: Header<'_> =
         serde_json::from_slice(header).map_err(|e| DecodeError::Header(e.to_string()))?;
     Ok(Command {

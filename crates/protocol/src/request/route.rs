@@ -49,17 +49,20 @@ pub struct TopicRoute {
 }
 json_body!(TopicRoute);
 
-/// One broker's queues of a topic.
+/// One broker's queues of a topic. Without the broker's name it cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct QueueData {
     /// Name of the broker.
     pub broker_name: String,
     /// Bits of [`permission`].
+    #[serde(default)]
     pub perm: i32,
     /// How many queues can be read.
+    #[serde(default)]
     pub read_queue_nums: i32,
     /// How many queues can be written.
+    #[serde(default)]
     pub write_queue_nums: i32,
     /// The topic's flag (5.x).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,15 +72,17 @@ pub struct QueueData {
     pub topic_syn_flag: Option<i32>,
 }
 
-/// One broker and its addresses.
+/// One broker and its addresses. Without the broker's name it cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct BrokerData {
     /// Address by broker id; 0 is the master.
+    #[serde(default)]
     pub broker_addrs: BTreeMap<i64, String>,
     /// Name of the broker.
     pub broker_name: String,
     /// Cluster of the broker.
+    #[serde(default)]
     pub cluster: String,
     /// Whether a slave may stand in for the master (5.x).
     #[serde(skip_serializing_if = "Option::is_none")]
