@@ -1,5 +1,7 @@
 //! What can be wrong with received bytes.
 
+use std::fmt::{self, Display, Write};
+
 /// Received bytes that do not follow the protocol.
 ///
 /// Whoever reads a stream closes it on [`Frame`](DecodeError::Frame) and
@@ -30,4 +32,27 @@ pub enum DecodeError {
     /// The body does not follow the layout that the code asks for.
     #[error("bad body: {0}")]
     Body(String),
+}
+
+/// How many bytes of a parser's reason are kept.
+const MAX_REASON: usize = 200;
+
+/// A parser's reason, cut: it may quote all that was received, and goes into logs.
+pub(crate) fn reason(error: impl Display) -> String {
+    let mut reason = Reason(String::new());
+    // It fails when there is enough.
+    let _ = write!(reason, "{error}");
+    reason.0
+}
+
+struct Reason(String);
+
+impl Write for Reason {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let left = MAX_REASON.saturating_sub(self.0.len());
+        let fits = (0..=left.min(text.len())).rev().find_map(|end| text.get(..end));
+        let fits = fits.unwrap_or_default();
+        self.0.push_str(fits);
+        if fits.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
 }

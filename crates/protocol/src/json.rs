@@ -6,6 +6,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::DecodeError;
+use crate::error::reason;
 
 /// How deep objects may stand in each other.
 const MAX_DEPTH: usize = 64;
@@ -18,7 +19,7 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeError> {
     if !is_object(text) {
         return Err(DecodeError::Body("not a JSON object".into()));
     }
-    serde_json::from_slice(&normalize(text)?).map_err(|e| DecodeError::Body(e.to_string()))
+    serde_json::from_slice(&normalize(text)?).map_err(|e| DecodeError::Body(reason(e)))
 }
 
 /// Whether a JSON text is an object, if it is anything: the parser would take an array, too, for

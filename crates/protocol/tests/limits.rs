@@ -232,6 +232,23 @@ fn a_header_is_an_object() {
     assert_eq!(Command::decode(frame).unwrap().opaque, 7);
 }
 
+/// The text of an error goes into logs: it must not be as long as what was received.
+#[test]
+fn errors_are_short() {
+    let long = "x".repeat(1 << 20);
+    let header = format!(r#"{{"opaque":"{long}"}}"#).into();
+    let frame = Frame { encoding: HeaderEncoding::Json, header, body: Bytes::new() };
+    let field = Fields::from_iter([("queueId", &*long)]);
+    let errors = [
+        Command::decode(frame).unwrap_err(),
+        read_route(format!(r#"{{"queueDatas":"{long}"}}"#).as_bytes()).unwrap_err(),
+        field.read::<i32>("queueId").unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.to_string().len() < 400, "{} bytes", error.to_string().len());
+    }
+}
+
 /// `1e308` takes five bytes; written out it would be 309.
 #[test]
 fn numbers_stay_short() {

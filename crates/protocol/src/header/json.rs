@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 
 use crate::command::{Command, Language};
+use crate::error::reason;
 use crate::fields::{FieldSink, Fields};
 use crate::json::is_object;
 use crate::{DecodeError, HeaderEncoding};
@@ -131,7 +132,7 @@ pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
         return Err(DecodeError::Header("not a JSON object".into()));
     }
     let header: Header<'_> =
-        serde_json::from_slice(header).map_err(|e| DecodeError::Header(e.to_string()))?;
+        serde_json::from_slice(header).map_err(|e| DecodeError::Header(reason(e)))?;
     Ok(Command {
         code: header.code,
         language: header.language.map_or(Language::Other, |name| Language::from_name(&name)),
