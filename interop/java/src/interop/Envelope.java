@@ -1,0 +1,62 @@
+package interop;
+
+import java.util.Base64;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+
+/** Messages and receipts as JSON objects, and back. */
+final class Envelope {
+    private Envelope() {
+    }
+
+    static Map<String, Object> ofMessage(MessageExt message) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("topic", message.getTopic());
+        fields.put("broker", message.getBrokerName());
+        fields.put("queue", message.getQueueId());
+        fields.put("offset", message.getQueueOffset());
+        fields.put("msgId", message.getMsgId());
+        fields.put("tags", message.getTags());
+        fields.put("keys", message.getKeys());
+        fields.put("flag", message.getFlag());
+        fields.put("sysFlag", message.getSysFlag());
+        fields.put("bornTimestamp", message.getBornTimestamp());
+        fields.put("reconsumeTimes", message.getReconsumeTimes());
+        fields.put("properties", new LinkedHashMap<>(message.getProperties()));
+        fields.put("body", Base64.getEncoder().encodeToString(message.getBody()));
+        return fields;
+    }
+
+    static Map<String, Object> ofResult(SendResult result) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("status", result.getSendStatus().name());
+        fields.put("msgId", result.getMsgId());
+        fields.put("offsetMsgId", result.getOffsetMsgId());
+        fields.put("broker", result.getMessageQueue().getBrokerName());
+        fields.put("queue", result.getMessageQueue().getQueueId());
+        fields.put("offset", result.getQueueOffset());
+        return fields;
+    }
+
+    static Map<String, Object> ofError(Throwable error) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("error", error.toString());
+        return fields;
+    }
+
+    static Message toMessage(Command envelope) {
+        Message message = new Message(envelope.text("topic"), Base64.getDecoder().decode(envelope.text("body")));
+        if (envelope.optional("tags") != null) {
+            message.setTags(envelope.text("tags"));
+        }
+        if (envelope.optional("keys") != null) {
+            message.setKeys(envelope.text("keys"));
+        }
+        message.setFlag(envelope.number("flag", 0));
+        envelope.map("properties").forEach((name, value) -> message.putUserProperty(name.toString(), value.toString()));
+        return message;
+    }
+}

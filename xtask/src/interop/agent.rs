@@ -1,0 +1,125 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::artefacts::Artefacts;
+use super::consumer::{Consumer, Subscription};
+use super::conversation::Conversation;
+use super::envelope::{Envelope, Outcome, QueueOffsets, Received, RoutedBroker};
+use super::jvm;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const OPTIONS: [&str; 3] = ["-Xms64m", "-Xmx768m", "-XX:TieredStopAtLevel=1"];
+
+/// How an official client is told to send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mode {
+    Sync,
+    Async,
+    Oneway,
+    Batch,
+    /// To the queue that the official hash selector picks for the order key.
+    Keyed,
+}
+
+/// An official client in a process of its own, under remote control.
+pub(crate) struct Agent {
+    name: String,
+    conversation: Conversation,
+}
+
+impl Agent {
+    /// Starts the Java client of a version.
+    pub(crate) fn java(artefacts: &Artefacts, name_server: &str, folder: &Path) -> Result<Self> {
+        let name = format!("agent-java-{}", artefacts.version());
+        let home = folder.join(&name);
+        fs::create_dir_all(&home)?;
+        let mut java = jvm::command(artefacts, &home, &OPTIONS)?;
+        // Consumers that join or leave share the queues anew within a second instead of twenty.
+        java.arg("-Drocketmq.client.rebalance.waitInterval=1000");
+        java.args(["interop.Agent", name_server]);
+        Self::converse(&name, &mut java, folder)
+    }
+
+    /// Starts the Go client.
+    pub(crate) fn go(program: &Path, name_server: &str, folder: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        Self::converse("agent-go", command.arg(name_server), folder)
+    }
+
+    fn converse(name: &str, command: &mut Command, folder: &Path) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        Ok(Self { name: name.to_owned(), conversation: Conversation::start(name, command, &log)? })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn start_producer(&self, name: &str, group: &str) -> Result<()> {
+        self.tell("producer", json!({ "name": name, "group": group }))
+    }
+
+    pub(crate) fn send(
+        &self,
+        producer: &str,
+        mode: Mode,
+        messages: &[Envelope],
+    ) -> Result<Vec<Outcome>> {
+        let mode = match mode {
+            Mode::Sync => "sync",
+            Mode::Async => "async",
+            Mode::Oneway => "oneway",
+            Mode::Batch => "batch",
+            Mode::Keyed => "keyed",
+        };
+        self.ask("send", json!({ "producer": producer, "mode": mode, "messages": messages }))
+    }
+
+    pub(crate) fn start_consumer(&self, subscription: &Subscription) -> Result<Consumer> {
+        let deliveries = self.conversation.open_inbox(&subscription.name);
+        self.tell("consumer", serde_json::to_value(subscription)?)?;
+        Ok(Consumer::new(&subscription.name, deliveries))
+    }
+
+    /// Shuts a producer or consumer down in order.
+    pub(crate) fn stop(&self, name: &str) -> Result<()> {
+        self.tell("stop", json!({ "name": name }))
+    }
+
+    /// The queue, out of so many, that the official hash selector picks for each key.
+    pub(crate) fn choose(&self, queues: u32, keys: &[String]) -> Result<Vec<i32>> {
+        self.ask("choose", json!({ "queues": queues, "keys": keys }))
+    }
+
+    pub(crate) fn create_topic(&self, topic: &str, queues: u32, brokers: &[String]) -> Result<()> {
+        self.tell("create-topic", json!({ "topic": topic, "queues": queues, "brokers": brokers }))
+    }
+
+    pub(crate) fn offsets(&self, topic: &str) -> Result<Vec<QueueOffsets>> {
+        self.ask("offsets", json!({ "topic": topic }))
+    }
+
+    pub(crate) fn route(&self, topic: &str) -> Result<Vec<RoutedBroker>> {
+        self.ask("route", json!({ "topic": topic }))
+    }
+
+    /// Everything that a topic holds, queue by queue.
+    pub(crate) fn stored(&self, topic: &str) -> Result<Vec<Received>> {
+        self.ask("stored", json!({ "topic": topic }))
+    }
+
+    fn ask<T: DeserializeOwned>(&self, verb: &str, command: Value) -> Result<T> {
+        let answer = self.conversation.call(verb, command, LIMIT)?;
+        serde_json::from_value(answer).with_context(|| format!("the answer to {verb}"))
+    }
+
+    fn tell(&self, verb: &str, command: Value) -> Result<()> {
+        self.conversation.call(verb, command, LIMIT).map(drop)
+    }
+}

@@ -1,0 +1,121 @@
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+
+use super::tool;
+use super::version::Version;
+use super::workshop::{self, Workshop};
+
+/// What one version needs to run: its jars, and the helper programs compiled against them.
+pub(crate) struct Artefacts {
+    version: Version,
+    jars: PathBuf,
+    classes: PathBuf,
+}
+
+impl Artefacts {
+    /// Fetches and compiles what is not there yet.
+    pub(crate) fn of(version: Version, workshop: &Workshop) -> Result<Self> {
+        let cache = workshop.cache(version.as_str());
+        let artefacts = Self { version, jars: cache.join("jars"), classes: cache.join("classes") };
+        artefacts.fetch().with_context(|| format!("fetching Apache RocketMQ {version}"))?;
+        artefacts.compile().with_context(|| format!("compiling against {version}"))?;
+        Ok(artefacts)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(crate) fn class_path(&self) -> Result<OsString> {
+        Ok(std::env::join_paths([self.classes.clone(), self.jars.join("*")])?)
+    }
+
+    fn fetch(&self) -> Result<()> {
+        complete(&self.jars, |folder| {
+            println!("fetching Apache RocketMQ {} …", self.version);
+            let mut maven = Command::new("mvn");
+            maven
+                .args(["--batch-mode", "--quiet", "--file"])
+                .arg(workshop::sources().join("java").join("pom.xml"))
+                .arg(format!("-Drocketmq.version={}", self.version))
+                .arg("-DincludeScope=runtime")
+                .arg(format!("-DoutputDirectory={}", folder.display()))
+                .arg("dependency:copy-dependencies");
+            tool::run(&mut maven)
+        })
+    }
+
+    fn compile(&self) -> Result<()> {
+        let sources = java_sources()?;
+        if is_older(&self.classes, &sources)? {
+            remove(&self.classes)?;
+        }
+        complete(&self.classes, |folder| {
+            let mut javac = Command::new("javac");
+            javac
+                .args(["-encoding", "UTF-8", "-nowarn", "-d"])
+                .arg(folder)
+                .arg("-classpath")
+                .arg(self.jars.join("*"))
+                .args(&sources);
+            tool::run(&mut javac)
+        })
+    }
+}
+
+/// The Go client's helper program, built.
+pub(crate) fn go_agent(workshop: &Workshop) -> Result<PathBuf> {
+    let program = workshop.cache("go").join("agent");
+    let mut go = Command::new("go");
+    go.current_dir(workshop::sources().join("go")).args(["build", "-o"]).arg(&program).arg(".");
+    tool::run(&mut go).context("building the Go agent")?;
+    Ok(program)
+}
+
+/// Fills a folder unless it is there. It gets its name only when complete, so an interrupted run
+/// leaves nothing that a later one would take for whole.
+fn complete(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let partial = folder.with_extension("partial");
+    remove(&partial)?;
+    fs::create_dir_all(&partial)?;
+    fill(&partial)?;
+    fs::rename(&partial, folder).with_context(|| format!("creating {}", folder.display()))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn java_sources() -> Result<Vec<PathBuf>> {
+    let folder = workshop::sources().join("java").join("src").join("interop");
+    let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+fn is_older(built: &Path, sources: &[PathBuf]) -> Result<bool> {
+    if !built.exists() {
+        return Ok(false);
+    }
+    let built = changed(built)?;
+    for source in sources {
+        if changed(source)? > built {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn changed(path: &Path) -> Result<SystemTime> {
+    Ok(fs::metadata(path)?.modified()?)
+}

@@ -1,0 +1,122 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::artefacts::Artefacts;
+use super::tethered::{self, Tethered};
+use super::{home, jvm, ports};
+
+const START_LIMIT: Duration = Duration::from_secs(120);
+const OPTIONS: [&str; 3] = ["-Xms256m", "-Xmx1g", "-XX:MaxDirectMemorySize=1g"];
+
+/// A real master broker. Its store outlives its process, so it can be killed and started again.
+pub(crate) struct Broker {
+    name: String,
+    name_server: String,
+    artefacts: Arc<Artefacts>,
+    folder: PathBuf,
+    port: u16,
+    process: Option<Tethered>,
+}
+
+impl Broker {
+    pub(crate) fn new(
+        name: &str,
+        name_server: String,
+        artefacts: Arc<Artefacts>,
+        folder: &Path,
+    ) -> Result<Self> {
+        home::furnish(&folder.join(name))?;
+        Ok(Self {
+            name: name.to_owned(),
+            name_server,
+            artefacts,
+            folder: folder.to_path_buf(),
+            port: ports::free_port()?,
+            process: None,
+        })
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Starts the broker and waits until it serves.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        if self.process.is_some() {
+            bail!("{} runs already", self.name);
+        }
+        let log = self.folder.join(format!("{}.log", self.name));
+        let said_before = tethered::log_length(&log);
+        let settings = self.write_settings()?;
+        let mut java = jvm::command(&self.artefacts, &self.home(), &OPTIONS)?;
+        java.args(["interop.Tether", "org.apache.rocketmq.broker.BrokerStartup", "-c"])
+            .arg(settings);
+        let mut process = Tethered::start(&self.name, &mut java, &log)?;
+        process.await_log("boot success", said_before, START_LIMIT)?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Starts the broker under an address that it never had before.
+    pub(crate) fn start_elsewhere(&mut self) -> Result<()> {
+        self.port = ports::free_port()?;
+        self.start()
+    }
+
+    /// Ends the broker's process at once, as a crash would. What it had stored stays.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.kill(),
+            None => bail!("{} does not run", self.name),
+        }
+    }
+
+    /// Lets the broker shut down in order.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.stop(),
+            None => bail!("{} does not run", self.name),
+        }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    fn write_settings(&self) -> Result<PathBuf> {
+        let path = self.home().join("broker.conf");
+        fs::write(&path, self.settings_text()).context("writing broker.conf")?;
+        Ok(path)
+    }
+
+    fn settings_text(&self) -> String {
+        let store = self.home().join("store");
+        let store = store.display();
+        [
+            "brokerClusterName=DefaultCluster".to_owned(),
+            format!("brokerName={}", self.name),
+            "brokerId=0".to_owned(),
+            "brokerIP1=127.0.0.1".to_owned(),
+            "brokerIP2=127.0.0.1".to_owned(),
+            format!("listenPort={}", self.port),
+            format!("haListenPort={}", self.port + 1),
+            format!("namesrvAddr={}", self.name_server),
+            format!("storePathRootDir={store}"),
+            format!("storePathCommitLog={store}/commitlog"),
+            format!("timerStorePath={store}/timer"),
+            "autoCreateTopicEnable=true".to_owned(),
+            // Small files: the defaults reserve gigabytes for a handful of messages.
+            "mappedFileSizeCommitLog=67108864".to_owned(),
+            "mappedFileSizeConsumeQueue=600000".to_owned(),
+        ]
+        .join("\n")
+    }
+}

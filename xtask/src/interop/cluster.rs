@@ -1,0 +1,113 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::agent::Agent;
+use super::artefacts::{self, Artefacts};
+use super::broker::Broker;
+use super::name_server::NameServer;
+use super::version::Version;
+use super::workshop::Workshop;
+
+const ROUTE_LIMIT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A real name server, real masters, and the official Java client, all of one version.
+pub(crate) struct Cluster {
+    agent: Agent,
+    brokers: Vec<Broker>,
+    name_server: NameServer,
+    artefacts: Arc<Artefacts>,
+    folder: PathBuf,
+    go_program: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a name server and one master, `broker-a`.
+    pub(crate) fn start(version: Version, workshop: &Workshop) -> Result<Self> {
+        let folder = workshop.run().join(version.as_str());
+        fs::create_dir_all(&folder)?;
+        let artefacts = Arc::new(Artefacts::of(version, workshop)?);
+        let name_server = NameServer::start(&artefacts, &folder)?;
+        let address = name_server.address();
+        let mut broker = Broker::new("broker-a", address.clone(), Arc::clone(&artefacts), &folder)?;
+        let (started, agent) = thread::scope(|scope| {
+            let broker = scope.spawn(|| broker.start());
+            (broker.join(), Agent::java(&artefacts, &address, &folder))
+        });
+        started.map_err(|_| anyhow!("starting broker-a panicked"))??;
+        let brokers = vec![broker];
+        let go_program = artefacts::go_agent(workshop)?;
+        Ok(Self { agent: agent?, brokers, name_server, artefacts, folder, go_program })
+    }
+
+    /// The official Java client.
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Starts the official Go client.
+    pub(crate) fn go_agent(&self) -> Result<Agent> {
+        Agent::go(&self.go_program, &self.name_server(), &self.folder)
+    }
+
+    pub(crate) fn name_server(&self) -> String {
+        self.name_server.address()
+    }
+
+    pub(crate) fn broker(&mut self, index: usize) -> Result<&mut Broker> {
+        self.brokers.get_mut(index).with_context(|| format!("there is no broker {index}"))
+    }
+
+    /// Makes it `count` masters, all of them running: a failed scenario may have left some dead.
+    pub(crate) fn ensure_masters(&mut self, count: usize) -> Result<()> {
+        while self.brokers.len() < count {
+            let name = if self.brokers.is_empty() { "broker-a" } else { "broker-b" };
+            let (name_server, artefacts) = (self.name_server(), Arc::clone(&self.artefacts));
+            self.brokers.push(Broker::new(name, name_server, artefacts, &self.folder)?);
+        }
+        for broker in &mut self.brokers {
+            if !broker.is_running() {
+                broker.start()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a topic with so many queues on every master, and waits until the route shows it.
+    pub(crate) fn create_topic(&self, topic: &str, queues: u32) -> Result<()> {
+        let addresses: Vec<String> = self.brokers.iter().map(Broker::address).collect();
+        self.agent.create_topic(topic, queues, &addresses)?;
+        self.await_route(topic, &addresses)
+    }
+
+    /// Waits until a topic's route shows exactly these brokers.
+    pub(crate) fn await_route(&self, topic: &str, addresses: &[String]) -> Result<()> {
+        let deadline = Instant::now() + ROUTE_LIMIT;
+        let mut wanted = addresses.to_vec();
+        wanted.sort();
+        loop {
+            let seen = self.agent.route(topic);
+            if let Ok(brokers) = &seen {
+                let mut shown: Vec<String> = brokers.iter().map(|b| b.address.clone()).collect();
+                shown.sort();
+                if shown == wanted {
+                    return Ok(());
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("the route of {topic} never became {wanted:?}; last seen: {seen:?}");
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// How many messages the topic's queues have taken in all.
+    pub(crate) fn count(&self, topic: &str) -> Result<i64> {
+        Ok(self.agent.offsets(topic)?.iter().map(|queue| queue.max).sum())
+    }
+}
