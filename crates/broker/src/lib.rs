@@ -1,1 +1,42 @@
-//! x
+//! An embedded name server and broker for clients of Apache RocketMQ, for tests and development.
+//!
+//! One process answers the requests of both, on two ports that take all of them:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), posthaste_broker::BrokerError> {
+//! let broker = posthaste_broker::Broker::builder().start().await?;
+//! println!("name server at {}", broker.name_server());
+//! broker.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! By default messages live in memory, bounded by bytes, and the oldest are dropped first. With
+//! [`data_dir`](BrokerBuilder::data_dir) they live on disk, and a send is answered once its message
+//! is synced.
+//!
+//! What it does: routes, topics, sends of every kind but transactions and arbitrary delivery times
+//! (refused, never stored as something else), delay levels, long polling with tag filters,
+//! consumer groups with rebalancing, ordered locks, retries and dead letters. What it does not:
+//! replication, access control, TLS. It is no production broker; Apache RocketMQ is.
+//!
+//! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
+//! answers, `turn` is the thread that owns the `engine`, `handler` has what each request does, and
+//! `store` keeps what must be kept before the answer leaves.
+
+mod broker;
+mod builder;
+mod connection;
+mod engine;
+mod error;
+mod handler;
+mod location;
+mod outbox;
+mod server;
+mod store;
+mod turn;
+
+pub use broker::{Broker, BrokerStats};
+pub use builder::BrokerBuilder;
+pub use error::BrokerError;

@@ -1,0 +1,188 @@
+//! Settings of a broker.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::broker::Broker;
+use crate::engine::Identity;
+use crate::engine::topics::{MAX_TOPIC_LENGTH, is_name};
+use crate::error::BrokerError;
+use crate::location::MAX_QUEUES;
+
+const MIB: u64 = 1024 * 1024;
+const CLUSTER: &str = "DefaultCluster";
+
+/// Settings of a broker that is about to start. Everything has a default.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct BrokerBuilder {
+    pub(crate) listen: IpAddr,
+    pub(crate) name_server_port: u16,
+    pub(crate) broker_port: u16,
+    pub(crate) memory_limit: u64,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) data_limit: u64,
+    pub(crate) topics: Vec<(String, u16)>,
+    advertise: Option<String>,
+    broker_name: String,
+    allow_anyone: bool,
+    auto_create_topics: bool,
+    default_topic_queues: u32,
+}
+
+impl Default for BrokerBuilder {
+    fn default() -> Self {
+        Self {
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            name_server_port: 0,
+            broker_port: 0,
+            advertise: None,
+            broker_name: "dev".to_owned(),
+            memory_limit: 64 * MIB,
+            data_dir: None,
+            data_limit: 1024 * MIB,
+            allow_anyone: false,
+            auto_create_topics: true,
+            default_topic_queues: 8,
+            topics: Vec::new(),
+        }
+    }
+}
+
+impl BrokerBuilder {
+    /// The address to listen on. Default 127.0.0.1. One that other machines can reach also needs
+    /// [`allow_anyone_to_connect`](Self::allow_anyone_to_connect).
+    pub fn listen(mut self, address: IpAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Lets the broker listen on an address that other machines can reach. Whoever reaches it can
+    /// read and write everything: there is neither access control nor encryption.
+    pub fn allow_anyone_to_connect(mut self) -> Self {
+        self.allow_anyone = true;
+        self
+    }
+
+    /// The port of the name server. Default 0: any free one, so that several brokers get along; ask
+    /// [`Broker::name_server`]. The port that clients expect is 9876.
+    pub fn name_server_port(mut self, port: u16) -> Self {
+        self.name_server_port = port;
+        self
+    }
+
+    /// The port of the broker. Default 0: any free one; ask [`Broker::address`]. The port that is
+    /// usual is 10911.
+    pub fn broker_port(mut self, port: u16) -> Self {
+        self.broker_port = port;
+        self
+    }
+
+    /// The host that routes tell clients to connect to. Default: the address that is listened on.
+    /// Set it when clients reach the broker by another name, as through a container's port; a
+    /// wrong one makes every send fail to connect.
+    pub fn advertise(mut self, host: impl Into<String>) -> Self {
+        self.advertise = Some(host.into());
+        self
+    }
+
+    /// The broker's name, by which clients tell queues of different brokers apart. Default `dev`.
+    /// Letters, digits, `_`, `-`, `%` and `|`, at most 127.
+    pub fn broker_name(mut self, name: impl Into<String>) -> Self {
+        self.broker_name = name.into();
+        self
+    }
+
+    /// How many bytes of messages are kept in memory. Default 64 MiB. Beyond it the oldest are
+    /// dropped, and least offsets rise; too small, and consumers miss messages. Without effect
+    /// when there is a [`data_dir`](Self::data_dir).
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// A folder to keep messages, topics and offsets in; created when missing. Default: none,
+    /// everything is in memory. With it, a send is answered once its message is synced to disk.
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(folder.into());
+        self
+    }
+
+    /// How many bytes of messages the data folder takes. Default 1 GiB. Nothing is ever deleted
+    /// from it: beyond the limit sends are refused with code 14.
+    pub fn data_limit(mut self, bytes: u64) -> Self {
+        self.data_limit = bytes;
+        self
+    }
+
+    /// Whether a send to a topic that does not exist creates it. Default true.
+    pub fn auto_create_topics(mut self, yes: bool) -> Self {
+        self.auto_create_topics = yes;
+        self
+    }
+
+    /// How many queues a topic has at the most that a send creates. Default 8, at most 1,024. Clients
+    /// ask for 4 unless told otherwise, and the smaller number counts.
+    pub fn default_topic_queues(mut self, queues: u32) -> Self {
+        self.default_topic_queues = queues;
+        self
+    }
+
+    /// Creates a topic at the start, unless it is there already. At most 1,024 queues.
+    pub fn topic(mut self, name: impl Into<String>, queues: u32) -> Self {
+        // Too many is an error at the start; 0 stands for it there.
+        self.topics.push((name.into(), u16::try_from(queues).unwrap_or(0)));
+        self
+    }
+
+    /// Starts the broker, on the current tokio runtime and one thread of its own. Once this
+    /// returns, clients can connect.
+    ///
+    /// # Errors
+    /// When a port is taken, a setting makes no sense, or the data folder cannot be used.
+    pub async fn start(self) -> Result<Broker, BrokerError> {
+        self.check()?;
+        Broker::start(self).await
+    }
+
+    fn check(&self) -> Result<(), BrokerError> {
+        let setting = |text: String| Err(BrokerError::Setting(text));
+        if !self.listen.is_loopback() && !self.allow_anyone {
+            return Err(BrokerError::NotLoopback(self.listen));
+        }
+        if !is_name(&self.broker_name, MAX_TOPIC_LENGTH) || self.broker_name == CLUSTER {
+            return setting(format!("`{}` cannot be a broker's name", self.broker_name));
+        }
+        if !(1..=u32::from(MAX_QUEUES)).contains(&self.default_topic_queues) {
+            let queues = self.default_topic_queues;
+            return setting(format!("a topic has 1 to {MAX_QUEUES} queues, not {queues}"));
+        }
+        for (topic, queues) in &self.topics {
+            if !is_name(topic, MAX_TOPIC_LENGTH) {
+                return setting(format!("`{topic}` cannot be a topic's name"));
+            }
+            if !(1..=MAX_QUEUES).contains(queues) {
+                return setting(format!("topic {topic} needs 1 to {MAX_QUEUES} queues"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who the broker says it is, when it listens on `address`.
+    pub(crate) fn identity(&self, address: SocketAddr) -> Identity {
+        let host = match &self.advertise {
+            Some(host) => host.clone(),
+            None => address.ip().to_string(),
+        };
+        // Stored messages and their ids have an address, not a name.
+        let ip: Ipv4Addr = host.parse().unwrap_or(Ipv4Addr::LOCALHOST);
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        Identity {
+            cluster: CLUSTER.to_owned(),
+            broker: self.broker_name.clone(),
+            address: format!("{host}:{}", address.port()),
+            store_host: SocketAddr::from((ip, address.port())),
+            auto_create_queues: self.auto_create_topics.then_some(self.default_topic_queues as u16),
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The broker as a state machine: requests in, effects out.
+//!
+//! No sockets, no clock, no threads. One thread owns the engine and calls, turn by turn,
+//! [`handle`](Engine::handle) for what has arrived and then [`settle`](Engine::settle), which
+//! commits what the turn wants kept and only then lets the answers go that say so.
+//! What a request does is in `handler`, one file per concern.
+
+pub(crate) mod effects;
+pub(crate) mod filter;
+pub(crate) mod groups;
+pub(crate) mod parked;
+pub(crate) mod refusal;
+pub(crate) mod schedule;
+pub(crate) mod stamp;
+pub(crate) mod topics;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use posthaste_protocol::request::RouteOf;
+use posthaste_protocol::{DecodeError, Incoming, RequestCode, ResponseCode, StoredMessage};
+
+use self::effects::{Caller, Effects};
+use self::groups::Groups;
+use self::parked::ParkedPulls;
+use self::refusal::Refusal;
+use self::schedule::Schedule;
+use self::stamp::Stamper;
+use self::topics::{TopicConfig, Topics};
+use crate::location::{MAX_OFFSET, QueueKey};
+use crate::store::{Commit, Fact, Store, StoreError};
+
+/// Milliseconds since 1970.
+pub(crate) type Millis = i64;
+
+/// How long an offset of a consumer group may be missing in the store.
+const OFFSETS_KEPT_AFTER_MS: Millis = 1_000;
+
+/// One connection of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+/// A request as it arrived.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Number by which the answer finds it.
+    pub(crate) opaque: i32,
+    /// Whether no answer is wanted.
+    pub(crate) oneway: bool,
+    /// What is asked, or what is wrong with the question.
+    pub(crate) incoming: Result<Incoming, DecodeError>,
+}
+
+/// Who the broker says it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// Name of the cluster.
+    pub(crate) cluster: String,
+    /// Name of the broker.
+    pub(crate) broker: String,
+    /// `host:port` that routes tell clients.
+    pub(crate) address: String,
+    /// The address in stored messages and their ids. IPv4: some clients read nothing else.
+    pub(crate) store_host: SocketAddr,
+    /// Queues of the topic whose configuration new topics get; `None`: sends create no topics.
+    pub(crate) auto_create_queues: Option<u16>,
+}
+
+/// The state of name server and broker.
+pub(crate) struct Engine {
+    pub(crate) identity: Identity,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) parked: ParkedPulls,
+    pub(crate) schedule: Schedule,
+    pub(crate) stamper: Stamper,
+    pub(crate) random: fastrand::Rng,
+    /// Where each session's client is connected from.
+    pub(crate) sessions: HashMap<SessionId, SocketAddr>,
+    /// Why nothing is stored any more: a commit has failed.
+    failure: Option<String>,
+    /// When offsets of consumer groups go to the store.
+    offsets_due: Option<Millis>,
+    stored: u64,
+}
+
+impl Engine {
+    /// An engine that goes on where `store` ended. `seed` decides what is random.
+    ///
+    /// # Errors
+    /// When what the store has cannot be read, or does not fit together.
+    pub(crate) fn new(
+        identity: Identity,
+        store: Box<dyn Store>,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut engine = Self {
+            stamper: Stamper::new(&identity, &mut random),
+            identity,
+            store,
+            topics: Topics::default(),
+            groups: Groups::default(),
+            parked: ParkedPulls::default(),
+            schedule: Schedule::default(),
+            random,
+            sessions: HashMap::new(),
+            failure: None,
+            offsets_due: None,
+            stored: 0,
+        };
+        engine.restore()?;
+        Ok(engine)
+    }
+
+    fn restore(&mut self) -> Result<(), StoreError> {
+        let mut topics = Vec::new();
+        for fact in self.store.facts()? {
+            match fact {
+                Fact::Topic(config) => topics.push(config),
+                Fact::Delivered { level, offset } => self.schedule.restore(level, offset),
+                Fact::Offset { .. } | Fact::Subscriptions { .. } => self.groups.restore(fact),
+            }
+        }
+        topics.sort_by_key(|config: &TopicConfig| config.number);
+        for config in topics {
+            self.restore_topic(config)?;
+        }
+        Ok(())
+    }
+
+    fn restore_topic(&mut self, config: TopicConfig) -> Result<(), StoreError> {
+        let (number, name) = (config.number, config.name.clone());
+        let queues = self.topics.restore(config).map_or(0, |topic| topic.queue_count());
+        if queues == 0 && self.topics.numbered(number).is_none() {
+            let text = format!("topic {name} has the number {number}, which is out of order");
+            return Err(StoreError::Damaged(text));
+        }
+        for queue in 0..queues {
+            let key = QueueKey { topic: number, queue };
+            let end = self.store.end_offset(key)?;
+            if let Some(ends) = self.topics.ends_mut(key) {
+                ends.next = end;
+                ends.committed = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client has connected.
+    pub(crate) fn open(&mut self, session: SessionId, peer: SocketAddr) {
+        self.sessions.insert(session, peer);
+    }
+
+    /// A client is gone: whatever it was a member of goes on without it.
+    pub(crate) fn close(&mut self, session: SessionId, effects: &mut Effects) {
+        self.sessions.remove(&session);
+        self.parked.forget(session);
+        for group in self.groups.leave(session) {
+            self.notify_members(&group, effects);
+        }
+    }
+
+    /// Does what a request asks for.
+    pub(crate) fn handle(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        request: Request,
+        effects: &mut Effects,
+    ) {
+        let caller = Caller { session, opaque: request.opaque, oneway: request.oneway };
+        match request.incoming {
+            Ok(incoming) => self.dispatch(now, caller, incoming, effects),
+            Err(error) => effects
+                .answer::<posthaste_protocol::request::Empty>(caller, Err(Refusal::from(error))),
+        }
+    }
+
+    fn dispatch(&mut self, now: Millis, caller: Caller, incoming: Incoming, out: &mut Effects) {
+        match incoming {
+            Incoming::Send(message) => {
+                let result = self.send(now, caller.session, message, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Incoming::Pull(pull) => self.pull(now, caller, pull, out),
+            Incoming::SendBack(back) => {
+                let result = self.send_back(now, &back, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Incoming::CreateTopic(topic) => {
+                let result = self.create_topic(&topic, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Incoming::Heartbeat(heartbeat) => {
+                let result = self.heartbeat(caller.session, &heartbeat, out);
+                out.answer(caller, result);
+            }
+            Incoming::UnregisterClient(client) => {
+                let result = self.unregister(caller.session, &client, out);
+                out.answer(caller, result);
+            }
+            Incoming::RouteOf(RouteOf { topic, .. }) => out.answer(caller, self.route_of(&topic)),
+            Incoming::TopicListOf(_) => out.answer(caller, self.topic_list()),
+            Incoming::MaxOffset(queue) => out.answer(caller, self.max_offset(&queue)),
+            Incoming::MinOffset(queue) => out.answer(caller, self.min_offset(&queue)),
+            Incoming::SearchOffset(search) => out.answer(caller, self.search_offset(&search)),
+            Incoming::EarliestStoreTime(queue) => {
+                out.answer(caller, self.earliest_store_time(&queue));
+            }
+            Incoming::ViewMessage(message) => out.answer(caller, self.view_message(&message)),
+            Incoming::QueryConsumerOffset(query) => {
+                out.answer(caller, self.query_consumer_offset(&query));
+            }
+            Incoming::UpdateConsumerOffset(update) => {
+                let result = self.update_consumer_offset(&update);
+                out.answer(caller, result);
+            }
+            Incoming::ConsumerListOf(group) => out.answer(caller, self.consumer_list(&group)),
+            Incoming::LockQueues(lock) => {
+                let result = self.lock_queues(now, &lock);
+                out.answer(caller, result);
+            }
+            Incoming::UnlockQueues(unlock) => {
+                let result = self.unlock_queues(&unlock);
+                out.answer(caller, result);
+            }
+            Incoming::CheckClientConfig(check) => {
+                out.answer(caller, Self::check_client_config(&check));
+            }
+            // What a broker tells clients; one that is told it itself does not know it.
+            Incoming::NotifyConsumerIdsChanged(_) => {
+                let code = RequestCode::NOTIFY_CONSUMER_IDS_CHANGED;
+                out.answer(
+                    caller,
+                    Err::<posthaste_protocol::request::Empty, _>(not_supported(code)),
+                );
+            }
+            Incoming::Unknown(code) => {
+                out.answer(
+                    caller,
+                    Err::<posthaste_protocol::request::Empty, _>(not_supported(code)),
+                );
+            }
+        }
+    }
+
+    /// Does what is due: delayed messages, pulls that have waited long enough, offsets to be kept.
+    pub(crate) fn tick(&mut self, now: Millis, effects: &mut Effects) {
+        self.deliver_due(now, &mut effects.commit);
+        self.answer_expired(now, effects);
+        if self.offsets_due.is_some_and(|due| due <= now) {
+            self.keep_offsets(&mut effects.commit);
+        }
+    }
+
+    /// Puts the consumer groups' offsets into a commit.
+    pub(crate) fn keep_offsets(&mut self, commit: &mut Commit) {
+        self.offsets_due = None;
+        for fact in self.groups.take_dirty_offsets() {
+            commit.put(fact);
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(crate) fn next_wake(&self) -> Option<Millis> {
+        [self.parked.earliest(), self.schedule.earliest(), self.offsets_due]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Ends a turn: keeps what is to be kept, lets the answers go, wakes the pulls that waited for
+    /// the new messages.
+    pub(crate) fn settle(&mut self, now: Millis, effects: &mut Effects) {
+        if self.offsets_due.is_none() && self.groups.has_dirty_offsets() {
+            self.offsets_due = Some(now + OFFSETS_KEPT_AFTER_MS);
+        }
+        let commit = std::mem::take(&mut effects.commit);
+        if commit.is_empty() {
+            effects.kept();
+            return;
+        }
+        if self.failure.is_some() {
+            // Only offsets and topics get here; messages have been refused.
+            effects.lost(&self.store_failure());
+            return;
+        }
+        let (queues, messages) = (commit.queues(), commit.messages());
+        match self.store.commit(commit) {
+            Ok(()) => {
+                self.stored += messages;
+                effects.kept();
+                self.show(&queues, effects);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store could not be written; nothing more is stored");
+                self.failure = Some(error.to_string());
+                // Whether it was written cannot be known, and the code must not say that it wasn't.
+                effects.lost(&Refusal::system_error(format!("storing failed: {error}")));
+            }
+        }
+    }
+
+    /// Lets consumers see what has been committed.
+    fn show(&mut self, queues: &[QueueKey], effects: &mut Effects) {
+        for queue in queues {
+            if let Some(ends) = self.topics.ends_mut(*queue) {
+                ends.committed = ends.next;
+            }
+            self.wake_pulls(*queue, effects);
+        }
+        self.plan_deliveries();
+    }
+
+    /// Whether messages are taken.
+    pub(crate) fn check_store(&self) -> Result<(), Refusal> {
+        if self.failure.is_some() {
+            return Err(self.store_failure());
+        }
+        if self.store.is_full() {
+            return Err(Refusal::unavailable(
+                "the store is full: its data limit is reached; raise it, or start with an empty data folder",
+            ));
+        }
+        Ok(())
+    }
+
+    fn store_failure(&self) -> Refusal {
+        let why = self.failure.as_deref().unwrap_or_default();
+        Refusal::unavailable(format!(
+            "storing has failed before ({why}); nothing is stored until the broker is restarted"
+        ))
+    }
+
+    /// Appends a message to a queue. Its place is filled in; the rest is the caller's.
+    pub(crate) fn append(
+        &mut self,
+        queue: QueueKey,
+        message: &mut StoredMessage,
+        commit: &mut Commit,
+    ) -> Result<(), Refusal> {
+        let ends = self.topics.ends_mut(queue).filter(|ends| ends.next < MAX_OFFSET);
+        let Some(ends) = ends else {
+            return Err(Refusal::unavailable("the queue has no room for another message"));
+        };
+        message.queue_id = i32::from(queue.queue);
+        message.queue_offset = ends.next as i64;
+        message.physical_offset = queue.physical(ends.next) as i64;
+        ends.next += 1;
+        commit.append(queue, message);
+        Ok(())
+    }
+
+    /// Creates a topic, or changes it, and has it remembered.
+    pub(crate) fn set_topic(
+        &mut self,
+        name: &str,
+        queues: (u16, u16),
+        perm: i32,
+        commit: &mut Commit,
+    ) -> Result<(), Refusal> {
+        let (read, write) = queues;
+        let Some(topic) = self.topics.set(name, read, write, perm) else {
+            let limit = topics::MAX_TOPICS;
+            return Err(Refusal::new(
+                ResponseCode::TOPIC_NOT_EXIST,
+                format!("topic[{name}] cannot be created: there are {limit} topics already"),
+            ));
+        };
+        commit.put(Fact::Topic(topic.config.clone()));
+        Ok(())
+    }
+
+    /// Creates the topics that are always there.
+    pub(crate) fn create_system_topics(&mut self, commit: &mut Commit) -> Result<(), Refusal> {
+        let Identity { cluster, broker, auto_create_queues, .. } = &self.identity;
+        for (name, queues, perm) in topics::system_topics(cluster, broker, *auto_create_queues) {
+            if self.topics.get(&name).is_none() {
+                self.set_topic(&name, (queues, queues), perm, commit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many messages have been stored since the start.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+}
+
+fn not_supported(code: RequestCode) -> Refusal {
+    Refusal::new(
+        ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
+        format!(" request type {} not supported", code.0),
+    )
+}

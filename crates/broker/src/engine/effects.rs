@@ -1,0 +1,119 @@
+//! What a turn of the engine leads to: answers, pushes, and what must be kept first.
+
+use std::collections::HashMap;
+
+use bytes::BytesMut;
+use posthaste_protocol::command::{put_answer, put_request};
+use posthaste_protocol::request::{Empty, NotifyConsumerIdsChanged};
+use posthaste_protocol::{Payload, ResponseCode};
+
+use super::{SessionId, refusal::Refusal};
+use crate::store::Commit;
+
+/// Who asked, and how an answer finds its question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The session.
+    pub(crate) session: SessionId,
+    /// The request's number.
+    pub(crate) opaque: i32,
+    /// Whether no answer is wanted. None is sent then, not even an error.
+    pub(crate) oneway: bool,
+}
+
+/// What a turn leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// What must be kept.
+    pub(crate) commit: Commit,
+    /// Frames that may leave.
+    ready: Frames,
+    /// Frames that say "it is kept": they may leave once it is.
+    after_commit: Frames,
+    /// Who is told when it could not be kept.
+    promised: Vec<Caller>,
+}
+
+type Frames = HashMap<SessionId, BytesMut>;
+
+impl Effects {
+    /// Answers with success or an error.
+    pub(crate) fn answer<P: Payload>(&mut self, caller: Caller, result: Result<P, Refusal>) {
+        match result {
+            Ok(answer) => self.answer_with(caller, ResponseCode::SUCCESS, None, &answer),
+            Err(refusal) => self.refuse(caller, &refusal),
+        }
+    }
+
+    /// Answers with success once `commit` is kept, or with an error at once.
+    pub(crate) fn answer_after_commit<P: Payload>(
+        &mut self,
+        caller: Caller,
+        result: Result<P, Refusal>,
+    ) {
+        match result {
+            Ok(_) if caller.oneway => {}
+            Ok(answer) => {
+                let out = self.after_commit.entry(caller.session).or_default();
+                put_answer(out, caller.opaque, ResponseCode::SUCCESS, None, &answer);
+                self.promised.push(caller);
+            }
+            Err(refusal) => self.refuse(caller, &refusal),
+        }
+    }
+
+    /// Answers with any code.
+    pub(crate) fn answer_with<P: Payload>(
+        &mut self,
+        caller: Caller,
+        code: ResponseCode,
+        remark: Option<&str>,
+        answer: &P,
+    ) {
+        if !caller.oneway {
+            let out = self.ready.entry(caller.session).or_default();
+            put_answer(out, caller.opaque, code, remark, answer);
+        }
+    }
+
+    fn refuse(&mut self, caller: Caller, refusal: &Refusal) {
+        self.answer_with(caller, refusal.code, Some(&refusal.remark), &Empty);
+    }
+
+    /// Tells a member that its group has changed.
+    pub(crate) fn notify(&mut self, session: SessionId, group: &str) {
+        let out = self.ready.entry(session).or_default();
+        put_request(out, 0, true, &NotifyConsumerIdsChanged { group: group.to_owned() });
+    }
+
+    /// How many bytes this turn has for a session already.
+    pub(crate) fn pending(&self, session: SessionId) -> usize {
+        self.ready.get(&session).map_or(0, BytesMut::len)
+    }
+
+    /// `commit` is kept: the answers that waited for it may leave.
+    pub(crate) fn kept(&mut self) {
+        self.promised.clear();
+        for (session, frames) in self.after_commit.drain() {
+            match self.ready.get_mut(&session) {
+                Some(ready) => ready.unsplit(frames),
+                None => {
+                    self.ready.insert(session, frames);
+                }
+            }
+        }
+    }
+
+    /// `commit` may not be kept: nothing that said so leaves.
+    pub(crate) fn lost(&mut self, refusal: &Refusal) {
+        self.after_commit.clear();
+        for caller in std::mem::take(&mut self.promised) {
+            self.refuse(caller, refusal);
+        }
+    }
+
+    /// Takes the frames that may leave, by session.
+    pub(crate) fn take_ready(&mut self) -> impl Iterator<Item = (SessionId, BytesMut)> {
+        std::mem::take(&mut self.ready).into_iter()
+    }
+}

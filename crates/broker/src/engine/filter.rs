@@ -1,0 +1,45 @@
+//! Which messages a consumer wants, by their tags.
+
+use std::collections::HashSet;
+
+use posthaste_protocol::java;
+
+use super::refusal::Refusal;
+use crate::store::Record;
+
+/// Which messages are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// All of them.
+    All,
+    /// Those whose tag has one of these hashes. Consumers compare the texts themselves.
+    Tags(HashSet<i32>),
+}
+
+impl Filter {
+    /// Reads an expression: `*` or nothing for all, or tags separated by `||`.
+    ///
+    /// # Errors
+    /// When the expression is not of tags (SQL92).
+    pub(crate) fn read(kind: &str, expression: &str) -> Result<Self, Refusal> {
+        if !matches!(kind, "" | "TAG") {
+            return Err(Refusal::system_error(format!(
+                "The broker does not support consumer to filter message by {kind}"
+            )));
+        }
+        let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
+        let hashes: HashSet<i32> = tags.clone().map(java::hash).collect();
+        match hashes.is_empty() || tags.clone().eq(["*"]) {
+            true => Ok(Self::All),
+            false => Ok(Self::Tags(hashes)),
+        }
+    }
+
+    /// Whether a message is wanted.
+    pub(crate) fn wants(&self, record: &Record) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tags(hashes) => record.tag().is_some_and(|tag| hashes.contains(&java::hash(tag))),
+        }
+    }
+}

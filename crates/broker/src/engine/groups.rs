@@ -1,0 +1,187 @@
+//! The consumer groups: members, subscriptions, offsets, locks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use posthaste_protocol::request::{QueueName, Subscription};
+
+use posthaste_protocol::ResponseCode;
+
+use super::refusal::Refusal;
+use super::{Millis, SessionId, topics::is_name};
+use crate::store::Fact;
+
+/// How many consumer groups there may be.
+pub(crate) const MAX_GROUPS: usize = 1_000;
+/// The longest name of a group.
+pub(crate) const MAX_GROUP_LENGTH: usize = 120;
+/// How often a message comes again before it goes to the dead letters.
+pub(crate) const MAX_RECONSUME_TIMES: i32 = 16;
+/// A lock ends so long after it was last asked for.
+const LOCK_LIFE_MS: Millis = 60_000;
+
+/// One consumer group.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    /// Its members' sessions by client id.
+    pub(crate) members: BTreeMap<String, SessionId>,
+    /// What it subscribes to, by topic.
+    pub(crate) subscriptions: BTreeMap<String, Subscription>,
+    /// Topic, queue: how far it has come.
+    offsets: HashMap<String, BTreeMap<i32, i64>>,
+    locks: HashMap<QueueName, Lock>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    client_id: String,
+    asked_at: Millis,
+}
+
+impl Group {
+    /// How far the group has come in a queue.
+    pub(crate) fn offset(&self, topic: &str, queue: i32) -> Option<i64> {
+        self.offsets.get(topic)?.get(&queue).copied()
+    }
+
+    fn set_offset(&mut self, topic: &str, queue: i32, offset: i64) {
+        match self.offsets.get_mut(topic) {
+            Some(queues) => queues.insert(queue, offset),
+            None => self.offsets.entry(topic.to_owned()).or_default().insert(queue, offset),
+        };
+    }
+
+    /// Takes over a member's subscriptions: newer ones replace, those no longer listed go. Says
+    /// whether the set of topics has changed.
+    pub(crate) fn subscribe(&mut self, subscriptions: &[Subscription]) -> bool {
+        let listed = |topic: &str| subscriptions.iter().any(|s| s.topic == topic);
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|topic, _| listed(topic));
+        let mut changed = before != self.subscriptions.len();
+        for subscription in subscriptions {
+            let known = self.subscriptions.get(&subscription.topic);
+            changed |= known.is_none();
+            if known.is_none_or(|known| known.sub_version < subscription.sub_version) {
+                self.subscriptions.insert(subscription.topic.clone(), subscription.clone());
+            }
+        }
+        changed
+    }
+
+    /// Locks a queue for a member, or renews its lock. False when another one holds it.
+    pub(crate) fn lock(&mut self, now: Millis, queue: &QueueName, client_id: &str) -> bool {
+        let lock = Lock { client_id: client_id.to_owned(), asked_at: now };
+        match self.locks.get_mut(queue) {
+            Some(held) if held.client_id != client_id && now < held.asked_at + LOCK_LIFE_MS => {
+                return false;
+            }
+            Some(held) => *held = lock,
+            None => {
+                self.locks.insert(queue.clone(), lock);
+            }
+        }
+        true
+    }
+
+    /// Releases a member's lock.
+    pub(crate) fn unlock(&mut self, queue: &QueueName, client_id: &str) {
+        if self.locks.get(queue).is_some_and(|lock| lock.client_id == client_id) {
+            self.locks.remove(queue);
+        }
+    }
+}
+
+/// The answer when a group does not exist and cannot be created.
+pub(crate) fn no_group(name: &str) -> Refusal {
+    Refusal::new(
+        ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+        format!("subscription group [{name}] does not exist, and cannot be created"),
+    )
+}
+
+/// All consumer groups.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    by_name: BTreeMap<String, Group>,
+    /// Offsets that are not in the store yet.
+    dirty: BTreeMap<(String, String, i32), i64>,
+}
+
+impl Groups {
+    /// The group of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Group> {
+        self.by_name.get(name)
+    }
+
+    /// The group of this name, to be changed.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Group> {
+        self.by_name.get_mut(name)
+    }
+
+    /// The group of this name, created when it is new. `None` when the name is not allowed, or
+    /// there are too many.
+    pub(crate) fn ensure(&mut self, name: &str) -> Option<&mut Group> {
+        if !self.by_name.contains_key(name) {
+            if self.by_name.len() >= MAX_GROUPS || !is_name(name, MAX_GROUP_LENGTH) {
+                return None;
+            }
+            self.by_name.insert(name.to_owned(), Group::default());
+        }
+        self.by_name.get_mut(name)
+    }
+
+    /// Remembers how far a group has come. It is in the store within a second.
+    ///
+    /// A negative offset is no offset: some clients send −1 for a queue that they know nothing of,
+    /// and must not lose their place by that.
+    pub(crate) fn set_offset(&mut self, group: &str, topic: &str, queue: i32, offset: i64) {
+        let Some(known) = self.ensure(group).filter(|_| offset >= 0) else {
+            return;
+        };
+        if known.offset(topic, queue) != Some(offset) {
+            known.set_offset(topic, queue, offset);
+            self.dirty.insert((group.to_owned(), topic.to_owned(), queue), offset);
+        }
+    }
+
+    /// Takes over a fact of an earlier run.
+    pub(crate) fn restore(&mut self, fact: Fact) {
+        match fact {
+            Fact::Offset { group, topic, queue, offset } => {
+                if let Some(group) = self.ensure(&group) {
+                    group.set_offset(&topic, queue, offset);
+                }
+            }
+            Fact::Subscriptions { group, subscriptions } => {
+                if let Some(group) = self.ensure(&group) {
+                    group.subscribe(&subscriptions);
+                }
+            }
+            Fact::Topic(_) | Fact::Delivered { .. } => {}
+        }
+    }
+
+    /// Whether there are offsets that are not in the store yet.
+    pub(crate) fn has_dirty_offsets(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// The offsets that are not in the store yet.
+    pub(crate) fn take_dirty_offsets(&mut self) -> impl Iterator<Item = Fact> {
+        std::mem::take(&mut self.dirty)
+            .into_iter()
+            .map(|((group, topic, queue), offset)| Fact::Offset { group, topic, queue, offset })
+    }
+
+    /// Takes a session out of every group; says which groups have lost a member.
+    pub(crate) fn leave(&mut self, session: SessionId) -> Vec<String> {
+        let mut left = Vec::new();
+        for (name, group) in &mut self.by_name {
+            let before = group.members.len();
+            group.members.retain(|_, member| *member != session);
+            if group.members.len() != before {
+                left.push(name.clone());
+            }
+        }
+        left
+    }
+}

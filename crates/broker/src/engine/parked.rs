@@ -1,0 +1,89 @@
+//! Pulls that wait for messages (long polling).
+
+use std::collections::HashMap;
+
+use posthaste_protocol::request::Pull;
+
+use super::{Millis, SessionId, effects::Caller, filter::Filter};
+use crate::location::QueueKey;
+
+/// How many pulls may wait; one more is answered at once.
+const MAX_PARKED: usize = 16_384;
+
+/// A pull that waits.
+#[derive(Debug)]
+pub(crate) struct ParkedPull {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// What is asked for.
+    pub(crate) pull: Pull,
+    /// Which messages are wanted.
+    pub(crate) filter: Filter,
+    /// The queue.
+    pub(crate) queue: QueueKey,
+    /// Everything before this offset has been looked at and is not wanted.
+    pub(crate) resume_at: u64,
+    /// When it is answered at the latest.
+    pub(crate) deadline: Millis,
+}
+
+/// All pulls that wait.
+#[derive(Debug, Default)]
+pub(crate) struct ParkedPulls {
+    by_queue: HashMap<QueueKey, Vec<ParkedPull>>,
+    count: usize,
+    /// No pull's deadline is before this.
+    earliest: Option<Millis>,
+}
+
+impl ParkedPulls {
+    /// Whether no further pull may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count >= MAX_PARKED
+    }
+
+    /// Lets a pull wait.
+    pub(crate) fn park(&mut self, parked: ParkedPull) {
+        self.count += 1;
+        let earliest = self.earliest.unwrap_or(parked.deadline);
+        self.earliest = Some(earliest.min(parked.deadline));
+        self.by_queue.entry(parked.queue).or_default().push(parked);
+    }
+
+    /// Takes out the pulls that wait for messages of a queue.
+    pub(crate) fn of_queue(&mut self, queue: QueueKey) -> Vec<ParkedPull> {
+        let taken = self.by_queue.remove(&queue).unwrap_or_default();
+        self.count -= taken.len();
+        taken
+    }
+
+    /// Takes out the pulls that have waited long enough.
+    pub(crate) fn expired(&mut self, now: Millis) -> Vec<ParkedPull> {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return Vec::new();
+        }
+        let expired = self.extract(|parked| parked.deadline <= now);
+        self.earliest = self.by_queue.values().flatten().map(|parked| parked.deadline).min();
+        expired
+    }
+
+    /// Forgets the pulls of a session that is gone.
+    pub(crate) fn forget(&mut self, session: SessionId) {
+        self.extract(|parked| parked.caller.session == session);
+    }
+
+    /// When the next one may have waited long enough.
+    pub(crate) fn earliest(&self) -> Option<Millis> {
+        self.earliest
+    }
+
+    fn extract(&mut self, unwanted: impl Fn(&ParkedPull) -> bool) -> Vec<ParkedPull> {
+        let mut taken = Vec::new();
+        for parked in self.by_queue.values_mut() {
+            taken.extend(parked.extract_if(.., |parked| unwanted(parked)));
+        }
+        self.by_queue.retain(|_, parked| !parked.is_empty());
+        self.count -= taken.len();
+        taken
+    }
+}

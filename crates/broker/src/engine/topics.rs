@@ -1,0 +1,205 @@
+//! The topics: their configuration and how far their queues have come.
+
+use std::collections::HashMap;
+
+use posthaste_protocol::request::{DEFAULT_TOPIC, permission};
+use serde::{Deserialize, Serialize};
+
+use crate::location::{MAX_QUEUES, QueueKey};
+
+/// How many topics there may be, the system's among them.
+pub(crate) const MAX_TOPICS: usize = 1_000;
+/// The longest name of a topic.
+pub(crate) const MAX_TOPIC_LENGTH: usize = 127;
+/// Where delayed messages wait; one queue per level.
+pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// Before the group's name: where messages that a consumer gave back come again.
+pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
+/// Before the group's name: where messages end that were given back too often.
+pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
+
+const READ_WRITE: i32 = permission::READ | permission::WRITE;
+const ALL: i32 = READ_WRITE | permission::INHERIT;
+
+/// Topics that clients may not send to.
+const CLOSED: &[&str] = &[
+    SCHEDULE_TOPIC,
+    "RMQ_SYS_TRANS_HALF_TOPIC",
+    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC",
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+];
+
+/// A topic as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicConfig {
+    /// Stands for the topic wherever messages are kept. Never given to another one.
+    pub(crate) number: u16,
+    /// Name.
+    pub(crate) name: String,
+    /// How many queues can be read.
+    pub(crate) read_queues: u16,
+    /// How many queues can be written.
+    pub(crate) write_queues: u16,
+    /// Bits of [`permission`].
+    pub(crate) perm: i32,
+}
+
+/// A topic and its queues.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    /// Configuration.
+    pub(crate) config: TopicConfig,
+    /// At least as many as can be read or written: fewer than before does not delete messages.
+    queues: Vec<QueueEnds>,
+}
+
+/// Where a queue ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct QueueEnds {
+    /// Offset that the next message gets.
+    pub(crate) next: u64,
+    /// Consumers see the messages before this offset: those that are kept for sure.
+    pub(crate) committed: u64,
+}
+
+impl Topic {
+    /// A queue of the topic.
+    pub(crate) fn key(&self, queue: u16) -> QueueKey {
+        QueueKey { topic: self.config.number, queue }
+    }
+
+    /// How many queues can be read or written.
+    pub(crate) fn queue_count(&self) -> u16 {
+        self.config.read_queues.max(self.config.write_queues)
+    }
+
+    fn has(&self, bit: i32) -> bool {
+        self.config.perm & bit != 0
+    }
+
+    /// Whether new topics may take over this one's configuration.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.has(permission::INHERIT)
+    }
+
+    /// Whether consumers may read it.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.has(permission::READ)
+    }
+
+    /// Whether consumers may give messages back to it.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.has(permission::WRITE)
+    }
+}
+
+/// All topics.
+#[derive(Debug, Default)]
+pub(crate) struct Topics {
+    /// Topic number n is at n − 1.
+    list: Vec<Topic>,
+    by_name: HashMap<String, u16>,
+}
+
+impl Topics {
+    /// The topic of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Topic> {
+        self.numbered(*self.by_name.get(name)?)
+    }
+
+    /// The topic with this number.
+    pub(crate) fn numbered(&self, number: u16) -> Option<&Topic> {
+        self.list.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// All topics, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.list.iter()
+    }
+
+    /// How many topics there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Creates a topic, or changes the one of this name. `None` when there are too many.
+    pub(crate) fn set(&mut self, name: &str, read: u16, write: u16, perm: i32) -> Option<&Topic> {
+        let number = match self.by_name.get(name) {
+            Some(number) => *number,
+            None if self.list.len() >= MAX_TOPICS => return None,
+            None => self.list.len() as u16 + 1,
+        };
+        self.restore(TopicConfig {
+            number,
+            name: name.to_owned(),
+            read_queues: read.min(MAX_QUEUES),
+            write_queues: write.min(MAX_QUEUES),
+            perm,
+        })
+    }
+
+    /// Puts a topic in its place. `None` when that is neither an existing topic's place nor the
+    /// next free one.
+    pub(crate) fn restore(&mut self, config: TopicConfig) -> Option<&Topic> {
+        let number = config.number;
+        let at = usize::from(number).checked_sub(1)?;
+        if at == self.list.len() {
+            self.by_name.insert(config.name.clone(), number);
+            self.list.push(Topic { config, queues: Vec::new() });
+        } else {
+            self.list.get_mut(at)?.config = config;
+        }
+        let topic = self.list.get_mut(at)?;
+        let count = usize::from(topic.queue_count()).max(topic.queues.len());
+        topic.queues.resize(count, QueueEnds::default());
+        self.list.get(at)
+    }
+
+    /// Where a queue ends; 0 for one that does not exist.
+    pub(crate) fn ends(&self, queue: QueueKey) -> QueueEnds {
+        self.numbered(queue.topic)
+            .and_then(|topic| topic.queues.get(usize::from(queue.queue)))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Where a queue ends, to be changed.
+    pub(crate) fn ends_mut(&mut self, queue: QueueKey) -> Option<&mut QueueEnds> {
+        let at = usize::from(queue.topic).checked_sub(1)?;
+        self.list.get_mut(at)?.queues.get_mut(usize::from(queue.queue))
+    }
+}
+
+/// Whether `name` may name a topic or, with `limit`, a group.
+pub(crate) fn is_name(name: &str, limit: usize) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-');
+    (1..=limit).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Whether clients may not send to the topic of this name.
+pub(crate) fn is_closed(name: &str) -> bool {
+    CLOSED.contains(&name)
+}
+
+/// The topics that are always there: name, queues, permissions.
+pub(crate) fn system_topics(
+    cluster: &str,
+    broker: &str,
+    auto_create_queues: Option<u16>,
+) -> Vec<(String, u16, i32)> {
+    let mut topics = vec![
+        (SCHEDULE_TOPIC.to_owned(), crate::engine::schedule::LEVELS as u16, READ_WRITE),
+        (cluster.to_owned(), 16, ALL),
+        (broker.to_owned(), 1, ALL),
+        (format!("{cluster}_REPLY_TOPIC"), 1, READ_WRITE),
+        ("SELF_TEST_TOPIC".to_owned(), 1, READ_WRITE),
+        ("OFFSET_MOVED_EVENT".to_owned(), 1, READ_WRITE),
+        ("BenchmarkTest".to_owned(), MAX_QUEUES, READ_WRITE),
+    ];
+    if let Some(queues) = auto_create_queues {
+        topics.push((DEFAULT_TOPIC.to_owned(), queues, ALL));
+    }
+    topics
+}

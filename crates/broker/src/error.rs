@@ -1,0 +1,58 @@
+//! Why a broker does not start.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// Somebody else listens on the port.
+    #[error("port {port} is taken; stop what listens on {0}, or choose another port", port = .0.port())]
+    PortTaken(SocketAddr),
+    /// The address cannot be listened on for another reason.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The address can be reached from other machines, and nobody has said that this is meant.
+    #[error(
+        "{0} can be reached from other machines, and this broker lets anyone read and write; \
+         listen on 127.0.0.1, or say that anyone may connect"
+    )]
+    NotLoopback(IpAddr),
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// The data folder cannot be created or read.
+    #[error("cannot use the data folder {folder}")]
+    DataFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process has the data folder open.
+    #[error(
+        "the data folder {0} is in use by another broker; stop that one, or use another folder"
+    )]
+    DataInUse(PathBuf),
+    /// The data is not what was written.
+    #[error(
+        "the data in {folder} is damaged ({reason}); nothing was changed in it: restore it from a \
+         copy, or start with an empty folder"
+    )]
+    DataDamaged {
+        /// The folder.
+        folder: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the broker's thread")]
+    Thread(#[source] io::Error),
+}

@@ -1,0 +1,115 @@
+//! Offsets: those of queues, and those that consumer groups have come to.
+
+use posthaste_protocol::ResponseCode;
+use posthaste_protocol::request::{
+    EarliestStoreTime, Empty, MaxOffset, MinOffset, OffsetAnswer, QueryConsumerOffset,
+    SearchOffset, StoreTime, UpdateConsumerOffset,
+};
+
+use crate::engine::{Engine, Millis, refusal::Refusal};
+use crate::location::QueueKey;
+
+impl Engine {
+    /// 30: the offset that a queue's next message gets; 0 for a queue that is not there.
+    pub(crate) fn max_offset(&self, request: &MaxOffset) -> Result<OffsetAnswer, Refusal> {
+        let queue = self.queue(&request.topic, request.queue_id);
+        let offset = queue.map_or(0, |queue| self.topics.ends(queue).committed);
+        Ok(OffsetAnswer { offset: offset as i64 })
+    }
+
+    /// 31: the offset of the oldest message; 0 for a queue that is not there.
+    pub(crate) fn min_offset(&self, request: &MinOffset) -> Result<OffsetAnswer, Refusal> {
+        let queue = self.queue(&request.topic, request.queue_id);
+        let offset = queue.map_or(0, |queue| self.store.first_offset(queue));
+        Ok(OffsetAnswer { offset: offset as i64 })
+    }
+
+    /// 29: the offset of the first message stored at or after a time, the end when all are older;
+    /// with the boundary `UPPER` that of the last message stored at or before it.
+    pub(crate) fn search_offset(&self, request: &SearchOffset) -> Result<OffsetAnswer, Refusal> {
+        let Some(queue) = self.queue(&request.topic, request.queue_id) else {
+            return Ok(OffsetAnswer { offset: 0 });
+        };
+        let is_upper = request.boundary.as_deref().is_some_and(|b| b.eq_ignore_ascii_case("UPPER"));
+        let mut low = self.store.first_offset(queue);
+        let mut high = self.topics.ends(queue).committed;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let stored_at = self.stored_at(queue, middle)?.unwrap_or(Millis::MAX);
+            let is_before = match is_upper {
+                true => stored_at <= request.timestamp_ms,
+                false => stored_at < request.timestamp_ms,
+            };
+            match is_before {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        let first = self.store.first_offset(queue);
+        let offset = if is_upper { low.saturating_sub(1).max(first) } else { low };
+        Ok(OffsetAnswer { offset: offset as i64 })
+    }
+
+    /// 32: when the oldest message of a queue was stored; −1 when there is none.
+    pub(crate) fn earliest_store_time(
+        &self,
+        request: &EarliestStoreTime,
+    ) -> Result<StoreTime, Refusal> {
+        let oldest = match self.queue(&request.topic, request.queue_id) {
+            Some(queue) => self.stored_at(queue, self.store.first_offset(queue))?,
+            None => None,
+        };
+        Ok(StoreTime { timestamp_ms: oldest.unwrap_or(-1) })
+    }
+
+    /// 14: how far a group has come. A group that is new to a queue which still has its first
+    /// message begins with that one.
+    ///
+    /// The only error is 22: 4.7 clients take any other for "no offset" too, and skip messages.
+    pub(crate) fn query_consumer_offset(
+        &self,
+        request: &QueryConsumerOffset,
+    ) -> Result<OffsetAnswer, Refusal> {
+        let group = self.groups.get(&request.group);
+        if let Some(offset) = group.and_then(|g| g.offset(&request.topic, request.queue_id)) {
+            return Ok(OffsetAnswer { offset });
+        }
+        let queue = self.queue(&request.topic, request.queue_id);
+        let is_young = queue.is_some_and(|queue| self.store.first_offset(queue) == 0);
+        if is_young && request.zero_if_missing != Some(false) {
+            return Ok(OffsetAnswer { offset: 0 });
+        }
+        Err(Refusal::new(
+            ResponseCode::QUERY_NOT_FOUND,
+            "Not found, maybe this group consumer boot first",
+        ))
+    }
+
+    /// 15: how far a group has come now, also when that is back.
+    pub(crate) fn update_consumer_offset(
+        &mut self,
+        request: &UpdateConsumerOffset,
+    ) -> Result<Empty, Refusal> {
+        if self.topics.get(&request.topic).is_none() {
+            return Err(Refusal::no_topic(&request.topic));
+        }
+        self.groups.set_offset(&request.group, &request.topic, request.queue_id, request.offset);
+        Ok(Empty)
+    }
+
+    /// The queue with this number of a topic.
+    pub(super) fn queue(&self, topic: &str, queue_id: i32) -> Option<QueueKey> {
+        let topic = self.topics.get(topic)?;
+        let queue = u16::try_from(queue_id).ok().filter(|queue| *queue < topic.queue_count())?;
+        Some(topic.key(queue))
+    }
+
+    fn stored_at(&self, queue: QueueKey, offset: u64) -> Result<Option<Millis>, Refusal> {
+        if offset >= self.topics.ends(queue).committed {
+            return Ok(None);
+        }
+        let block = self.store.block(queue, offset)?;
+        let record = block.and_then(|block| block.records_from(offset).next());
+        Ok(record.map(|record| record.stored_at_ms()))
+    }
+}

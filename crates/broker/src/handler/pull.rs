@@ -1,0 +1,241 @@
+//! Pulling: messages of a queue from an offset on, now or as soon as there are some.
+
+use bytes::{Bytes, BytesMut};
+use posthaste_protocol::ResponseCode;
+use posthaste_protocol::request::{Empty, Pull, PullAnswer, pull_flag};
+
+use crate::engine::effects::{Caller, Effects};
+use crate::engine::filter::Filter;
+use crate::engine::groups::{MAX_GROUP_LENGTH, no_group};
+use crate::engine::parked::ParkedPull;
+use crate::engine::topics::is_name;
+use crate::engine::{Engine, Millis, refusal::Refusal};
+use crate::location::QueueKey;
+use crate::store::StoreError;
+
+/// How many messages an answer has at the most.
+const MAX_MESSAGES: usize = 1_024;
+/// How many bytes of messages an answer has at the most; one message fits always.
+const MAX_BYTES: usize = 256 * 1024;
+/// How many messages are looked at for one answer: a filter that seldom matches ends somewhere.
+const MAX_EXAMINED: usize = 4_096;
+/// How long a pull waits at the most.
+const MAX_SUSPEND_MS: i64 = 60_000;
+/// Once a turn has so much for a session, its further pulls get one message each.
+const PLENTY: usize = 2 * 1024 * 1024;
+
+/// How a pull ends: code, remark, where to go on, messages.
+struct Found {
+    code: ResponseCode,
+    status: &'static str,
+    next: u64,
+    messages: Bytes,
+}
+
+impl Found {
+    fn nothing(code: ResponseCode, status: &'static str, next: u64) -> Self {
+        Self { code, status, next, messages: Bytes::new() }
+    }
+
+    /// Whether the asker is at the end of the queue and may wait there.
+    fn is_at_end(&self) -> bool {
+        self.code == ResponseCode::PULL_NOT_FOUND
+    }
+}
+
+impl Engine {
+    /// 11, 361.
+    pub(crate) fn pull(&mut self, now: Millis, caller: Caller, pull: Pull, effects: &mut Effects) {
+        let result = self.check_pull(&pull).and_then(|(queue, filter)| {
+            let start = u64::try_from(pull.queue_offset).unwrap_or(0);
+            let room = MAX_BYTES.min(PLENTY.saturating_sub(effects.pending(caller.session)));
+            let found = self.fetch(&pull, queue, start, &filter, room)?;
+            Ok((queue, filter, found))
+        });
+        let (queue, filter, found) = match result {
+            Ok(parts) => parts,
+            Err(refusal) => return effects.answer::<Empty>(caller, Err(refusal)),
+        };
+        if pull.sys_flag & pull_flag::COMMIT != 0 {
+            self.groups.set_offset(&pull.group, &pull.topic, pull.queue_id, pull.commit_offset);
+        }
+        let suspend_ms = pull.suspend_ms.min(MAX_SUSPEND_MS);
+        let may_wait = pull.sys_flag & pull_flag::SUSPEND != 0 && suspend_ms > 0 && !caller.oneway;
+        if !found.is_at_end() || !may_wait || self.parked.is_full() {
+            return self.answer_pull(caller, queue, &found, effects);
+        }
+        let deadline = now + suspend_ms;
+        let resume_at = found.next;
+        self.parked.park(ParkedPull { caller, pull, filter, queue, resume_at, deadline });
+    }
+
+    /// The checks, in the order of a real broker.
+    fn check_pull(&self, pull: &Pull) -> Result<(QueueKey, Filter), Refusal> {
+        if !is_name(&pull.group, MAX_GROUP_LENGTH) {
+            return Err(no_group(&pull.group));
+        }
+        let Some(topic) = self.topics.get(&pull.topic) else {
+            return Err(Refusal::no_topic(&pull.topic));
+        };
+        if !topic.is_readable() {
+            return Err(Refusal::forbidden(format!(
+                "the topic[{}] pulling message is forbidden",
+                pull.topic
+            )));
+        }
+        let read_queues = topic.config.read_queues;
+        let queue = u16::try_from(pull.queue_id).ok().filter(|queue| *queue < read_queues);
+        let Some(queue) = queue.map(|queue| topic.key(queue)) else {
+            let (id, name) = (pull.queue_id, &pull.topic);
+            return Err(Refusal::invalid(format!(
+                "queueId[{id}] is illegal, topic:[{name}] topicConfig.readQueueNums:[{read_queues}]"
+            )));
+        };
+        Ok((queue, self.filter_of(pull)?))
+    }
+
+    /// What a pull wants: as it says itself, or as its group's heartbeats say.
+    fn filter_of(&self, pull: &Pull) -> Result<Filter, Refusal> {
+        if pull.sys_flag & pull_flag::SUBSCRIPTION != 0 {
+            let kind = pull.expression_type.as_deref().unwrap_or_default();
+            return Filter::read(kind, pull.subscription.as_deref().unwrap_or_default());
+        }
+        let group = self.groups.get(&pull.group);
+        let Some(known) = group.and_then(|group| group.subscriptions.get(&pull.topic)) else {
+            return Err(Refusal::new(
+                ResponseCode::SUBSCRIPTION_NOT_EXIST,
+                "the consumer's subscription not exist",
+            ));
+        };
+        if known.sub_version < pull.sub_version {
+            return Err(Refusal::new(
+                ResponseCode::SUBSCRIPTION_NOT_LATEST,
+                "the consumer's subscription not latest",
+            ));
+        }
+        Filter::read(&known.expression_type, &known.sub_string)
+    }
+
+    /// Looks for messages from `start` on.
+    fn fetch(
+        &self,
+        pull: &Pull,
+        queue: QueueKey,
+        start: u64,
+        filter: &Filter,
+        room: usize,
+    ) -> Result<Found, StoreError> {
+        let (first, end) = (self.store.first_offset(queue), self.topics.ends(queue).committed);
+        if start < first {
+            return Ok(Found::nothing(ResponseCode::PULL_OFFSET_MOVED, "OFFSET_TOO_SMALL", first));
+        }
+        if start > end {
+            let status = if end == 0 { "NO_MESSAGE_IN_QUEUE" } else { "OFFSET_OVERFLOW_BADLY" };
+            return Ok(Found::nothing(ResponseCode::PULL_OFFSET_MOVED, status, end));
+        }
+        if start == end {
+            let status = if end == 0 { "NO_MESSAGE_IN_QUEUE" } else { "OFFSET_OVERFLOW_ONE" };
+            return Ok(Found::nothing(ResponseCode::PULL_NOT_FOUND, status, end));
+        }
+        let count = usize::try_from(pull.max_messages).unwrap_or(0).clamp(1, MAX_MESSAGES);
+        let asked = pull.max_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        let room = asked.filter(|bytes| *bytes > 0).map_or(room, |bytes| bytes.min(room));
+        let (next, messages) = self.collect(queue, start..end, filter, count, room)?;
+        Ok(match messages.is_empty() {
+            true => {
+                Found::nothing(ResponseCode::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE", next)
+            }
+            false => Found { code: ResponseCode::SUCCESS, status: "FOUND", next, messages },
+        })
+    }
+
+    /// Copies the wanted messages of a range. Also says up to where it has looked.
+    fn collect(
+        &self,
+        queue: QueueKey,
+        range: std::ops::Range<u64>,
+        filter: &Filter,
+        count: usize,
+        room: usize,
+    ) -> Result<(u64, Bytes), StoreError> {
+        let (mut next, mut messages, mut taken) = (range.start, BytesMut::new(), 0);
+        while next < range.end && next - range.start < MAX_EXAMINED as u64 {
+            let Some(block) = self.store.block(queue, next)? else { break };
+            let before = next;
+            for record in block.records_from(next) {
+                if filter.wants(&record) {
+                    let is_full = taken == count || messages.len() + record.bytes().len() > room;
+                    if taken > 0 && is_full {
+                        return Ok((next, messages.freeze()));
+                    }
+                    messages.extend_from_slice(record.bytes());
+                    taken += 1;
+                }
+                next = record.offset() + 1;
+            }
+            if next == before {
+                let text = format!("the messages at offset {next} of a queue cannot be read");
+                return Err(StoreError::Damaged(text));
+            }
+        }
+        Ok((next, messages.freeze()))
+    }
+
+    fn answer_pull(&self, caller: Caller, queue: QueueKey, found: &Found, effects: &mut Effects) {
+        let answer = PullAnswer {
+            suggested_broker: 0,
+            next_offset: found.next as i64,
+            min_offset: self.store.first_offset(queue) as i64,
+            max_offset: self.topics.ends(queue).committed as i64,
+            messages: found.messages.clone(),
+        };
+        effects.answer_with(caller, found.code, Some(found.status), &answer);
+    }
+
+    /// Answers the pulls that wait for a queue's messages, where there are wanted ones among the
+    /// new. The others go on waiting.
+    pub(crate) fn wake_pulls(&mut self, queue: QueueKey, effects: &mut Effects) {
+        for mut parked in self.parked.of_queue(queue) {
+            let pending = effects.pending(parked.caller.session);
+            match self.fetch_parked(&mut parked, pending) {
+                Ok(Some(found)) => self.answer_pull(parked.caller, queue, &found, effects),
+                Ok(None) => self.parked.park(parked),
+                Err(error) => effects.answer::<Empty>(parked.caller, Err(error.into())),
+            }
+        }
+    }
+
+    /// Looks through what has arrived since a parked pull last looked; `None` when nothing of it
+    /// is wanted.
+    fn fetch_parked(
+        &self,
+        parked: &mut ParkedPull,
+        pending: usize,
+    ) -> Result<Option<Found>, StoreError> {
+        let room = MAX_BYTES.min(PLENTY.saturating_sub(pending));
+        loop {
+            let (queue, start) = (parked.queue, parked.resume_at);
+            let found = self.fetch(&parked.pull, queue, start, &parked.filter, room)?;
+            parked.resume_at = found.next;
+            match found.code {
+                ResponseCode::PULL_RETRY_IMMEDIATELY => {}
+                ResponseCode::PULL_NOT_FOUND => return Ok(None),
+                _ => return Ok(Some(found)),
+            }
+        }
+    }
+
+    /// Answers the pulls that have waited long enough.
+    pub(crate) fn answer_expired(&mut self, now: Millis, effects: &mut Effects) {
+        for parked in self.parked.expired(now) {
+            // What was looked at and not wanted is reported, so that it is not looked at again.
+            let skipped = i64::try_from(parked.resume_at) != Ok(parked.pull.queue_offset);
+            let (code, status) = match skipped {
+                true => (ResponseCode::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE"),
+                false => (ResponseCode::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
+            };
+            let found = Found::nothing(code, status, parked.resume_at);
+            self.answer_pull(parked.caller, parked.queue, &found, effects);
+        }
+    }
+}

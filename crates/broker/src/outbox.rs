@@ -1,0 +1,76 @@
+//! What waits to be written to one connection.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+/// Whoever reads so slowly that more than this waits for it is disconnected.
+const MAX_PENDING: usize = 4 * 1024 * 1024;
+
+/// Frames for one connection: the engine's thread puts them in, the connection's task writes them.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    changed: Notify,
+    overflowed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BytesMut,
+    /// Bytes that are being written.
+    in_write: usize,
+    finished: bool,
+}
+
+impl Outbox {
+    /// Adds frames. When too much waits already the connection is closed instead.
+    pub(crate) fn push(&self, frames: BytesMut) {
+        let mut state = self.lock();
+        if state.waiting.len() + state.in_write > MAX_PENDING {
+            self.overflowed.notify_one();
+            return;
+        }
+        match state.waiting.is_empty() {
+            true => state.waiting = frames,
+            false => state.waiting.extend_from_slice(&frames),
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Nothing more comes: the connection closes once it has written what waits.
+    pub(crate) fn finish(&self) {
+        self.lock().finished = true;
+        self.changed.notify_one();
+    }
+
+    /// Everything that waits, as soon as there is something; `None` when nothing comes any more.
+    /// What an earlier call gave counts as written.
+    pub(crate) async fn take(&self) -> Option<BytesMut> {
+        loop {
+            {
+                let mut state = self.lock();
+                state.in_write = state.waiting.len();
+                if !state.waiting.is_empty() {
+                    return Some(std::mem::take(&mut state.waiting));
+                }
+                if state.finished {
+                    return None;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Waits until too much waits.
+    pub(crate) async fn overflow(&self) {
+        self.overflowed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

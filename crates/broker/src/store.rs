@@ -1,0 +1,43 @@
+//! What the broker keeps: messages in blocks, and facts.
+
+pub(crate) mod block;
+pub(crate) mod commit;
+pub(crate) mod fact;
+pub(crate) mod memory;
+
+pub(crate) use block::{Block, Record};
+pub(crate) use commit::Commit;
+pub(crate) use fact::Fact;
+pub(crate) use memory::MemoryStore;
+
+use crate::location::QueueKey;
+
+/// Keeps messages and facts. Owned by the engine, hence by one thread.
+pub(crate) trait Store: Send {
+    /// The facts of an earlier run.
+    fn facts(&self) -> Result<Vec<Fact>, StoreError>;
+
+    /// Offset of the oldest message that is still there; the end when there is none.
+    fn first_offset(&self, queue: QueueKey) -> u64;
+
+    /// Offset that the queue's next message gets.
+    fn end_offset(&self, queue: QueueKey) -> Result<u64, StoreError>;
+
+    /// The block with the message at `offset`; `None` when there is no such message.
+    fn block(&self, queue: QueueKey, offset: u64) -> Result<Option<Block>, StoreError>;
+
+    /// Whether there is no room for more messages.
+    fn is_full(&self) -> bool;
+
+    /// Takes everything in, or nothing. After an error it is not known which, and the store must
+    /// not be used for another commit.
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError>;
+}
+
+/// A store could not read or write.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// What was read is not what was written.
+    #[error("{0}")]
+    Damaged(String),
+}

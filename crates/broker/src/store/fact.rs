@@ -1,0 +1,32 @@
+//! Facts: the small things that are kept beside messages.
+
+use posthaste_protocol::request::Subscription;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::topics::TopicConfig;
+
+/// Something to remember over a restart. The last fact of a [key](Fact::key) counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fact {
+    /// A topic and its number.
+    Topic(TopicConfig),
+    /// How far a consumer group has come in a queue.
+    Offset { group: String, topic: String, queue: i32, offset: i64 },
+    /// What a consumer group subscribed to last. It serves the group's pulls between a restart and
+    /// the next heartbeat, up to 30 s later.
+    Subscriptions { group: String, subscriptions: Vec<Subscription> },
+    /// The next message of a delay level to deliver.
+    Delivered { level: u8, offset: u64 },
+}
+
+impl Fact {
+    /// What the fact is about. Names of topics and groups contain no `/`.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Topic(config) => format!("topic/{}", config.name),
+            Self::Offset { group, topic, queue, .. } => format!("offset/{group}/{topic}/{queue}"),
+            Self::Subscriptions { group, .. } => format!("subscriptions/{group}"),
+            Self::Delivered { level, .. } => format!("delivered/{level}"),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Messages in memory, bounded by bytes; the oldest are dropped first, whatever their topic.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Block, Commit, Fact, Store, StoreError};
+use crate::location::QueueKey;
+
+/// What a block costs beside its bytes, roughly.
+const BLOCK_OVERHEAD: u64 = 96;
+
+/// Keeps the newest messages in memory. Facts are not kept: nothing outlives the process.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    queues: HashMap<QueueKey, MemoryQueue>,
+    /// The queue of each block, oldest block first. A queue's blocks are in it in their order.
+    ages: VecDeque<QueueKey>,
+    bytes: u64,
+    limit: u64,
+}
+
+#[derive(Debug, Default)]
+struct MemoryQueue {
+    blocks: VecDeque<Block>,
+    first: u64,
+    end: u64,
+}
+
+impl MemoryStore {
+    /// A store that keeps at most `limit` bytes, and the newest block whatever its size.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { queues: HashMap::new(), ages: VecDeque::new(), bytes: 0, limit }
+    }
+
+    fn push(&mut self, key: QueueKey, block: Block) {
+        let queue = self.queues.entry(key).or_default();
+        queue.end = block.end();
+        self.bytes += cost(&block);
+        queue.blocks.push_back(block);
+        self.ages.push_back(key);
+        while self.bytes > self.limit && self.ages.len() > 1 {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(queue) = self.ages.pop_front().and_then(|key| self.queues.get_mut(&key)) else {
+            return;
+        };
+        if let Some(block) = queue.blocks.pop_front() {
+            self.bytes -= cost(&block);
+            queue.first = queue.blocks.front().map_or(queue.end, |next| next.first);
+        }
+    }
+}
+
+fn cost(block: &Block) -> u64 {
+    block.bytes.len() as u64 + BLOCK_OVERHEAD
+}
+
+impl Store for MemoryStore {
+    fn facts(&self) -> Result<Vec<Fact>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn first_offset(&self, queue: QueueKey) -> u64 {
+        self.queues.get(&queue).map_or(0, |queue| queue.first)
+    }
+
+    fn end_offset(&self, queue: QueueKey) -> Result<u64, StoreError> {
+        Ok(self.queues.get(&queue).map_or(0, |queue| queue.end))
+    }
+
+    fn block(&self, queue: QueueKey, offset: u64) -> Result<Option<Block>, StoreError> {
+        let Some(queue) = self.queues.get(&queue).filter(|queue| offset < queue.end) else {
+            return Ok(None);
+        };
+        let after = queue.blocks.partition_point(|block| block.first <= offset);
+        Ok(after.checked_sub(1).and_then(|at| queue.blocks.get(at)).cloned())
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        let (blocks, _) = commit.into_parts();
+        for (key, block) in blocks {
+            self.push(key, block);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! The thread that owns the engine. It takes what has arrived, turn by turn: handle everything,
+//! commit once, deliver the answers.
+//!
+//! It is a thread of its own, since a commit to disk takes a while, and it serves both stores:
+//! with one owner there is nothing to lock.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::engine::effects::Effects;
+use crate::engine::{Engine, Millis, Request, SessionId};
+use crate::outbox::Outbox;
+
+/// A turn takes no further requests once it has this many.
+const MAX_REQUESTS: usize = 4_096;
+/// A turn takes no further requests once its messages have so many bytes.
+const MAX_COMMIT: usize = 4 * 1024 * 1024;
+
+/// What arrives at the engine's thread.
+pub(crate) enum Event {
+    /// A client has connected.
+    Opened { session: SessionId, peer: SocketAddr, outbox: Arc<Outbox> },
+    /// Requests of one session, in the order of their arrival.
+    Requests { session: SessionId, requests: Vec<Request>, permits: Permits },
+    /// A client is gone.
+    Closed(SessionId),
+    /// No more turns; tells when everything is kept.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Room that requests take up until they are done.
+pub(crate) struct Permits {
+    /// Of the connection's.
+    pub(crate) _batch: OwnedSemaphorePermit,
+    /// Of all connections' bytes.
+    pub(crate) _bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// Figures that others may look at.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Messages stored since the start.
+    pub(crate) messages: AtomicU64,
+    /// Topics, the system's among them.
+    pub(crate) topics: AtomicU64,
+    /// Connections.
+    pub(crate) connections: AtomicU64,
+}
+
+/// The engine and the connections that it answers.
+pub(crate) struct Turns {
+    engine: Engine,
+    clock: Clock,
+    events: Receiver<Event>,
+    outboxes: HashMap<SessionId, Arc<Outbox>>,
+    counters: Arc<Counters>,
+}
+
+impl Turns {
+    pub(crate) fn new(engine: Engine, events: Receiver<Event>, counters: Arc<Counters>) -> Self {
+        let turns =
+            Self { engine, clock: Clock::start(), events, outboxes: HashMap::new(), counters };
+        turns.count();
+        turns
+    }
+
+    /// Takes turns until it is told to stop, or nobody is left who could tell it.
+    pub(crate) fn run(mut self) {
+        let mut stop = None;
+        while stop.is_none() {
+            let first = match self.wait() {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            stop = self.turn(first);
+        }
+        self.finish();
+        if let Some(stopped) = stop {
+            let _ = stopped.send(());
+        }
+    }
+
+    /// The next event, or that something is due before one has come.
+    fn wait(&self) -> Result<Event, RecvTimeoutError> {
+        match self.engine.next_wake() {
+            None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => {
+                let wait = u64::try_from(due - self.clock.now()).unwrap_or(0);
+                self.events.recv_timeout(Duration::from_millis(wait))
+            }
+        }
+    }
+
+    /// One turn; gives back who wants to know that it was the last.
+    fn turn(&mut self, first: Option<Event>) -> Option<oneshot::Sender<()>> {
+        let now = self.clock.now();
+        let mut effects = Effects::default();
+        let mut stop = None;
+        let mut done = Vec::new();
+        let mut next = first;
+        let mut requests = 0;
+        self.engine.tick(now, &mut effects);
+        while let Some(event) = next {
+            match event {
+                Event::Requests { session, requests: batch, permits } => {
+                    requests += batch.len();
+                    for request in batch {
+                        self.engine.handle(now, session, request, &mut effects);
+                    }
+                    done.push(permits);
+                }
+                Event::Opened { session, peer, outbox } => {
+                    self.engine.open(session, peer);
+                    self.outboxes.insert(session, outbox);
+                }
+                Event::Closed(session) => {
+                    self.engine.close(session, &mut effects);
+                    self.outboxes.remove(&session);
+                }
+                Event::Stop(stopped) => {
+                    stop = Some(stopped);
+                    break;
+                }
+            }
+            let is_long = requests >= MAX_REQUESTS || effects.commit.length() >= MAX_COMMIT;
+            next = if is_long { None } else { self.events.try_recv().ok() };
+        }
+        self.engine.settle(now, &mut effects);
+        self.deliver(&mut effects);
+        self.count();
+        stop
+    }
+
+    fn deliver(&self, effects: &mut Effects) {
+        for (session, frames) in effects.take_ready() {
+            if let Some(outbox) = self.outboxes.get(&session) {
+                outbox.push(frames);
+            }
+        }
+    }
+
+    /// Keeps what is not kept yet, and lets the connections go.
+    fn finish(&mut self) {
+        let mut effects = Effects::default();
+        self.engine.keep_offsets(&mut effects.commit);
+        self.engine.settle(self.clock.now(), &mut effects);
+        for outbox in self.outboxes.values() {
+            outbox.finish();
+        }
+    }
+
+    fn count(&self) {
+        self.counters.messages.store(self.engine.stored(), Ordering::Relaxed);
+        self.counters.topics.store(self.engine.topics.len() as u64, Ordering::Relaxed);
+        self.counters.connections.store(self.outboxes.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// The time of day as it was at the start, and steady since: a queue's store times never go back.
+struct Clock {
+    started_at: Millis,
+    started: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started_at: since_1970.as_millis() as Millis, started: Instant::now() }
+    }
+
+    fn now(&self) -> Millis {
+        self.started_at + self.started.elapsed().as_millis() as Millis
+    }
+}
