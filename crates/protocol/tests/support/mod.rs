@@ -11,7 +11,7 @@
 
 use bytes::BytesMut;
 use posthaste_protocol::frame::MAX_FRAME;
-use posthaste_protocol::{Command, Frame};
+use posthaste_protocol::{Command, Frame, HeaderEncoding};
 use serde::Deserialize;
 
 /// The recordings, by the version of the software that was recorded.
@@ -95,4 +95,40 @@ fn base64(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Valid input for a fuzz target, out of the recorded frames.
+pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let lines: Vec<_> = RECORDINGS.iter().flat_map(|(_, text)| recorded(text)).collect();
+    let mut seeds: Vec<Vec<u8>> = lines.iter().filter_map(|line| seed(target, line)).collect();
+    if target == "frame" {
+        // Streams, too.
+        seeds.extend(lines.chunks(6).map(|lines| lines.iter().flat_map(Recorded::bytes).collect()));
+    }
+    seeds.sort();
+    seeds.dedup();
+    seeds
+}
+
+fn seed(target: &str, line: &Recorded) -> Option<Vec<u8>> {
+    let body = line.body();
+    let stored = body.get(4..8) == Some(&[0xDA, 0xA3, 0x20, 0xA7]);
+    match target {
+        "frame" => Some(line.bytes()),
+        "json_header" => Some(header(&line.bytes())),
+        "binary_header" => {
+            let command = Command { encoding: HeaderEncoding::Binary, ..line.command() };
+            Some(header(&encode(&command)))
+        }
+        "route_document" => body.starts_with(b"{").then_some(body),
+        "properties" => line.command().fields.get("i").map(|text| text.as_bytes().to_vec()),
+        "batch_body" => (line.code == 320).then_some(body),
+        "stored_record" => stored.then_some(body),
+        _ => None,
+    }
+}
+
+fn header(frame: &[u8]) -> Vec<u8> {
+    let length = u32::from_be_bytes([0, frame[5], frame[6], frame[7]]) as usize;
+    frame[8..8 + length].to_vec()
 }
