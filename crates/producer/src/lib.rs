@@ -1,1 +1,63 @@
-//! x
+//! A producer for Apache RocketMQ.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use posthaste::{Message, Producer};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let producer = Producer::builder("order-service", "127.0.0.1:9876").start().await?;
+//! let receipt = producer.send(Message::new("orders", "created").tag("new").key("o-1")).await?;
+//! println!("stored in {} at {}", receipt.queue(), receipt.queue_offset());
+//! let report = producer.close(Duration::from_secs(10)).await;
+//! assert!(report.is_clean());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Producer::send`] awaits the broker's answer, [`Producer::enqueue`] gives a [`Delivery`] to
+//!   await later or to hand a callback, [`Producer::send_oneway`] asks for no answer.
+//! - Where a message goes belongs to the [`Message`]: any queue, a given one, or by ordering key.
+//! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
+//!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
+//!
+//! The path of one send is told in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`, `outbox`,
+//! `connection/task`.
+
+mod accepted;
+mod admin;
+mod answer;
+mod attempt;
+mod client;
+mod close;
+mod config;
+mod connection;
+mod deliver;
+mod delivery;
+mod error;
+mod look_up;
+mod message;
+mod name_server;
+mod order;
+mod outbox;
+mod pause;
+mod producer;
+mod queue;
+mod receipt;
+mod retry;
+mod route;
+mod stats;
+mod unique_id;
+mod upkeep;
+mod validate;
+mod window;
+
+pub use admin::{Admin, AdminError};
+pub use close::{CloseReport, Undelivered};
+pub use config::ProducerBuilder;
+pub use delivery::Delivery;
+pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
+pub use message::{Message, MessageQueue};
+pub use posthaste_protocol::ResponseCode;
+pub use producer::Producer;
+pub use receipt::{Receipt, SendStatus};
+pub use stats::{BrokerStats, Stats};

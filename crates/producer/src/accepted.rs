@@ -1,0 +1,290 @@
+//! An accepted message: from its permit to its end, which comes exactly once.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use posthaste_protocol::id::UniqueId;
+
+use crate::message::Destination;
+use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError};
+
+/// Of a long row of attempts only so many are kept.
+const KEPT_ATTEMPTS: usize = 16;
+
+/// Who waits for the end, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The caller awaits the receipt; dropping its future takes back what has not left.
+    Sync,
+    /// A [`Delivery`](crate::Delivery) stands for the receipt.
+    Async,
+    /// No receipt: the end is that the bytes are written.
+    Oneway,
+}
+
+/// How a message ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    Stored(Receipt),
+    /// One-way: written to the connection.
+    Written,
+    Failed(SendError),
+}
+
+/// What runs when a message has ended.
+pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
+
+/// A message that holds its permit, shared by whoever waits for its end and by wherever it is.
+pub(crate) struct Accepted {
+    topic: Arc<str>,
+    destination: Destination,
+    pub(crate) id: UniqueId,
+    pub(crate) born_at_ms: i64,
+    pub(crate) deadline: Instant,
+    pub(crate) mode: Mode,
+    /// Bytes of the permit.
+    pub(crate) bytes: u32,
+    state: Mutex<State>,
+}
+
+struct State {
+    stage: Stage,
+    /// Gone once the message has ended.
+    message: Option<Message>,
+    attempts: Vec<Attempt>,
+    retries: u32,
+    /// An attempt may have stored it.
+    maybe_stored: bool,
+    end: Option<End>,
+    waiter: Waiter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of it has been written, or what was is known not to be stored.
+    Waiting,
+    /// An attempt has been handed to a connection.
+    Left,
+    Ended,
+}
+
+enum Waiter {
+    None,
+    Waker(Waker),
+    Callback(Callback),
+}
+
+/// What whoever ended a message has to do with it.
+pub(crate) enum Wake {
+    Nothing,
+    Waker(Waker),
+    Callback(Callback, Result<Receipt, SendError>),
+}
+
+impl Accepted {
+    pub(crate) fn new(
+        message: Message,
+        mode: Mode,
+        id: UniqueId,
+        born_at_ms: i64,
+        deadline: Instant,
+        bytes: u32,
+    ) -> Self {
+        Self {
+            topic: message.topic_arc().clone(),
+            destination: message.destination().clone(),
+            id,
+            born_at_ms,
+            deadline,
+            mode,
+            bytes,
+            state: Mutex::new(State {
+                stage: Stage::Waiting,
+                message: Some(message),
+                attempts: Vec::new(),
+                retries: 0,
+                maybe_stored: false,
+                end: None,
+                waiter: Waiter::None,
+            }),
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Whether order matters to this message.
+    pub(crate) fn is_ordered(&self) -> bool {
+        match &self.destination {
+            Destination::Any => false,
+            Destination::Key(_) => true,
+            Destination::Queue { ordered, .. } => *ordered,
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state().stage == Stage::Ended
+    }
+
+    /// Retries used up.
+    pub(crate) fn retries(&self) -> u32 {
+        self.state().retries
+    }
+
+    /// One retry is used up.
+    pub(crate) fn use_retry(&self) {
+        self.state().retries += 1;
+    }
+
+    /// The message leaves: `encode` writes it. `None` when it has ended meanwhile.
+    pub(crate) fn leave<T>(&self, encode: impl FnOnce(&Message) -> T) -> Option<T> {
+        let mut state = self.state();
+        if state.stage == Stage::Ended {
+            return None;
+        }
+        state.stage = Stage::Left;
+        state.message.as_ref().map(encode)
+    }
+
+    /// What left was certainly not stored, and waits again.
+    pub(crate) fn back_in_line(&self) {
+        let mut state = self.state();
+        if state.stage == Stage::Left && !state.maybe_stored {
+            state.stage = Stage::Waiting;
+        }
+    }
+
+    /// Remembers a failed attempt. `false` when the message has ended meanwhile.
+    pub(crate) fn failed_attempt(&self, attempt: Attempt) -> bool {
+        let mut state = self.state();
+        if state.stage == Stage::Ended {
+            return false;
+        }
+        match attempt.outcome {
+            Outcome::Unknown => state.maybe_stored = true,
+            Outcome::NotStored if !state.maybe_stored => state.stage = Stage::Waiting,
+            Outcome::NotStored => {}
+        }
+        if state.attempts.len() >= KEPT_ATTEMPTS {
+            state.attempts.remove(KEPT_ATTEMPTS / 2);
+        }
+        state.attempts.push(attempt);
+        true
+    }
+
+    /// Ends the message as stored, or with `Written`. `None` when it had ended before.
+    pub(crate) fn succeed(&self, end: End) -> Option<Wake> {
+        let mut state = self.state();
+        state.message.take()?;
+        Some(state.end(end))
+    }
+
+    /// Ends the message as failed. Whether an attempt may have stored it decides the outcome.
+    /// `None` when it had ended before.
+    pub(crate) fn fail(&self, kind: ErrorKind, reason: &str) -> Option<Failed> {
+        let mut state = self.state();
+        let message = state.message.take()?;
+        let outcome = match state.maybe_stored {
+            true => Outcome::Unknown,
+            false => Outcome::NotStored,
+        };
+        let attempts = std::mem::take(&mut state.attempts);
+        let copy = message.clone();
+        let error = SendError::new(kind, outcome, reason, attempts, message);
+        let wake = state.end(End::Failed(error));
+        Some(Failed { wake, outcome, message: copy })
+    }
+
+    /// Takes the message back if nothing of it has left; its end is then nobody's.
+    pub(crate) fn withdraw(&self) -> bool {
+        let mut state = self.state();
+        if state.stage != Stage::Waiting || state.maybe_stored {
+            return false;
+        }
+        state.stage = Stage::Ended;
+        state.waiter = Waiter::None;
+        state.attempts = Vec::new();
+        state.message.take().is_some()
+    }
+
+    /// The end, once it has come; until then the caller is woken by it.
+    pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
+        let mut state = self.state();
+        if let Some(end) = state.end.take() {
+            return Poll::Ready(end);
+        }
+        match &mut state.waiter {
+            Waiter::Waker(waker) => waker.clone_from(context.waker()),
+            waiter => *waiter = Waiter::Waker(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Has `callback` run at the end; gives it back, with the result, if that has come already.
+    pub(crate) fn on_end(&self, callback: Callback) -> Wake {
+        let mut state = self.state();
+        match state.end.take() {
+            Some(end) => wake_callback(callback, end),
+            None => {
+                state.waiter = Waiter::Callback(callback);
+                Wake::Nothing
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half way, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message that ended as failed.
+pub(crate) struct Failed {
+    pub(crate) wake: Wake,
+    pub(crate) outcome: Outcome,
+    pub(crate) message: Message,
+}
+
+impl State {
+    fn end(&mut self, end: End) -> Wake {
+        self.stage = Stage::Ended;
+        self.attempts = Vec::new();
+        match std::mem::replace(&mut self.waiter, Waiter::None) {
+            Waiter::Callback(callback) => wake_callback(callback, end),
+            Waiter::Waker(waker) => {
+                self.end = Some(end);
+                Wake::Waker(waker)
+            }
+            Waiter::None => {
+                self.end = Some(end);
+                Wake::Nothing
+            }
+        }
+    }
+}
+
+fn wake_callback(callback: Callback, end: End) -> Wake {
+    match end {
+        End::Stored(receipt) => Wake::Callback(callback, Ok(receipt)),
+        End::Failed(error) => Wake::Callback(callback, Err(error)),
+        // One-way sends have no callbacks.
+        End::Written => Wake::Nothing,
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted")
+            .field("topic", &self.topic)
+            .field("id", &format_args!("{}", self.id))
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}

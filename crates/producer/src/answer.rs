@@ -1,0 +1,91 @@
+//! What a broker's answer to a send means: the table of codes.
+
+use posthaste_protocol::ResponseCode;
+
+use crate::{ErrorKind, Outcome};
+
+/// How a refusal goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Sending again will not help.
+    Stop,
+    /// Back to the head of its line, to the same broker, within the deadline.
+    WaitHere,
+    /// Another attempt, on another broker if there is one.
+    TryAgain,
+    /// At most one more attempt, if there is another broker.
+    TryOnceElsewhere,
+    /// One more attempt, with the route looked up again.
+    TryOnceWithNewRoute,
+}
+
+/// What a refusal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) kind: ErrorKind,
+    pub(crate) outcome: Outcome,
+    pub(crate) remedy: Remedy,
+    /// Whether the route is looked up again, since it may be out of date.
+    pub(crate) refresh_route: bool,
+}
+
+/// Remarks of code 1 that prove that the message was not stored: part of the remark, what it means.
+///
+/// Each was seen from a real server. 4.x refuses with code 1 and these words what 5.x refuses with
+/// codes 2, 16 and 29; any other remark of code 1 may come from a failure after the message was
+/// written.
+const PROVEN_REFUSALS: &[(&str, ErrorKind, Remedy)] = &[
+    ("AclException", ErrorKind::Denied, Remedy::TryOnceElsewhere),
+    ("request queueId[", ErrorKind::Invalid, Remedy::Stop),
+    ("the specified topic", ErrorKind::Invalid, Remedy::Stop),
+    ("The specified topic", ErrorKind::Invalid, Remedy::Stop),
+    ("is conflict with system reserved words", ErrorKind::Invalid, Remedy::Stop),
+    ("[PC_SYNCHRONIZED]broker busy", ErrorKind::Busy, Remedy::WaitHere),
+    ("timer message is not enabled", ErrorKind::Invalid, Remedy::Stop),
+];
+
+/// Judges an answer to a send that is not a success (`failures.md` lists the same table).
+pub(crate) fn judge(code: ResponseCode, remark: &str) -> Verdict {
+    use ErrorKind as K;
+    use Outcome::{NotStored, Unknown};
+    use Remedy as R;
+
+    let (kind, outcome, remedy, refresh_route) = match code {
+        ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => {
+            (K::Busy, NotStored, R::WaitHere, false)
+        }
+        ResponseCode::SERVICE_NOT_AVAILABLE => (K::Unavailable, NotStored, R::TryAgain, true),
+        ResponseCode::GO_AWAY => (K::Unavailable, NotStored, R::TryAgain, true),
+        ResponseCode::NOT_LEADER_FOR_QUEUE => {
+            (K::Unavailable, NotStored, R::TryOnceWithNewRoute, true)
+        }
+        ResponseCode::MESSAGE_ILLEGAL | ResponseCode::INVALID_PARAMETER => {
+            (K::Invalid, NotStored, R::Stop, false)
+        }
+        ResponseCode::NO_PERMISSION => (K::Denied, NotStored, R::TryOnceElsewhere, true),
+        ResponseCode::TOPIC_NOT_EXIST => (K::NoTopic, NotStored, R::TryOnceWithNewRoute, true),
+        ResponseCode::REQUEST_CODE_NOT_SUPPORTED | ResponseCode::VERSION_NOT_SUPPORTED => {
+            (K::Unsupported, NotStored, R::Stop, false)
+        }
+        ResponseCode::NO_BUYER_ID | ResponseCode::NOT_IN_CURRENT_UNIT => {
+            (K::Rejected(code), NotStored, R::TryAgain, false)
+        }
+        ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST
+        | ResponseCode::ILLEGAL_OPERATION
+        | ResponseCode::LMQ_QUOTA_EXCEEDED
+        | ResponseCode::LITE_SUBSCRIPTION_QUOTA_EXCEEDED => {
+            (K::Rejected(code), NotStored, R::Stop, false)
+        }
+        ResponseCode::SYSTEM_ERROR => match proven_refusal(remark) {
+            Some((kind, remedy)) => (kind, NotStored, remedy, false),
+            None => (K::Broker(code), Unknown, R::TryAgain, false),
+        },
+        _ => (K::Broker(code), Unknown, R::Stop, false),
+    };
+    Verdict { kind, outcome, remedy, refresh_route }
+}
+
+fn proven_refusal(remark: &str) -> Option<(ErrorKind, Remedy)> {
+    let row = PROVEN_REFUSALS.iter().find(|(text, ..)| remark.contains(text))?;
+    Some((row.1, row.2))
+}

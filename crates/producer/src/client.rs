@@ -1,0 +1,415 @@
+//! What all parts of a producer share: settings, routes, connections, permits, counters.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::accepted::{Accepted, Callback, End, Mode, Wake};
+use crate::close::Undelivered;
+use crate::config::Config;
+use crate::connection::{Connection, Peer};
+use crate::name_server::NameServers;
+use crate::order::{Followers, Lanes};
+use crate::retry::Budget;
+use crate::route::RouteTable;
+use crate::stats::{Counters, Stats};
+use crate::unique_id::{UniqueIds, own_ip};
+use crate::upkeep::Watch;
+use crate::{ErrorKind, Message, Outcome, Receipt, SendError, validate};
+
+/// What a message takes of the bound beside its text: its place in tables, and its receipt.
+const MESSAGE_OVERHEAD: usize = 256;
+
+pub(crate) struct Client {
+    config: Config,
+    id: String,
+    runtime: Handle,
+    ids: UniqueIds,
+    counters: Counters,
+    pub(crate) budget: Budget,
+    pub(crate) routes: RouteTable,
+    pub(crate) lanes: Lanes,
+    pub(crate) watch: Watch,
+    name_servers: OnceLock<NameServers>,
+    pool: Mutex<HashMap<Arc<str>, Arc<Connection>>>,
+    /// Permits of messages: how many, and how many bytes.
+    messages: Semaphore,
+    bytes: Semaphore,
+    phase: AtomicU8,
+    /// Tells the tasks in the background to end.
+    pub(crate) stopped: CancellationToken,
+    /// Told when a message ended while closing.
+    pub(crate) ended: Notify,
+    undelivered: Mutex<Vec<Undelivered>>,
+    callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
+}
+
+type CallbackRun = (Callback, Result<Receipt, SendError>);
+
+/// How far closing has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Open,
+    /// Nothing new is accepted; what is accepted runs to its end.
+    Closing,
+    /// Closing ran out of time: everything ends.
+    Abandoned,
+}
+
+impl Client {
+    pub(crate) fn start(config: Config, runtime: &Handle) -> Arc<Self> {
+        let ip = own_ip();
+        let messages = Semaphore::new(config.max_pending_messages);
+        let bytes = Semaphore::new(config.max_pending_bytes);
+        let client = Arc::new(Self {
+            id: format!("{ip}@{}#{:08x}", config.instance_name, fastrand::u32(..)),
+            ids: UniqueIds::new(ip),
+            config,
+            runtime: runtime.clone(),
+            counters: Counters::default(),
+            budget: Budget::new(),
+            routes: RouteTable::default(),
+            lanes: Lanes::default(),
+            watch: Watch::default(),
+            name_servers: OnceLock::new(),
+            pool: Mutex::default(),
+            messages,
+            bytes,
+            phase: AtomicU8::new(Phase::Open as u8),
+            stopped: CancellationToken::new(),
+            ended: Notify::new(),
+            undelivered: Mutex::default(),
+            callbacks: OnceLock::new(),
+        });
+        client.spawn(crate::upkeep::run(client.clone()));
+        client
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// `ip@instance`, by which brokers know this client.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.read(self.connections().iter().map(|one| one.stats()).collect())
+    }
+
+    /// Runs something in the background, on the runtime that the producer was started on.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(future);
+    }
+
+    pub(crate) fn name_servers(self: &Arc<Self>) -> &NameServers {
+        self.name_servers.get_or_init(|| NameServers::new(self))
+    }
+
+    // ---- accepting ----
+
+    /// Checks a message, takes its permit within the deadline, and counts it as in flight.
+    ///
+    /// # Cancellation
+    /// Nothing has happened yet when the future is dropped.
+    pub(crate) async fn accept(
+        &self,
+        message: Message,
+        mode: Mode,
+        timeout: Duration,
+    ) -> Result<Arc<Accepted>, SendError> {
+        let deadline = Instant::now() + timeout;
+        if let Some(accepted) = self.accept_now(&message, mode, deadline)? {
+            return Ok(accepted);
+        }
+        let cost = self.cost(&message);
+        let room = async {
+            let one = self.messages.acquire().await?;
+            self.bytes.acquire_many(cost).await?.forget();
+            one.forget();
+            Ok(())
+        };
+        let room: Result<Result<(), tokio::sync::AcquireError>, _> =
+            tokio::time::timeout_at(deadline.into(), room).await;
+        match room {
+            Ok(Ok(())) => Ok(self.accepted(message, mode, deadline, cost)),
+            Ok(Err(_)) => Err(closed(message)),
+            Err(_) => {
+                let reason = "no room for the message before its deadline";
+                Err(self.refuse(ErrorKind::BufferFull, reason, message))
+            }
+        }
+    }
+
+    /// As [`accept`](Self::accept), but fails at once when there is no room.
+    pub(crate) fn try_accept(
+        &self,
+        message: Message,
+        mode: Mode,
+        timeout: Duration,
+    ) -> Result<Arc<Accepted>, SendError> {
+        match self.accept_now(&message, mode, Instant::now() + timeout)? {
+            Some(accepted) => Ok(accepted),
+            None => {
+                let reason = "no room for the message now";
+                Err(self.refuse(ErrorKind::BufferFull, reason, message))
+            }
+        }
+    }
+
+    fn accept_now(
+        &self,
+        message: &Message,
+        mode: Mode,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Accepted>>, SendError> {
+        if self.phase() != Phase::Open {
+            return Err(closed(message.clone()));
+        }
+        if let Err(reason) = validate::message(message, self.config.max_message_size) {
+            return Err(self.refuse(ErrorKind::Invalid, reason, message.clone()));
+        }
+        let cost = self.cost(message);
+        let Ok(one) = self.messages.try_acquire() else { return Ok(None) };
+        let Ok(bytes) = self.bytes.try_acquire_many(cost) else { return Ok(None) };
+        one.forget();
+        bytes.forget();
+        Ok(Some(self.accepted(message.clone(), mode, deadline, cost)))
+    }
+
+    /// Bytes of a message's permit. One that is larger than the whole bound takes all of it.
+    fn cost(&self, message: &Message) -> u32 {
+        let held = message.held_bytes() + MESSAGE_OVERHEAD;
+        u32::try_from(held.min(self.config.max_pending_bytes)).unwrap_or(u32::MAX)
+    }
+
+    fn accepted(
+        &self,
+        message: Message,
+        mode: Mode,
+        deadline: Instant,
+        cost: u32,
+    ) -> Arc<Accepted> {
+        self.counters.sent.add_one();
+        self.budget.earn();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let born_at_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+        Arc::new(Accepted::new(message, mode, self.ids.next(), born_at_ms, deadline, cost))
+    }
+
+    /// A message that is not even accepted counts as sent and not stored.
+    fn refuse(&self, kind: ErrorKind, reason: impl Into<String>, message: Message) -> SendError {
+        self.counters.sent.add_one();
+        self.counters.not_stored.add_one();
+        SendError::not_stored(kind, reason, message)
+    }
+
+    // ---- ends ----
+
+    /// The message was stored.
+    pub(crate) fn stored(self: &Arc<Self>, accepted: &Arc<Accepted>, receipt: Receipt) {
+        let end = || accepted.succeed(End::Stored(receipt));
+        if let Some((wake, followers)) = self.lanes.end(accepted, false, end) {
+            self.counters.acked.add_one();
+            self.let_follow(followers);
+            self.finish(accepted, wake);
+        }
+    }
+
+    /// The one-way message was written.
+    pub(crate) fn written(self: &Arc<Self>, accepted: &Arc<Accepted>) {
+        let end = || accepted.succeed(End::Written);
+        if let Some((wake, followers)) = self.lanes.end(accepted, false, end) {
+            self.counters.oneway.add_one();
+            self.let_follow(followers);
+            self.finish(accepted, wake);
+        }
+    }
+
+    /// The message failed, and with it those of its key that wait behind it.
+    pub(crate) fn fail(self: &Arc<Self>, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
+        let fail = || accepted.fail(kind, reason);
+        let Some((failed, followers)) = self.lanes.end(accepted, true, fail) else { return };
+        self.count_failed(kind, failed.outcome, failed.message);
+        for follower in &followers.failed {
+            let kind = ErrorKind::EarlierFailed;
+            if let Some(failed) = follower.fail(kind, "it was accepted before that was known") {
+                self.count_failed(kind, failed.outcome, failed.message);
+                self.finish(follower, failed.wake);
+            }
+        }
+        self.let_follow(followers);
+        self.finish(accepted, failed.wake);
+    }
+
+    /// Takes a message back whose caller has gone, if nothing of it has left.
+    pub(crate) fn withdraw(self: &Arc<Self>, accepted: &Arc<Accepted>) {
+        if !accepted.withdraw() {
+            return;
+        }
+        self.counters.withdrawn.add_one();
+        let followers = self.lanes.withdrawn(accepted);
+        self.let_follow(followers);
+        for connection in self.connections() {
+            connection.withdrawn();
+        }
+        self.finish(accepted, Wake::Nothing);
+    }
+
+    fn let_follow(self: &Arc<Self>, followers: Followers) {
+        if let Some(next) = followers.next {
+            self.place_again(next, None);
+        }
+    }
+
+    fn count_failed(&self, kind: ErrorKind, outcome: Outcome, message: Message) {
+        match outcome {
+            Outcome::NotStored => self.counters.not_stored.add_one(),
+            Outcome::Unknown => self.counters.unknown.add_one(),
+        }
+        if self.phase() != Phase::Open {
+            let undelivered = Undelivered { message, kind, outcome };
+            self.undelivered().push(undelivered);
+        }
+    }
+
+    /// The permit goes back, and whoever waits is told.
+    fn finish(&self, accepted: &Accepted, wake: Wake) {
+        self.bytes.add_permits(accepted.bytes as usize);
+        self.messages.add_permits(1);
+        if self.phase() != Phase::Open {
+            self.ended.notify_waiters();
+        }
+        self.wake(wake);
+    }
+
+    pub(crate) fn wake(&self, wake: Wake) {
+        match wake {
+            Wake::Nothing => {}
+            Wake::Waker(waker) => waker.wake(),
+            Wake::Callback(callback, result) => {
+                let callbacks = self.callbacks.get_or_init(start_callbacks);
+                if let Err(mpsc::SendError((callback, result))) = callbacks.send((callback, result))
+                {
+                    // There is no thread to be had: better late here than never.
+                    run_callback(callback, result);
+                }
+            }
+        }
+    }
+
+    // ---- closing ----
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Open,
+            1 => Phase::Closing,
+            _ => Phase::Abandoned,
+        }
+    }
+
+    /// From now on nothing is accepted; callers that wait for room are told.
+    pub(crate) fn begin_closing(&self) {
+        self.phase.fetch_max(Phase::Closing as u8, Ordering::AcqRel);
+        self.messages.close();
+        self.bytes.close();
+    }
+
+    pub(crate) fn begin_abandoning(&self) {
+        self.phase.fetch_max(Phase::Abandoned as u8, Ordering::AcqRel);
+    }
+
+    pub(crate) fn undelivered(&self) -> MutexGuard<'_, Vec<Undelivered>> {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- connections ----
+
+    /// The connection to a broker's address, made when there is none.
+    pub(crate) fn connection(self: &Arc<Self>, address: &str) -> Arc<Connection> {
+        let mut pool = self.pool();
+        if let Some(connection) = pool.get(address) {
+            return connection.clone();
+        }
+        let address: Arc<str> = Arc::from(address);
+        let connection = Arc::new(Connection::new(self, address.clone(), Peer::Broker));
+        pool.insert(address, connection.clone());
+        connection
+    }
+
+    /// Connections to brokers and to name servers.
+    pub(crate) fn all_connections(&self) -> Vec<Arc<Connection>> {
+        let name_servers = self.name_servers.get().map(NameServers::all).unwrap_or_default();
+        self.connections().into_iter().chain(name_servers.iter().cloned()).collect()
+    }
+
+    /// Connections to brokers.
+    pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
+        self.pool().values().cloned().collect()
+    }
+
+    /// Lets go of connections that no route leads to any more.
+    pub(crate) fn drop_unused_connections(&self) {
+        self.pool().retain(|_, connection| Arc::strong_count(connection) > 1);
+    }
+
+    /// Lets go of everything, so that the tasks end when they have done what they have.
+    pub(crate) fn let_go(&self) {
+        self.stopped.cancel();
+        self.routes.clear();
+        self.pool().clear();
+    }
+
+    /// The address to connect to, for one that a broker or the caller named.
+    pub(crate) fn mapped(&self, address: &str) -> String {
+        let mapped = self.config.address_map.as_ref().and_then(|map| map(address));
+        mapped.unwrap_or_else(|| address.to_owned())
+    }
+
+    fn pool(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Connection>>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn closed(message: Message) -> SendError {
+    SendError::not_stored(ErrorKind::Closed, "", message)
+}
+
+/// Callbacks run on a thread of their own: one that blocks must not hold up a connection.
+fn start_callbacks() -> mpsc::Sender<CallbackRun> {
+    let (sender, receiver) = mpsc::channel::<CallbackRun>();
+    let thread = std::thread::Builder::new().name("posthaste-callbacks".into());
+    let started = thread.spawn(move || {
+        for (callback, result) in receiver {
+            run_callback(callback, result);
+        }
+    });
+    if let Err(error) = started {
+        tracing::error!(%error, "no thread for callbacks; they run where messages end");
+    }
+    sender
+}
+
+fn run_callback(callback: Callback, result: Result<Receipt, SendError>) {
+    if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
+        tracing::error!("a callback panicked; its message has ended all the same");
+    }
+}

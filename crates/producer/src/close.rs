@@ -1,0 +1,94 @@
+//! Closing: what is accepted drains, and what does not is reported.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::client::Client;
+use crate::connection::Order;
+use crate::{ErrorKind, Message, Outcome};
+
+/// How long unregistering and the last bytes may take, on all connections at once.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What [`Producer::close`](crate::Producer::close) could not deliver.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Messages that ended badly after `close` was called. Their callers have been told too.
+    pub undelivered: Vec<Undelivered>,
+}
+
+impl CloseReport {
+    /// Whether everything that was accepted was stored.
+    pub fn is_clean(&self) -> bool {
+        self.undelivered.is_empty()
+    }
+}
+
+/// One message that closing could not deliver.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Undelivered {
+    /// The message.
+    pub message: Message,
+    /// Why.
+    pub kind: ErrorKind,
+    /// Whether it may have been stored all the same.
+    pub outcome: Outcome,
+}
+
+impl Client {
+    /// Drains until `deadline`, ends what is left, says goodbye to the brokers.
+    pub(crate) async fn close(self: &Arc<Self>, deadline: Instant) -> CloseReport {
+        self.begin_closing();
+        let drained = tokio::time::timeout_at(deadline.into(), self.all_ended()).await;
+        if drained.is_err() {
+            self.abandon().await;
+        }
+        let goodbyes: Vec<_> = self
+            .all_connections()
+            .into_iter()
+            .map(|connection| {
+                let (left, gone) = oneshot::channel();
+                connection.order(Order::Leave(left));
+                gone
+            })
+            .collect();
+        let goodbye = async {
+            for gone in goodbyes {
+                // A task that is gone has said its goodbye.
+                let _ = gone.await;
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        self.let_go();
+        CloseReport { undelivered: std::mem::take(&mut *self.undelivered()) }
+    }
+
+    async fn all_ended(&self) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            // Listen before looking, or the last end could slip in between.
+            ended.as_mut().enable();
+            if self.counters().in_flight() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    async fn abandon(self: &Arc<Self>) {
+        self.begin_abandoning();
+        self.stopped.cancel();
+        for connection in self.connections() {
+            connection.order(Order::Abandon);
+        }
+        for accepted in self.lanes.all_waiting() {
+            self.fail(&accepted, ErrorKind::Closed, "closing ran out of time");
+        }
+        // Everything ends now, by whoever has it; that takes no time to speak of.
+        let _ = tokio::time::timeout(Duration::from_millis(100), self.all_ended()).await;
+    }
+}

@@ -1,0 +1,223 @@
+//! What a producer can be told, with its defaults.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::producer::Producer;
+use crate::{StartError, validate};
+
+/// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
+/// reached from here. `None` leaves it as it is.
+pub(crate) type AddressMap = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// Settings of a producer. [`start`](Self::start) makes it.
+#[derive(Clone)]
+pub struct ProducerBuilder {
+    config: Config,
+    name_servers: String,
+}
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) group: Arc<str>,
+    pub(crate) name_servers: Vec<Arc<str>>,
+    pub(crate) instance_name: String,
+    pub(crate) send_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) async_retries: u32,
+    pub(crate) max_pending_messages: usize,
+    pub(crate) max_pending_bytes: usize,
+    pub(crate) max_message_size: usize,
+    pub(crate) default_topic_queues: u32,
+    pub(crate) max_window: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) oneway_unlimited: bool,
+    pub(crate) address_map: Option<Arc<AddressMap>>,
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> Self {
+        let config = Config {
+            group: group.into(),
+            name_servers: Vec::new(),
+            instance_name: std::process::id().to_string(),
+            send_timeout: Duration::from_secs(3),
+            retries: 2,
+            async_retries: 2,
+            max_pending_messages: 10_000,
+            max_pending_bytes: 32 * 1024 * 1024,
+            max_message_size: 4 * 1024 * 1024,
+            default_topic_queues: 4,
+            max_window: 1024,
+            connect_timeout: Duration::from_secs(1),
+            oneway_unlimited: false,
+            address_map: None,
+        };
+        Self { config, name_servers: name_servers.into() }
+    }
+
+    /// How long a send may take in all: waiting for room, looking up the route, connecting, every
+    /// attempt. Default: 3 s. Shorter than a few round trips makes sends fail that would have been
+    /// stored; longer makes callers wait longer for bad news.
+    #[must_use]
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.config.send_timeout = timeout;
+        self
+    }
+
+    /// How often a failed [`send`](Producer::send) is tried again. Default: 2. What never left for
+    /// a broker and what a busy broker refused does not count; the deadline bounds it all.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.config.retries = retries;
+        self
+    }
+
+    /// As [`retries`](Self::retries), for [`enqueue`](Producer::enqueue). Default: 2.
+    #[must_use]
+    pub fn async_retries(mut self, retries: u32) -> Self {
+        self.config.async_retries = retries;
+        self
+    }
+
+    /// How many messages, and how many bytes of them, may be on their way at once; further sends
+    /// wait within their deadline. Default: 10,000 messages and 32 MiB. Larger bounds do not make
+    /// anything faster; they let more pile up while a broker is slow.
+    #[must_use]
+    pub fn max_pending(mut self, messages: usize, bytes: usize) -> Self {
+        self.config.max_pending_messages = messages;
+        self.config.max_pending_bytes = bytes;
+        self
+    }
+
+    /// The largest body that is sent, in bytes. Default: 4 MiB, the brokers' own limit; raise it
+    /// only together with theirs (`maxMessageSize`), and to 15 MiB at the most.
+    #[must_use]
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.config.max_message_size = bytes;
+        self
+    }
+
+    /// How many queues a topic gets at the most when the first send creates it. Default: 4. The
+    /// broker's `defaultTopicQueueNums` (8) bounds it too.
+    #[must_use]
+    pub fn default_topic_queues(mut self, queues: u32) -> Self {
+        self.config.default_topic_queues = queues;
+        self
+    }
+
+    /// Ceiling of the window: how many requests may be in flight to one broker. Default: 1,024.
+    /// The window finds its size by itself and stays far below this with a slow broker.
+    #[must_use]
+    pub fn max_window(mut self, requests: usize) -> Self {
+        self.config.max_window = requests;
+        self
+    }
+
+    /// How long a connect may take. Default: 1 s. A broker that does not answer a connect by then
+    /// is left out for two seconds, while others take its messages.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.connect_timeout = timeout;
+        self
+    }
+
+    /// Lets one-way messages leave as fast as the connection takes them. By default one in 64 goes
+    /// as an ordinary request, so that they leave at the broker's pace; without that a flood of
+    /// them is dropped by the broker, and nobody is told.
+    #[must_use]
+    pub fn oneway_unlimited(mut self) -> Self {
+        self.config.oneway_unlimited = true;
+        self
+    }
+
+    /// Rewrites the addresses that brokers advertise, for brokers behind Docker or NAT. The
+    /// function gets `host:port` and gives another, or `None` to leave it.
+    #[must_use]
+    pub fn address_map(
+        mut self,
+        map: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.address_map = Some(Arc::new(map));
+        self
+    }
+
+    /// Tells this producer apart from others of the same host in the brokers' listings: the client
+    /// id is `ip@instance`. Default: the process id and a random number.
+    #[must_use]
+    pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+        self.config.instance_name = name.into();
+        self
+    }
+
+    /// Starts the producer on the current tokio runtime. No connection is made yet: that a name
+    /// server cannot be reached shows at the first send.
+    ///
+    /// # Errors
+    /// [`StartError`] when a setting is wrong; nothing is running then.
+    // Async, although nothing is awaited yet: what a producer may have to ask before its first
+    // send must not change this signature.
+    #[allow(clippy::unused_async)]
+    pub async fn start(self) -> Result<Producer, StartError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        Ok(Producer::launch(self.checked()?, &runtime))
+    }
+
+    fn checked(self) -> Result<Config, StartError> {
+        let mut config = self.config;
+        config.name_servers = parse_name_servers(&self.name_servers)?;
+        validate::group(&config.group).map_err(StartError::Group)?;
+        let positive = [
+            ("max_pending messages", config.max_pending_messages),
+            ("max_pending bytes", config.max_pending_bytes),
+            ("max_message_size", config.max_message_size),
+            ("default_topic_queues", config.default_topic_queues as usize),
+            ("max_window", config.max_window),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(StartError::Setting(format!("{name} must be at least 1")));
+        }
+        if config.max_pending_messages > tokio::sync::Semaphore::MAX_PERMITS
+            || config.max_pending_bytes > u32::MAX as usize
+        {
+            return Err(StartError::Setting("max_pending is larger than 4 GiB".into()));
+        }
+        if config.max_message_size > 15 * 1024 * 1024 {
+            return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));
+        }
+        if config.send_timeout.is_zero() || config.connect_timeout.is_zero() {
+            return Err(StartError::Setting("a timeout must be longer than 0".into()));
+        }
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for ProducerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder")
+            .field("group", &self.config.group)
+            .field("name_servers", &self.name_servers)
+            .field("send_timeout", &self.config.send_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Splits `host:port;host:port`; spaces around a part are allowed.
+pub(crate) fn parse_name_servers(list: &str) -> Result<Vec<Arc<str>>, StartError> {
+    let servers: Vec<&str> = list.split(';').map(str::trim).filter(|s| !s.is_empty()).collect();
+    if servers.is_empty() {
+        return Err(StartError::NameServers(
+            "none is given; it takes `host:port;host:port`".into(),
+        ));
+    }
+    for server in &servers {
+        let port = server.rsplit_once(':').and_then(|(host, port)| {
+            (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
+        });
+        if port.is_none_or(|port| port == 0) {
+            return Err(StartError::NameServers(format!("`{server}` is not `host:port`")));
+        }
+    }
+    Ok(servers.into_iter().map(Arc::from).collect())
+}

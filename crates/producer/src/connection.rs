@@ -1,0 +1,224 @@
+//! A connection to one address: the handle that everybody shares.
+//!
+//! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
+//! they drop, no half frame is ever written.
+
+mod dial;
+mod pending;
+mod task;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::client::Client;
+use crate::outbox::Waiting;
+use crate::queue::BrokerLoad;
+use crate::stats::BrokerStats;
+
+/// How long a broker is left out after a connect to it failed.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(2);
+
+/// The shared handle of a connection; it is dialled when first needed, and again when lost.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    address: Arc<str>,
+    orders: mpsc::UnboundedSender<Order>,
+    load: Arc<Load>,
+}
+
+/// What a connection's task is told. What is queued here is bounded by the permits of messages and
+/// by the few calls that are made.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Send this, when there is room in the window.
+    Send(Waiting),
+    /// Send this at once.
+    Call(Call),
+    /// Messages were taken back; drop what has ended.
+    Sweep,
+    /// End everything now, as closed.
+    Abandon,
+    /// Leave the producer group, write out what is there and close.
+    Leave(oneshot::Sender<()>),
+}
+
+/// A request beside messages: route look-ups, admin calls.
+#[derive(Debug)]
+pub(crate) struct Call {
+    command: Command,
+    answer: oneshot::Sender<Result<Command, CallError>>,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("{address}: {reason}")]
+    Connect { address: Arc<str>, reason: String },
+    #[error("{address}: the connection broke: {reason}")]
+    Lost { address: Arc<str>, reason: String },
+    #[error(
+        "{address}: no answer in time; a server that does not know a request may not answer it"
+    )]
+    Timeout { address: Arc<str> },
+    #[error("{address}: code {code}: {remark}")]
+    Refused { address: Arc<str>, code: ResponseCode, remark: String },
+    #[error("{address}: {error}")]
+    Garbled { address: Arc<str>, error: DecodeError },
+}
+
+/// What a peer is to this producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    NameServer,
+    /// Gets heartbeats.
+    Broker,
+}
+
+/// What others see of a connection's task.
+#[derive(Debug)]
+pub(crate) struct Load {
+    /// Messages queued for the task, waiting in its outbox, or in flight.
+    backlog: AtomicUsize,
+    in_flight: AtomicUsize,
+    window: AtomicUsize,
+    /// When a connect failed last, in ms since `born`, plus one.
+    failed_at: AtomicU64,
+    /// Whether a connection stands.
+    connected: AtomicBool,
+    /// Messages that callers took back since the last sweep.
+    withdrawn: AtomicUsize,
+    born: Instant,
+}
+
+impl Connection {
+    /// A connection to `address`. Nothing is dialled yet.
+    pub(crate) fn new(client: &Arc<Client>, address: Arc<str>, peer: Peer) -> Self {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let load = Arc::new(Load {
+            backlog: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            window: AtomicUsize::new(0),
+            failed_at: AtomicU64::new(0),
+            connected: AtomicBool::new(false),
+            withdrawn: AtomicUsize::new(0),
+            born: Instant::now(),
+        });
+        let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), receiver);
+        client.spawn(task.run());
+        Self { address, orders, load }
+    }
+
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// Queues a message.
+    pub(crate) fn send(&self, waiting: Waiting) {
+        self.load.backlog.fetch_add(1, Ordering::Relaxed);
+        self.order(Order::Send(waiting));
+    }
+
+    /// A caller took back a message that may wait here.
+    pub(crate) fn withdrawn(&self) {
+        let withdrawn = self.load.withdrawn.fetch_add(1, Ordering::Relaxed) + 1;
+        if withdrawn > 64 && withdrawn * 2 > self.load.backlog.load(Ordering::Relaxed) {
+            self.load.withdrawn.store(0, Ordering::Relaxed);
+            self.order(Order::Sweep);
+        }
+    }
+
+    /// Tells the task something.
+    pub(crate) fn order(&self, order: Order) {
+        // The task ends only when the runtime does; then there is nobody left to tell.
+        let _ = self.orders.send(order);
+    }
+
+    /// Asks, and awaits the answer until `deadline`.
+    ///
+    /// # Errors
+    /// Any answer but code 0 is an error.
+    pub(crate) async fn call<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<R::Answer, CallError> {
+        let answer = self.call_raw(request, deadline).await?;
+        if answer.response_code() != ResponseCode::SUCCESS {
+            return Err(CallError::Refused {
+                address: self.address.clone(),
+                code: answer.response_code(),
+                remark: answer.remark.unwrap_or_default(),
+            });
+        }
+        answer.read::<R::Answer>().map_err(|error| self.garbled(error))
+    }
+
+    /// As [`call`](Self::call), with whatever code the answer has.
+    pub(crate) async fn call_raw<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<Command, CallError> {
+        let mut fields = Fields::new();
+        request.write(&mut fields);
+        let body = request.body().into_owned().into();
+        let command = Command::request(R::CODE, 0, fields, body);
+        let (answer, receiver) = oneshot::channel();
+        self.order(Order::Call(Call { command, answer }));
+        match tokio::time::timeout_at(deadline.into(), receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => {
+                let reason = "the producer has ended".into();
+                Err(CallError::Lost { address: self.address.clone(), reason })
+            }
+            Err(_) => Err(CallError::Timeout { address: self.address.clone() }),
+        }
+    }
+
+    pub(crate) fn garbled(&self, error: DecodeError) -> CallError {
+        CallError::Garbled { address: self.address.clone(), error }
+    }
+
+    pub(crate) fn stats(&self) -> BrokerStats {
+        let backlog = self.load.backlog.load(Ordering::Relaxed);
+        let in_flight = self.load.in_flight.load(Ordering::Relaxed);
+        BrokerStats {
+            address: self.address.to_string(),
+            window: self.load.window.load(Ordering::Relaxed),
+            in_flight,
+            waiting: backlog.saturating_sub(in_flight),
+        }
+    }
+}
+
+impl Load {
+    pub(crate) fn snapshot(&self) -> BrokerLoad {
+        BrokerLoad {
+            backlog: self.backlog.load(Ordering::Relaxed),
+            unreachable: self.is_unreachable(),
+        }
+    }
+
+    fn is_unreachable(&self) -> bool {
+        let failed_at = self.failed_at.load(Ordering::Relaxed);
+        let now = self.born.elapsed().as_millis() as u64 + 1;
+        failed_at != 0 && now.saturating_sub(failed_at) < UNREACHABLE_FOR.as_millis() as u64
+    }
+
+    fn connect_failed(&self) {
+        self.failed_at.store(self.born.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    fn connected(&self) {
+        self.failed_at.store(0, Ordering::Relaxed);
+        self.connected.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,93 @@
+//! The handle of a message that is on its way.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::accepted::{Accepted, End};
+use crate::client::Client;
+use crate::{Receipt, SendError};
+
+/// A message that was accepted by [`enqueue`](crate::Producer::enqueue) and is on its way.
+///
+/// Await it for the receipt, or hand it a callback. Dropping it cancels nothing: the message runs
+/// to its end, and counts in [`Stats`](crate::Stats).
+#[must_use = "a dropped Delivery tells nobody whether the message was stored"]
+pub struct Delivery {
+    accepted: Arc<Accepted>,
+    client: Arc<Client>,
+}
+
+impl Delivery {
+    pub(crate) fn new(accepted: Arc<Accepted>, client: Arc<Client>) -> Self {
+        Self { accepted, client }
+    }
+
+    /// The message's unique id, known before it is stored.
+    pub fn message_id(&self) -> String {
+        self.accepted.id.to_string()
+    }
+
+    /// Has `callback` run with the result, exactly once.
+    ///
+    /// Callbacks run one after another on a thread of their own: one that blocks holds up other
+    /// callbacks, and no send. One that panics ends alone.
+    pub fn on_complete(self, callback: impl FnOnce(Result<Receipt, SendError>) + Send + 'static) {
+        let wake = self.accepted.on_end(Box::new(callback));
+        self.client.wake(wake);
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<Receipt, SendError>;
+
+    /// # Cancellation
+    /// Dropping the future cancels nothing; see [`Delivery`].
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.accepted.poll_end(context) {
+            Poll::Ready(End::Stored(receipt)) => Poll::Ready(Ok(receipt)),
+            Poll::Ready(End::Failed(error)) => Poll::Ready(Err(error)),
+            // Only one-way sends end as written, and they have no Delivery.
+            Poll::Ready(End::Written) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Delivery").field(&self.accepted).finish()
+    }
+}
+
+/// Awaits the end of a `send` or a one-way send; dropped before that, it takes back what has not
+/// left.
+pub(crate) struct Awaited<'a> {
+    accepted: Arc<Accepted>,
+    client: &'a Arc<Client>,
+    ended: bool,
+}
+
+impl<'a> Awaited<'a> {
+    pub(crate) fn new(accepted: Arc<Accepted>, client: &'a Arc<Client>) -> Self {
+        Self { accepted, client, ended: false }
+    }
+}
+
+impl Future for Awaited<'_> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        let end = self.accepted.poll_end(context);
+        self.ended = end.is_ready();
+        end
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.client.withdraw(&self.accepted);
+        }
+    }
+}

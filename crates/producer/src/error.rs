@@ -1,0 +1,258 @@
+//! How a send ends when it does not end well.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthaste_protocol::ResponseCode;
+
+use crate::Message;
+
+/// Whether a failed message may have been stored all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// No attempt stored it. Sending it again makes no duplicate.
+    NotStored,
+    /// An attempt may have stored it: its answer never came, or did not tell. Sending it again may
+    /// make a duplicate, with another message id.
+    Unknown,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotStored => "not_stored",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Why a send failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The message breaks a rule; the broker was not asked, or said so.
+    Invalid,
+    /// No name server could say where the topic is.
+    NoRoute,
+    /// The topic does not exist and is not created by sending to it.
+    NoTopic,
+    /// The topic has no queue that may be written, or not the given one.
+    NoWritableQueue,
+    /// No connection to a broker.
+    Connect,
+    /// The connection broke before the answer came.
+    ConnectionLost,
+    /// The deadline passed.
+    Timeout,
+    /// The broker refused by flow control, or the message could not leave in time because it did.
+    Busy,
+    /// The broker cannot store now: it is stopping, full, or a slave.
+    Unavailable,
+    /// The broker refuses this client, or writing to the topic.
+    Denied,
+    /// The broker does not know the request.
+    Unsupported,
+    /// The broker refused with this code, and sending again will not help.
+    Rejected(ResponseCode),
+    /// The broker failed with this code and does not say whether it stored the message.
+    Broker(ResponseCode),
+    /// The broker's answer cannot be read.
+    Protocol,
+    /// An earlier message of the same ordering key failed.
+    EarlierFailed,
+    /// The producer holds as many messages or bytes as it may.
+    BufferFull,
+    /// The producer is closed.
+    Closed,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Invalid => "the message is not valid",
+            Self::NoRoute => "no route",
+            Self::NoTopic => "no such topic",
+            Self::NoWritableQueue => "no writable queue",
+            Self::Connect => "no connection",
+            Self::ConnectionLost => "connection lost",
+            Self::Timeout => "no answer in time",
+            Self::Busy => "the broker is busy",
+            Self::Unavailable => "the broker cannot store messages now",
+            Self::Denied => "permission denied",
+            Self::Unsupported => "the broker does not know this request",
+            Self::Rejected(code) => return write!(f, "refused with code {code}"),
+            Self::Broker(code) => return write!(f, "the broker failed with code {code}"),
+            Self::Protocol => "the answer cannot be read",
+            Self::EarlierFailed => "an earlier message of the same key failed",
+            Self::BufferFull => "the producer's buffer is full",
+            Self::Closed => "the producer is closed",
+        };
+        f.write_str(text)
+    }
+}
+
+/// One try to hand a message to a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Name of the broker.
+    pub broker: Arc<str>,
+    /// Address that was used.
+    pub address: Arc<str>,
+    /// Queue, once one was chosen.
+    pub queue: Option<i32>,
+    /// How long the attempt took.
+    pub took: Duration,
+    /// Why it failed.
+    pub kind: ErrorKind,
+    /// Whether it may have stored the message.
+    pub outcome: Outcome,
+    /// The broker's remark, or the system's words.
+    pub reason: String,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.broker, self.address)?;
+        if let Some(queue) = self.queue {
+            write!(f, ", queue {queue}")?;
+        }
+        write!(f, ", after {:.0?}: {}", self.took, self.kind)?;
+        if !self.reason.is_empty() {
+            write!(f, " ({})", self.reason)?;
+        }
+        Ok(())
+    }
+}
+
+/// A send that did not end as stored.
+///
+/// Its `Display` is one line; [`attempts`](Self::attempts) has the whole story.
+pub struct SendError(Box<Failure>);
+
+struct Failure {
+    kind: ErrorKind,
+    outcome: Outcome,
+    reason: String,
+    attempts: Vec<Attempt>,
+    message: Message,
+}
+
+impl SendError {
+    pub(crate) fn new(
+        kind: ErrorKind,
+        outcome: Outcome,
+        reason: impl Into<String>,
+        attempts: Vec<Attempt>,
+        message: Message,
+    ) -> Self {
+        Self(Box::new(Failure { kind, outcome, reason: reason.into(), attempts, message }))
+    }
+
+    /// An error of a message that never left.
+    pub(crate) fn not_stored(kind: ErrorKind, reason: impl Into<String>, message: Message) -> Self {
+        Self::new(kind, Outcome::NotStored, reason, Vec::new(), message)
+    }
+
+    /// Why the send failed.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the message may have been stored all the same.
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome
+    }
+
+    /// Every attempt, the oldest first. Empty when the message never got as far as a broker; of a
+    /// long row only the first and the last are kept.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0.attempts
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.0.message
+    }
+
+    /// Gives the message back, to send it again or to put it somewhere safe.
+    pub fn into_message(self) -> Message {
+        self.0.message
+    }
+
+    /// What to do about it, in a sentence or two.
+    pub fn help(&self) -> String {
+        let topic = self.0.message.topic();
+        match self.0.kind {
+            ErrorKind::Invalid => "Correct the message; sending it again as it is will not help.".into(),
+            ErrorKind::NoRoute => "Check the name server's address and that it runs; give several separated by `;`.".into(),
+            ErrorKind::NoTopic => format!(
+                "Create topic {topic} first, or let the brokers create topics (autoCreateTopicEnable)."
+            ),
+            ErrorKind::NoWritableQueue => format!(
+                "Topic {topic} exists, but no reachable master has a queue of it that may be written. Check the topic's permission and that its brokers run."
+            ),
+            ErrorKind::Connect => "Check that the broker runs and that the address it advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
+            ErrorKind::ConnectionLost | ErrorKind::Timeout => "The broker stopped answering. Look at its log and load; a longer send timeout gives it more time.".into(),
+            ErrorKind::Busy => "The broker is overloaded. Send slower, or give the send more time.".into(),
+            ErrorKind::Unavailable => "The broker is stopping, full, or not a master. Look at its disk and its log.".into(),
+            ErrorKind::Denied => format!("Check the credentials, and the permission of topic {topic} on the broker."),
+            ErrorKind::Unsupported => "The broker is too old for this request, or is not a RocketMQ broker.".into(),
+            ErrorKind::Rejected(_) | ErrorKind::Broker(_) => "See the broker's remark, and its log.".into(),
+            ErrorKind::Protocol => "Check that the address is that of a RocketMQ broker.".into(),
+            ErrorKind::EarlierFailed => "See the error of the earlier message; send this one again after it to keep the order.".into(),
+            ErrorKind::BufferFull => "Wait for deliveries to end, or allow more pending messages.".into(),
+            ErrorKind::Closed => "Send before closing the producer, or give `close` more time.".into(),
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failure = &self.0;
+        write!(f, "{}: topic {}: {}", failure.outcome, failure.message.topic(), failure.kind)?;
+        if !failure.reason.is_empty() {
+            write!(f, ": {}", failure.reason)?;
+        }
+        if let Some(last) = failure.attempts.last() {
+            let count = failure.attempts.len();
+            let word = if count == 1 { "attempt" } else { "attempts" };
+            write!(f, " [{count} {word}, the last on {last}]")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("kind", &self.0.kind)
+            .field("outcome", &self.0.outcome)
+            .field("reason", &self.0.reason)
+            .field("attempts", &self.0.attempts)
+            .field("message", &self.0.message)
+            .finish()
+    }
+}
+
+impl Error for SendError {}
+
+/// A producer cannot be made from this configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The group's name breaks a rule.
+    #[error("producer group {0}")]
+    Group(String),
+    /// The list of name servers is empty or has an address without a port.
+    #[error("name servers: {0}")]
+    NameServers(String),
+    /// A setting is outside of its range.
+    #[error("{0}")]
+    Setting(String),
+    /// There is no tokio runtime to run on.
+    #[error("a producer must be started inside of a tokio runtime")]
+    NoRuntime,
+}

@@ -1,0 +1,125 @@
+//! Looking up the route of a topic that has none yet: one request for all that wait for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::request::DEFAULT_TOPIC;
+
+use crate::ErrorKind;
+use crate::client::{Client, Phase};
+use crate::route::{self, Route};
+
+/// How long one look-up may take, on all name servers together.
+pub(crate) const LOOK_UP: Duration = Duration::from_secs(3);
+/// Pause after name servers could not be reached; doubles up to the other.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What name servers say of a topic.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Route(Arc<Route>),
+    /// Neither the topic nor the default topic is known.
+    NoTopic,
+}
+
+impl Client {
+    /// Looks a topic up until there is a route, there certainly is none, or nobody waits any more.
+    pub(crate) async fn look_up(self: Arc<Self>, topic: Arc<str>) {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let asked = self.while_somebody_waits(&topic, "", self.ask_for_route(&topic)).await;
+            let reason = match asked {
+                None => return,
+                Some(Ok(Found::Route(route))) => return self.take_route(&route),
+                Some(Ok(Found::NoTopic)) => return self.no_topic(&topic),
+                Some(Err(reason)) => reason,
+            };
+            let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
+            let pause = self.while_somebody_waits(&topic, &reason, tokio::time::sleep(pause)).await;
+            if pause.is_none() {
+                return;
+            }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    /// Asks for a topic's route, and when there is none for the default topic's.
+    pub(crate) async fn ask_for_route(self: &Arc<Self>, topic: &Arc<str>) -> Result<Found, String> {
+        let deadline = Instant::now() + LOOK_UP;
+        let (document, from_default) = match self.name_servers().route(topic, deadline).await? {
+            Some(document) => (document, false),
+            None => match self.name_servers().route(DEFAULT_TOPIC, deadline).await? {
+                Some(document) => (document, true),
+                None => return Ok(Found::NoTopic),
+            },
+        };
+        let mut plan = route::writable_queues(&document);
+        if from_default {
+            route::limit_queues(&mut plan, self.config().default_topic_queues);
+        }
+        if let Some(known) = self.routes.get(topic)
+            && known.is_same(&plan, from_default)
+        {
+            return Ok(Found::Route(known));
+        }
+        let connection = |address: &str| self.connection(address);
+        Ok(Found::Route(Arc::new(Route::new(topic.clone(), plan, from_default, connection))))
+    }
+
+    /// What waited goes on its way in the order of acceptance; then the route is everybody's.
+    fn take_route(self: &Arc<Self>, route: &Arc<Route>) {
+        tracing::debug!(topic = %route.topic, queues = route.queues.len(), "route found");
+        loop {
+            let waiting = self.routes.found(route);
+            if waiting.is_empty() {
+                return;
+            }
+            for accepted in waiting {
+                self.enter(accepted, route);
+            }
+        }
+    }
+
+    fn no_topic(self: &Arc<Self>, topic: &Arc<str>) {
+        let reason = format!("no name server has a route to it, nor one to {DEFAULT_TOPIC}");
+        let kind = ErrorKind::NoTopic;
+        for accepted in self.routes.missing(topic, Instant::now(), kind, &reason) {
+            self.fail(&accepted, kind, &reason);
+        }
+    }
+
+    /// Awaits something while messages that wait for the topic are ended at their deadlines.
+    /// `None`: nobody waits any more.
+    async fn while_somebody_waits<T>(
+        self: &Arc<Self>,
+        topic: &Arc<str>,
+        reason: &str,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            let deadline = self.routes.first_deadline(topic)?;
+            tokio::select! {
+                output = &mut future => return Some(output),
+                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(topic, reason),
+                () = self.stopped.cancelled() => self.end_waiting(topic, reason),
+            }
+        }
+    }
+
+    /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
+    fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, reason: &str) {
+        let now = Instant::now();
+        let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
+        let ended = |one: &crate::accepted::Accepted| abandoned || one.deadline <= now;
+        let (kind, reason) = match (abandoned, reason) {
+            (true, _) => (ErrorKind::Closed, "closing ran out of time"),
+            (false, "") => (ErrorKind::NoRoute, "no name server answered in time"),
+            (false, reason) => (ErrorKind::NoRoute, reason),
+        };
+        for accepted in self.routes.take_waiting(topic, |one| ended(one) || one.has_ended()) {
+            self.fail(&accepted, kind, reason);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A message and where it should go.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use posthaste_protocol::Properties;
+use posthaste_protocol::properties::name;
+
+/// A message to send: a topic and a body, optionally tag, keys and properties, and where it should
+/// go.
+///
+/// Nothing is checked here. The producer checks a message before it does anything with it, and an
+/// invalid one ends as [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+#[derive(Clone)]
+pub struct Message {
+    topic: Arc<str>,
+    body: Bytes,
+    flag: i32,
+    wait_stored: bool,
+    tag: Option<String>,
+    keys: Vec<String>,
+    /// Properties of the application.
+    properties: Properties,
+    destination: Destination,
+}
+
+/// Which queue a message goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Any queue, in turn.
+    Any,
+    /// The queue that the key's hash says; in the order of acceptance.
+    Key(Arc<str>),
+    /// This queue; with `ordered` in the order of acceptance.
+    Queue { queue: MessageQueue, ordered: bool },
+}
+
+impl Message {
+    /// A message for `topic`.
+    ///
+    /// A topic has 1 to 127 characters of `A-Z a-z 0-9 _ - % |`; a body at least one byte and at
+    /// most [`max_message_size`](crate::ProducerBuilder::max_message_size).
+    pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
+        Self {
+            topic: topic.into(),
+            body: body.into(),
+            flag: 0,
+            wait_stored: true,
+            tag: None,
+            keys: Vec::new(),
+            properties: Properties::new(),
+            destination: Destination::Any,
+        }
+    }
+
+    /// Sets the tag, by which consumers filter.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// Adds a key, by which the message can be found. A key must not contain a space.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// Adds keys, by which the message can be found.
+    #[must_use]
+    pub fn keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.keys.extend(keys.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a property of the application's own. Names that the protocol gives a meaning to
+    /// (`TAGS`, `KEYS`, `DELAY` …), empty names and values, and the bytes 1 and 2 are refused when
+    /// the message is sent.
+    #[must_use]
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.properties.set(name.into(), value);
+        self
+    }
+
+    /// Sets the flag, a number that brokers carry along and do not look at. Default: 0.
+    #[must_use]
+    pub fn flag(mut self, flag: i32) -> Self {
+        self.flag = flag;
+        self
+    }
+
+    /// Whether the broker answers only after flush and replication, where it is set up to do
+    /// these in time (`waitStoreMsgOK` in Java). Default: true.
+    #[must_use]
+    pub fn wait_stored(mut self, wait: bool) -> Self {
+        self.wait_stored = wait;
+        self
+    }
+
+    /// Sends the message in order with the others of the same key.
+    ///
+    /// The key's Java hash picks the queue, as `SelectMessageQueueByHash` does, so that Java and
+    /// Posthaste agree. The message never changes its queue; when one fails, those of its key that
+    /// were accepted before the failure was delivered fail with it.
+    #[must_use]
+    pub fn order_by(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.destination = Destination::Key(key.into());
+        self
+    }
+
+    /// Sends the message to this queue and no other. Not in order with its neighbours, unless
+    /// [`ordered`](Self::ordered) says so.
+    #[must_use]
+    pub fn queue(mut self, queue: MessageQueue) -> Self {
+        let ordered = matches!(self.destination, Destination::Queue { ordered: true, .. });
+        self.destination = Destination::Queue { queue, ordered };
+        self
+    }
+
+    /// Keeps messages of the given [`queue`](Self::queue) in the order of acceptance. Has no
+    /// effect on a message without a given queue; [`order_by`](Self::order_by) implies it.
+    #[must_use]
+    pub fn ordered(mut self) -> Self {
+        if let Destination::Queue { ordered, .. } = &mut self.destination {
+            *ordered = true;
+        }
+        self
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The tag, if one is set.
+    pub fn tag_text(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The keys.
+    pub fn key_texts(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// The properties of the application's own.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.properties.iter()
+    }
+
+    /// The flag.
+    pub fn flag_value(&self) -> i32 {
+        self.flag
+    }
+
+    /// The key that orders the message, if one is set.
+    pub fn ordering_key(&self) -> Option<&str> {
+        match &self.destination {
+            Destination::Key(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The given queue, if one is set.
+    pub fn given_queue(&self) -> Option<&MessageQueue> {
+        match &self.destination {
+            Destination::Queue { queue, .. } => Some(queue),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn topic_arc(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Every property as it travels, without the unique id.
+    pub(crate) fn wire_properties(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let keys = match self.keys.as_slice() {
+            [] => None,
+            [key] => Some(Cow::Borrowed(key.as_str())),
+            keys => Some(Cow::Owned(keys.join(" "))),
+        };
+        let wait = if self.wait_stored { "true" } else { "false" };
+        let own = self.properties.iter().map(|(n, value)| (n, Cow::Borrowed(value)));
+        own.chain(self.tag.as_deref().map(|tag| (name::TAGS, Cow::Borrowed(tag))))
+            .chain(keys.map(|keys| (name::KEYS, keys)))
+            .chain(self.ordering_key().map(|key| (name::SHARDING_KEY, Cow::Borrowed(key))))
+            .chain([(name::WAIT, Cow::Borrowed(wait))])
+    }
+
+    /// Bytes that the message keeps while it is on its way.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let properties: usize = self.wire_properties().map(|(n, v)| n.len() + v.len() + 2).sum();
+        self.topic.len() + self.body.len() + properties
+    }
+}
+
+/// The body is shown by its length alone: it may be large, and secret.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("topic", &self.topic)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("tag", &self.tag)
+            .field("keys", &self.keys)
+            .field("properties", &self.properties.len())
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One queue of a topic: topic, broker's name, number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageQueue {
+    topic: Arc<str>,
+    broker: Arc<str>,
+    id: i32,
+}
+
+impl MessageQueue {
+    /// Queue `id` of `topic` on the broker of this name.
+    pub fn new(topic: impl Into<Arc<str>>, broker: impl Into<Arc<str>>, id: i32) -> Self {
+        Self { topic: topic.into(), broker: broker.into(), id }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Name of the broker.
+    pub fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// Number of the queue on its broker, from 0.
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+}
+
+impl fmt::Display for MessageQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:{}", self.topic, self.broker, self.id)
+    }
+}

@@ -1,0 +1,126 @@
+//! What waits for room in one broker's window.
+//!
+//! Plain data, no runtime: the connection's task puts messages in and takes them out. Lines are
+//! served in turn, the oldest first within each, so that one busy topic never starves another.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::accepted::Accepted;
+use crate::route::Target;
+
+/// One message that waits to leave.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) accepted: Arc<Accepted>,
+    pub(crate) target: Target,
+    /// When this attempt began.
+    pub(crate) since: Instant,
+    /// When this attempt ends, at the latest at the message's deadline.
+    pub(crate) until: Instant,
+}
+
+/// Messages that wait for the same thing: any queue of a topic on a broker, or one queue.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct LineKey {
+    topic: Arc<str>,
+    broker: Arc<str>,
+    queue: Option<i32>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    lines: HashMap<LineKey, VecDeque<Waiting>>,
+    /// Lines that are not empty, the next to be served first.
+    turn: VecDeque<LineKey>,
+    len: usize,
+    /// No attempt in here ends before this.
+    earliest: Option<Instant>,
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A time before which nothing in here expires.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Puts a message at the end of its line.
+    pub(crate) fn push(&mut self, waiting: Waiting) {
+        self.line(&waiting).push_back(waiting);
+    }
+
+    /// Puts a message that has to leave once more at the head of its line.
+    pub(crate) fn push_front(&mut self, waiting: Waiting) {
+        self.line(&waiting).push_front(waiting);
+    }
+
+    /// Takes the next message that leaves. This is where a batch will form: what stands behind it
+    /// in the same line may leave with it.
+    pub(crate) fn next(&mut self) -> Option<Waiting> {
+        let key = self.turn.pop_front()?;
+        let line = self.lines.get_mut(&key)?;
+        let waiting = line.pop_front();
+        self.len -= usize::from(waiting.is_some());
+        if line.is_empty() {
+            self.lines.remove(&key);
+        } else {
+            self.turn.push_back(key);
+        }
+        waiting
+    }
+
+    /// Takes out what expired by `now`.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Waiting> {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return Vec::new();
+        }
+        self.take_if(|waiting| waiting.until <= now)
+    }
+
+    /// Drops what has ended or was taken back by its caller; says how many.
+    pub(crate) fn sweep(&mut self) -> usize {
+        self.take_if(|waiting| waiting.accepted.has_ended()).len()
+    }
+
+    /// Takes everything out, each line in its order.
+    pub(crate) fn drain(&mut self) -> Vec<Waiting> {
+        self.take_if(|_| true)
+    }
+
+    fn take_if(&mut self, wanted: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let mut taken = Vec::new();
+        let mut earliest: Option<Instant> = None;
+        for line in self.lines.values_mut() {
+            let (out, kept) = std::mem::take(line).into_iter().partition(&wanted);
+            *line = kept;
+            taken.extend::<VecDeque<_>>(out);
+            let line_earliest = line.iter().map(|waiting| waiting.until).min();
+            earliest = [earliest, line_earliest].into_iter().flatten().min();
+        }
+        self.lines.retain(|_, line| !line.is_empty());
+        self.turn.retain(|key| self.lines.contains_key(key));
+        self.len -= taken.len();
+        self.earliest = earliest;
+        taken
+    }
+
+    fn line(&mut self, waiting: &Waiting) -> &mut VecDeque<Waiting> {
+        self.len += 1;
+        self.earliest = Some(self.earliest.map_or(waiting.until, |at| at.min(waiting.until)));
+        let key = LineKey {
+            topic: waiting.accepted.topic().clone(),
+            broker: waiting.target.broker_name().clone(),
+            queue: waiting.target.queue,
+        };
+        let turn = &mut self.turn;
+        self.lines.entry(key.clone()).or_insert_with(|| {
+            turn.push_back(key);
+            VecDeque::new()
+        })
+    }
+}

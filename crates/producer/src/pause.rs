@@ -1,0 +1,38 @@
+//! How long a broker that refuses as busy is left alone.
+
+use std::time::{Duration, Instant};
+
+const FIRST: Duration = Duration::from_millis(10);
+/// A broker that is well again is noticed within this.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Doubles with each refusal in a row, so that a broker that refuses everything gets hardly any
+/// requests; the first success ends it.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    in_a_row: u32,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    /// When sending may go on, if that is not now.
+    pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+
+    /// A request was refused. Those that were in flight with it count once. `jitter` is between 0
+    /// and 1, so that producers do not come back all at once.
+    pub(crate) fn refused(&mut self, now: Instant, jitter: f64) {
+        if self.until(now).is_some() {
+            return;
+        }
+        let pause = (FIRST * 2u32.saturating_pow(self.in_a_row.min(10))).min(LONGEST);
+        self.in_a_row += 1;
+        self.until = Some(now + pause.mul_f64(0.5 + jitter / 2.0));
+    }
+
+    /// A request was stored.
+    pub(crate) fn succeeded(&mut self) {
+        self.in_a_row = 0;
+    }
+}

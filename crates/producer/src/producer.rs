@@ -1,0 +1,173 @@
+//! The producer: hop 1 of a send.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
+
+use crate::accepted::{End, Mode};
+use crate::client::Client;
+use crate::config::Config;
+use crate::delivery::Awaited;
+use crate::{Admin, CloseReport, Delivery, Message, ProducerBuilder, Receipt, SendError, Stats};
+
+/// A member of a producer group that sends messages to a RocketMQ cluster.
+///
+/// Clones are handles of the same producer and cheap; every verb takes `&self`. When the last handle
+/// is dropped without [`close`](Self::close), what was accepted still runs to its end in the
+/// background, as long as the runtime lives.
+#[derive(Clone)]
+pub struct Producer {
+    handle: Arc<HandleOfAll>,
+    timeout: Duration,
+}
+
+/// Shared by all clones; dropped with the last.
+struct HandleOfAll {
+    client: Arc<Client>,
+    closed: OnceCell<CloseReport>,
+}
+
+impl Drop for HandleOfAll {
+    fn drop(&mut self) {
+        if self.closed.initialized() {
+            return;
+        }
+        // Every message has a deadline of its own, so this one need not be near.
+        let (client, deadline) =
+            (self.client.clone(), Instant::now() + Duration::from_secs(86_400));
+        self.client.spawn(async move { drop(client.close(deadline).await) });
+    }
+}
+
+impl Producer {
+    /// Settings of a producer of `group`, for the cluster of these name servers, given as
+    /// `host:port;host:port`.
+    pub fn builder(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> ProducerBuilder {
+        ProducerBuilder::new(group, name_servers)
+    }
+
+    pub(crate) fn launch(config: Config, runtime: &Handle) -> Self {
+        let timeout = config.send_timeout;
+        let client = Client::start(config, runtime);
+        Self { handle: Arc::new(HandleOfAll { client, closed: OnceCell::new() }), timeout }
+    }
+
+    /// Sends a message and awaits the broker's answer.
+    ///
+    /// The deadline of the send ([`send_timeout`](ProducerBuilder::send_timeout)) covers everything:
+    /// room, route, connection, attempts.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether the message may have been stored, lists the attempts and gives
+    /// the message back.
+    ///
+    /// # Order
+    /// Messages are accepted in the order of the first polls of their futures. They are stored in
+    /// that order only with [`Message::order_by`], or [`Message::ordered`] in a given queue.
+    ///
+    /// # Cancellation
+    /// Dropping the future before the message has left takes it back: it will not be stored. Later
+    /// it runs to its end on its own. Dropping never leaves half a request on the wire.
+    pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
+        let client = &self.handle.client;
+        let accepted = client.accept(message, Mode::Sync, self.timeout).await?;
+        let awaited = Awaited::new(accepted.clone(), client);
+        client.deliver(accepted);
+        match awaited.await {
+            End::Stored(receipt) => Ok(receipt),
+            End::Failed(error) => Err(error),
+            // Only one-way sends end as written.
+            End::Written => std::future::pending().await,
+        }
+    }
+
+    /// Accepts a message, waiting for room if need be, and gives a handle of its delivery.
+    ///
+    /// # Errors
+    /// When the message is not valid, there is no room by its deadline, or the producer is closed;
+    /// it is not stored then.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it gives the handle means that the message was not accepted.
+    /// Dropping the handle cancels nothing.
+    pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
+        let client = &self.handle.client;
+        let accepted = client.accept(message, Mode::Async, self.timeout).await?;
+        client.deliver(accepted.clone());
+        Ok(Delivery::new(accepted, client.clone()))
+    }
+
+    /// As [`enqueue`](Self::enqueue), but fails with [`ErrorKind::BufferFull`](crate::ErrorKind::BufferFull) instead of waiting.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), at once.
+    pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
+        let client = &self.handle.client;
+        let accepted = client.try_accept(message, Mode::Async, self.timeout)?;
+        client.deliver(accepted.clone());
+        Ok(Delivery::new(accepted, client.clone()))
+    }
+
+    /// Sends a message without asking for an answer; ends when it is written to the connection.
+    ///
+    /// Nobody learns whether it was stored. It leaves at the broker's pace, unless
+    /// [`oneway_unlimited`](ProducerBuilder::oneway_unlimited) is set.
+    ///
+    /// # Errors
+    /// When it could not be written by its deadline; it is not stored then.
+    ///
+    /// # Cancellation
+    /// As [`send`](Self::send).
+    pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
+        let client = &self.handle.client;
+        let accepted = client.accept(message, Mode::Oneway, self.timeout).await?;
+        let awaited = Awaited::new(accepted.clone(), client);
+        client.deliver(accepted);
+        match awaited.await {
+            End::Failed(error) => Err(error),
+            End::Written | End::Stored(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.handle.client
+    }
+
+    /// A handle of the same producer whose sends have this deadline.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { handle: self.handle.clone(), timeout }
+    }
+
+    /// What the producer has counted.
+    pub fn stats(&self) -> Stats {
+        self.handle.client.stats()
+    }
+
+    /// Topics and offsets of the cluster.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and
+    /// leaves the producer group. No send lives longer than its own deadline for it.
+    ///
+    /// Callers that wait for room, and later calls, end with [`ErrorKind::Closed`](crate::ErrorKind::Closed) at once. A second
+    /// `close` awaits the first and gives the same report.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves the producer closed to new messages; what was accepted goes on.
+    /// Another `close` takes it from there.
+    pub async fn close(&self, time: Duration) -> CloseReport {
+        let deadline = Instant::now() + time;
+        self.handle.closed.get_or_init(|| self.handle.client.close(deadline)).await.clone()
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("client", &self.handle.client).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Which queue a message goes to.
+
+use std::sync::Arc;
+
+use posthaste_protocol::java;
+
+use crate::MessageQueue;
+use crate::message::Destination;
+use crate::route::{Route, Target};
+
+/// A backlog that needs no comparison with the others'.
+const SMALL_BACKLOG: usize = 64;
+
+/// What is known of a broker when a message looks for one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BrokerLoad {
+    /// Messages waiting for it and in flight to it.
+    pub(crate) backlog: usize,
+    /// Whether connecting to it failed within the last two seconds.
+    pub(crate) unreachable: bool,
+}
+
+/// Chooses a target for a message without a queue of its own: round robin over the queues, leaving
+/// out `avoid`, brokers that cannot be reached, those far behind the others, and those that hold
+/// half of the `permits`. When all are left out, the reasons are dropped one by one.
+pub(crate) fn choose(route: &Arc<Route>, avoid: Option<&str>, permits: usize) -> Option<Target> {
+    let start = route.next_turn();
+    let only_broker = route.brokers.len() == 1;
+    let place = if only_broker { start } else { choose_place(route, start, avoid, permits) };
+    let (broker, _) = *route.queues.get(place)?;
+    Some(Target { route: route.clone(), broker, queue: None })
+}
+
+fn choose_place(route: &Route, start: usize, avoid: Option<&str>, permits: usize) -> usize {
+    let loads: Vec<BrokerLoad> =
+        route.brokers.iter().map(|broker| broker.connection.load().snapshot()).collect();
+    let avoided: Vec<bool> =
+        route.brokers.iter().map(|broker| Some(&*broker.name) == avoid).collect();
+    let accepted = acceptable(&loads, &avoided, permits);
+    let count = route.queues.len();
+    let places = (0..count).map(|step| (start + step) % count);
+    let fits = |place: &usize| {
+        let broker = route.queues.get(*place).map(|(broker, _)| *broker);
+        broker.and_then(|broker| accepted.get(broker)).copied().unwrap_or_default()
+    };
+    places.into_iter().find(fits).unwrap_or(start)
+}
+
+/// Which brokers may be chosen; at least one, if there is one.
+pub(crate) fn acceptable(loads: &[BrokerLoad], avoided: &[bool], permits: usize) -> Vec<bool> {
+    let usable = |at: usize| {
+        let unreachable = loads.get(at).is_some_and(|load| load.unreachable);
+        !unreachable && !avoided.get(at).copied().unwrap_or_default()
+    };
+    let smallest = (0..loads.len())
+        .filter(|at| usable(*at))
+        .filter_map(|at| loads.get(at).map(|load| load.backlog))
+        .min()
+        .unwrap_or_default();
+    let most = (smallest * 2).max(SMALL_BACKLOG).min((permits / 2).max(1));
+    let rules: [&dyn Fn(usize) -> bool; 4] = [
+        &|at| usable(at) && loads.get(at).is_some_and(|load| load.backlog < most.max(smallest + 1)),
+        &usable,
+        &|at| !avoided.get(at).copied().unwrap_or_default(),
+        &|_| true,
+    ];
+    for rule in rules {
+        let accepted: Vec<bool> = (0..loads.len()).map(rule).collect();
+        if accepted.contains(&true) {
+            return accepted;
+        }
+    }
+    Vec::new()
+}
+
+/// The queue of an ordered message that is not bound to one yet.
+pub(crate) fn of_ordered(route: &Route, destination: &Destination) -> Option<MessageQueue> {
+    match destination {
+        Destination::Key(key) => route.queue(java::queue_of(key, route.queues.len())),
+        Destination::Queue { queue, .. } => Some(queue.clone()),
+        Destination::Any => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! Whether a failed attempt is followed by another.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use crate::answer::Remedy;
+
+/// How an attempt ended, as far as the next one is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Before a byte of it was written.
+    Unsent,
+    /// After it was written: no answer came, or the connection broke.
+    Unanswered,
+    /// With an answer that asks for this.
+    Answered(Remedy),
+}
+
+impl Ended {
+    /// Whether the next attempt waits for the route to be looked up again.
+    pub(crate) fn wants_new_route(self) -> bool {
+        self == Self::Answered(Remedy::TryOnceWithNewRoute)
+    }
+}
+
+/// What is left to try with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Until the deadline.
+    pub(crate) time: Duration,
+    /// Retries not used up.
+    pub(crate) retries: u32,
+    /// Retries used up.
+    pub(crate) used: u32,
+    /// Whether another broker could take the message.
+    pub(crate) elsewhere: bool,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The send ends with the attempt's error.
+    Stop,
+    /// Another attempt at once; it uses up no retry.
+    Free,
+    /// Another attempt, which uses up a retry, after a pause of at most this.
+    Again(Duration),
+}
+
+/// Pause before a retry on the broker that has just failed, at the most.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Decides. `budget` is asked only when all else allows another attempt.
+pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> Next {
+    if left.time.is_zero() {
+        return Next::Stop;
+    }
+    let allowed = match ended {
+        Ended::Unsent => return Next::Free,
+        Ended::Answered(Remedy::Stop) => false,
+        Ended::Answered(Remedy::TryOnceElsewhere) => left.elsewhere && left.used == 0,
+        Ended::Answered(Remedy::TryOnceWithNewRoute) => left.used == 0,
+        Ended::Unanswered | Ended::Answered(Remedy::TryAgain | Remedy::WaitHere) => true,
+    };
+    if !allowed || left.retries == 0 || !budget() {
+        return Next::Stop;
+    }
+    if left.elsewhere {
+        return Next::Again(Duration::ZERO);
+    }
+    Next::Again((PAUSE * 2u32.saturating_pow(left.used.min(5))).min(left.time / 2))
+}
+
+/// Bounds the retries of a producer: when everything fails, retries must not multiply the load.
+///
+/// Every accepted message adds a fifth of a retry; what is not used is kept up to `MAX`, enough
+/// for what is in flight when a broker dies.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Fifths of a retry.
+    fifths: AtomicI64,
+}
+
+impl Budget {
+    const COST: i64 = 5;
+    const MAX: i64 = 4_000 * Self::COST;
+
+    pub(crate) fn new() -> Self {
+        Self { fifths: AtomicI64::new(Self::MAX) }
+    }
+
+    /// A message was accepted.
+    pub(crate) fn earn(&self) {
+        if self.fifths.load(Ordering::Relaxed) < Self::MAX {
+            self.fifths.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a retry, if one is left.
+    pub(crate) fn take(&self) -> bool {
+        self.fifths
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fifths| {
+                (fifths >= Self::COST).then_some(fifths - Self::COST)
+            })
+            .is_ok()
+    }
+}

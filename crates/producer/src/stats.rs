@@ -1,0 +1,99 @@
+//! What a producer counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts of a producer since its start. Read with [`Producer::stats`](crate::Producer::stats).
+///
+/// `sent` = `acked` + `not_stored` + `unknown` + `oneway` + `withdrawn` + `in_flight`, up to what
+/// changes while it is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages accepted.
+    pub sent: u64,
+    /// Messages stored.
+    pub acked: u64,
+    /// Messages that ended as not stored.
+    pub not_stored: u64,
+    /// Messages that ended as unknown.
+    pub unknown: u64,
+    /// One-way messages written to a connection.
+    pub oneway: u64,
+    /// Messages taken back, because the caller dropped the send before they left.
+    pub withdrawn: u64,
+    /// Messages accepted and not ended.
+    pub in_flight: u64,
+    /// Attempts beyond the first of a message.
+    pub retries: u64,
+    /// Requests that a broker refused as busy.
+    pub busy: u64,
+    /// Every broker address with a connection.
+    pub brokers: Vec<BrokerStats>,
+}
+
+/// One broker address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerStats {
+    /// Address.
+    pub address: String,
+    /// How many requests may be in flight.
+    pub window: usize,
+    /// How many requests are in flight.
+    pub in_flight: usize,
+    /// How many messages wait for room in the window.
+    pub waiting: usize,
+}
+
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sent: Counter,
+    pub(crate) acked: Counter,
+    pub(crate) not_stored: Counter,
+    pub(crate) unknown: Counter,
+    pub(crate) oneway: Counter,
+    pub(crate) withdrawn: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) busy: Counter,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    /// Messages accepted and not ended.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let ended = self.acked.get()
+            + self.not_stored.get()
+            + self.unknown.get()
+            + self.oneway.get()
+            + self.withdrawn.get();
+        self.sent.get().saturating_sub(ended)
+    }
+
+    pub(crate) fn read(&self, brokers: Vec<BrokerStats>) -> Stats {
+        Stats {
+            in_flight: self.in_flight(),
+            sent: self.sent.get(),
+            acked: self.acked.get(),
+            not_stored: self.not_stored.get(),
+            unknown: self.unknown.get(),
+            oneway: self.oneway.get(),
+            withdrawn: self.withdrawn.get(),
+            retries: self.retries.get(),
+            busy: self.busy.get(),
+            brokers,
+        }
+    }
+}

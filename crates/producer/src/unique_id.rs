@@ -1,0 +1,57 @@
+//! Unique message ids (Java: `MessageClientIDSetter`).
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use posthaste_protocol::id::UniqueId;
+
+/// Makes ids that no other process and no other producer of this process makes.
+///
+/// Java takes the time of each id from the wall clock, so that a clock that steps back repeats
+/// ids. Here time and counter are one 48-bit number that starts at the clock's reading and is
+/// counted up from there: it never repeats, whatever the clock does.
+#[derive(Debug)]
+pub(crate) struct UniqueIds {
+    ip: IpAddr,
+    process: u16,
+    instance: u32,
+    /// Milliseconds of the month in the upper 32 bits of 48, a counter in the lower 16.
+    next: AtomicU64,
+}
+
+impl UniqueIds {
+    pub(crate) fn new(ip: IpAddr) -> Self {
+        /// The longest month in ms fits 32 bits; a start inside of it is all that is needed.
+        const MONTH_MS: u128 = 31 * 24 * 3600 * 1000;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time_ms = (since_1970.as_millis() % MONTH_MS) as u64;
+        Self {
+            ip,
+            process: std::process::id() as u16,
+            instance: fastrand::u32(..),
+            next: AtomicU64::new(time_ms << 16),
+        }
+    }
+
+    pub(crate) fn next(&self) -> UniqueId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        UniqueId {
+            ip: self.ip,
+            process: self.process,
+            instance: self.instance,
+            time_ms: (number >> 16) as u32,
+            counter: number as u16,
+        }
+    }
+}
+
+/// The address that this host uses towards others, else loopback. Nothing is sent to find it.
+pub(crate) fn own_ip() -> IpAddr {
+    let ip = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        // A UDP connect only picks a route; the address is from the documentation range.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    ip.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}

@@ -1,0 +1,141 @@
+//! What goes on in the background: routes are kept fresh, and messages that wait in their lanes
+//! end at their deadlines.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::client::Client;
+use crate::look_up::Found;
+use crate::{ErrorKind, route::Route};
+
+/// How often every route is looked up again (Java: `pollNameServerInterval`).
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// How often a topic in trouble is looked up again, at the most. A broker that is back is used
+/// within a second after its route shows it.
+const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
+/// For how long after its last trouble a topic is looked up more often.
+const TROUBLE_LASTS: Duration = Duration::from_secs(600);
+/// Many topics in trouble share so many look-ups a second.
+const LOOK_UPS_PER_SECOND: u32 = 100;
+
+/// Topics whose brokers have made trouble, and when each is looked up next.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    troubled: Mutex<HashMap<Arc<str>, Troubled>>,
+    wake: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Troubled {
+    due: Instant,
+    until: Instant,
+}
+
+impl Watch {
+    /// The route of a topic may be out of date.
+    pub(crate) fn trouble(&self, topic: &Arc<str>) {
+        let now = Instant::now();
+        let until = now + TROUBLE_LASTS;
+        let mut troubled = self.troubled();
+        match troubled.get_mut(topic) {
+            Some(known) => known.until = until,
+            None => {
+                troubled.insert(topic.clone(), Troubled { due: now, until });
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// Something expires sooner than was known.
+    pub(crate) fn look(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Takes the topics that are due, and sets when they are due again.
+    fn due(&self, now: Instant) -> Vec<Arc<str>> {
+        let mut troubled = self.troubled();
+        troubled.retain(|_, known| known.until > now);
+        let share = Duration::from_secs(1) / LOOK_UPS_PER_SECOND * troubled.len() as u32;
+        let interval = TROUBLE_INTERVAL.max(share);
+        let due = troubled.iter_mut().filter(|(_, known)| known.due <= now);
+        due.map(|(topic, known)| {
+            known.due = now + interval;
+            topic.clone()
+        })
+        .collect()
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.troubled().values().map(|known| known.due).min()
+    }
+
+    fn troubled(&self) -> MutexGuard<'_, HashMap<Arc<str>, Troubled>> {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs until the producer ends.
+pub(crate) async fn run(client: Arc<Client>) {
+    let mut poll_at = Instant::now() + POLL_INTERVAL;
+    loop {
+        let dues = [client.watch.next_due(), client.lanes.earliest()];
+        let due = dues.into_iter().flatten().fold(poll_at, Instant::min);
+        tokio::select! {
+            () = client.stopped.cancelled() => return,
+            () = client.watch.wake.notified() => {}
+            () = tokio::time::sleep_until(due.into()) => {}
+        }
+        let now = Instant::now();
+        for accepted in client.lanes.expired(now) {
+            let reason = "it waited behind earlier messages of its queue";
+            client.fail(&accepted, ErrorKind::Timeout, reason);
+        }
+        let topics = match now >= poll_at {
+            true => {
+                poll_at = now + POLL_INTERVAL;
+                client.drop_unused_connections();
+                client.routes.all().iter().map(|route| route.topic.clone()).collect()
+            }
+            false => client.watch.due(now),
+        };
+        for topic in topics {
+            let client = client.clone();
+            client.clone().spawn(async move { client.refresh(&topic).await });
+        }
+    }
+}
+
+impl Client {
+    /// Looks a known route up again. What cannot be looked up, or is not known any more, stays as
+    /// it was (as in Java): a name server that restarts forgets every topic for a while.
+    pub(crate) async fn refresh(self: &Arc<Self>, topic: &Arc<str>) {
+        let found = tokio::select! {
+            found = self.ask_for_route(topic) => found,
+            () = self.stopped.cancelled() => return,
+        };
+        match found {
+            Ok(Found::Route(route)) => self.take_newer(route),
+            Ok(Found::NoTopic) => tracing::debug!(%topic, "the name server has no route any more"),
+            Err(reason) => tracing::debug!(%topic, reason, "route not refreshed"),
+        }
+    }
+
+    /// As [`refresh`](Self::refresh), for a message that waits for it.
+    pub(crate) async fn refresh_before(self: &Arc<Self>, topic: &Arc<str>, deadline: Instant) {
+        // What has not come by the deadline is of no use any more.
+        let _ = tokio::time::timeout_at(deadline.into(), self.refresh(topic)).await;
+    }
+
+    fn take_newer(&self, route: Arc<Route>) {
+        let Some(known) = self.routes.get(&route.topic) else { return };
+        // The default topic's route says nothing about a topic that had one of its own.
+        if Arc::ptr_eq(&known, &route) || (route.from_default_topic && !known.from_default_topic) {
+            return;
+        }
+        tracing::debug!(topic = %route.topic, queues = route.queues.len(), "route changed");
+        self.routes.put(route);
+    }
+}

@@ -1,0 +1,114 @@
+//! Checks before anything is sent (Java: `Validators`).
+
+use posthaste_protocol::properties::{self, NAME_END, VALUE_END, name};
+
+use crate::Message;
+
+/// The longest topic, in characters.
+const MAX_TOPIC: usize = 127;
+/// The longest group, in characters (5.x).
+const MAX_GROUP: usize = 120;
+/// Bytes of the properties that brokers and the producer add: unique id, region, trace, cluster.
+const RESERVED_PROPERTY_BYTES: usize = 256;
+
+/// Topics that clients must not send to: their messages would be taken for the broker's own.
+const FORBIDDEN_TOPICS: &[&str] = &[
+    "TBW102",
+    "SCHEDULE_TOPIC_XXXX",
+    "RMQ_SYS_TRANS_HALF_TOPIC",
+    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC",
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+];
+
+/// Says what is wrong with a message, if anything is.
+pub(crate) fn message(message: &Message, max_size: usize) -> Result<(), String> {
+    topic(message.topic())?;
+    if FORBIDDEN_TOPICS.contains(&message.topic()) {
+        return Err(format!("topic {} belongs to the broker", message.topic()));
+    }
+    if let Some(queue) = message.given_queue()
+        && queue.topic() != message.topic()
+    {
+        return Err(format!("the given queue is of topic {}", queue.topic()));
+    }
+    match message.body().len() {
+        0 => return Err("the body is empty".into()),
+        n if n > max_size => {
+            return Err(format!("the body has {n} bytes, more than the {max_size} allowed"));
+        }
+        _ => {}
+    }
+    all_properties(message)
+}
+
+/// Says what is wrong with a topic's name, if anything is.
+pub(crate) fn topic(topic: &str) -> Result<(), String> {
+    name_of("topic", topic, MAX_TOPIC)
+}
+
+/// Says what is wrong with a group's name, if anything is.
+pub(crate) fn group(group: &str) -> Result<(), String> {
+    if group == "DEFAULT_PRODUCER" {
+        return Err("`DEFAULT_PRODUCER` is reserved; choose a name of your own".into());
+    }
+    name_of("group", group, MAX_GROUP)
+}
+
+fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err(format!("the {what} is empty"));
+    }
+    if text.len() > max {
+        return Err(format!("the {what} has {} characters, more than {max}", text.chars().count()));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '%' | '|');
+    match text.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(format!(
+            "the {what} `{text}` has the character {c:?}; allowed are A-Z a-z 0-9 _ - % |"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn all_properties(message: &Message) -> Result<(), String> {
+    for (n, value) in message.properties() {
+        if name::RESERVED.contains(&n) {
+            return Err(format!(
+                "property `{n}` has a meaning in the protocol; choose another name"
+            ));
+        }
+        if n.trim().is_empty() || value.trim().is_empty() {
+            return Err(format!(
+                "property `{n}` has an empty name or value; brokers would drop it"
+            ));
+        }
+    }
+    if message.tag_text().is_some_and(|tag| tag.trim().is_empty()) {
+        return Err("the tag is empty".into());
+    }
+    if message.tag_text().is_some_and(|tag| tag.contains("||")) {
+        return Err("the tag contains `||`, which separates tags in a subscription".into());
+    }
+    if message.ordering_key().is_some_and(str::is_empty) {
+        return Err("the ordering key is empty".into());
+    }
+    if let Some(key) = message.key_texts().iter().find(|key| key.is_empty() || key.contains(' ')) {
+        return Err(format!("the key `{key}` is empty or contains a space, which separates keys"));
+    }
+    let mut length = 0;
+    for (n, value) in message.wire_properties() {
+        if [n, &*value].iter().any(|text| text.contains([NAME_END, VALUE_END])) {
+            return Err(format!(
+                "property `{n}` contains byte 1 or 2, which the protocol uses itself"
+            ));
+        }
+        length += n.len() + value.len() + 2;
+    }
+    let max = properties::MAX_LENGTH - RESERVED_PROPERTY_BYTES;
+    if length > max {
+        return Err(format!("the properties have {length} bytes, more than the {max} allowed"));
+    }
+    Ok(())
+}
