@@ -9,6 +9,7 @@ mod broker;
 mod cluster;
 mod consumer;
 mod conversation;
+mod embedded;
 mod envelope;
 mod home;
 mod jvm;

@@ -31,6 +31,16 @@ impl Subscription {
         }
     }
 
+    pub(crate) fn of_group(mut self, group: &str) -> Self {
+        group.clone_into(&mut self.group);
+        self
+    }
+
+    pub(crate) fn refusing(mut self, tag: &str) -> Self {
+        self.refuse = Some(tag.to_owned());
+        self
+    }
+
     pub(crate) fn orderly(mut self) -> Self {
         self.orderly = true;
         self

@@ -68,6 +68,12 @@ pub(crate) struct Received {
     pub(crate) body: Vec<u8>,
 }
 
+impl Received {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
 /// One call of a push consumer's listener.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Delivery {

@@ -2,14 +2,21 @@
 
 mod exchange;
 mod official;
+mod reverse;
 
 use anyhow::Result;
 
 use super::cluster::Cluster;
+use super::embedded::Embedded;
 use super::version::Version;
 
 /// A scenario against real servers. Returns what the report shows behind its name.
 pub(crate) type Check = fn(&mut Cluster) -> Result<String>;
+
+/// A scenario of an official client against the embedded broker.
+pub(crate) type ReverseCheck = fn(&Embedded) -> Result<String>;
+
+pub(crate) use self::reverse::TOPICS as TOPICS_BEFORE;
 
 /// The scenarios against real servers of a version, in the order in which they run.
 pub(crate) fn on_cluster(version: Version) -> Vec<(&'static str, Check)> {
@@ -19,4 +26,16 @@ pub(crate) fn on_cluster(version: Version) -> Vec<(&'static str, Check)> {
         scenarios.push(("official-go", official::go));
     }
     scenarios
+}
+
+/// The scenarios against the embedded broker, in the order in which they run.
+pub(crate) fn on_embedded() -> [(&'static str, ReverseCheck); 6] {
+    [
+        ("exchanged", reverse::exchanged),
+        ("created", reverse::created),
+        ("shared", reverse::shared),
+        ("retried", reverse::retried),
+        ("retried-orderly", reverse::retried_orderly),
+        ("resumed", reverse::resumed),
+    ]
 }

@@ -2,9 +2,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::cluster::Cluster;
+use super::embedded::{Client, Embedded};
 use super::prerequisites;
 use super::report::Report;
-use super::scenario::{self, Check};
+use super::scenario::{self, Check, ReverseCheck};
 use super::version::Version;
 use super::workshop::Workshop;
 
@@ -43,6 +44,9 @@ impl Suite {
         for version in Version::ALL {
             self.run_on_cluster(version, report);
         }
+        for client in Client::ALL {
+            self.run_on_embedded(client, report);
+        }
         if report.has_failures() {
             println!("logs are in {}", self.workshop.run().display());
             return Ok(());
@@ -68,6 +72,23 @@ impl Suite {
                 cluster.ensure_masters(1)?;
                 check(&mut cluster)
             });
+        }
+    }
+
+    fn run_on_embedded(&self, client: Client, report: &mut Report) {
+        let label = format!("embedded/{}", client.name());
+        let chosen: Vec<(String, ReverseCheck)> = scenario::on_embedded()
+            .into_iter()
+            .map(|(name, check)| (format!("{label}/{name}"), check))
+            .filter(|(name, _)| self.selection.takes(client.version(), name))
+            .collect();
+        if chosen.is_empty() {
+            return;
+        }
+        let start = || Embedded::start(client, &self.workshop);
+        let Some(embedded) = report.stage(&format!("{label}/start"), start) else { return };
+        for (name, check) in chosen {
+            report.scenario(&name, || check(&embedded));
         }
     }
 }
