@@ -1,22 +1,21 @@
 //! A running broker.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use posthaste_protocol::request::permission;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
-use crate::engine::effects::Effects;
 use crate::engine::{Engine, Identity};
 use crate::error::BrokerError;
 use crate::server::{self, MAX_CONNECTIONS, Server};
-use crate::store::{MemoryStore, Store};
+use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 use crate::turn::{Counters, Event, Turns};
 
 /// Bytes of requests on their way, over all connections.
@@ -148,20 +147,13 @@ async fn start_engine(
 }
 
 fn open_engine(settings: &BrokerBuilder, identity: Identity) -> Result<Engine, BrokerError> {
-    let store: Box<dyn Store> = Box::new(MemoryStore::new(settings.memory_limit));
-    let mut engine = Engine::new(identity, store, fastrand::u64(..))
-        .map_err(|error| BrokerError::Setting(error.to_string()))?;
-    let mut effects = Effects::default();
-    let created = engine.create_system_topics(&mut effects.commit).and_then(|()| {
-        for (name, queues) in &settings.topics {
-            if engine.topics.get(name).is_none() {
-                let perm = permission::READ | permission::WRITE;
-                engine.set_topic(name, (*queues, *queues), perm, &mut effects.commit)?;
-            }
-        }
-        Ok(())
-    });
-    created.map_err(|refusal| BrokerError::Setting(refusal.remark))?;
-    engine.settle(0, &mut effects);
+    let store: Box<dyn Store> = match &settings.data_dir {
+        Some(folder) => Box::new(DiskStore::open(folder, settings.data_limit)?),
+        None => Box::new(MemoryStore::new(settings.memory_limit)),
+    };
+    let folder = settings.data_dir.as_deref().unwrap_or(Path::new(""));
+    let failed = |error: StoreError| error.into_broker_error(folder);
+    let mut engine = Engine::new(identity, store, fastrand::u64(..)).map_err(failed)?;
+    engine.create_topics(&settings.topics).map_err(failed)?;
     Ok(engine)
 }

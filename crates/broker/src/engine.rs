@@ -17,7 +17,7 @@ pub(crate) mod topics;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use posthaste_protocol::request::RouteOf;
+use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::{DecodeError, Incoming, RequestCode, ResponseCode, StoredMessage};
 
 use self::effects::{Caller, Effects};
@@ -26,7 +26,7 @@ use self::parked::ParkedPulls;
 use self::refusal::Refusal;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
-use self::topics::{TopicConfig, Topics};
+use self::topics::{ALL, READ_WRITE, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, QueueKey};
 use crate::store::{Commit, Fact, Store, StoreError};
 
@@ -127,6 +127,7 @@ impl Engine {
         for config in topics {
             self.restore_topic(config)?;
         }
+        self.plan_deliveries();
         Ok(())
     }
 
@@ -232,16 +233,10 @@ impl Engine {
             // What a broker tells clients; one that is told it itself does not know it.
             Incoming::NotifyConsumerIdsChanged(_) => {
                 let code = RequestCode::NOTIFY_CONSUMER_IDS_CHANGED;
-                out.answer(
-                    caller,
-                    Err::<posthaste_protocol::request::Empty, _>(not_supported(code)),
-                );
+                out.answer(caller, Err::<Empty, _>(not_supported(code)));
             }
             Incoming::Unknown(code) => {
-                out.answer(
-                    caller,
-                    Err::<posthaste_protocol::request::Empty, _>(not_supported(code)),
-                );
+                out.answer(caller, Err::<Empty, _>(not_supported(code)));
             }
         }
     }
@@ -373,21 +368,39 @@ impl Engine {
         Ok(())
     }
 
-    /// Creates the topics that are always there.
-    pub(crate) fn create_system_topics(&mut self, commit: &mut Commit) -> Result<(), Refusal> {
-        let Identity { cluster, broker, auto_create_queues, .. } = &self.identity;
-        for (name, queues, perm) in topics::system_topics(cluster, broker, *auto_create_queues) {
+    /// The topic of this name that clients are told of. The default topic, kept from an earlier
+    /// run, is not there when sends create no topics.
+    pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
+        let hidden = name == DEFAULT_TOPIC && self.identity.auto_create_queues.is_none();
+        self.topics.get(name).filter(|_| !hidden)
+    }
+
+    /// Creates the topics that are always there, and `wanted` ones, unless they are there already.
+    pub(crate) fn create_topics(&mut self, wanted: &[(String, u16)]) -> Result<(), StoreError> {
+        let mut commit = Commit::default();
+        if let Some(queues) = self.identity.auto_create_queues {
+            // Set every time: the number of queues may be another one than in an earlier run.
+            self.set_topic(DEFAULT_TOPIC, (queues, queues), ALL, &mut commit).map_err(too_many)?;
+        }
+        let Identity { cluster, broker, .. } = &self.identity;
+        let system = topics::system_topics(cluster, broker);
+        let wanted = wanted.iter().map(|(name, queues)| (name.clone(), *queues, READ_WRITE));
+        for (name, queues, perm) in system.into_iter().chain(wanted) {
             if self.topics.get(&name).is_none() {
-                self.set_topic(&name, (queues, queues), perm, commit)?;
+                self.set_topic(&name, (queues, queues), perm, &mut commit).map_err(too_many)?;
             }
         }
-        Ok(())
+        self.store.commit(commit)
     }
 
     /// How many messages have been stored since the start.
     pub(crate) fn stored(&self) -> u64 {
         self.stored
     }
+}
+
+fn too_many(refusal: Refusal) -> StoreError {
+    StoreError::Damaged(refusal.remark)
 }
 
 fn not_supported(code: RequestCode) -> Refusal {

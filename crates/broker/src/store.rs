@@ -2,14 +2,20 @@
 
 pub(crate) mod block;
 pub(crate) mod commit;
+pub(crate) mod disk;
 pub(crate) mod fact;
 pub(crate) mod memory;
 
 pub(crate) use block::{Block, Record};
 pub(crate) use commit::Commit;
+pub(crate) use disk::DiskStore;
 pub(crate) use fact::Fact;
 pub(crate) use memory::MemoryStore;
 
+use std::io;
+use std::path::Path;
+
+use crate::error::BrokerError;
 use crate::location::QueueKey;
 
 /// Keeps messages and facts. Owned by the engine, hence by one thread.
@@ -40,4 +46,33 @@ pub(crate) enum StoreError {
     /// What was read is not what was written.
     #[error("{0}")]
     Damaged(String),
+    /// Another process has the file open.
+    #[error("another process has it open")]
+    InUse,
+    /// The file cannot be read or written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::Io(error) => Self::Io(error),
+            redb::Error::Corrupted(text) => Self::Damaged(text),
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
+}
+
+impl StoreError {
+    /// Why a broker with its data in `folder` does not start.
+    pub(crate) fn into_broker_error(self, folder: &Path) -> BrokerError {
+        let folder = folder.to_owned();
+        match self {
+            Self::Damaged(reason) => BrokerError::DataDamaged { folder, reason },
+            Self::InUse => BrokerError::DataInUse(folder),
+            Self::Io(source) => BrokerError::DataFolder { folder, source },
+        }
+    }
 }

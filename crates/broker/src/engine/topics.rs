@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use posthaste_protocol::request::{DEFAULT_TOPIC, permission};
+use posthaste_protocol::request::permission;
 use serde::{Deserialize, Serialize};
 
+use super::schedule::LEVELS;
 use crate::location::{MAX_QUEUES, QueueKey};
 
 /// How many topics there may be, the system's among them.
@@ -18,8 +19,10 @@ pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
 /// Before the group's name: where messages end that were given back too often.
 pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
 
-const READ_WRITE: i32 = permission::READ | permission::WRITE;
-const ALL: i32 = READ_WRITE | permission::INHERIT;
+/// The permissions of an ordinary topic.
+pub(crate) const READ_WRITE: i32 = permission::READ | permission::WRITE;
+/// The permissions of a topic that others take over.
+pub(crate) const ALL: i32 = READ_WRITE | permission::INHERIT;
 
 /// Topics that clients may not send to.
 const CLOSED: &[&str] = &[
@@ -184,22 +187,14 @@ pub(crate) fn is_closed(name: &str) -> bool {
 }
 
 /// The topics that are always there: name, queues, permissions.
-pub(crate) fn system_topics(
-    cluster: &str,
-    broker: &str,
-    auto_create_queues: Option<u16>,
-) -> Vec<(String, u16, i32)> {
-    let mut topics = vec![
-        (SCHEDULE_TOPIC.to_owned(), crate::engine::schedule::LEVELS as u16, READ_WRITE),
+pub(crate) fn system_topics(cluster: &str, broker: &str) -> [(String, u16, i32); 7] {
+    [
+        (SCHEDULE_TOPIC.to_owned(), LEVELS as u16, READ_WRITE),
         (cluster.to_owned(), 16, ALL),
         (broker.to_owned(), 1, ALL),
         (format!("{cluster}_REPLY_TOPIC"), 1, READ_WRITE),
         ("SELF_TEST_TOPIC".to_owned(), 1, READ_WRITE),
         ("OFFSET_MOVED_EVENT".to_owned(), 1, READ_WRITE),
         ("BenchmarkTest".to_owned(), MAX_QUEUES, READ_WRITE),
-    ];
-    if let Some(queues) = auto_create_queues {
-        topics.push((DEFAULT_TOPIC.to_owned(), queues, ALL));
-    }
-    topics
+    ]
 }

@@ -8,7 +8,7 @@ use crate::engine::{Engine, refusal::Refusal};
 impl Engine {
     /// 105: the route of a topic. There is one broker, and it is the master.
     pub(crate) fn route_of(&self, topic: &str) -> Result<TopicRoute, Refusal> {
-        let Some(topic) = self.topics.get(topic) else {
+        let Some(topic) = self.topic(topic) else {
             return Err(Refusal::new(
                 ResponseCode::TOPIC_NOT_EXIST,
                 format!("No topic route info in name server for the topic: {topic}"),

@@ -11,15 +11,13 @@ use super::topic::check_topic_name;
 use crate::engine::groups::MAX_RECONSUME_TIMES;
 use crate::engine::schedule;
 use crate::engine::stamp::{REGION, Stamped};
-use crate::engine::topics::{DLQ_PREFIX, RETRY_PREFIX, SCHEDULE_TOPIC, is_closed};
+use crate::engine::topics::{DLQ_PREFIX, READ_WRITE, RETRY_PREFIX, SCHEDULE_TOPIC, is_closed};
 use crate::engine::{Engine, Millis, SessionId, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::Commit;
 
 /// The longest body, of a batch the whole one.
 const MAX_BODY: usize = 4 * 1024 * 1024;
-
-const READ_WRITE: i32 = permission::READ | permission::WRITE;
 
 impl Engine {
     /// 10, 310, 320. The checks come in the order of a real broker.
@@ -69,7 +67,7 @@ impl Engine {
         if name.starts_with(RETRY_PREFIX) {
             return self.set_topic(name, (1, 1), READ_WRITE, commit);
         }
-        let model = self.topics.get(&message.default_topic).filter(|topic| topic.is_inherited());
+        let model = self.topic(&message.default_topic).filter(|topic| topic.is_inherited());
         let Some(model) = model else {
             return Err(Refusal::no_topic(name));
         };

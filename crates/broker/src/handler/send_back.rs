@@ -2,12 +2,12 @@
 
 use posthaste_protocol::id::OffsetId;
 use posthaste_protocol::properties::{Properties, name};
-use posthaste_protocol::request::{Empty, RawBody, SendBack, ViewMessage, permission};
+use posthaste_protocol::request::{Empty, RawBody, SendBack, ViewMessage};
 use posthaste_protocol::{ResponseCode, StoredMessage};
 
 use crate::engine::groups::{MAX_RECONSUME_TIMES, no_group};
 use crate::engine::schedule;
-use crate::engine::topics::RETRY_PREFIX;
+use crate::engine::topics::{READ_WRITE, RETRY_PREFIX};
 use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::{Commit, Record};
@@ -84,8 +84,7 @@ impl Engine {
         }
         let retry_topic = format!("{RETRY_PREFIX}{group}");
         if self.topics.get(&retry_topic).is_none() {
-            let perm = permission::READ | permission::WRITE;
-            self.set_topic(&retry_topic, (1, 1), perm, commit)?;
+            self.set_topic(&retry_topic, (1, 1), READ_WRITE, commit)?;
         }
         Ok(())
     }

@@ -36,7 +36,12 @@ impl Engine {
 
     /// 206: every topic, the system's among them.
     pub(crate) fn topic_list(&self) -> Result<TopicList, Refusal> {
-        let topics = self.topics.iter().map(|topic| topic.config.name.clone()).collect();
+        let topics = self
+            .topics
+            .iter()
+            .map(|topic| topic.config.name.clone())
+            .filter(|name| self.topic(name).is_some())
+            .collect();
         Ok(TopicList { broker_addr: None, topics })
     }
 }
