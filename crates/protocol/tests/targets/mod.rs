@@ -30,6 +30,30 @@ pub(crate) const ALL: [Target; 7] = [
     ("stored_record", stored_record),
 ];
 
+/// Reads `data` as the target does and does nothing else: what a peer's bytes cost.
+pub(crate) fn read(target: &str, data: &[u8]) {
+    let bytes = Bytes::copy_from_slice(data);
+    let command = |encoding| {
+        let frame = Frame { encoding, header: bytes.clone(), body: Bytes::new() };
+        drop(Command::decode(frame));
+    };
+    match target {
+        "frame" => {
+            let mut buffer = BytesMut::from(data);
+            while let Ok(Some(frame)) = Frame::take(&mut buffer, MAX_FRAME) {
+                drop(Command::decode(frame));
+            }
+        }
+        "json_header" => command(HeaderEncoding::Json),
+        "binary_header" => command(HeaderEncoding::Binary),
+        "route_document" => drop(TopicRoute::read(&Fields::new(), &bytes)),
+        "properties" => drop(std::str::from_utf8(data).map(Properties::decode)),
+        "batch_body" => drop(batch::decode(bytes)),
+        "stored_record" => drop(StoredMessage::decode_all(bytes)),
+        other => panic!("no target {other}"),
+    }
+}
+
 /// A stream of frames: pieces of any length give what the whole gives, and what was read is
 /// written and read again as the same.
 pub(crate) fn frame(data: &[u8]) {
