@@ -7,10 +7,13 @@ use posthaste_protocol::batch::{self, BatchEntry};
 use posthaste_protocol::command::put_request;
 use posthaste_protocol::id::{OffsetId, UniqueId};
 use posthaste_protocol::properties::{self, Properties};
-use posthaste_protocol::request::{Heartbeat, ProducerGroup, RouteOf, SendMessage};
+use posthaste_protocol::request::{
+    CreateTopic, Heartbeat, ProducerGroup, QueryConsumerOffset, RouteOf, SendAnswer, SendMessage,
+    SendMessageV1, TopicList, UnregisterClient,
+};
 use posthaste_protocol::stored::body_crc;
 use posthaste_protocol::{
-    Command, Fields, HeaderEncoding, Incoming, Language, ResponseCode, StoredMessage, java,
+    Command, Fields, HeaderEncoding, Incoming, Language, Payload, ResponseCode, StoredMessage, java,
 };
 use support::{decode, encode, hex};
 
@@ -124,6 +127,135 @@ fn fields_of_a_send() {
     assert_eq!(names.join(","), "a,b,c,d,e,f,g,h,i,j,k,m");
     assert_eq!(command.code, 310);
     assert_eq!(Incoming::read(&command), Ok(Incoming::Send(send)));
+}
+
+/// The same with full names, and everything that is left out when it says nothing.
+#[test]
+fn fields_of_a_send_in_its_first_form() {
+    let send = SendMessage {
+        group: "g".into(),
+        topic: "%RETRY%t".into(),
+        default_topic: "TBW102".into(),
+        default_topic_queues: 4,
+        queue_id: 3,
+        sys_flag: 1,
+        born_at_ms: 1_700_000_000_000,
+        flag: 2,
+        properties: "WAIT\u{1}true\u{2}".into(),
+        reconsume_times: 5,
+        unit_mode: true,
+        max_reconsume_times: Some(16),
+        batch: false,
+        broker_name: Some("broker-a".into()),
+        body: Bytes::from_static(b"body"),
+    };
+    let values = [
+        "g",
+        "%RETRY%t",
+        "TBW102",
+        "4",
+        "3",
+        "1",
+        "1700000000000",
+        "2",
+        "WAIT\u{1}true\u{2}",
+        "5",
+        "true",
+        "16",
+        "false",
+        "broker-a",
+    ];
+    let short = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n"];
+    let long = [
+        "producerGroup",
+        "topic",
+        "defaultTopic",
+        "defaultTopicQueueNums",
+        "queueId",
+        "sysFlag",
+        "bornTimestamp",
+        "flag",
+        "properties",
+        "reconsumeTimes",
+        "unitMode",
+        "maxReconsumeTimes",
+        "batch",
+        "bname",
+    ];
+    let mut out = BytesMut::new();
+    put_request(&mut out, 1, true, &SendMessageV1(send.clone()));
+    let first = decode(&out);
+    assert_eq!((first.code, first.flag), (10, 2));
+    assert_eq!(first.fields, long.into_iter().zip(values).collect());
+    out.clear();
+    put_request(&mut out, 1, false, &send);
+    let second = decode(&out);
+    assert_eq!((second.code, second.flag), (310, 0));
+    assert_eq!(second.fields, short.into_iter().zip(values).collect());
+    assert_eq!(Incoming::read(&first), Ok(Incoming::Send(send.clone())));
+    assert_eq!(Incoming::read(&second), Ok(Incoming::Send(send)));
+}
+
+/// The fields of requests and answers that no recording has, as the sheets name them.
+#[test]
+fn fields_that_were_not_recorded() {
+    let answer = SendAnswer {
+        offset_message_id: "1".into(),
+        queue_id: 2,
+        queue_offset: 3,
+        transaction_id: Some("4".into()),
+        batch_unique_id: Some("5".into()),
+        recall_handle: Some("6".into()),
+        region: Some("7".into()),
+        trace_on: Some(true),
+    };
+    assert_eq!(
+        written_fields(&answer),
+        "msgId=1,queueId=2,queueOffset=3,transactionId=4,batchUniqId=5,recallHandle=6,MSG_REGION=7,TRACE_ON=true"
+    );
+    let create = CreateTopic {
+        topic: "t".into(),
+        default_topic: "TBW102".into(),
+        read_queues: 1,
+        write_queues: 2,
+        perm: 6,
+        filter_type: Some("SINGLE_TAG".into()),
+        sys_flag: Some(0),
+        order: Some(false),
+        attributes: Some("+message.type=FIFO".into()),
+    };
+    assert_eq!(
+        written_fields(&create),
+        "topic=t,defaultTopic=TBW102,readQueueNums=1,writeQueueNums=2,perm=6,topicFilterType=SINGLE_TAG,topicSysFlag=0,order=false,attributes=+message.type=FIFO"
+    );
+    let route = RouteOf { topic: "t".into(), standard_json: Some(true) };
+    assert_eq!(written_fields(&route), "topic=t,acceptStandardJsonOnly=true");
+    let query = QueryConsumerOffset {
+        group: "g".into(),
+        topic: "t".into(),
+        queue_id: 1,
+        zero_if_missing: Some(false),
+        broker_name: Some("b".into()),
+    };
+    assert_eq!(
+        written_fields(&query),
+        "consumerGroup=g,topic=t,queueId=1,setZeroIfNotFound=false,bname=b"
+    );
+    let leave = UnregisterClient {
+        client_id: "c".into(),
+        producer_group: Some("p".into()),
+        consumer_group: None,
+    };
+    assert_eq!(written_fields(&leave), "clientID=c,producerGroup=p");
+    let list = TopicList { broker_addr: None, topics: vec!["t".into()] };
+    assert_eq!(&*list.body(), br#"{"topicList":["t"]}"#);
+}
+
+fn written_fields(payload: &impl Payload) -> String {
+    let mut fields = Fields::new();
+    payload.write(&mut fields);
+    let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    pairs.join(",")
 }
 
 #[test]
