@@ -40,6 +40,10 @@ impl Broker {
         })
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -75,14 +79,6 @@ impl Broker {
     pub(crate) fn kill(&mut self) -> Result<()> {
         match self.process.take() {
             Some(process) => process.kill(),
-            None => bail!("{} does not run", self.name),
-        }
-    }
-
-    /// Lets the broker shut down in order.
-    pub(crate) fn stop(&mut self) -> Result<()> {
-        match self.process.take() {
-            Some(process) => process.stop(),
             None => bail!("{} does not run", self.name),
         }
     }

@@ -5,6 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use posthaste::Producer;
+use tokio::runtime::{Handle, Runtime};
 
 use super::agent::Agent;
 use super::artefacts::{self, Artefacts};
@@ -24,6 +26,7 @@ pub(crate) struct Cluster {
     artefacts: Arc<Artefacts>,
     folder: PathBuf,
     go_program: PathBuf,
+    runtime: Runtime,
 }
 
 impl Cluster {
@@ -42,12 +45,27 @@ impl Cluster {
         started.map_err(|_| anyhow!("starting broker-a panicked"))??;
         let brokers = vec![broker];
         let go_program = artefacts::go_agent(workshop)?;
-        Ok(Self { agent: agent?, brokers, name_server, artefacts, folder, go_program })
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        Ok(Self { agent: agent?, brokers, name_server, artefacts, folder, go_program, runtime })
     }
 
     /// The official Java client.
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
+    }
+
+    /// Starts a producer of ours, with its defaults, in a group of that name.
+    pub(crate) fn producer(&self, group: &str) -> Result<Producer> {
+        Ok(self.block_on(Producer::builder(group, self.name_server()).start())?)
+    }
+
+    /// Where our producers run.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.runtime.handle().clone()
+    }
+
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 
     /// Starts the official Go client.

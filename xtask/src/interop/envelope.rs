@@ -56,6 +56,7 @@ impl Outcome {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Received {
     pub(crate) topic: String,
+    pub(crate) broker: Option<String>,
     pub(crate) queue: i32,
     pub(crate) offset: i64,
     pub(crate) msg_id: String,

@@ -1,8 +1,14 @@
 //! What must hold between Posthaste and real servers and clients.
 
+mod arrival;
+mod creation;
 mod exchange;
+mod killed;
+mod load;
 mod official;
+mod ordered;
 mod reverse;
+mod two_masters;
 
 use anyhow::Result;
 
@@ -20,11 +26,17 @@ pub(crate) use self::reverse::TOPICS as TOPICS_BEFORE;
 
 /// The scenarios against real servers of a version, in the order in which they run.
 pub(crate) fn on_cluster(version: Version) -> Vec<(&'static str, Check)> {
-    let mut scenarios: Vec<(&'static str, Check)> =
-        vec![("official-java", official::java), ("official-restart", official::restart)];
+    let mut scenarios: Vec<(&'static str, Check)> = vec![("official-java", official::java)];
     if version == Version::V5_5_0 {
         scenarios.push(("official-go", official::go));
     }
+    scenarios.extend([
+        ("arrival", arrival::run as Check),
+        ("creation", creation::run),
+        ("ordered", ordered::run),
+        ("killed", killed::run),
+        ("two-masters", two_masters::run),
+    ]);
     scenarios
 }
 

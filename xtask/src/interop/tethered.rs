@@ -1,6 +1,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 use super::tool;
 
 const POLL: Duration = Duration::from_millis(20);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// A child process that lives no longer than this value, and no longer than this program either: it
 /// ends by itself when the pipe to its standard input closes.
@@ -69,26 +68,6 @@ impl Tethered {
         self.child.kill().with_context(|| format!("killing {}", self.name))?;
         self.child.wait()?;
         Ok(())
-    }
-
-    /// Lets the process shut down in order, and waits for its end.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        drop(self.child.stdin.take());
-        match self.await_end()? {
-            Some(_) => Ok(()),
-            None => bail!("{} did not stop within {STOP_LIMIT:?}", self.name),
-        }
-    }
-
-    fn await_end(&mut self) -> Result<Option<ExitStatus>> {
-        let deadline = Instant::now() + STOP_LIMIT;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
-            }
-            thread::sleep(POLL);
-        }
-        Ok(None)
     }
 
     fn said_since(&self, from: u64) -> String {

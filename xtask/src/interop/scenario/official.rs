@@ -29,24 +29,6 @@ pub(crate) fn go(cluster: &mut Cluster) -> Result<String> {
     Ok(format!("{} messages", sent.len()))
 }
 
-/// Brokers can be killed, started again with their store, and under another address.
-pub(crate) fn restart(cluster: &mut Cluster) -> Result<String> {
-    const TOPIC: &str = "official-restart";
-    cluster.create_topic(TOPIC, QUEUES)?;
-    let sent = exchange::send_all(cluster.agent(), TOPIC)?;
-    let broker = cluster.broker(0)?;
-    let before = broker.address();
-    broker.kill()?;
-    broker.start()?;
-    broker.stop()?;
-    broker.start_elsewhere()?;
-    let after = broker.address();
-    ensure!(after != before, "the broker kept its address");
-    cluster.await_route(TOPIC, &[after])?;
-    check_stored(cluster, TOPIC, &sent)?;
-    Ok(format!("{before} became {}", cluster.broker(0)?.address()))
-}
-
 fn check_stored(cluster: &Cluster, topic: &str, sent: &Sent) -> Result<()> {
     let mut awaited = sent.clone();
     for message in cluster.agent().stored(topic)? {

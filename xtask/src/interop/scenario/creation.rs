@@ -1,0 +1,31 @@
+//! A topic that nobody created comes into being with the first send to it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use posthaste::Message;
+
+use crate::interop::cluster::Cluster;
+use crate::interop::consumer::Subscription;
+
+const TOPIC: &str = "creation";
+const MESSAGES: usize = 10;
+const LIMIT: Duration = Duration::from_secs(40);
+
+pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
+    ensure!(cluster.agent().route(TOPIC).is_err(), "the topic is there already");
+    let producer = cluster.producer(TOPIC)?;
+    let first = cluster
+        .block_on(producer.send(Message::new(TOPIC, "0")))
+        .context("the send that should create the topic")?;
+    for number in 1..MESSAGES {
+        cluster.block_on(producer.send(Message::new(TOPIC, number.to_string())))?;
+    }
+    let queues: i32 = cluster.agent().route(TOPIC)?.iter().map(|broker| broker.queues).sum();
+    ensure!(queues == 4, "the topic has {queues} queues");
+    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    let received = consumer.take(MESSAGES, LIMIT)?;
+    ensure!(received.iter().any(|delivery| delivery.message.msg_id == first.message_id()));
+    cluster.agent().stop(consumer.name())?;
+    Ok(format!("{queues} queues"))
+}

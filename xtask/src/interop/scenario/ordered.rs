@@ -1,0 +1,73 @@
+//! Messages of a key stay in the order of sending, in the queue that Java would choose too.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use posthaste::{Message, Producer};
+
+use crate::interop::cluster::Cluster;
+use crate::interop::consumer::Subscription;
+use crate::interop::envelope::Delivery;
+
+const TOPIC: &str = "ordered";
+const QUEUES: u32 = 7;
+const KEYS: usize = 60;
+const MESSAGES: usize = 3_000;
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
+    cluster.create_topic(TOPIC, QUEUES)?;
+    let keys = keys();
+    let queues = cluster.block_on(send_all(cluster.producer(TOPIC)?, &keys))?;
+    let java: Vec<i32> = cluster.agent().choose(QUEUES, &keys)?;
+    for (key, java) in keys.iter().zip(java) {
+        ensure!(queues.get(key) == Some(&java), "{key:?}: {:?}, Java: {java}", queues.get(key));
+    }
+    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC).orderly())?;
+    check_order(&consumer.take(MESSAGES, LIMIT)?)?;
+    cluster.agent().stop(consumer.name())?;
+    Ok(format!("{MESSAGES} messages of {KEYS} keys"))
+}
+
+/// Keys whose hashes are of every kind: empty, negative, the least of all, outside of ASCII and of
+/// the basic plane.
+fn keys() -> Vec<String> {
+    let special =
+        ["", "a", "order-1", "polygenelubricants", "größer", "日本語", "🦀", "zzzzzzzzzz"];
+    let mut keys: Vec<String> = special.map(str::to_owned).to_vec();
+    keys.retain(|key| !key.is_empty());
+    keys.extend((keys.len()..KEYS).map(|number| format!("key-{}", number * 7_919)));
+    keys
+}
+
+/// Enqueues without waiting for answers, so that order is put to the test; gives each key's queue.
+async fn send_all(producer: Producer, keys: &[String]) -> Result<BTreeMap<String, i32>> {
+    let mut deliveries = Vec::new();
+    for number in 0..MESSAGES {
+        let key = keys.get(number % keys.len()).context("a key")?;
+        let message = Message::new(TOPIC, format!("{key}:{number}")).order_by(key.as_str());
+        deliveries.push((key, producer.enqueue(message).await?));
+    }
+    let mut queues = BTreeMap::new();
+    for (key, delivery) in deliveries {
+        let queue = delivery.await?.queue().id();
+        let first = *queues.entry(key.clone()).or_insert(queue);
+        ensure!(first == queue, "{key} went to {first} and to {queue}");
+    }
+    producer.close(LIMIT).await;
+    Ok(queues)
+}
+
+/// Checks that the numbers behind each key, in bodies such as `key:17`, rise.
+pub(crate) fn check_order(deliveries: &[Delivery]) -> Result<()> {
+    let mut last = BTreeMap::new();
+    for delivery in deliveries {
+        let text = delivery.message.text();
+        let Some((key, number)) = text.rsplit_once(':') else { bail!("strange body {text}") };
+        let number: i64 = number.parse().with_context(|| text.clone())?;
+        let before = last.insert(key.to_owned(), number);
+        ensure!(before < Some(number), "{key}: {number} came after {before:?}");
+    }
+    Ok(())
+}
