@@ -89,3 +89,63 @@ fn proven_refusal(remark: &str) -> Option<(ErrorKind, Remedy)> {
     let row = PROVEN_REFUSALS.iter().find(|(text, ..)| remark.contains(text))?;
     Some((row.1, row.2))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ErrorKind as K;
+    use Outcome::{NotStored, Unknown};
+    use Remedy as R;
+
+    #[test]
+    fn every_code_has_its_meaning() {
+        let rejected = |code: i32| K::Rejected(ResponseCode(code));
+        for (code, kind, outcome, remedy) in [
+            (2, K::Busy, NotStored, R::WaitHere),
+            (215, K::Busy, NotStored, R::WaitHere),
+            (3, K::Unsupported, NotStored, R::Stop),
+            (13, K::Invalid, NotStored, R::Stop),
+            (14, K::Unavailable, NotStored, R::TryAgain),
+            (15, K::Unsupported, NotStored, R::Stop),
+            (16, K::Denied, NotStored, R::TryOnceElsewhere),
+            (17, K::NoTopic, NotStored, R::TryOnceWithNewRoute),
+            (26, rejected(26), NotStored, R::Stop),
+            (29, K::Invalid, NotStored, R::Stop),
+            (204, rejected(204), NotStored, R::TryAgain),
+            (205, rejected(205), NotStored, R::TryAgain),
+            (501, K::Unavailable, NotStored, R::TryOnceWithNewRoute),
+            (604, rejected(604), NotStored, R::Stop),
+            (1500, K::Unavailable, NotStored, R::TryAgain),
+            (2017, rejected(2017), NotStored, R::Stop),
+            (2018, rejected(2018), NotStored, R::Stop),
+            (1, K::Broker(ResponseCode(1)), Unknown, R::TryAgain),
+            (99, K::Broker(ResponseCode(99)), Unknown, R::Stop),
+            (-7, K::Broker(ResponseCode(-7)), Unknown, R::Stop),
+        ] {
+            let verdict = judge(ResponseCode(code), "");
+            let found = (verdict.kind, verdict.outcome, verdict.remedy);
+            assert_eq!(found, (kind, outcome, remedy), "code {code}");
+        }
+    }
+
+    #[test]
+    fn routes_are_looked_up_again_after_these_codes_alone() {
+        let refreshing: Vec<i32> = ResponseCode::NAMED
+            .iter()
+            .filter(|code| judge(**code, "").refresh_route)
+            .map(|code| code.0)
+            .collect();
+        assert_eq!(refreshing, [14, 16, 17, 501, 1500]);
+    }
+
+    #[test]
+    fn only_proven_remarks_make_code_1_a_refusal() {
+        for (text, kind, remedy) in PROVEN_REFUSALS {
+            let verdict = judge(ResponseCode::SYSTEM_ERROR, &format!("CODE: 1 {text} [x]"));
+            let found = (verdict.kind, verdict.outcome, verdict.remedy);
+            assert_eq!(found, (*kind, NotStored, *remedy));
+        }
+        let verdict = judge(ResponseCode::SYSTEM_ERROR, "java.lang.NullPointerException");
+        assert_eq!(verdict.outcome, Unknown);
+    }
+}

@@ -261,3 +261,109 @@ fn order_key(accepted: &Accepted) -> Option<OrderKey> {
         Destination::Any | Destination::Queue { ordered: false, .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Message;
+    use crate::accepted::Mode;
+    use crate::unique_id::{UniqueIds, own_ip};
+
+    fn message(key: &'static str) -> Arc<Accepted> {
+        let id = UniqueIds::new(own_ip()).next();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let message = Message::new("t", "x").order_by(key);
+        Arc::new(Accepted::new(message, Mode::Async, id, 0, deadline, 1))
+    }
+
+    fn queue(id: i32) -> Option<MessageQueue> {
+        Some(MessageQueue::new("t", "b", id))
+    }
+
+    /// Enters messages of these keys, all into queue 0.
+    fn lane(keys: &[&'static str]) -> (Lanes, Vec<Arc<Accepted>>) {
+        let lanes = Lanes::default();
+        let messages: Vec<_> = keys.iter().map(|key| message(key)).collect();
+        for (place, one) in messages.iter().enumerate() {
+            let entered = lanes.enter(one, || queue(0));
+            assert_eq!(entered == Entered::MayLeave, place == 0);
+        }
+        (lanes, messages)
+    }
+
+    fn end(lanes: &Lanes, one: &Arc<Accepted>, failed: bool) -> Followers {
+        lanes.end(one, failed, || Some(())).unwrap().1
+    }
+
+    fn same(left: Option<&Arc<Accepted>>, right: &Arc<Accepted>) -> bool {
+        left.is_some_and(|left| Arc::ptr_eq(left, right))
+    }
+
+    #[test]
+    fn one_at_a_time_in_the_order_of_acceptance() {
+        let (lanes, messages) = lane(&["a", "b", "a"]);
+        assert!(same(end(&lanes, &messages[0], false).next.as_ref(), &messages[1]));
+        assert!(same(end(&lanes, &messages[1], false).next.as_ref(), &messages[2]));
+        assert!(end(&lanes, &messages[2], false).next.is_none());
+        assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
+    }
+
+    #[test]
+    fn a_failure_takes_those_of_its_key_along_and_no_other() {
+        let (lanes, messages) = lane(&["a", "b", "a", "c", "a"]);
+        let followers = end(&lanes, &messages[0], true);
+        assert_eq!(followers.failed.len(), 2);
+        assert!(same(followers.failed.first(), &messages[2]));
+        assert!(same(followers.next.as_ref(), &messages[1]));
+        assert!(same(end(&lanes, &messages[1], false).next.as_ref(), &messages[3]));
+        assert!(end(&lanes, &messages[3], false).next.is_none());
+        assert!(lanes.state().keys.is_empty() && lanes.state().waiting == 0);
+    }
+
+    #[test]
+    fn one_that_expires_while_it_waits_holds_up_nobody() {
+        let (lanes, messages) = lane(&["a", "b", "c"]);
+        assert!(end(&lanes, &messages[1], true).next.is_none());
+        assert!(same(end(&lanes, &messages[0], false).next.as_ref(), &messages[2]));
+    }
+
+    #[test]
+    fn a_key_keeps_its_queue_until_it_is_idle() {
+        let (lanes, messages) = lane(&["a"]);
+        let second = message("a");
+        lanes.enter(&second, || queue(5));
+        assert_eq!(lanes.queue_of(&second), queue(0));
+        end(&lanes, &messages[0], false);
+        end(&lanes, &second, false);
+        let third = message("a");
+        lanes.enter(&third, || queue(5));
+        assert_eq!(lanes.queue_of(&third), queue(5));
+    }
+
+    #[test]
+    fn one_taken_back_fails_nobody() {
+        let (lanes, messages) = lane(&["a", "a", "a"]);
+        assert!(messages[1].withdraw());
+        assert!(lanes.withdrawn(&messages[1]).next.is_none());
+        let followers = end(&lanes, &messages[0], false);
+        assert!(followers.failed.is_empty());
+        assert!(same(followers.next.as_ref(), &messages[2]));
+        assert!(messages[2].withdraw());
+        assert!(lanes.withdrawn(&messages[2]).next.is_none());
+        assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
+    }
+
+    #[test]
+    fn those_taken_back_do_not_pile_up() {
+        let (lanes, _first) = lane(&["a"]);
+        for _ in 0..10_000 {
+            let one = message("a");
+            lanes.enter(&one, || queue(0));
+            assert!(one.withdraw());
+            lanes.withdrawn(&one);
+        }
+        assert!(lanes.state().waiting < 200, "{} wait", lanes.state().waiting);
+    }
+}

@@ -124,3 +124,85 @@ impl Outbox {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Message;
+    use crate::accepted::Mode;
+    use crate::route::Route;
+    use crate::unique_id::{UniqueIds, own_ip};
+
+    fn waiting(
+        topic: &'static str,
+        body: &'static str,
+        queue: Option<i32>,
+        until: Instant,
+    ) -> Waiting {
+        let id = UniqueIds::new(own_ip()).next();
+        let message = Message::new(topic, body);
+        let accepted = Arc::new(Accepted::new(message, Mode::Async, id, 0, until, 1));
+        let no_connection = |_: &str| unreachable!("the route has no broker");
+        let route = Arc::new(Route::new(Arc::from(topic), Vec::new(), false, no_connection));
+        Waiting { accepted, target: Target { route, broker: 0, queue }, since: until, until }
+    }
+
+    fn bodies(outbox: &mut Outbox) -> Vec<String> {
+        std::iter::from_fn(|| outbox.next())
+            .filter_map(|waiting| {
+                let body = |message: &Message| message.body().to_vec();
+                waiting.accepted.leave(body).map(|body| String::from_utf8(body).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_served_in_turn_and_in_order() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        for body in ["a1", "a2", "a3"] {
+            outbox.push(waiting("a", body, None, now));
+        }
+        outbox.push(waiting("b", "b1", None, now));
+        outbox.push(waiting("a", "q1", Some(7), now));
+        assert_eq!(bodies(&mut outbox), ["a1", "b1", "q1", "a2", "a3"]);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_was_refused_goes_first() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        outbox.push(waiting("a", "second", None, now));
+        outbox.push_front(waiting("a", "first", None, now));
+        assert_eq!(bodies(&mut outbox), ["first", "second"]);
+    }
+
+    #[test]
+    fn what_expires_comes_out_and_the_rest_stays() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        outbox.push(waiting("a", "now", None, now));
+        outbox.push(waiting("a", "later", None, later));
+        assert_eq!(outbox.earliest(), Some(now));
+        assert_eq!(outbox.expire(now).len(), 1);
+        assert_eq!(outbox.earliest(), Some(later));
+        assert_eq!(outbox.expire(now).len(), 0);
+        assert_eq!(bodies(&mut outbox), ["later"]);
+    }
+
+    #[test]
+    fn what_callers_took_back_is_swept() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        let gone = waiting("a", "gone", None, now);
+        assert!(gone.accepted.withdraw());
+        outbox.push(gone);
+        outbox.push(waiting("a", "there", None, now));
+        assert_eq!(outbox.sweep(), 1);
+        assert_eq!(bodies(&mut outbox), ["there"]);
+    }
+}

@@ -36,3 +36,26 @@ impl Pause {
         self.in_a_row = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_in_a_row_double_the_pause_up_to_a_second() {
+        let mut pause = Pause::default();
+        let mut now = Instant::now();
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            pause.refused(now, 1.0);
+            pause.refused(now, 1.0);
+            let until = pause.until(now).unwrap();
+            pauses.push((until - now).as_millis());
+            now = until;
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
+        pause.succeeded();
+        pause.refused(now, 0.0);
+        assert_eq!(pause.until(now), Some(now + Duration::from_millis(5)));
+    }
+}

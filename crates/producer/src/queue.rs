@@ -81,3 +81,36 @@ pub(crate) fn of_ordered(route: &Route, destination: &Destination) -> Option<Mes
         Destination::Any => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(backlog: usize, unreachable: bool) -> BrokerLoad {
+        BrokerLoad { backlog, unreachable }
+    }
+
+    #[test]
+    fn brokers_are_left_out_while_others_will_do() {
+        let no = [false, false];
+        for (loads, avoided, expected) in [
+            ([load(0, false), load(0, false)], no, [true, true]),
+            // The broker of the failed attempt.
+            ([load(0, false), load(0, false)], [true, false], [false, true]),
+            // One that cannot be reached.
+            ([load(0, true), load(900, false)], no, [false, true]),
+            // A small backlog is nothing; over twice the smallest is much.
+            ([load(60, false), load(0, false)], no, [true, true]),
+            ([load(300, false), load(100, false)], no, [false, true]),
+            ([load(199, false), load(100, false)], no, [true, true]),
+            // Half of the permits.
+            ([load(5_000, false), load(4_000, false)], no, [false, true]),
+            // When nothing else is left, the reasons are dropped one by one.
+            ([load(0, true), load(0, false)], [false, true], [true, false]),
+            ([load(0, true), load(0, true)], [true, false], [false, true]),
+        ] {
+            assert_eq!(acceptable(&loads, &avoided, 10_000), expected, "{loads:?} {avoided:?}");
+        }
+        assert_eq!(acceptable(&[load(9_999, true)], &[true], 10_000), [true]);
+    }
+}

@@ -105,3 +105,53 @@ impl Budget {
             .is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEFT: Left = Left { time: Duration::from_secs(1), retries: 2, used: 0, elsewhere: true };
+
+    #[test]
+    fn what_follows_a_failed_attempt() {
+        let alone = Left { elsewhere: false, ..LEFT };
+        let used = Left { used: 1, retries: 1, ..LEFT };
+        let none = Left { retries: 0, used: 2, ..LEFT };
+        let late = Left { time: Duration::ZERO, ..LEFT };
+        let now = Next::Again(Duration::ZERO);
+        let soon = Next::Again(PAUSE);
+        let answered = Ended::Answered;
+        for (ended, left, expected) in [
+            (Ended::Unsent, LEFT, Next::Free),
+            (Ended::Unsent, none, Next::Free),
+            (Ended::Unsent, late, Next::Stop),
+            (Ended::Unanswered, LEFT, now),
+            (Ended::Unanswered, alone, soon),
+            (Ended::Unanswered, none, Next::Stop),
+            (answered(Remedy::Stop), LEFT, Next::Stop),
+            (answered(Remedy::TryAgain), LEFT, now),
+            (answered(Remedy::TryAgain), none, Next::Stop),
+            (answered(Remedy::TryOnceElsewhere), LEFT, now),
+            (answered(Remedy::TryOnceElsewhere), alone, Next::Stop),
+            (answered(Remedy::TryOnceElsewhere), used, Next::Stop),
+            (answered(Remedy::TryOnceWithNewRoute), alone, soon),
+            (answered(Remedy::TryOnceWithNewRoute), used, Next::Stop),
+        ] {
+            assert_eq!(next(ended, left, || true), expected, "{ended:?} {left:?}");
+        }
+        assert_eq!(next(Ended::Unanswered, LEFT, || false), Next::Stop);
+    }
+
+    #[test]
+    fn the_budget_allows_a_retry_for_five_messages() {
+        let budget = Budget::new();
+        let mut burst = 0;
+        while budget.take() {
+            burst += 1;
+        }
+        assert_eq!(burst, 4_000);
+        (0..9).for_each(|_| budget.earn());
+        assert!(budget.take());
+        assert!(!budget.take());
+    }
+}

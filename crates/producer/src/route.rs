@@ -345,3 +345,80 @@ fn take_waiting(cold: &mut HashMap<Arc<str>, Cold>, topic: &str) -> Vec<Arc<Acce
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use posthaste_protocol::request::{BrokerData, QueueData};
+
+    use super::*;
+
+    fn queues(broker: &str, perm: i32, count: i32) -> QueueData {
+        QueueData {
+            broker_name: broker.into(),
+            perm,
+            read_queue_nums: 9,
+            write_queue_nums: count,
+            ..QueueData::default()
+        }
+    }
+
+    fn broker(name: &str, id: i64) -> BrokerData {
+        BrokerData {
+            broker_name: name.into(),
+            broker_addrs: [(id, format!("{name}:10911"))].into(),
+            ..BrokerData::default()
+        }
+    }
+
+    fn plan(document: &TopicRoute) -> Vec<(String, usize)> {
+        let plan = writable_queues(document);
+        plan.into_iter().map(|broker| (broker.broker, broker.queues.len())).collect()
+    }
+
+    #[test]
+    fn only_writable_queues_on_masters_count_and_brokers_are_sorted() {
+        let document = TopicRoute {
+            queues: vec![
+                queues("b", 6, 2),
+                queues("a", 6, 1),
+                queues("read-only", 4, 4),
+                queues("no-master", 6, 4),
+                queues("not-there", 6, 4),
+                queues("none", 6, 0),
+            ],
+            brokers: vec![
+                broker("b", 0),
+                broker("a", 0),
+                broker("read-only", 0),
+                broker("no-master", 1),
+                broker("none", 0),
+            ],
+            ..TopicRoute::default()
+        };
+        assert_eq!(plan(&document), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn an_ordered_topic_says_its_queues_itself() {
+        let document = TopicRoute {
+            order_topic_conf: Some("b:3;a:1;bad".into()),
+            queues: vec![queues("a", 4, 9)],
+            brokers: vec![broker("a", 0), broker("b", 0)],
+            ..TopicRoute::default()
+        };
+        assert_eq!(plan(&document), [("b".to_owned(), 3), ("a".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_new_topic_gets_the_smaller_count() {
+        let document = TopicRoute {
+            queues: vec![queues("a", 7, 8), queues("b", 7, 2)],
+            brokers: vec![broker("a", 0), broker("b", 0)],
+            ..TopicRoute::default()
+        };
+        let mut plan = writable_queues(&document);
+        limit_queues(&mut plan, 4);
+        let counts: Vec<usize> = plan.iter().map(|broker| broker.queues.len()).collect();
+        assert_eq!(counts, [4, 2]);
+    }
+}

@@ -55,3 +55,18 @@ pub(crate) fn own_ip() -> IpAddr {
     });
     ip.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_do_not_repeat_over_the_counter_s_end() {
+        let ids = UniqueIds::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let made: HashSet<String> = (0..200_000).map(|_| ids.next().to_string()).collect();
+        assert_eq!(made.len(), 200_000);
+        assert!(made.iter().all(|id| id.len() == 32 && id.starts_with("7F000001")));
+    }
+}

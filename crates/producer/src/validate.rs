@@ -112,3 +112,43 @@ fn all_properties(message: &Message) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_field_s_rules() {
+        for good in ["a", "%RETRY%g", "A-b_c|9", &"x".repeat(127)] {
+            assert_eq!(topic(good), Ok(()), "{good}");
+        }
+        for bad in ["", " ", "a/b", "ä", "a.b", &"x".repeat(128)] {
+            assert!(topic(bad).is_err(), "{bad}");
+        }
+        assert!(group("DEFAULT_PRODUCER").is_err());
+        assert!(group(&"g".repeat(121)).is_err());
+        assert_eq!(group("orders"), Ok(()));
+    }
+
+    #[test]
+    fn each_rule_of_a_message_says_what_is_wrong() {
+        let good = || Message::new("t", "x");
+        assert_eq!(message(&good().tag("a").key("k").property("n", "v"), 10), Ok(()));
+        for (bad, words) in [
+            (Message::new("t", ""), "empty"),
+            (Message::new("t", "12345678901"), "11 bytes"),
+            (Message::new("SCHEDULE_TOPIC_XXXX", "x"), "belongs to the broker"),
+            (good().property("UNIQ_KEY", "v"), "has a meaning"),
+            (good().property("n", ""), "empty name or value"),
+            (good().property("n", "a\u{2}b"), "byte 1 or 2"),
+            (good().tag("a\u{1}b"), "byte 1 or 2"),
+            (good().tag("a||b"), "separates tags"),
+            (good().key("a b"), "space"),
+            (good().order_by(""), "ordering key"),
+            (good().property("n", "v".repeat(32_768)), "more than"),
+        ] {
+            let error = message(&bad, 10).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

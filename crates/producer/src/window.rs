@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 /// In flight at the start, before anything is known of the broker.
 const START: f64 = 16.0;
 /// The time that requests may stand in the broker's queue without the window shrinking. A cold
-/// broker's speed changes tenfold within a second; a twentieth of what makes it refuse leaves
+/// broker's speed changes tenfold within a second; a tenth of what makes it refuse leaves
 /// room for that.
-const QUEUE_TARGET: Duration = Duration::from_millis(10);
+const QUEUE_TARGET: Duration = Duration::from_millis(20);
 /// How long a least round trip is believed. A broker that warms up, or moves, has another one.
 const LEAST_LIFETIME: Duration = Duration::from_secs(10);
 /// So few requests in flight do not wait for each other.
@@ -147,5 +147,126 @@ impl WindowedLeast {
         }
         let current = self.current.unwrap_or(value);
         self.before.map_or(current, |before| before.min(current))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A broker that works off so many requests a second, one after another, and refuses what has
+    /// waited for 200 ms, as real ones do.
+    struct Broker {
+        per_second: f64,
+        round_trip: Duration,
+    }
+
+    struct Run {
+        now: Instant,
+        window: Window,
+        /// When each request in flight will be answered, and when it was sent.
+        in_flight: std::collections::VecDeque<(Instant, Instant)>,
+        idle_at: Instant,
+        refused: u32,
+        done: u32,
+    }
+
+    impl Run {
+        fn new() -> Self {
+            let now = Instant::now();
+            let in_flight = std::collections::VecDeque::new();
+            Self { now, window: Window::new(1024), in_flight, idle_at: now, refused: 0, done: 0 }
+        }
+
+        /// Offers more than the broker can take for so long.
+        fn flood(&mut self, broker: &Broker, time: Duration) {
+            let end = self.now + time;
+            while self.now < end {
+                while self.in_flight.len() < self.window.limit() {
+                    let starts = self.idle_at.max(self.now);
+                    self.idle_at = starts + Duration::from_secs_f64(1.0 / broker.per_second);
+                    self.in_flight.push_back((self.idle_at + broker.round_trip, self.now));
+                }
+                let Some((answered, sent)) = self.in_flight.pop_front() else { return };
+                self.now = answered;
+                let count = self.in_flight.len() + 1;
+                if answered - sent > Duration::from_millis(200) {
+                    self.refused += 1;
+                    self.window.refused(self.now);
+                } else {
+                    self.done += 1;
+                    self.window.answered(self.now, answered - sent, count);
+                }
+            }
+        }
+    }
+
+    const COLD: Broker = Broker { per_second: 1_000.0, round_trip: Duration::from_micros(500) };
+    const WARM: Broker = Broker { per_second: 40_000.0, round_trip: Duration::from_micros(300) };
+
+    #[test]
+    fn a_warm_broker_works_at_full_speed() {
+        let mut run = Run::new();
+        run.flood(&WARM, Duration::from_secs(2));
+        assert!(run.window.limit() >= 64, "window {}", run.window.limit());
+        assert!(run.done > 76_000, "{} done", run.done);
+        assert_eq!(run.refused, 0);
+    }
+
+    #[test]
+    fn a_cold_broker_is_never_overrun() {
+        let mut run = Run::new();
+        run.flood(&COLD, Duration::from_secs(5));
+        assert_eq!(run.refused, 0);
+        assert!(run.done > 4_500, "{} done", run.done);
+        run.flood(&WARM, Duration::from_secs(2));
+        assert!(run.window.limit() >= 64, "window {} after warming up", run.window.limit());
+    }
+
+    #[test]
+    fn a_broker_that_slows_down_gets_less() {
+        let mut run = Run::new();
+        run.flood(&WARM, Duration::from_secs(2));
+        let before = run.window.limit();
+        run.flood(&COLD, Duration::from_secs(5));
+        assert!(run.window.limit() < before / 4, "{before} then {}", run.window.limit());
+        // What was in flight when it slowed down may be too late; nothing after that.
+        let refused = run.refused;
+        run.flood(&COLD, Duration::from_secs(20));
+        assert_eq!(run.refused, refused);
+    }
+
+    #[test]
+    fn the_window_does_not_creep_up_under_steady_load() {
+        let mut run = Run::new();
+        run.flood(&WARM, Duration::from_secs(10));
+        let after_ten = run.window.limit();
+        run.flood(&WARM, Duration::from_secs(120));
+        let after_two_minutes = run.window.limit();
+        assert!(after_two_minutes < after_ten * 2, "{after_ten}, then {after_two_minutes}");
+    }
+
+    #[test]
+    fn refusals_halve_the_window_once_a_round_trip_and_never_close_it() {
+        let mut window = Window::new(1024);
+        let now = Instant::now();
+        window.answered(now, Duration::from_millis(10), 1);
+        window.refused(now);
+        window.refused(now + Duration::from_millis(1));
+        assert_eq!(window.limit(), 8);
+        for step in 1..100 {
+            window.refused(now + Duration::from_millis(20 * step));
+        }
+        assert_eq!(window.limit(), 1);
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_up_does_not_grow() {
+        let mut window = Window::new(1024);
+        let now = Instant::now();
+        for step in 0..1_000 {
+            window.answered(now + Duration::from_millis(step), Duration::from_micros(300), 1);
+        }
+        assert_eq!(window.limit(), 16);
     }
 }
