@@ -60,7 +60,7 @@ pub(crate) fn frame(data: &[u8]) {
     let whole = take_all([data]);
     let piece = data.first().map_or(1, |byte| usize::from(*byte) % 29 + 1);
     assert_eq!(take_all(data.chunks(piece)), whole);
-    for frame in whole.0 {
+    for frame in whole.0.into_iter().take(10) {
         if let Ok(command) = Command::decode(frame) {
             command_round_trips(&command);
             incoming_round_trips(&command);
@@ -99,7 +99,8 @@ pub(crate) fn route_document(data: &[u8]) {
 pub(crate) fn properties(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let read = Properties::decode(text);
-    for (name, value) in read.iter() {
+    // Not all of many: that would be quadratic.
+    for (name, value) in read.iter().take(50) {
         assert_eq!(properties::find(text, name), Some(value));
     }
     let wire = read.to_wire();
