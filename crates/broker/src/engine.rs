@@ -409,3 +409,6 @@ fn not_supported(code: RequestCode) -> Refusal {
         format!(" request type {} not supported", code.0),
     )
 }
+
+#[cfg(test)]
+mod tests;

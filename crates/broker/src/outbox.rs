@@ -64,6 +64,12 @@ impl Outbox {
         }
     }
 
+    /// Whether something waits to be written.
+    #[cfg(test)]
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
     /// Waits until too much waits.
     pub(crate) async fn overflow(&self) {
         self.overflowed.notified().await;

@@ -58,7 +58,12 @@ impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
         match error {
             redb::Error::DatabaseAlreadyOpen => Self::InUse,
-            redb::Error::Io(error) => Self::Io(error),
+            redb::Error::Io(error) => match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                    Self::Damaged(error.to_string())
+                }
+                _ => Self::Io(error),
+            },
             redb::Error::Corrupted(text) => Self::Damaged(text),
             other => Self::Io(io::Error::other(other)),
         }
@@ -76,3 +81,8 @@ impl StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod watched;

@@ -82,6 +82,8 @@ impl Turns {
             stop = self.turn(first);
         }
         self.finish();
+        // The data folder is free before anybody is told.
+        drop(self);
         if let Some(stopped) = stop {
             let _ = stopped.send(());
         }
@@ -177,5 +179,104 @@ impl Clock {
 
     fn now(&self) -> Millis {
         self.started_at + self.started.elapsed().as_millis() as Millis
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc;
+
+    use posthaste_protocol::Incoming;
+    use posthaste_protocol::request::SendMessage;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::engine::Identity;
+    use crate::store::DiskStore;
+    use crate::store::watched::Watched;
+
+    fn engine(file: &Watched) -> Engine {
+        let identity = Identity {
+            cluster: "DefaultCluster".into(),
+            broker: "dev".into(),
+            address: "127.0.0.1:10911".into(),
+            store_host: SocketAddr::from((Ipv4Addr::LOCALHOST, 10911)),
+            auto_create_queues: Some(8),
+        };
+        let store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+        let mut engine = Engine::new(identity, Box::new(store), 1).expect("engine");
+        engine.create_topics(&[]).expect("topics");
+        engine
+    }
+
+    fn send(session: SessionId) -> Event {
+        let message = SendMessage {
+            topic: "orders".into(),
+            default_topic: "TBW102".into(),
+            default_topic_queues: 4,
+            body: "x".into(),
+            ..SendMessage::default()
+        };
+        let request = Request { opaque: 1, oneway: false, incoming: Ok(Incoming::Send(message)) };
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
+        let permits = Permits { _batch: permit, _bytes: None };
+        Event::Requests { session, requests: vec![request], permits }
+    }
+
+    #[test]
+    fn an_answer_leaves_after_everything_is_synced() {
+        let file = Watched::default();
+        let (_events, receiver) = mpsc::channel();
+        let mut turns = Turns::new(engine(&file), receiver, Arc::default());
+        let (session, outbox) = (SessionId(1), Arc::new(Outbox::default()));
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+        turns.turn(Some(Event::Opened { session, peer, outbox: Arc::clone(&outbox) }));
+
+        let early = Arc::new(AtomicBool::new(false));
+        let (look, seen) = (Arc::clone(&outbox), Arc::clone(&early));
+        file.on_sync(move || seen.store(look.has_waiting(), Ordering::SeqCst));
+        let before = file.syncs();
+        turns.turn(Some(send(session)));
+        assert!(outbox.has_waiting(), "no answer");
+        assert!(file.syncs() > before, "nothing was synced");
+        assert!(!file.is_dirty(), "something was written and not synced");
+        assert!(!early.load(Ordering::SeqCst), "the answer left before the sync");
+    }
+
+    #[test]
+    fn what_is_not_kept_yet_is_kept_at_the_end() {
+        let file = Watched::default();
+        let (events, receiver) = mpsc::channel();
+        let turns = Turns::new(engine(&file), receiver, Arc::default());
+        let (session, outbox) = (SessionId(1), Arc::new(Outbox::default()));
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+        events.send(Event::Opened { session, peer, outbox }).expect("running");
+        events.send(send(session)).expect("running");
+        let update = posthaste_protocol::request::UpdateConsumerOffset {
+            group: "readers".into(),
+            topic: "orders".into(),
+            offset: 1,
+            ..Default::default()
+        };
+        let request = Request {
+            opaque: 2,
+            oneway: true,
+            incoming: Ok(Incoming::UpdateConsumerOffset(update)),
+        };
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
+        let permits = Permits { _batch: permit, _bytes: None };
+        events
+            .send(Event::Requests { session, requests: vec![request], permits })
+            .expect("running");
+        let (stop, mut stopped) = oneshot::channel();
+        events.send(Event::Stop(stop)).expect("running");
+        turns.run();
+        stopped.try_recv().expect("told that it has stopped");
+
+        let engine = engine(&file);
+        let group = engine.groups.get("readers").expect("the group");
+        assert_eq!(group.offset("orders", 0), Some(1));
     }
 }

@@ -1,16 +1,13 @@
 //! What a client sees, over a socket, with the protocol crate alone.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 mod support;
 
-use std::time::Duration;
-
 use posthaste_broker::Broker;
-use posthaste_protocol::request::{
-    ConsumerGroup, ConsumerListOf, CreateTopic, Heartbeat, MaxOffset, MinOffset, PullAnswer,
-    QueryConsumerOffset, RouteOf, Subscription, TopicListOf, UpdateConsumerOffset,
-};
-use posthaste_protocol::{RequestCode, ResponseCode, StoredMessage};
-use support::{Client, PATIENCE, message, waiting_pull};
+use posthaste_protocol::ResponseCode;
+use posthaste_protocol::request::{MaxOffset, MinOffset, RouteOf};
+use support::Client;
 
 #[tokio::test]
 async fn send_to_a_new_topic_and_read_it_back() {

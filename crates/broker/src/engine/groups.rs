@@ -31,6 +31,17 @@ pub(crate) struct Group {
     locks: HashMap<QueueName, Lock>,
 }
 
+/// What a heartbeat changed in a group's subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SubscriptionChange {
+    /// Nothing.
+    None,
+    /// Versions or expressions.
+    Filters,
+    /// The set of topics.
+    Topics,
+}
+
 #[derive(Debug)]
 struct Lock {
     client_id: String,
@@ -50,21 +61,26 @@ impl Group {
         };
     }
 
-    /// Takes over a member's subscriptions: newer ones replace, those no longer listed go. Says
-    /// whether the set of topics has changed.
-    pub(crate) fn subscribe(&mut self, subscriptions: &[Subscription]) -> bool {
+    /// Takes over a member's subscriptions: newer ones replace, those no longer listed go.
+    pub(crate) fn subscribe(&mut self, subscriptions: &[Subscription]) -> SubscriptionChange {
         let listed = |topic: &str| subscriptions.iter().any(|s| s.topic == topic);
         let before = self.subscriptions.len();
         self.subscriptions.retain(|topic, _| listed(topic));
-        let mut changed = before != self.subscriptions.len();
+        let mut change = match before == self.subscriptions.len() {
+            true => SubscriptionChange::None,
+            false => SubscriptionChange::Topics,
+        };
         for subscription in subscriptions {
-            let known = self.subscriptions.get(&subscription.topic);
-            changed |= known.is_none();
-            if known.is_none_or(|known| known.sub_version < subscription.sub_version) {
-                self.subscriptions.insert(subscription.topic.clone(), subscription.clone());
-            }
+            change = change.max(match self.subscriptions.get(&subscription.topic) {
+                None => SubscriptionChange::Topics,
+                Some(known) if known.sub_version < subscription.sub_version => {
+                    SubscriptionChange::Filters
+                }
+                Some(_) => continue,
+            });
+            self.subscriptions.insert(subscription.topic.clone(), subscription.clone());
         }
-        changed
+        change
     }
 
     /// Locks a queue for a member, or renews its lock. False when another one holds it.

@@ -3,6 +3,7 @@
 use posthaste_protocol::request::{ConsumerGroup, Empty, Heartbeat, UnregisterClient};
 
 use crate::engine::effects::Effects;
+use crate::engine::groups::SubscriptionChange;
 use crate::engine::{Engine, SessionId, refusal::Refusal};
 use crate::store::Fact;
 
@@ -34,13 +35,14 @@ impl Engine {
         self.ensure_group(name, &mut effects.commit)?;
         let Some(group) = self.groups.get_mut(name) else { return Ok(()) };
         let before = group.members.insert(client_id.to_owned(), session);
-        let has_new_topics = group.subscribe(&joining.subscriptions);
-        if has_new_topics {
+        let change = group.subscribe(&joining.subscriptions);
+        if change != SubscriptionChange::None {
             let subscriptions = group.subscriptions.values().cloned().collect();
             effects.commit.put(Fact::Subscriptions { group: name.clone(), subscriptions });
         }
         let is_broadcast = joining.message_model == "BROADCASTING";
-        if (before != Some(session) || has_new_topics) && !is_broadcast {
+        let is_news = before != Some(session) || change == SubscriptionChange::Topics;
+        if is_news && !is_broadcast {
             self.notify_members(name, effects);
         }
         Ok(())

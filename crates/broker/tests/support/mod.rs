@@ -1,6 +1,12 @@
 //! A client made of the protocol crate and a socket, for the tests of the broker.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic, and not every test uses everything"
+)]
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -40,6 +46,10 @@ impl Client {
 
     pub async fn put_raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.expect("write");
+    }
+
+    pub async fn try_put_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.socket.write_all(bytes).await
     }
 
     /// The next command; `None` when the broker has closed the connection.

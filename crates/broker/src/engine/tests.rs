@@ -1,0 +1,6 @@
+//! The engine, without sockets, threads and clocks.
+
+mod consuming;
+mod harness;
+mod keeping;
+mod sending;

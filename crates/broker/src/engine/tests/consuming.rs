@@ -1,0 +1,425 @@
+//! Pulls, groups, retries.
+
+use std::collections::BTreeSet;
+
+use posthaste_protocol::request::{
+    CheckClientConfig, ConsumerListOf, EarliestStoreTime, LockQueues, MaxOffset, MinOffset, Pull,
+    PullAnswer, QueryConsumerOffset, QueueName, SearchOffset, SendBack, SendMessage, Subscription,
+    UnlockQueues, UnregisterClient, UpdateConsumerOffset, pull_flag,
+};
+use posthaste_protocol::{Command, RequestCode, ResponseCode, StoredMessage};
+
+use super::harness::{
+    Bench, START, heartbeat, message, pull, subscription, waiting, with_properties,
+};
+use crate::engine::SessionId;
+use crate::store::MemoryStore;
+
+fn found(answer: &Command) -> (ResponseCode, i64, Vec<String>) {
+    let pulled: PullAnswer = answer.read().expect("pull answer");
+    let messages = StoredMessage::decode_all(pulled.messages).expect("records");
+    let bodies = messages.iter().map(|m| String::from_utf8_lossy(&m.body).into_owned());
+    (answer.response_code(), pulled.next_offset, bodies.collect())
+}
+
+fn send_all(bench: &mut Bench, bodies: &[&str]) {
+    for body in bodies {
+        bench.call(0, &message("orders", 0, body));
+    }
+}
+
+#[test]
+fn a_pull_says_where_to_go_on() {
+    let mut bench = Bench::new();
+    send_all(&mut bench, &["a", "b", "c"]);
+    let cases = [
+        ("from the start", pull("orders", 0, 0), ResponseCode::SUCCESS, 3, vec!["a", "b", "c"]),
+        ("from the middle", pull("orders", 0, 2), ResponseCode::SUCCESS, 3, vec!["c"]),
+        ("at the end", pull("orders", 0, 3), ResponseCode::PULL_NOT_FOUND, 3, vec![]),
+        ("behind the end", pull("orders", 0, 9), ResponseCode::PULL_OFFSET_MOVED, 3, vec![]),
+        ("empty queue", pull("orders", 1, 0), ResponseCode::PULL_NOT_FOUND, 0, vec![]),
+        ("empty queue, behind", pull("orders", 1, 5), ResponseCode::PULL_OFFSET_MOVED, 0, vec![]),
+        (
+            "few at a time",
+            Pull { max_messages: 2, ..pull("orders", 0, 0) },
+            ResponseCode::SUCCESS,
+            2,
+            vec!["a", "b"],
+        ),
+        (
+            "few bytes, but one message always",
+            Pull { max_bytes: Some(1), ..pull("orders", 0, 1) },
+            ResponseCode::SUCCESS,
+            2,
+            vec!["b"],
+        ),
+    ];
+    for (what, request, code, next, bodies) in cases {
+        let answer = bench.ask(1, &request);
+        let bodies: Vec<String> = bodies.into_iter().map(str::to_owned).collect();
+        assert_eq!(found(&answer), (code, next, bodies), "{what}");
+    }
+}
+
+#[test]
+fn a_pull_that_cannot_be_is_refused() {
+    let mut bench = Bench::new();
+    let sql = Pull { expression_type: Some("SQL92".into()), ..pull("orders", 0, 0) };
+    let from_heartbeat = Pull { sys_flag: 0, ..pull("orders", 0, 0) };
+    for (what, request, code) in [
+        ("unknown topic", pull("nobody", 0, 0), ResponseCode::TOPIC_NOT_EXIST),
+        ("queue too large", pull("orders", 4, 0), ResponseCode::INVALID_PARAMETER),
+        ("negative queue", pull("orders", -1, 0), ResponseCode::INVALID_PARAMETER),
+        ("SQL92", sql, ResponseCode::SYSTEM_ERROR),
+        ("no heartbeat", from_heartbeat, ResponseCode::SUBSCRIPTION_NOT_EXIST),
+        (
+            "bad group",
+            Pull { group: "a/b".into(), ..pull("orders", 0, 0) },
+            ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+        ),
+    ] {
+        assert_eq!(bench.code(1, &request), code, "{what}");
+    }
+}
+
+#[test]
+fn a_pull_without_subscription_uses_the_heartbeats() {
+    let mut bench = Bench::new();
+    for tag in ["red", "blue", "green"] {
+        bench.call(0, &with_properties(&[("TAGS", tag)], message("orders", 0, tag)));
+    }
+    bench.call(0, &message("orders", 0, "untagged"));
+    bench.call(1, &heartbeat("c1", "readers", subscription("orders", "red || green", 5)));
+    let request = Pull { sys_flag: 0, sub_version: 5, ..pull("orders", 0, 0) };
+    let answer = bench.ask(1, &request);
+    assert_eq!(
+        found(&answer),
+        (ResponseCode::SUCCESS, 4, vec!["red".to_owned(), "green".to_owned()])
+    );
+    let newer = Pull { sub_version: 6, ..request.clone() };
+    assert_eq!(bench.code(1, &newer), ResponseCode::SUBSCRIPTION_NOT_LATEST);
+    let other = Pull { topic: "BenchmarkTest".into(), ..request };
+    assert_eq!(bench.code(1, &other), ResponseCode::SUBSCRIPTION_NOT_EXIST);
+}
+
+#[test]
+fn what_does_not_match_is_skipped_with_20() {
+    let mut bench = Bench::new();
+    send_all(&mut bench, &["a", "b"]);
+    let request = Pull { subscription: Some("red".into()), ..pull("orders", 0, 0) };
+    assert_eq!(found(&bench.ask(1, &request)), (ResponseCode::PULL_RETRY_IMMEDIATELY, 2, vec![]));
+}
+
+#[test]
+fn a_waiting_pull_is_woken_by_a_message_once_it_is_committed() {
+    let mut bench = Bench::new();
+    let opaque = bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    assert!(bench.settle().is_empty(), "answered though there is nothing");
+    bench.call(0, &message("orders", 1, "another queue"));
+    bench.put(0, &message("orders", 0, "there"));
+    assert!(bench.taken().is_empty(), "answered before the commit");
+    let left = bench.settle();
+    let (_, answer) = left.iter().find(|(to, _)| *to == 1).expect("the pull's answer");
+    assert_eq!(answer.opaque, opaque);
+    assert_eq!(found(answer), (ResponseCode::SUCCESS, 1, vec!["there".to_owned()]));
+    assert!(bench.pass(100_000).is_empty(), "answered twice");
+}
+
+#[test]
+fn a_waiting_pull_ends_in_time() {
+    let mut bench = Bench::new();
+    bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    bench.settle();
+    assert!(bench.pass(14_999).is_empty());
+    let left = bench.pass(1);
+    assert_eq!(found(&left[0].1), (ResponseCode::PULL_NOT_FOUND, 0, vec![]));
+}
+
+#[test]
+fn what_is_not_wanted_does_not_wake_but_is_reported_at_the_end() {
+    let mut bench = Bench::new();
+    let red = Pull { subscription: Some("red".into()), ..pull("orders", 0, 0) };
+    bench.put(1, &waiting(15_000, red));
+    bench.settle();
+    bench.put(0, &with_properties(&[("TAGS", "blue")], message("orders", 0, "x")));
+    assert!(bench.settle().iter().all(|(to, _)| *to == 0));
+    let left = bench.pass(15_000);
+    assert_eq!(found(&left[0].1), (ResponseCode::PULL_RETRY_IMMEDIATELY, 1, vec![]));
+}
+
+#[test]
+fn the_pulls_of_a_closed_session_are_forgotten() {
+    let mut bench = Bench::new();
+    bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    bench.settle();
+    bench.engine.close(SessionId(1), &mut bench.effects);
+    bench.put(0, &message("orders", 0, "x"));
+    assert!(bench.settle().iter().all(|(to, _)| *to == 0));
+}
+
+#[test]
+fn a_dropped_message_moves_the_least_offset() {
+    let mut bench = Bench::with_store(Box::new(MemoryStore::new(2_000)));
+    for n in 0..100 {
+        bench.call(0, &message("orders", n % 2, "0123456789"));
+    }
+    let min = bench.call(0, &MinOffset { topic: "orders".into(), ..MinOffset::default() }).offset;
+    assert!(min > 40, "{min}");
+    let max = bench.call(0, &MaxOffset { topic: "orders".into(), ..MaxOffset::default() }).offset;
+    assert_eq!(max, 50);
+    let answer = bench.ask(1, &pull("orders", 0, 0));
+    assert_eq!(found(&answer), (ResponseCode::PULL_OFFSET_MOVED, min, vec![]));
+    assert_eq!(bench.read("orders", 0).len() as i64, max - min);
+}
+
+#[test]
+fn offsets_by_time() {
+    let mut bench = Bench::new();
+    for body in ["a", "b", "c"] {
+        bench.call(0, &message("orders", 0, body));
+        bench.pass(10);
+    }
+    let search = |timestamp_ms, boundary: Option<&str>| SearchOffset {
+        topic: "orders".into(),
+        timestamp_ms,
+        boundary: boundary.map(str::to_owned),
+        ..SearchOffset::default()
+    };
+    for (time, lower, upper) in [
+        (START - 1, 0, 0),
+        (START, 0, 0),
+        (START + 1, 1, 0),
+        (START + 10, 1, 1),
+        (START + 20, 2, 2),
+        (START + 21, 3, 2),
+    ] {
+        assert_eq!(bench.call(0, &search(time, None)).offset, lower, "{time}");
+        assert_eq!(bench.call(0, &search(time, Some("UPPER"))).offset, upper, "{time}");
+    }
+    let oldest = EarliestStoreTime { topic: "orders".into(), ..EarliestStoreTime::default() };
+    assert_eq!(bench.call(0, &oldest).timestamp_ms, START);
+    let empty = EarliestStoreTime { queue_id: 1, ..oldest };
+    assert_eq!(bench.call(0, &empty).timestamp_ms, -1);
+}
+
+#[test]
+fn a_groups_offset_is_what_it_said_last() {
+    let mut bench = Bench::new();
+    let query = |topic: &str, queue_id| QueryConsumerOffset {
+        group: "readers".into(),
+        topic: topic.into(),
+        queue_id,
+        ..QueryConsumerOffset::default()
+    };
+    let update = |offset| UpdateConsumerOffset {
+        group: "readers".into(),
+        topic: "orders".into(),
+        offset,
+        ..UpdateConsumerOffset::default()
+    };
+    assert_eq!(bench.call(0, &query("orders", 0)).offset, 0, "a young queue begins at 0");
+    let strict = QueryConsumerOffset { zero_if_missing: Some(false), ..query("orders", 0) };
+    assert_eq!(bench.code(0, &strict), ResponseCode::QUERY_NOT_FOUND);
+    assert_eq!(bench.code(0, &query("nobody", 0)), ResponseCode::QUERY_NOT_FOUND);
+    for (said, known) in [(5, 5), (-1, 5), (2, 2)] {
+        bench.call(0, &update(said));
+        assert_eq!(bench.call(0, &query("orders", 0)).offset, known);
+    }
+    let elsewhere = UpdateConsumerOffset { topic: "nobody".into(), ..update(1) };
+    assert_eq!(bench.code(0, &elsewhere), ResponseCode::TOPIC_NOT_EXIST);
+    let by_pull = Pull {
+        sys_flag: pull_flag::SUBSCRIPTION | pull_flag::COMMIT,
+        commit_offset: 9,
+        ..pull("orders", 0, 0)
+    };
+    bench.ask(0, &by_pull);
+    assert_eq!(bench.call(0, &query("orders", 0)).offset, 9);
+}
+
+#[test]
+fn a_new_group_on_an_old_queue_has_no_offset() {
+    let mut bench = Bench::with_store(Box::new(MemoryStore::new(1_000)));
+    for _ in 0..20 {
+        bench.call(0, &message("orders", 0, "0123456789"));
+    }
+    let query = QueryConsumerOffset {
+        group: "readers".into(),
+        topic: "orders".into(),
+        ..QueryConsumerOffset::default()
+    };
+    assert_eq!(bench.code(0, &query), ResponseCode::QUERY_NOT_FOUND);
+}
+
+fn notified(left: &[(u64, Command)]) -> BTreeSet<u64> {
+    let code = RequestCode::NOTIFY_CONSUMER_IDS_CHANGED.0;
+    let pushes = left.iter().filter(|(_, c)| !c.is_answer() && c.code == code);
+    pushes
+        .map(|(session, c)| {
+            assert!(c.is_oneway());
+            assert_eq!(c.fields.get("consumerGroup"), Some("readers"));
+            *session
+        })
+        .collect()
+}
+
+#[test]
+fn members_are_told_when_their_group_changes() {
+    let mut bench = Bench::new();
+    let beat = |id: &str| heartbeat(id, "readers", subscription("orders", "*", 1));
+    let list = ConsumerListOf { group: "readers".into() };
+    assert_eq!(bench.code(1, &list), ResponseCode::SYSTEM_ERROR);
+
+    bench.put(1, &beat("c1"));
+    assert_eq!(notified(&bench.settle()), [1].into(), "the first is told of itself");
+    bench.put(2, &beat("c2"));
+    assert_eq!(notified(&bench.settle()), [1, 2].into());
+    bench.put(2, &beat("c2"));
+    assert_eq!(notified(&bench.settle()), [].into(), "nothing has changed");
+    assert_eq!(bench.call(1, &list).client_ids, ["c1", "c2"]);
+
+    let more = heartbeat("c2", "readers", subscription("BenchmarkTest", "*", 2));
+    bench.put(2, &more);
+    assert_eq!(notified(&bench.settle()), [1, 2].into(), "other topics");
+
+    bench.engine.close(SessionId(2), &mut bench.effects);
+    assert_eq!(notified(&bench.settle()), [1].into(), "a lost connection leaves");
+    let leave = UnregisterClient {
+        client_id: "c1".into(),
+        consumer_group: Some("readers".into()),
+        ..UnregisterClient::default()
+    };
+    bench.call(1, &leave);
+    assert_eq!(bench.code(1, &list), ResponseCode::SYSTEM_ERROR);
+}
+
+#[test]
+fn a_heartbeat_creates_the_retry_topic() {
+    let mut bench = Bench::new();
+    bench.call(1, &heartbeat("c1", "readers", subscription("orders", "*", 1)));
+    assert_eq!(found(&bench.ask(1, &pull("%RETRY%readers", 0, 0))).0, ResponseCode::PULL_NOT_FOUND);
+}
+
+#[test]
+fn one_member_at_a_time_holds_a_lock() {
+    let mut bench = Bench::new();
+    let queue =
+        |queue_id| QueueName { broker_name: "dev".into(), queue_id, topic: "orders".into() };
+    let lock = |client: &str, queues: &[i32]| LockQueues {
+        client_id: client.into(),
+        group: "readers".into(),
+        queues: queues.iter().map(|id| queue(*id)).collect(),
+        ..LockQueues::default()
+    };
+    assert_eq!(bench.call(1, &lock("c1", &[0, 1])).queues.len(), 2);
+    assert_eq!(bench.call(2, &lock("c2", &[1, 2])).queues, [queue(2)]);
+    bench.pass(40_000);
+    assert_eq!(bench.call(1, &lock("c1", &[0])).queues, [queue(0)], "renewed");
+    bench.pass(20_000);
+    assert_eq!(bench.call(2, &lock("c2", &[0, 1])).queues, [queue(1)], "not renewed: free");
+    let unlock = UnlockQueues {
+        client_id: "c1".into(),
+        group: "readers".into(),
+        queues: vec![queue(0), queue(1)],
+        ..UnlockQueues::default()
+    };
+    bench.call(1, &unlock);
+    assert_eq!(bench.call(1, &lock("c1", &[0, 1])).queues, [queue(0)], "c2 keeps its own");
+}
+
+#[test]
+fn only_filters_of_tags_are_had() {
+    let mut bench = Bench::new();
+    for (kind, code) in [
+        ("", ResponseCode::SUCCESS),
+        ("TAG", ResponseCode::SUCCESS),
+        ("SQL92", ResponseCode::SYSTEM_ERROR),
+    ] {
+        let check = CheckClientConfig {
+            subscription: Subscription {
+                expression_type: kind.into(),
+                ..subscription("orders", "*", 1)
+            },
+            ..CheckClientConfig::default()
+        };
+        assert_eq!(bench.code(1, &check), code, "{kind}");
+    }
+}
+
+fn back(message: &StoredMessage, delay_level: i32) -> SendBack {
+    SendBack {
+        offset: message.physical_offset,
+        group: "readers".into(),
+        delay_level,
+        max_reconsume_times: Some(16),
+        ..SendBack::default()
+    }
+}
+
+#[test]
+fn a_message_given_back_comes_again_sixteen_times_and_then_is_a_dead_letter() {
+    let mut bench = Bench::new();
+    bench.call(
+        0,
+        &with_properties(&[("UNIQ_KEY", "id"), ("TAGS", "t")], message("orders", 0, "hard")),
+    );
+    let first = bench.read("orders", 0).remove(0);
+    let mut current = first.clone();
+    for times in 1..=16 {
+        bench.call(1, &back(&current, 0));
+        assert_eq!(bench.read("%RETRY%readers", 0).len(), times - 1, "at once");
+        bench.pass(7_200_000);
+        let again = bench.read("%RETRY%readers", 0);
+        assert_eq!(again.len(), times);
+        current = again[times - 1].clone();
+        assert_eq!(current.reconsume_times, times as i32);
+        assert_eq!(current.body, "hard");
+        assert_eq!(current.property("RETRY_TOPIC"), Some("orders"));
+        assert_eq!(current.property("UNIQ_KEY"), Some("id"));
+        assert_eq!(current.born_at_ms, first.born_at_ms);
+    }
+    bench.call(1, &back(&current, 0));
+    let dead = bench.read("%DLQ%readers", 0);
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].body, "hard");
+    assert_eq!(dead[0].property("RETRY_TOPIC"), Some("orders"));
+    bench.pass(7_200_000);
+    assert_eq!(bench.read("%RETRY%readers", 0).len(), 16);
+}
+
+#[test]
+fn the_first_retry_comes_after_ten_seconds() {
+    let mut bench = Bench::new();
+    send_all(&mut bench, &["x"]);
+    let sent = bench.read("orders", 0).remove(0);
+    bench.call(1, &back(&sent, 0));
+    bench.pass(9_999);
+    assert!(bench.read("%RETRY%readers", 0).is_empty());
+    bench.pass(1);
+    assert_eq!(bench.bodies("%RETRY%readers", 0), ["x"]);
+}
+
+#[test]
+fn a_negative_level_goes_to_the_dead_letters_at_once() {
+    let mut bench = Bench::new();
+    send_all(&mut bench, &["x"]);
+    let sent = bench.read("orders", 0).remove(0);
+    bench.call(1, &back(&sent, -1));
+    assert_eq!(bench.bodies("%DLQ%readers", 0), ["x"]);
+    let nowhere = SendBack { offset: 1 << 50, ..back(&sent, 0) };
+    assert_eq!(bench.code(1, &nowhere), ResponseCode::SYSTEM_ERROR);
+}
+
+#[test]
+fn a_send_to_a_retry_topic_follows_the_same_rule() {
+    let mut bench = Bench::new();
+    let retry = |times, limit| SendMessage {
+        reconsume_times: times,
+        max_reconsume_times: Some(limit),
+        ..with_properties(&[("DELAY", "3")], message("%RETRY%readers", 0, "x"))
+    };
+    bench.call(1, &retry(2, 2));
+    bench.pass(10_000);
+    assert_eq!(bench.bodies("%RETRY%readers", 0), ["x"]);
+    bench.call(1, &retry(3, 2));
+    assert_eq!(bench.bodies("%DLQ%readers", 0), ["x"], "without delay");
+}

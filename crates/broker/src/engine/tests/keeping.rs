@@ -1,0 +1,142 @@
+//! What outlives a restart, and what happens when it cannot be kept.
+
+use posthaste_protocol::ResponseCode;
+use posthaste_protocol::request::{
+    CreateTopic, MaxOffset, Pull, QueryConsumerOffset, RouteOf, UpdateConsumerOffset,
+};
+
+use super::harness::{Bench, heartbeat, message, pull, subscription, waiting, with_properties};
+use crate::store::DiskStore;
+use crate::store::watched::Watched;
+
+fn open(file: &Watched) -> Bench {
+    Bench::with_store(Box::new(DiskStore::with_backend(file.clone(), u64::MAX).expect("open")))
+}
+
+#[test]
+fn messages_topics_offsets_and_subscriptions_outlive_a_restart() {
+    let file = Watched::default();
+    let mut bench = open(&file);
+    bench.call(0, &message("orders", 1, "first"));
+    bench.call(0, &message("by-sending", 2, "second"));
+    let create = CreateTopic {
+        topic: "by-request".into(),
+        read_queues: 3,
+        write_queues: 3,
+        perm: 4,
+        ..CreateTopic::default()
+    };
+    bench.call(0, &create);
+    bench.call(1, &heartbeat("c1", "readers", subscription("orders", "*", 3)));
+    let update = UpdateConsumerOffset {
+        group: "readers".into(),
+        topic: "orders".into(),
+        queue_id: 1,
+        offset: 1,
+        ..UpdateConsumerOffset::default()
+    };
+    bench.call(1, &update);
+    bench.pass(1_000);
+    drop(bench);
+
+    let mut bench = open(&file);
+    assert_eq!(bench.bodies("orders", 1), ["first"]);
+    assert_eq!(bench.bodies("by-sending", 2), ["second"]);
+    let route = bench.call(0, &RouteOf { topic: "by-request".into(), standard_json: None });
+    assert_eq!((route.queues[0].read_queue_nums, route.queues[0].perm), (3, 4));
+    let query = QueryConsumerOffset {
+        group: "readers".into(),
+        topic: "orders".into(),
+        queue_id: 1,
+        ..QueryConsumerOffset::default()
+    };
+    assert_eq!(bench.call(1, &query).offset, 1);
+    // Without a heartbeat since the restart.
+    let by_subscription = Pull { sys_flag: 0, sub_version: 3, ..pull("orders", 1, 0) };
+    assert_eq!(bench.code(1, &by_subscription), ResponseCode::SUCCESS);
+    assert_eq!(bench.call(0, &message("orders", 1, "next")).queue_offset, 1);
+}
+
+#[test]
+fn a_delayed_message_outlives_a_restart_and_comes_once() {
+    let file = Watched::default();
+    let mut bench = open(&file);
+    for level in ["1", "2"] {
+        bench.call(0, &with_properties(&[("DELAY", level)], message("orders", 0, level)));
+    }
+    bench.pass(1_000);
+    assert_eq!(bench.bodies("orders", 0), ["1"]);
+    let now = bench.now;
+    drop(bench);
+
+    let mut bench = open(&file);
+    bench.now = now;
+    bench.pass(3_999);
+    assert_eq!(bench.bodies("orders", 0), ["1"]);
+    bench.pass(1);
+    assert_eq!(bench.bodies("orders", 0), ["1", "2"]);
+    drop(bench);
+    let mut bench = open(&file);
+    bench.pass(100_000);
+    assert_eq!(bench.bodies("orders", 0), ["1", "2"]);
+}
+
+#[test]
+fn after_a_failed_commit_nothing_succeeds_and_nothing_new_is_seen() {
+    let file = Watched::default();
+    let mut bench = open(&file);
+    bench.call(0, &message("orders", 0, "kept"));
+    bench.put(1, &waiting(60_000, pull("orders", 0, 1)));
+    bench.settle();
+
+    file.set_broken(true);
+    bench.put(0, &message("orders", 0, "lost"));
+    bench.put(2, &message("orders", 1, "lost too"));
+    let left = bench.settle();
+    let codes: Vec<_> = left.iter().map(|(to, c)| (*to, c.response_code())).collect();
+    // Whether they are stored is not known: the code must not be one that says they are not.
+    assert_eq!(codes, [(0, ResponseCode::SYSTEM_ERROR), (2, ResponseCode::SYSTEM_ERROR)]);
+
+    file.set_broken(false);
+    let later = bench.ask(0, &message("orders", 0, "later"));
+    assert_eq!(later.response_code(), ResponseCode::SERVICE_NOT_AVAILABLE);
+    let create = CreateTopic {
+        topic: "new".into(),
+        read_queues: 1,
+        write_queues: 1,
+        perm: 6,
+        ..CreateTopic::default()
+    };
+    assert_eq!(bench.code(0, &create), ResponseCode::SERVICE_NOT_AVAILABLE);
+    assert_eq!(bench.bodies("orders", 0), ["kept"]);
+    let max = MaxOffset { topic: "orders".into(), ..MaxOffset::default() };
+    assert_eq!(bench.call(0, &max).offset, 1);
+}
+
+#[test]
+fn a_full_store_refuses_sends_and_goes_on_serving() {
+    let file = Watched::default();
+    let store = DiskStore::with_backend(file, 10_000).expect("open");
+    let mut bench = Bench::with_store(Box::new(store));
+    let body = "x".repeat(3_000);
+    let codes: Vec<_> = (0..6).map(|_| bench.code(0, &message("orders", 0, &body))).collect();
+    let stored = codes.iter().filter(|code| **code == ResponseCode::SUCCESS).count();
+    assert_eq!(stored, 4);
+    assert_eq!(codes[5], ResponseCode::SERVICE_NOT_AVAILABLE);
+    assert_eq!(bench.read("orders", 0).len(), 4);
+}
+
+#[test]
+fn many_requests_of_a_turn_are_one_commit() {
+    let file = Watched::default();
+    let mut bench = open(&file);
+    let before = file.syncs();
+    for n in 0..500 {
+        bench.put(0, &message("orders", n % 4, "x"));
+    }
+    let answers = bench.settle();
+    assert_eq!(answers.len(), 500);
+    let syncs = file.syncs() - before;
+    assert!((1..10).contains(&syncs), "{syncs} syncs for 500 messages");
+    assert!(answers.iter().all(|(_, c)| c.response_code() == ResponseCode::SUCCESS));
+}

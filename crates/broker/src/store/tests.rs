@@ -1,0 +1,255 @@
+//! Both stores against a model, and what a file on disk survives.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use posthaste_protocol::StoredMessage;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::watched::Watched;
+use super::{Commit, DiskStore, MemoryStore, Record, Store, StoreError};
+use crate::location::QueueKey;
+
+const QUEUES: u16 = 3;
+
+fn key(queue: u16) -> QueueKey {
+    QueueKey { topic: 1, queue }
+}
+
+fn message(queue: u16, offset: u64, length: usize) -> StoredMessage {
+    let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 10911));
+    StoredMessage {
+        topic: "orders".into(),
+        queue_id: i32::from(queue),
+        queue_offset: offset as i64,
+        physical_offset: key(queue).physical(offset) as i64,
+        flag: 0,
+        sys_flag: 0,
+        born_at_ms: 1,
+        born_host: host,
+        stored_at_ms: 2,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_offset: 0,
+        body: Bytes::from(vec![offset as u8; length]),
+        properties: "TAGS\u{1}a\u{2}".into(),
+    }
+}
+
+/// All messages that were ever appended, in their order.
+#[derive(Default)]
+struct Model {
+    appended: Vec<StoredMessage>,
+    ends: [u64; QUEUES as usize],
+}
+
+impl Model {
+    /// Appends messages of these queues and lengths in one commit.
+    fn commit(&mut self, store: &mut dyn Store, messages: &[(u16, usize)]) {
+        let mut commit = Commit::default();
+        for (queue, length) in messages {
+            let end = &mut self.ends[usize::from(*queue)];
+            let message = message(*queue, *end, *length);
+            commit.append(key(*queue), &message);
+            self.appended.push(message);
+            *end += 1;
+        }
+        store.commit(commit).expect("commit");
+    }
+
+    /// Everything from the first offset on is there and right, and nothing else. Says how many
+    /// messages that are.
+    fn check(&self, store: &dyn Store) -> u64 {
+        let mut kept = 0;
+        for (queue, end) in (0..).zip(self.ends) {
+            let first = store.first_offset(key(queue));
+            assert!(first <= end);
+            assert_eq!(store.end_offset(key(queue)).expect("end"), end);
+            for offset in first..end {
+                let record = read(store, queue, offset).expect("a record");
+                let expected = self
+                    .appended
+                    .iter()
+                    .find(|m| m.queue_id == i32::from(queue) && m.queue_offset == offset as i64);
+                assert_eq!(record.message().as_ref(), expected);
+                assert_eq!(record.tag(), Some("a"));
+            }
+            assert!(read(store, queue, end).is_none());
+            assert!(first == 0 || read(store, queue, first - 1).is_none());
+            kept += end - first;
+        }
+        kept
+    }
+}
+
+fn read(store: &dyn Store, queue: u16, offset: u64) -> Option<Record> {
+    let block = store.block(key(queue), offset).expect("readable")?;
+    block.records_from(offset).next()
+}
+
+fn commits() -> impl Strategy<Value = Vec<Vec<(u16, usize)>>> {
+    vec(vec((0..QUEUES, prop_oneof![4 => 1..200usize, 1 => 1..40_000usize]), 1..20), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn memory_without_bound_keeps_everything(commits in commits()) {
+        let (mut store, mut model) = (MemoryStore::new(u64::MAX), Model::default());
+        for messages in commits {
+            model.commit(&mut store, &messages);
+        }
+        prop_assert_eq!(model.check(&store), model.appended.len() as u64);
+    }
+
+    #[test]
+    fn bounded_memory_keeps_the_newest(commits in commits(), limit in 1_000..200_000u64) {
+        let (mut store, mut model) = (MemoryStore::new(limit), Model::default());
+        let mut firsts = [0; QUEUES as usize];
+        for messages in commits {
+            model.commit(&mut store, &messages);
+            for queue in 0..QUEUES {
+                let first = store.first_offset(key(queue));
+                prop_assert!(first >= firsts[usize::from(queue)], "a least offset went back");
+                firsts[usize::from(queue)] = first;
+            }
+        }
+        let kept = model.check(&store);
+        prop_assert!(kept > 0);
+        let bytes: usize = kept_messages(&store, &model).map(StoredMessage::record_length).sum();
+        // The newest block stays whatever its size.
+        prop_assert!(bytes as u64 <= limit.max(40_200), "{bytes} bytes with a limit of {limit}");
+    }
+
+    #[test]
+    fn disk_keeps_everything_over_a_restart(commits in commits()) {
+        let (file, mut model) = (Watched::default(), Model::default());
+        for messages in commits {
+            let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+            model.commit(&mut store, &messages);
+        }
+        let store = DiskStore::with_backend(file, u64::MAX).expect("open");
+        prop_assert_eq!(model.check(&store), model.appended.len() as u64);
+    }
+}
+
+fn kept_messages<'a>(
+    store: &'a dyn Store,
+    model: &'a Model,
+) -> impl Iterator<Item = &'a StoredMessage> {
+    model.appended.iter().filter(|message| {
+        message.queue_offset as u64 >= store.first_offset(key(message.queue_id as u16))
+    })
+}
+
+#[test]
+fn the_oldest_go_first_whatever_their_queue() {
+    let (mut store, mut model) = (MemoryStore::new(3_200), Model::default());
+    model.commit(&mut store, &[(0, 500)]);
+    model.commit(&mut store, &[(1, 500)]);
+    model.commit(&mut store, &[(0, 500)]);
+    model.commit(&mut store, &[(2, 1_500)]);
+    let firsts: Vec<u64> = (0..QUEUES).map(|queue| store.first_offset(key(queue))).collect();
+    assert_eq!(firsts, [1, 0, 0], "the first message of queue 0 goes, and no other");
+    model.check(&store);
+}
+
+#[test]
+fn a_folder_is_used_by_one_at_a_time() {
+    let folder = tempfile::tempdir().expect("folder");
+    let first = DiskStore::open(folder.path(), u64::MAX).expect("open");
+    let second = DiskStore::open(folder.path(), u64::MAX).expect_err("already open");
+    assert!(second.to_string().contains("in use by another broker"), "{second}");
+    drop(first);
+    DiskStore::open(folder.path(), u64::MAX).expect("free again");
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_and_no_other_message_is_lost_by_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut model = Model::default();
+    let mut store = DiskStore::open(folder.path(), u64::MAX).expect("open");
+    for _ in 0..20 {
+        model.commit(&mut store, &[(0, 600)]);
+    }
+    drop(store);
+    let file = folder.path().join("broker.redb");
+    let mut bytes = std::fs::read(&file).expect("read");
+    let body = vec![7u8; 600];
+    let places: Vec<usize> =
+        bytes.windows(600).enumerate().filter(|(_, w)| *w == body).map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at + 300] ^= 1;
+    }
+    std::fs::write(&file, &bytes).expect("write");
+
+    let store = DiskStore::open(folder.path(), u64::MAX).expect("the rest is as it was");
+    assert!(matches!(store.block(key(0), 7), Err(StoreError::Damaged(_))));
+    for offset in (0..20).filter(|offset| *offset != 7) {
+        assert!(read(&store, 0, offset).is_some(), "{offset}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_store_is_reported_and_left_alone() {
+    for garbage in [b"not a store".to_vec(), vec![0; 8192], vec![0xFF; 1 << 20]] {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("broker.redb");
+        std::fs::write(&file, &garbage).expect("write");
+        let error = DiskStore::open(folder.path(), u64::MAX).expect_err("garbage");
+        assert!(error.to_string().contains("damaged"), "{error:?}");
+        assert_eq!(std::fs::read(&file).expect("read"), garbage, "it was changed");
+    }
+}
+
+#[test]
+fn a_truncated_file_is_reported() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut store = DiskStore::open(folder.path(), u64::MAX).expect("open");
+    let mut model = Model::default();
+    for _ in 0..50 {
+        model.commit(&mut store, &[(0, 30_000)]);
+    }
+    drop(store);
+    let path = folder.path().join("broker.redb");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
+    let length = file.metadata().expect("metadata").len();
+    file.set_len(length / 2).expect("truncate");
+    let reported = match DiskStore::open(folder.path(), u64::MAX) {
+        Err(_) => true,
+        Ok(store) => (0..50).any(|offset| store.block(key(0), offset).is_err()),
+    };
+    assert!(reported);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_unsynced_counts() {
+    let file = Watched::default();
+    let mut model = Model::default();
+    let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+    model.commit(&mut store, &[(0, 10), (1, 10)]);
+    file.set_broken(true);
+    let mut commit = Commit::default();
+    commit.append(key(0), &message(0, 1, 10));
+    assert!(store.commit(commit).is_err());
+    file.set_broken(false);
+    let mut commit = Commit::default();
+    commit.append(key(0), &message(0, 1, 10));
+    assert!(store.commit(commit).is_err(), "redb itself refuses too");
+}
+
+#[test]
+fn a_store_is_full_at_its_limit_also_after_a_restart() {
+    let file = Watched::default();
+    let mut store = DiskStore::with_backend(file.clone(), 2_000).expect("open");
+    let mut model = Model::default();
+    model.commit(&mut store, &[(0, 1_000)]);
+    assert!(!store.is_full());
+    model.commit(&mut store, &[(0, 1_000)]);
+    assert!(store.is_full());
+    drop(store);
+    assert!(DiskStore::with_backend(file, 2_000).expect("open").is_full());
+}

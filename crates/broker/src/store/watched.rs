@@ -1,0 +1,81 @@
+//! A backend of redb for tests: it can be told to fail, and says what has been synced.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+
+type Result<T> = std::io::Result<T>;
+
+/// A file in memory. Clones are the same file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watched(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    file: InMemoryBackend,
+    /// Every sync fails from now on.
+    broken: AtomicBool,
+    /// Something was written since the last sync.
+    dirty: AtomicBool,
+    syncs: AtomicU64,
+    on_sync: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("State")
+    }
+}
+
+impl Watched {
+    pub(crate) fn set_broken(&self, broken: bool) {
+        self.0.broken.store(broken, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.0.dirty.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.0.syncs.load(Ordering::SeqCst)
+    }
+
+    /// Calls `look` whenever something is synced.
+    pub(crate) fn on_sync(&self, look: impl Fn() + Send + 'static) {
+        *self.0.on_sync.lock().expect("lock") = Some(Box::new(look));
+    }
+}
+
+impl StorageBackend for Watched {
+    fn len(&self) -> Result<u64> {
+        self.0.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.0.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.0.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        if self.0.broken.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("the disk is gone"));
+        }
+        if let Some(look) = &*self.0.on_sync.lock().expect("lock") {
+            look();
+        }
+        self.0.file.sync_data()?;
+        self.0.dirty.store(false, Ordering::SeqCst);
+        self.0.syncs.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.0.dirty.store(true, Ordering::SeqCst);
+        self.0.file.write(offset, data)
+    }
+}
