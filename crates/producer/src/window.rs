@@ -1,41 +1,50 @@
 //! How many requests may be in flight to one broker.
 //!
-//! A pure state machine: answers go in, a limit comes out. The idea is that of TCP Vegas: of the
-//! requests in flight, those that the least round trip does not explain stand in the broker's
-//! queue. Few of them: there is room for more. Many: fewer. A real broker refuses what has waited
-//! for 200 ms; the window keeps far away from that, and does not learn it by being refused.
+//! A pure state machine: answers go in, a limit comes out. The idea is that of TCP Vegas: what the
+//! least round trip does not explain of a round trip was waiting in the broker's queue. Little
+//! waiting: there is room for more. Much: fewer. A real broker refuses what has waited for 200 ms;
+//! the window keeps far away from that, and does not learn it by being refused.
+//!
+//! Growth is by steps and shrinking by parts, so that several producers on one broker end up with
+//! equal shares: the one with the larger window loses more than it gains.
 
 use std::time::{Duration, Instant};
 
 /// In flight at the start, before anything is known of the broker.
 const START: f64 = 16.0;
-/// The time that requests may stand in the broker's queue without the window shrinking. A cold
-/// broker's speed changes tenfold within a second; a tenth of what makes it refuse leaves
-/// room for that.
-const QUEUE_TARGET: Duration = Duration::from_millis(20);
-/// How long a least round trip is believed. A broker that warms up, or moves, has another one.
-const LEAST_LIFETIME: Duration = Duration::from_secs(10);
-/// So few requests in flight do not wait for each other.
-const QUIET: usize = 4;
+/// How long requests may wait in the broker's queue, in seconds: this for a large window, and up
+/// to the sum of both for a small one. A cold broker's speed changes tenfold within a second; a
+/// tenth of what makes it refuse leaves room for that. The smaller of two windows on one broker
+/// allows itself more, and so catches up even if it took the other's queue for a part of the
+/// least round trip.
+const TARGET_LARGE: f64 = 0.006;
+const TARGET_SMALL: f64 = 0.060;
+/// How much of the window is given up in a round trip when all of it is waiting.
+const SHRINK: f64 = 0.4;
 /// What is left of the window after a refusal.
 const AFTER_BUSY: f64 = 0.5;
+/// How long a least round trip is believed. A broker that warms up, or moves, has another one.
+const LEAST_LIFETIME: Duration = Duration::from_secs(3);
+/// So few requests in flight hardly wait for each other.
+const QUIET: usize = 1;
+/// How long the window is nearly closed to measure. Long enough for others to be measuring too.
+const MEASURING: Duration = Duration::from_millis(60);
 
 /// The window of one broker.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: f64,
     ceiling: f64,
-    least: WindowedLeast,
+    /// Least round trip, in seconds, and when it was last seen.
+    least: Option<(f64, Instant)>,
     /// Average of the latest round trips, in seconds.
-    smooth: Option<f64>,
+    smooth: f64,
     /// Until the first sign of a queue the window doubles with each round trip.
     starting: bool,
     /// The limit is lowered at most once in a round trip.
     lowered_at: Option<Instant>,
-    /// When few enough requests were in flight for their round trip to be free of waiting.
-    quiet_at: Option<Instant>,
-    /// Answers still wanted until the window, nearly closed to measure, is opened again.
-    draining: Option<u32>,
+    /// While measuring: since when, and the least round trip found.
+    measuring: Option<(Instant, f64)>,
 }
 
 impl Window {
@@ -44,44 +53,36 @@ impl Window {
         Self {
             limit: START.min(ceiling),
             ceiling,
-            least: WindowedLeast::default(),
-            smooth: None,
+            least: None,
+            smooth: 0.0,
             starting: true,
             lowered_at: None,
-            quiet_at: None,
-            draining: None,
+            measuring: None,
         }
     }
 
     /// How many requests may be in flight.
     pub(crate) fn limit(&self) -> usize {
         let limit = self.limit.max(1.0) as usize;
-        if self.draining.is_some() { limit.min(QUIET) } else { limit }
+        if self.measuring.is_some() { limit.min(QUIET) } else { limit }
     }
 
     /// A request was answered, and not as busy. `in_flight` counts it: a window that was not used
     /// up is not made larger, since nothing was learnt about a larger one.
     pub(crate) fn answered(&mut self, now: Instant, round_trip: Duration, in_flight: usize) {
         let round_trip = round_trip.as_secs_f64();
-        let least = self.least.observe(now, round_trip);
-        if self.measures(now, in_flight) {
-            return;
-        }
-        let smooth = self.smooth.map_or(round_trip, |s| s + (round_trip - s) / 8.0);
-        self.smooth = Some(smooth);
-        let waiting = (smooth - least).max(0.0);
-        let target = QUEUE_TARGET.as_secs_f64();
-        if waiting > 2.0 * target {
-            self.starting = false;
-            self.lower(now, 0.8);
-        } else if waiting < target && in_flight as f64 >= self.limit * 0.75 {
-            let step = if self.starting { 1.0 } else { 1.0 / self.limit.max(1.0).sqrt() };
-            // The nearer the target, the smaller the step: the window settles, it does not swing.
-            let room = 1.0 - waiting / target;
-            self.limit = (self.limit + step * room).min(self.ceiling);
-        }
+        let Some(least) = self.least_round_trip(now, round_trip) else { return };
+        self.smooth += (round_trip - self.smooth) / 8.0;
+        let waiting = (self.smooth - least).max(0.0);
+        let target = TARGET_LARGE + TARGET_SMALL / self.limit.max(1.0).sqrt();
         if waiting > target / 2.0 {
             self.starting = false;
+        }
+        if waiting > target {
+            self.lower(now, 1.0 - SHRINK * (waiting - target) / waiting);
+        } else if in_flight as f64 >= self.limit * 0.75 {
+            let step = if self.starting { 1.0 } else { 1.0 / self.limit.max(1.0).sqrt() };
+            self.limit = (self.limit + step).min(self.ceiling);
         }
     }
 
@@ -91,62 +92,48 @@ impl Window {
         self.lower(now, AFTER_BUSY);
     }
 
-    /// Under steady load each round trip has waiting in it, and the least of them would creep up
-    /// and the window with it. So now and then the window closes for a moment, until a few
-    /// requests have found the broker's queue empty.
-    fn measures(&mut self, now: Instant, in_flight: usize) -> bool {
-        if let Some(wanted) = &mut self.draining {
-            if in_flight <= QUIET {
-                *wanted = wanted.saturating_sub(1);
+    /// The least round trip; `None` while it is being measured.
+    ///
+    /// Under steady load every round trip has waiting in it; believed for ever, the least would go
+    /// stale, and taken from the latest, it would creep up and the window with it. So when it has
+    /// not been seen for a while the window nearly closes for a moment. Producers that share a
+    /// broker see each other's pause as a new least, and so come to pause together: only then is
+    /// the queue really empty.
+    fn least_round_trip(&mut self, now: Instant, round_trip: f64) -> Option<f64> {
+        if let Some((since, found)) = &mut self.measuring {
+            *found = found.min(round_trip);
+            if now.saturating_duration_since(*since) < MEASURING {
+                return None;
             }
-            if *wanted == 0 {
-                self.draining = None;
-                self.quiet_at = Some(now);
+            self.least = Some((*found, now));
+            self.smooth = *found;
+            self.measuring = None;
+        }
+        match self.least {
+            None => {
+                self.smooth = round_trip;
+                self.least = Some((round_trip, now));
+                Some(round_trip)
             }
-            return true;
+            Some((least, _)) if round_trip <= least => {
+                self.least = Some((round_trip, now));
+                Some(round_trip)
+            }
+            Some((_, seen)) if now.saturating_duration_since(seen) > LEAST_LIFETIME => {
+                self.measuring = Some((now, f64::MAX));
+                None
+            }
+            Some((least, _)) => Some(least),
         }
-        let quiet_at = *self.quiet_at.get_or_insert(now);
-        if in_flight <= QUIET {
-            self.quiet_at = Some(now);
-        } else if now.saturating_duration_since(quiet_at) > LEAST_LIFETIME / 2 {
-            self.draining = Some(2 * QUIET as u32);
-        }
-        false
     }
 
     fn lower(&mut self, now: Instant, factor: f64) {
-        let round_trip = Duration::from_secs_f64(self.smooth.unwrap_or(0.001));
+        let round_trip = Duration::from_secs_f64(self.smooth.max(0.001));
         if self.lowered_at.is_some_and(|at| now.saturating_duration_since(at) < round_trip) {
             return;
         }
         self.lowered_at = Some(now);
         self.limit = (self.limit * factor).max(1.0);
-    }
-}
-
-/// The least value of the last [`LEAST_LIFETIME`], kept as the least of the current half of it and
-/// of the half before.
-#[derive(Debug, Default)]
-struct WindowedLeast {
-    current: Option<f64>,
-    before: Option<f64>,
-    since: Option<Instant>,
-}
-
-impl WindowedLeast {
-    fn observe(&mut self, now: Instant, value: f64) -> f64 {
-        match self.since {
-            Some(since) if now.saturating_duration_since(since) < LEAST_LIFETIME / 2 => {
-                self.current = Some(self.current.map_or(value, |least| least.min(value)));
-            }
-            _ => {
-                self.before = self.current;
-                self.current = Some(value);
-                self.since = Some(now);
-            }
-        }
-        let current = self.current.unwrap_or(value);
-        self.before.map_or(current, |before| before.min(current))
     }
 }
 
@@ -268,5 +255,42 @@ mod tests {
             window.answered(now + Duration::from_millis(step), Duration::from_micros(300), 1);
         }
         assert_eq!(window.limit(), 16);
+    }
+
+    /// Four producers that flood one broker, all at once or each some time after the one before.
+    #[test]
+    fn four_producers_share_a_broker() {
+        for (per_second, gap) in
+            [(10_000.0, 0), (10_000.0, 2_000), (40_000.0, 0), (40_000.0, 2_000)]
+        {
+            let broker = Broker { per_second, round_trip: Duration::from_micros(300) };
+            let start = Instant::now();
+            let mut windows: Vec<Window> = (0..4).map(|_| Window::new(1024)).collect();
+            let mut in_flight = [0usize; 4];
+            let mut done = [0u32; 4];
+            let mut queue = std::collections::VecDeque::new();
+            let (mut now, mut idle_at) = (start, start);
+            while now < start + Duration::from_secs(26) {
+                for (one, window) in windows.iter().enumerate() {
+                    let started = now >= start + Duration::from_millis(gap * one as u64);
+                    while started && in_flight[one] < window.limit() {
+                        idle_at =
+                            idle_at.max(now) + Duration::from_secs_f64(1.0 / broker.per_second);
+                        queue.push_back((idle_at + broker.round_trip, now, one));
+                        in_flight[one] += 1;
+                    }
+                }
+                let (answered, sent, one) = queue.pop_front().unwrap();
+                now = answered;
+                assert!(answered - sent < Duration::from_millis(200), "refused");
+                windows[one].answered(now, answered - sent, in_flight[one]);
+                in_flight[one] -= 1;
+                // Ten seconds after the last has started.
+                done[one] += u32::from(now > start + Duration::from_secs(16));
+            }
+            let all: u32 = done.iter().sum();
+            let fair = done.iter().all(|part| *part * 100 > all * 15);
+            assert!(fair, "{per_second}/s, {gap} ms apart: {done:?} of {all}");
+        }
     }
 }
