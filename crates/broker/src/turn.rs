@@ -135,8 +135,9 @@ impl Turns {
             next = if is_long { None } else { self.events.try_recv().ok() };
         }
         self.engine.settle(now, &mut effects);
-        self.deliver(&mut effects);
+        // First the figures: who has an answer finds it counted.
         self.count();
+        self.deliver(&mut effects);
         stop
     }
 

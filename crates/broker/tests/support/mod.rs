@@ -69,6 +69,16 @@ impl Client {
         tokio::time::timeout(PATIENCE, read).await.expect("an answer, or the end")
     }
 
+    /// The answer to a request; what the broker says of its own accord is passed over.
+    pub async fn answer_to(&mut self, opaque: i32) -> Command {
+        loop {
+            let command = self.next().await.expect("an answer");
+            if command.is_answer() && command.opaque == opaque {
+                return command;
+            }
+        }
+    }
+
     /// Sends a request and waits for its answer, which must be the next command.
     pub async fn ask<R: Request>(&mut self, request: &R) -> Command {
         let opaque = self.put(request, false).await;
