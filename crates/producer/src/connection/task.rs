@@ -373,9 +373,8 @@ impl Task {
     /// Hop 6 is done for the first `length` bytes of the write buffer.
     fn wrote(&mut self, length: usize) {
         self.link.written += length as u64;
-        while let Some((_, waiting, _)) =
-            self.link.oneways.pop_front_if(|(end, ..)| *end <= self.link.written)
-        {
+        while self.link.oneways.front().is_some_and(|(end, ..)| *end <= self.link.written) {
+            let Some((_, waiting, _)) = self.link.oneways.pop_front() else { break };
             self.client.written(&waiting.accepted);
             self.done_with(1);
         }
