@@ -18,8 +18,8 @@ use crate::server::{self, MAX_CONNECTIONS, Server};
 use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 use crate::turn::{Counters, Event, Turns};
 
-/// Bytes of requests on their way, over all connections.
-const BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// Bytes of long frames on their way, over all connections.
+const LONG_FRAMES: usize = 64 * 1024 * 1024;
 /// How long connections may take to end when the broker stops.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
@@ -61,10 +61,8 @@ impl Broker {
         let identity = settings.identity(address);
         let events = start_engine(settings, identity, Arc::clone(&counters)).await?;
         let (accepting, stop) = watch::channel(());
-        let shared = Shared {
-            events: events.clone(),
-            bytes_in_flight: Arc::new(Semaphore::new(BYTES_IN_FLIGHT)),
-        };
+        let shared =
+            Shared { events: events.clone(), long_frames: Arc::new(Semaphore::new(LONG_FRAMES)) };
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let sessions = Arc::new(AtomicU64::new(0));
         let mut servers = JoinSet::new();

@@ -56,8 +56,8 @@ enum Ending {
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
-    /// Bytes of long frames and of requests on their way, all connections together.
-    pub(crate) bytes_in_flight: Arc<Semaphore>,
+    /// Room for frames that are longer than one read, in bytes, all connections together.
+    pub(crate) long_frames: Arc<Semaphore>,
 }
 
 /// Serves one connection until it ends.
@@ -146,12 +146,11 @@ impl<'a> Reader<'a> {
         loop {
             let before = self.buffer.len();
             let requests = self.take_requests()?;
-            let taken = before - self.buffer.len();
-            any |= taken > 0;
+            any |= self.buffer.len() < before;
             if requests.is_empty() {
                 break;
             }
-            self.hand_over(requests, taken).await?;
+            self.hand_over(requests).await?;
         }
         self.deadline = match (any, self.buffer.is_empty()) {
             (_, true) => Instant::now() + IDLE,
@@ -201,34 +200,29 @@ impl<'a> Reader<'a> {
 
     /// Gives requests to the engine. Waits while too much is on its way: the peer then notices
     /// that its bytes are not read.
-    async fn hand_over(&mut self, requests: Vec<Request>, length: usize) -> Result<(), Ending> {
+    async fn hand_over(&mut self, requests: Vec<Request>) -> Result<(), Ending> {
         let batch = Arc::clone(&self.batches).acquire_owned().await;
-        let bytes = match self.long_frame.take() {
-            Some(permit) => Some(permit),
-            None => self.reserve(length).await,
-        };
         let Ok(batch) = batch else { return Err(Ending::Stopped) };
-        let permits = Permits { _batch: batch, _bytes: bytes };
+        let permits = Permits { _batch: batch, _long_frame: self.long_frame.take() };
         let event = Event::Requests { session: self.session, requests, permits };
         self.shared.events.send(event).map_err(|_| Ending::Stopped)
     }
 
     /// Reserves room for a long frame that has begun, before more of it is read. Memory is taken
-    /// only as its bytes arrive.
+    /// only as its bytes arrive. Short frames need no room: who sends those is never held up by
+    /// who announces long ones.
     async fn make_room(&mut self) -> Result<(), Ending> {
-        let declared =
-            self.buffer.first_chunk::<4>().map_or(0, |l| u32::from_be_bytes(*l) as usize);
-        if declared > READ_LENGTH && self.long_frame.is_none() {
-            let Ok(permit) = timeout_at(self.deadline, self.reserve(declared)).await else {
-                return Err(Ending::TooSlow);
-            };
-            self.long_frame = permit;
+        let declared = self.buffer.first_chunk::<4>().map_or(0, |l| u32::from_be_bytes(*l));
+        if declared as usize <= READ_LENGTH || self.long_frame.is_some() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn reserve(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = Arc::clone(&self.shared.bytes_in_flight);
-        bytes.acquire_many_owned(length as u32).await.ok()
+        let room = Arc::clone(&self.shared.long_frames).acquire_many_owned(declared);
+        match timeout_at(self.deadline, room).await {
+            Ok(permit) => {
+                self.long_frame = permit.ok();
+                Ok(())
+            }
+            Err(_) => Err(Ending::TooSlow),
+        }
     }
 }

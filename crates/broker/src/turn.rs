@@ -36,10 +36,10 @@ pub(crate) enum Event {
 
 /// Room that requests take up until they are done.
 pub(crate) struct Permits {
-    /// Of the connection's.
+    /// One of the connection's batches.
     pub(crate) _batch: OwnedSemaphorePermit,
-    /// Of all connections' bytes.
-    pub(crate) _bytes: Option<OwnedSemaphorePermit>,
+    /// For the bytes of a long frame.
+    pub(crate) _long_frame: Option<OwnedSemaphorePermit>,
 }
 
 /// Figures that others may look at.
@@ -222,7 +222,7 @@ mod tests {
         };
         let request = Request { opaque: 1, oneway: false, incoming: Ok(Incoming::Send(message)) };
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
-        let permits = Permits { _batch: permit, _bytes: None };
+        let permits = Permits { _batch: permit, _long_frame: None };
         Event::Requests { session, requests: vec![request], permits }
     }
 
@@ -267,7 +267,7 @@ mod tests {
             incoming: Ok(Incoming::UpdateConsumerOffset(update)),
         };
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
-        let permits = Permits { _batch: permit, _bytes: None };
+        let permits = Permits { _batch: permit, _long_frame: None };
         events
             .send(Event::Requests { session, requests: vec![request], permits })
             .expect("running");

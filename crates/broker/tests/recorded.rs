@@ -159,8 +159,8 @@ async fn replay(version: &str) {
     let (mut clients, mut places, mut compared) = (HashMap::new(), Places::default(), 0);
     for line in lines.iter().filter(|line| line.from == "client" && line.kind != "answer") {
         let request = line.command();
-        if !clients.contains_key(&line.connection) {
-            clients.insert(line.connection, Client::connect(broker.address()).await);
+        if let std::collections::hash_map::Entry::Vacant(e) = clients.entry(line.connection) {
+            e.insert(Client::connect(broker.address()).await);
         }
         let client = clients.get_mut(&line.connection).expect("connected");
         client.put_raw(&encoded(&places.adapt(&request))).await;

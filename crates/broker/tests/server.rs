@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -72,6 +73,30 @@ async fn garbage_closes_its_connection_and_costs_nothing_else() {
             assert!(bad.next().await.is_none(), "{what} was answered");
         }
         good.send("orders", 0, what).await;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn who_announces_long_frames_holds_nobody_up() {
+    let broker = start().await;
+    let mut bombs = Vec::new();
+    for _ in 0..16 {
+        let mut bomb = Client::connect(broker.address()).await;
+        bomb.put_raw(&[0x00, 0xFF, 0xFF, 0xF0, 0, 0, 1, 0, b'{']).await;
+        bombs.push(bomb);
+    }
+    let mut good = Client::connect(broker.address()).await;
+    for _ in 0..10 {
+        good.send("orders", 0, "x").await;
+    }
+    for bomb in &bombs {
+        let waiting = bomb.socket.try_read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(
+            waiting,
+            Err(ErrorKind::WouldBlock),
+            "it was closed before the others were served"
+        );
     }
     broker.stop().await;
 }

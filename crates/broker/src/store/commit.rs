@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use posthaste_protocol::StoredMessage;
 
 use super::{Block, Fact};
@@ -68,10 +68,11 @@ impl Commit {
 
     /// The blocks, each queue's in the order of their offsets, and the facts.
     pub(crate) fn into_parts(self) -> (impl Iterator<Item = (QueueKey, Block)>, Vec<Fact>) {
-        let blocks = self
-            .blocks
-            .into_iter()
-            .map(|(queue, first, bytes)| (queue, Block { first, bytes: bytes.freeze() }));
+        let blocks = self.blocks.into_iter().map(|(queue, first, bytes)| {
+            // Without the room for more: blocks are kept for long.
+            let bytes = Bytes::from(Vec::from(bytes).into_boxed_slice());
+            (queue, Block { first, bytes })
+        });
         (blocks, self.facts)
     }
 }
