@@ -108,6 +108,21 @@ fn json_fields_without_quotes() {
 }
 
 #[test]
+fn languages() {
+    let names = [
+        "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", "OTHER", "HTTP", "GO",
+        "PHP", "OMS", "RUST", "NODE_JS",
+    ];
+    for (code, name) in names.into_iter().enumerate() {
+        let language = Language::from_code(code as u8);
+        assert_eq!((language.code(), language.name()), (code as u8, name));
+        assert_eq!(Language::from_name(name), language);
+    }
+    assert_eq!(Language::from_code(14), Language::Other);
+    assert_eq!(Language::from_name("COBOL"), Language::Other);
+}
+
+#[test]
 fn fields_of_a_send() {
     let send = SendMessage {
         group: "g".into(),
