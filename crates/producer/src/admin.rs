@@ -1,24 +1,254 @@
 //! Topics and offsets of a cluster.
 
-use crate::Producer;
+mod create;
+mod error;
 
-/// Asks and changes what a cluster has.
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use posthaste_protocol::request::{
+    BrokerData, EarliestStoreTime, MaxOffset, MinOffset, SearchOffset, TopicList, TopicListOf,
+    TopicRoute,
+};
+use posthaste_protocol::{Request, json};
+
+pub use error::AdminError;
+
+use crate::client::{Client, Phase};
+use crate::connection::CallError;
+use crate::{MessageQueue, Producer, ReaderBuilder, route, validate};
+
+/// How long a call may take, unless told otherwise (Java: `timeoutMillis` of `MQAdminImpl`).
+const TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Asks and changes what a cluster has (Java: the `MQAdmin` half of `DefaultMQProducer`).
+///
+/// Made by [`Producer::admin`], whose connections it uses; it keeps the producer alive. Cheap to
+/// clone.
+///
+/// # Deadline
+/// Each call has one, 6 s unless [`with_timeout`](Self::with_timeout) says otherwise. Old brokers
+/// do not answer requests that they do not know, so a call may end by it alone.
+///
+/// # Cancellation
+/// Dropping the future of a call drops the answer. What was asked for may be done all the same.
 #[derive(Clone, Debug)]
 pub struct Admin {
     producer: Producer,
-}
-
-/// How an [`Admin`] call fails.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AdminError {
-    /// No name server or broker answered.
-    #[error("{0}")]
-    Unreachable(String),
+    timeout: Duration,
 }
 
 impl Admin {
     pub(crate) fn new(producer: Producer) -> Self {
-        Self { producer }
+        Self { producer, timeout: TIMEOUT }
     }
+
+    /// A handle whose calls have this deadline. Default: 6 s. Shorter than a few round trips makes
+    /// calls fail that would have been answered.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { producer: self.producer.clone(), timeout }
+    }
+
+    /// Creates a topic with `queues` queues, for reading and writing, on every master broker; or
+    /// gives an existing topic so many. Once it returns, the name server knows the topic and the
+    /// next call finds it.
+    ///
+    /// As in Java (`MQAdminImpl.createTopic`) the brokers are those of the default topic `TBW102`;
+    /// where that is not there, since brokers create no topics on their own, those of
+    /// `SELF_TEST_TOPIC`. Each is tried up to five times, and one that accepts is enough.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] when the name breaks a rule, belongs to the system, or `queues` is
+    /// not 1 to 65,535; else the last broker's error. [`AdminError::Timeout`] also when the topic
+    /// was created, but no name server shows it by the deadline.
+    pub async fn create_topic(&self, topic: &str, queues: u32) -> Result<(), AdminError> {
+        create::create_topic(self, topic, queues).await
+    }
+
+    /// The names of all topics, sorted; those of the system are among them.
+    ///
+    /// # Errors
+    /// [`AdminError::Unreachable`] when no name server answers.
+    pub async fn topics(&self) -> Result<Vec<String>, AdminError> {
+        let client = self.client()?;
+        let asked = client.name_servers().ask(TopicListOf, self.deadline()).await;
+        let answer = asked.map_err(AdminError::Unreachable)?;
+        let list: TopicList = json::read(&answer.body).map_err(|error| AdminError::Protocol {
+            address: "the name server".into(),
+            reason: error.to_string(),
+        })?;
+        let mut topics = list.topics;
+        topics.sort_unstable();
+        Ok(topics)
+    }
+
+    /// The queues of a topic that can be written, as a producer sees them: by broker's name, then
+    /// by number (Java: `fetchPublishMessageQueues`). Empty when the topic may not be written.
+    ///
+    /// # Errors
+    /// [`AdminError::NoTopic`] when the name server has no route to the topic,
+    /// [`AdminError::Unreachable`] when no name server answers.
+    pub async fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>, AdminError> {
+        let document = self.route(topic, self.deadline()).await?;
+        let topic: Arc<str> = topic.into();
+        let queues = route::writable_queues(&document).into_iter().flat_map(|of_broker| {
+            let (topic, broker): (_, Arc<str>) = (topic.clone(), of_broker.broker.into());
+            let queue = move |id| MessageQueue::new(topic.clone(), broker.clone(), id);
+            of_broker.queues.into_iter().map(queue)
+        });
+        Ok(queues.collect())
+    }
+
+    /// The offset of the oldest message that a queue still has; where it has none, that of the
+    /// next.
+    ///
+    /// # Errors
+    /// [`AdminError::NoTopic`], [`AdminError::Invalid`] for a queue that the topic does not have,
+    /// and whatever keeps the broker from answering.
+    pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
+        let request = MinOffset {
+            topic: queue.topic().to_owned(),
+            queue_id: queue.id(),
+            broker_name: Some(queue.broker().to_owned()),
+        };
+        Ok(self.ask_broker_of(queue, &request).await?.offset)
+    }
+
+    /// The offset that the next message of a queue will get.
+    ///
+    /// # Errors
+    /// As [`min_offset`](Self::min_offset).
+    pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
+        Ok(self.ask_broker_of(queue, &max_offset_of(queue)).await?.offset)
+    }
+
+    /// The offset of a queue's first message stored at `time` or later; that of the next message
+    /// when all are older.
+    ///
+    /// # Errors
+    /// As [`min_offset`](Self::min_offset).
+    pub async fn offset_at(
+        &self,
+        queue: &MessageQueue,
+        time: SystemTime,
+    ) -> Result<i64, AdminError> {
+        Ok(self.ask_broker_of(queue, &offset_at(queue, time)).await?.offset)
+    }
+
+    /// When a queue's oldest message was stored; `None` when it has none.
+    ///
+    /// # Errors
+    /// As [`min_offset`](Self::min_offset).
+    pub async fn earliest_store_time(
+        &self,
+        queue: &MessageQueue,
+    ) -> Result<Option<SystemTime>, AdminError> {
+        let request = EarliestStoreTime {
+            topic: queue.topic().to_owned(),
+            queue_id: queue.id(),
+            broker_name: Some(queue.broker().to_owned()),
+        };
+        Ok(system_time(self.ask_broker_of(queue, &request).await?.timestamp_ms))
+    }
+
+    /// Settings of a reader of `topic`, which sees what landed there.
+    pub fn reader(&self, topic: impl Into<String>) -> ReaderBuilder {
+        ReaderBuilder::new(self.clone(), topic.into())
+    }
+
+    /// # Errors
+    /// When the producer is closed.
+    pub(crate) fn client(&self) -> Result<&Arc<Client>, AdminError> {
+        let client = self.producer.client();
+        if client.phase() == Phase::Open { Ok(client) } else { Err(AdminError::Closed) }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// The route document of a topic.
+    pub(crate) async fn route(
+        &self,
+        topic: &str,
+        deadline: Instant,
+    ) -> Result<TopicRoute, AdminError> {
+        validate::topic(topic).map_err(AdminError::Invalid)?;
+        let route = self.client()?.name_servers().route(topic, deadline).await;
+        let route = route.map_err(AdminError::Unreachable)?;
+        route.ok_or_else(|| AdminError::NoTopic { topic: topic.to_owned() })
+    }
+
+    async fn ask_broker_of<R: Request>(
+        &self,
+        queue: &MessageQueue,
+        request: &R,
+    ) -> Result<R::Answer, AdminError> {
+        let deadline = self.deadline();
+        let document = self.route(queue.topic(), deadline).await?;
+        let address = address_of(&document, queue)?;
+        self.ask(address, request, queue.topic(), deadline).await
+    }
+
+    /// Asks a broker. A connection that breaks is replaced once: it may have been idle for long.
+    pub(crate) async fn ask<R: Request>(
+        &self,
+        address: &str,
+        request: &R,
+        topic: &str,
+        deadline: Instant,
+    ) -> Result<R::Answer, AdminError> {
+        let connection = self.client()?.connection(address);
+        let answer = match connection.call(request, deadline).await {
+            Err(CallError::Lost { .. }) => connection.call(request, deadline).await,
+            answer => answer,
+        };
+        answer.map_err(|error| AdminError::of_call(error, topic))
+    }
+}
+
+/// The request for the offset that the next message of a queue will get.
+pub(crate) fn max_offset_of(queue: &MessageQueue) -> MaxOffset {
+    MaxOffset {
+        topic: queue.topic().to_owned(),
+        queue_id: queue.id(),
+        committed: Some(true),
+        broker_name: Some(queue.broker().to_owned()),
+    }
+}
+
+/// The request for the offset of the first message stored at a time or later.
+pub(crate) fn offset_at(queue: &MessageQueue, time: SystemTime) -> SearchOffset {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    SearchOffset {
+        topic: queue.topic().to_owned(),
+        queue_id: queue.id(),
+        timestamp_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
+        boundary: Some("LOWER".to_owned()),
+        broker_name: Some(queue.broker().to_owned()),
+    }
+}
+
+/// The time of a number of ms since 1970; `None` when that is negative or beyond what there is.
+pub(crate) fn system_time(ms: i64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
+}
+
+/// Where a queue's master is.
+fn address_of<'a>(document: &'a TopicRoute, queue: &MessageQueue) -> Result<&'a str, AdminError> {
+    let of_broker = document.queues.iter().find(|queues| queues.broker_name == queue.broker());
+    let count = of_broker.map_or(0, |queues| queues.read_queue_nums.max(queues.write_queue_nums));
+    if !(0..count).contains(&queue.id()) {
+        return Err(AdminError::Invalid(format!(
+            "topic {} has no queue {} on broker {}",
+            queue.topic(),
+            queue.id(),
+            queue.broker()
+        )));
+    }
+    let broker = document.brokers.iter().find(|broker| broker.broker_name == queue.broker());
+    broker.and_then(BrokerData::master).ok_or_else(|| {
+        AdminError::Unreachable(format!("the route has no master of broker {}", queue.broker()))
+    })
 }

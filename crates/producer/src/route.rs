@@ -312,6 +312,11 @@ impl RouteTable {
         taken
     }
 
+    /// A topic that was missing has been created.
+    pub(crate) fn forget_missing(&self, topic: &str) {
+        self.cold().retain(|name, entry| **name != *topic || matches!(entry, Cold::LookUp { .. }));
+    }
+
     /// When the first of those that wait for a topic expires.
     pub(crate) fn first_deadline(&self, topic: &str) -> Option<Instant> {
         match self.cold().get(topic)? {

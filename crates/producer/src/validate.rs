@@ -25,9 +25,7 @@ const FORBIDDEN_TOPICS: &[&str] = &[
 /// Says what is wrong with a message, if anything is.
 pub(crate) fn message(message: &Message, max_size: usize) -> Result<(), String> {
     topic(message.topic())?;
-    if FORBIDDEN_TOPICS.contains(&message.topic()) {
-        return Err(format!("topic {} belongs to the broker", message.topic()));
-    }
+    not_of_the_broker(message.topic())?;
     if let Some(queue) = message.given_queue()
         && queue.topic() != message.topic()
     {
@@ -46,6 +44,14 @@ pub(crate) fn message(message: &Message, max_size: usize) -> Result<(), String> 
 /// Says what is wrong with a topic's name, if anything is.
 pub(crate) fn topic(topic: &str) -> Result<(), String> {
     name_of("topic", topic, MAX_TOPIC)
+}
+
+/// Says so if a topic is the broker's own.
+pub(crate) fn not_of_the_broker(topic: &str) -> Result<(), String> {
+    match FORBIDDEN_TOPICS.contains(&topic) {
+        true => Err(format!("topic {topic} belongs to the broker")),
+        false => Ok(()),
+    }
 }
 
 /// Says what is wrong with a group's name, if anything is.

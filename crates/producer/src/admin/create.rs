@@ -1,0 +1,152 @@
+//! Creating a topic, until it shows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, TopicRoute, permission};
+use tokio::task::JoinSet;
+
+use super::{Admin, AdminError};
+use crate::validate;
+
+/// How often one broker is asked (Java: `MQAdminImpl.createTopic`).
+const TRIES: usize = 5;
+/// How long the other brokers are waited for after one accepted: a dead one is not to use up the
+/// time.
+const FOR_THE_OTHERS: Duration = Duration::from_secs(1);
+/// How often the name server is asked whether it shows the topic.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A topic that every broker has, also one that creates no topics on its own.
+const EVERYWHERE: &str = "SELF_TEST_TOPIC";
+
+pub(super) async fn create_topic(
+    admin: &Admin,
+    topic: &str,
+    queues: u32,
+) -> Result<(), AdminError> {
+    validate::topic(topic).map_err(AdminError::Invalid)?;
+    validate::not_of_the_broker(topic).map_err(AdminError::Invalid)?;
+    let count = i32::try_from(queues).ok().filter(|count| (1..=0xFFFF).contains(count));
+    let Some(count) = count else {
+        return Err(AdminError::Invalid(format!("a topic has 1 to 65535 queues, not {queues}")));
+    };
+    let deadline = admin.deadline();
+    let request = CreateTopic {
+        topic: topic.to_owned(),
+        default_topic: DEFAULT_TOPIC.to_owned(),
+        read_queues: count,
+        write_queues: count,
+        perm: permission::READ | permission::WRITE,
+        filter_type: Some("SINGLE_TAG".to_owned()),
+        sys_flag: Some(0),
+        order: Some(false),
+        attributes: None,
+    };
+    let accepted = ask_all(admin, masters(admin, deadline).await?, &request, deadline).await?;
+    until_it_shows(admin, topic, count, &accepted, deadline).await
+}
+
+/// Name and address of every master broker.
+async fn masters(admin: &Admin, deadline: Instant) -> Result<Vec<(String, String)>, AdminError> {
+    let document = match admin.route(DEFAULT_TOPIC, deadline).await {
+        Err(AdminError::NoTopic { .. }) => admin.route(EVERYWHERE, deadline).await,
+        found => found,
+    };
+    let document = document.map_err(|error| match error {
+        AdminError::NoTopic { .. } => AdminError::Unreachable(format!(
+            "no broker is known: the name server has a route neither to {DEFAULT_TOPIC} nor to {EVERYWHERE}"
+        )),
+        other => other,
+    })?;
+    let brokers = document.brokers.iter();
+    let masters = brokers
+        .filter_map(|broker| Some((broker.broker_name.clone(), broker.master()?.to_owned())));
+    Ok(masters.collect())
+}
+
+/// Asks all brokers at once; says which accepted.
+///
+/// # Errors
+/// The last one's, when none did.
+async fn ask_all(
+    admin: &Admin,
+    brokers: Vec<(String, String)>,
+    request: &CreateTopic,
+    deadline: Instant,
+) -> Result<Vec<String>, AdminError> {
+    let mut asked = JoinSet::new();
+    for (name, address) in brokers {
+        let (admin, request) = (admin.clone(), request.clone());
+        asked.spawn(async move {
+            let answer = ask_one(&admin, &address, &request, deadline).await;
+            answer.map(|()| name)
+        });
+    }
+    let mut accepted = Vec::new();
+    let mut last = AdminError::Unreachable("no broker has a master that is known".into());
+    let mut until = deadline;
+    while let Ok(Some(answer)) = tokio::time::timeout_at(until.into(), asked.join_next()).await {
+        match answer {
+            Ok(Ok(name)) => {
+                accepted.push(name);
+                until = deadline.min(Instant::now() + FOR_THE_OTHERS);
+            }
+            Ok(Err(error)) => last = error,
+            Err(error) => last = AdminError::Unreachable(error.to_string()),
+        }
+    }
+    if accepted.is_empty() { Err(last) } else { Ok(accepted) }
+}
+
+async fn ask_one(
+    admin: &Admin,
+    address: &str,
+    request: &CreateTopic,
+    deadline: Instant,
+) -> Result<(), AdminError> {
+    let mut tries = 1;
+    loop {
+        let error = match admin.ask(address, request, &request.topic, deadline).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if tries >= TRIES || !error.is_passing() || Instant::now() >= deadline {
+            return Err(error);
+        }
+        tries += 1;
+    }
+}
+
+/// Waits until the name server shows the topic as it was created, and has the producer take note.
+async fn until_it_shows(
+    admin: &Admin,
+    topic: &str,
+    count: i32,
+    brokers: &[String],
+    deadline: Instant,
+) -> Result<(), AdminError> {
+    let client = admin.client()?;
+    loop {
+        let shown = admin.route(topic, deadline).await;
+        if shown.is_ok_and(|document| shows(&document, count, brokers)) {
+            let topic: Arc<str> = topic.into();
+            client.routes.forget_missing(&topic);
+            client.refresh_before(&topic, deadline).await;
+            return Ok(());
+        }
+        if Instant::now() + LOOK_AGAIN >= deadline {
+            return Err(AdminError::Timeout(format!(
+                "topic {topic} was created, but no name server shows it yet"
+            )));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether a route has the topic's queues on every broker that accepted it.
+fn shows(document: &TopicRoute, count: i32, brokers: &[String]) -> bool {
+    brokers.iter().all(|broker| {
+        let queues = document.queues.iter().find(|queues| queues.broker_name == *broker);
+        queues.is_some_and(|queues| queues.write_queue_nums == count)
+    })
+}

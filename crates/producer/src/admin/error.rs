@@ -1,0 +1,121 @@
+//! How a call about topics, offsets or stored messages fails.
+
+use posthaste_protocol::ResponseCode;
+
+use crate::connection::CallError;
+
+/// How a call of [`Admin`](crate::Admin) or [`Reader`](crate::Reader) fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// No name server, or not the broker, could be asked.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The topic does not exist.
+    #[error("no such topic: {topic}")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// The server does not let this client do that.
+    #[error("{address}: permission denied: {remark}")]
+    Denied {
+        /// Address of the server.
+        address: String,
+        /// The server's words.
+        remark: String,
+    },
+    /// The server refused for another reason.
+    #[error("{address}: refused with code {code}: {remark}")]
+    Refused {
+        /// The code of its answer.
+        code: ResponseCode,
+        /// The server's words.
+        remark: String,
+        /// Address of the server.
+        address: String,
+    },
+    /// The server did not answer in time, or what was done does not show yet.
+    #[error("{0}")]
+    Timeout(String),
+    /// What was asked for breaks a rule; nobody was asked.
+    #[error("{0}")]
+    Invalid(String),
+    /// The server's answer cannot be read.
+    #[error("{address}: the answer cannot be read: {reason}")]
+    Protocol {
+        /// Address of the server.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The producer is closed.
+    #[error("the producer is closed")]
+    Closed,
+}
+
+impl AdminError {
+    /// What to do about it, in a sentence or two.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Unreachable(_) => "Check that the name server and the broker run, and that the address that the broker advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
+            Self::NoTopic { topic } => format!("Create topic {topic} first, or send to it where brokers create topics (autoCreateTopicEnable)."),
+            Self::Denied { .. } => "Check the credentials and the permissions that they have on the broker, and those of the topic.".into(),
+            Self::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => "This server does not know the request: it is too old, or a proxy. Ask a broker directly.".into(),
+            Self::Refused { .. } => "See the server's remark, and its log.".into(),
+            Self::Timeout(_) => "A server that does not know a request may not answer it at all. If it should know this one, look at its load, or give the call more time.".into(),
+            Self::Invalid(_) => "Correct the call; trying it again as it is will not help.".into(),
+            Self::Protocol { .. } => "Check that the address is that of a RocketMQ server.".into(),
+            Self::Closed => "Make the call before closing the producer.".into(),
+        }
+    }
+
+    /// What a broker's failed answer means in a call about `topic`.
+    pub(crate) fn of_call(error: CallError, topic: &str) -> Self {
+        match error {
+            CallError::Connect { .. } | CallError::Lost { .. } => {
+                Self::Unreachable(error.to_string())
+            }
+            CallError::Timeout { .. } => Self::Timeout(error.to_string()),
+            CallError::Refused { address, code, remark } => {
+                Self::refused(&address, code, remark, topic)
+            }
+            CallError::Garbled { address, error } => {
+                Self::Protocol { address: address.to_string(), reason: error.to_string() }
+            }
+        }
+    }
+
+    /// What a refusal means. 4.x says code 1 and `AclException` where 5.x says 16.
+    pub(crate) fn refused(address: &str, code: ResponseCode, remark: String, topic: &str) -> Self {
+        let denied = code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException");
+        let address = address.to_owned();
+        match code {
+            ResponseCode::TOPIC_NOT_EXIST => Self::NoTopic { topic: topic.to_owned() },
+            ResponseCode::NO_PERMISSION => Self::Denied { address, remark },
+            _ if denied => Self::Denied { address, remark },
+            _ => Self::Refused { code, remark, address },
+        }
+    }
+
+    /// Whether the same call may end better in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::NoTopic { .. } => true,
+            Self::Refused { code, .. } => matches!(
+                *code,
+                ResponseCode::SYSTEM_ERROR
+                    | ResponseCode::SYSTEM_BUSY
+                    | ResponseCode::FLOW_CONTROL
+                    | ResponseCode::SERVICE_NOT_AVAILABLE
+                    | ResponseCode::NOT_LEADER_FOR_QUEUE
+                    | ResponseCode::GO_AWAY
+                    | ResponseCode::RPC_TIME_OUT
+                    | ResponseCode::RPC_SEND_TO_CHANNEL_FAILED
+                    | ResponseCode::RPC_ADDR_IS_NULL
+                    | ResponseCode::RPC_UNKNOWN
+            ),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading what landed in a topic.
+
+mod builder;
+mod message;
+mod puller;
+mod queues;
+mod supervisor;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use posthaste_protocol::{DecodeError, StoredMessage};
+use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
+
+pub use builder::{ReadFrom, ReaderBuilder};
+pub use message::ReadMessage;
+
+use crate::{Admin, AdminError, MessageQueue};
+
+/// Reads what landed in a topic, all queues of it, without a consumer group: no offset of anybody
+/// moves, and nobody else gets fewer messages for it.
+///
+/// Messages of one queue come in their order, each once; those of different queues in no order.
+/// When a broker is lost, reading goes on at the same place as soon as it is back, or its queues
+/// are elsewhere. Queues that the topic gains are read too, within 30 s.
+///
+/// Memory is bounded: each queue is read ahead by one or two pulls, of 256 KiB or one message, and
+/// no further until [`next`](Self::next) has taken these.
+///
+/// It keeps the producer alive that it came from. Dropping it ends the reading.
+#[derive(Debug)]
+pub struct Reader {
+    admin: Admin,
+    pulled: mpsc::Receiver<Pulled>,
+    /// What is being handed out.
+    batch: Batch,
+    tags: Arc<HashSet<String>>,
+    ended: bool,
+    _ends_the_tasks: DropGuard,
+}
+
+/// What the tasks in the background have to tell.
+#[derive(Debug)]
+enum Pulled {
+    Batch(Batch),
+    Trouble(AdminError),
+    /// Everything is read that was to be read.
+    End,
+}
+
+/// What one pull brought, not yet decoded.
+#[derive(Debug)]
+struct Batch {
+    queue: MessageQueue,
+    address: Arc<str>,
+    records: Bytes,
+    /// The offset that was asked for.
+    from: i64,
+    /// The offset to end before.
+    until: i64,
+}
+
+impl Reader {
+    /// The next message, as soon as there is one; `None` once
+    /// [`until_now`](ReaderBuilder::until_now) is reached.
+    ///
+    /// # Errors
+    /// An error does not end the reader: call `next` again, and it goes on where it was.
+    ///
+    /// - [`AdminError::Denied`] and [`AdminError::Refused`]: a broker refuses to be read. It is
+    ///   asked again every few seconds.
+    /// - [`AdminError::Unreachable`], [`AdminError::Timeout`], [`AdminError::NoTopic`]: a queue
+    ///   could not be read for as long as the reader's [`patience`](ReaderBuilder::patience).
+    /// - [`AdminError::Protocol`]: a message cannot be decoded. The next ones follow.
+    /// - [`AdminError::Closed`]: the producer was closed. This one stays.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Option<ReadMessage>, AdminError> {
+        loop {
+            if let Some(message) = self.next_of_batch()? {
+                return Ok(Some(message));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.pulled.recv().await {
+                Some(Pulled::Batch(batch)) => self.batch = batch,
+                Some(Pulled::Trouble(error)) => return Err(error),
+                Some(Pulled::End) => self.ended = true,
+                None => return Err(AdminError::Closed),
+            }
+        }
+    }
+
+    /// The admin that the reader came from.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    fn next_of_batch(&mut self) -> Result<Option<ReadMessage>, AdminError> {
+        while self.batch.records.has_remaining() {
+            let stored = self.batch.take().map_err(|error| AdminError::Protocol {
+                address: self.batch.address.to_string(),
+                reason: error.to_string(),
+            })?;
+            let in_range = (self.batch.from..self.batch.until).contains(&stored.queue_offset);
+            let message = ReadMessage::new(self.batch.queue.clone(), stored);
+            // Brokers compare hashes of tags, which different tags may share.
+            let wanted =
+                self.tags.is_empty() || message.tag().is_some_and(|tag| self.tags.contains(tag));
+            if in_range && wanted {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Batch {
+    /// Before anything was pulled.
+    fn none() -> Self {
+        Self {
+            queue: MessageQueue::new("", "", 0),
+            address: Arc::from(""),
+            records: Bytes::new(),
+            from: 0,
+            until: 0,
+        }
+    }
+
+    /// Takes one record off. One that cannot be read is passed over; when it does not even say
+    /// how long it is, so are those behind it.
+    fn take(&mut self) -> Result<StoredMessage, DecodeError> {
+        let before = self.records.len();
+        let decoded = StoredMessage::decode(&mut self.records);
+        if decoded.is_err() && self.records.len() == before {
+            self.records.clear();
+        }
+        decoded
+    }
+}

@@ -1,0 +1,204 @@
+//! Settings of a reader, and how it starts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::puller::{NO_END, Range};
+use super::queues::{self, Brokers};
+use super::supervisor::{Plan, Supervisor};
+use super::{Batch, Reader};
+use crate::admin::max_offset_of;
+use crate::client::Client;
+use crate::connection::Connection;
+use crate::{Admin, AdminError, MessageQueue};
+
+/// Batches that are pulled and wait to be taken, beside the one that each queue holds.
+const BATCHES: usize = 4;
+
+/// Where a reader starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ReadFrom {
+    /// With the oldest message that each queue still has.
+    #[default]
+    Start,
+    /// With the next message that lands.
+    End,
+}
+
+/// Settings of a [`Reader`]. [`open`](Self::open) makes it.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is read until it is opened"]
+pub struct ReaderBuilder {
+    admin: Admin,
+    topic: String,
+    from: ReadFrom,
+    until_now: bool,
+    tags: HashSet<String>,
+    patience: Duration,
+}
+
+impl ReaderBuilder {
+    pub(crate) fn new(admin: Admin, topic: String) -> Self {
+        Self {
+            admin,
+            topic,
+            from: ReadFrom::Start,
+            until_now: false,
+            tags: HashSet::new(),
+            patience: Duration::from_secs(30),
+        }
+    }
+
+    /// Where to start. Default: [`ReadFrom::Start`].
+    pub fn from(mut self, from: ReadFrom) -> Self {
+        self.from = from;
+        self
+    }
+
+    /// Ends where the queues end when the reader is opened: [`next`](Reader::next) gives `None`
+    /// then. By default the reader goes on with what lands.
+    pub fn until_now(mut self) -> Self {
+        self.until_now = true;
+        self
+    }
+
+    /// Reads only messages with this tag; given several times, with any of these. Default: all
+    /// messages. The broker filters, so what is not wanted does not travel.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.insert(tag.into());
+        self
+    }
+
+    /// How long a queue may fail to be read before [`next`](Reader::next) says so; it says so
+    /// again each time after as long. Default: 30 s. Too short, and a broker's restart is an error.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Opens the reader: looks up the queues and, unless it starts with the oldest messages and
+    /// follows, their ends. What lands after this has returned is read in any case.
+    ///
+    /// # Errors
+    /// [`AdminError::NoTopic`] when there is no such topic yet, [`AdminError::Denied`] when it may
+    /// not be read, [`AdminError::Invalid`] for a tag that no message can have, and whatever keeps
+    /// a server from answering within the admin's deadline.
+    pub async fn open(self) -> Result<Reader, AdminError> {
+        check_tags(&self.tags)?;
+        let (client, deadline) = (self.admin.client()?.clone(), self.admin.deadline());
+        let opened_at = SystemTime::now();
+        let document = self.admin.route(&self.topic, deadline).await?;
+        let queues = queues::readable(&self.topic, &document);
+        if queues.is_empty() {
+            return Err(AdminError::Denied {
+                address: "the name server".into(),
+                remark: format!("topic {} has no queue that may be read", self.topic),
+            });
+        }
+        let brokers = queues::connections(&client, &document, &Brokers::default());
+        let ranges = self.ranges(queues, &brokers, deadline).await?;
+        let tags = Arc::new(self.tags);
+        let plan = Plan {
+            topic: self.topic,
+            from_end: (self.from == ReadFrom::End).then_some(opened_at),
+            until_now: self.until_now,
+            tags: tags.clone(),
+            patience: self.patience,
+        };
+        let (sender, pulled) = mpsc::channel(BATCHES);
+        Ok(Reader {
+            admin: self.admin,
+            pulled,
+            batch: Batch::none(),
+            tags,
+            ended: false,
+            _ends_the_tasks: start(
+                &client,
+                Supervisor::new(&client, plan, brokers, sender),
+                ranges,
+            ),
+        })
+    }
+
+    /// What is to be read of each queue.
+    async fn ranges(
+        &self,
+        queues: Vec<MessageQueue>,
+        brokers: &Brokers,
+        deadline: Instant,
+    ) -> Result<Vec<(MessageQueue, Range)>, AdminError> {
+        if self.from == ReadFrom::Start && !self.until_now {
+            // The broker says where the oldest message is when it is asked for one before.
+            let all = Range { offset: 0, until: NO_END };
+            return Ok(queues.into_iter().map(|queue| (queue, all)).collect());
+        }
+        let mut asked = JoinSet::new();
+        for queue in queues {
+            let connection = brokers.get(queue.broker()).cloned();
+            asked.spawn(async move {
+                let end = end_of(&queue, connection, deadline).await;
+                end.map(|end| (queue, end))
+            });
+        }
+        let mut ranges = Vec::new();
+        while let Some(answer) = asked.join_next().await {
+            let answer = answer.map_err(|error| AdminError::Unreachable(error.to_string()))?;
+            let (queue, end) = answer?;
+            let offset = if self.from == ReadFrom::End { end } else { 0 };
+            let until = if self.until_now { end } else { NO_END };
+            ranges.push((queue, Range { offset, until }));
+        }
+        Ok(ranges)
+    }
+}
+
+async fn end_of(
+    queue: &MessageQueue,
+    connection: Option<Arc<Connection>>,
+    deadline: Instant,
+) -> Result<i64, AdminError> {
+    let Some(connection) = connection else {
+        let broker = queue.broker();
+        return Err(AdminError::Unreachable(format!("the route has no address of {broker}")));
+    };
+    let answer = connection.call(&max_offset_of(queue), deadline).await;
+    match answer {
+        Ok(answer) => Ok(answer.offset),
+        Err(error) => Err(AdminError::of_call(error, queue.topic())),
+    }
+}
+
+/// Starts the tasks on the producer's runtime; they end when the guard is dropped.
+fn start(
+    client: &Arc<Client>,
+    supervisor: Supervisor,
+    ranges: Vec<(MessageQueue, Range)>,
+) -> DropGuard {
+    let dropped = CancellationToken::new();
+    let task = supervisor.run(ranges);
+    let ended = dropped.clone();
+    client.spawn(async move {
+        tokio::select! {
+            () = task => {}
+            () = ended.cancelled() => {}
+        }
+    });
+    dropped.drop_guard()
+}
+
+fn check_tags(tags: &HashSet<String>) -> Result<(), AdminError> {
+    for tag in tags {
+        if tag.is_empty() || tag.trim() != tag || tag.contains("||") {
+            return Err(AdminError::Invalid(format!(
+                "no message can be found by the tag {tag:?}: it is empty, has spaces around it, or contains `||`"
+            )));
+        }
+    }
+    Ok(())
+}
