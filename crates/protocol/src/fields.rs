@@ -69,7 +69,19 @@ impl Fields {
 
     /// The value of a field; the last one when a name occurs twice, as in Java's map.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().filter(|(n, _)| *n == name).map(|(_, value)| value).last()
+        let mut end = self.ends.len();
+        while let Some((&(name_end, value_end), before)) =
+            self.ends.get(..end).and_then(<[_]>::split_last)
+        {
+            let start = before.last().map_or(0, |(_, value_end)| *value_end as usize);
+            let (name_end, value_end) = (name_end as usize, value_end as usize);
+            // The length tells most names apart, without a look at the text.
+            if name_end - start == name.len() && self.text.get(start..name_end) == Some(name) {
+                return self.text.get(name_end..value_end);
+            }
+            end = before.len();
+        }
+        None
     }
 
     /// The value of a field of type `T`.
