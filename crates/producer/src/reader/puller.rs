@@ -207,3 +207,43 @@ fn judge(code: ResponseCode, answer: PullAnswer, offset: i64) -> Step {
         _ => Step::AskAgain,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_says_how_to_go_on() {
+        let messages = Bytes::from_static(b"records");
+        let none = Bytes::new();
+        for (code, next, body, expected) in [
+            (0, 15, &messages, Step::Found(messages.clone(), 15)),
+            (0, 15, &none, Step::GoOn(15)),
+            // An answer that says both "found" and "stay" would bring the same ones for ever.
+            (0, 10, &messages, Step::AskAgain),
+            (19, 10, &none, Step::AtEnd),
+            (19, 0, &none, Step::AtEnd),
+            (19, 300, &none, Step::GoOn(300)),
+            (20, 300, &none, Step::GoOn(300)),
+            (20, 10, &none, Step::AskAgain),
+            (21, 300, &none, Step::GoOn(300)),
+            (21, 0, &none, Step::GoOn(0)),
+            (21, 10, &none, Step::AskAgain),
+            (21, -1, &none, Step::AskAgain),
+        ] {
+            let answer =
+                PullAnswer { next_offset: next, messages: body.clone(), ..PullAnswer::default() };
+            let step = judge(ResponseCode(code), answer, 10);
+            assert_eq!(step, expected, "code {code}, next {next}");
+        }
+    }
+
+    #[test]
+    fn the_pauses_after_failures_grow_up_to_a_bound() {
+        let mut failing = Failing::default();
+        let pauses: Vec<u128> = (0..8).map(|_| failing.next_backoff().as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        failing.count = u32::MAX - 1;
+        assert_eq!(failing.next_backoff(), LONGEST_BACKOFF);
+    }
+}
