@@ -309,11 +309,17 @@ impl Engine {
         self.plan_deliveries();
     }
 
+    /// Whether anything can be kept.
+    pub(crate) fn check_working(&self) -> Result<(), Refusal> {
+        match self.failure {
+            Some(_) => Err(self.store_failure()),
+            None => Ok(()),
+        }
+    }
+
     /// Whether messages are taken.
     pub(crate) fn check_store(&self) -> Result<(), Refusal> {
-        if self.failure.is_some() {
-            return Err(self.store_failure());
-        }
+        self.check_working()?;
         if self.store.is_full() {
             return Err(Refusal::unavailable(
                 "the store is full: its data limit is reached; raise it, or start with an empty data folder",

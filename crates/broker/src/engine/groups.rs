@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use posthaste_protocol::request::{QueueName, Subscription};
+use posthaste_protocol::request::Subscription;
 
 use posthaste_protocol::ResponseCode;
 
 use super::refusal::Refusal;
 use super::{Millis, SessionId, topics::is_name};
+use crate::location::QueueKey;
 use crate::store::Fact;
 
 /// How many consumer groups there may be.
@@ -28,7 +29,7 @@ pub(crate) struct Group {
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
     /// Topic, queue: how far it has come.
     offsets: HashMap<String, BTreeMap<i32, i64>>,
-    locks: HashMap<QueueName, Lock>,
+    locks: HashMap<QueueKey, Lock>,
 }
 
 /// What a heartbeat changed in a group's subscriptions.
@@ -52,6 +53,17 @@ impl Group {
     /// How far the group has come in a queue.
     pub(crate) fn offset(&self, topic: &str, queue: i32) -> Option<i64> {
         self.offsets.get(topic)?.get(&queue).copied()
+    }
+
+    /// Takes a session in as a member; says whether it was none before. A session is one member,
+    /// whatever it calls itself.
+    pub(crate) fn join(&mut self, client_id: &str, session: SessionId) -> bool {
+        let is_known = self.members.get(client_id) == Some(&session);
+        if !is_known {
+            self.members.retain(|_, member| *member != session);
+            self.members.insert(client_id.to_owned(), session);
+        }
+        !is_known
     }
 
     fn set_offset(&mut self, topic: &str, queue: i32, offset: i64) {
@@ -84,24 +96,24 @@ impl Group {
     }
 
     /// Locks a queue for a member, or renews its lock. False when another one holds it.
-    pub(crate) fn lock(&mut self, now: Millis, queue: &QueueName, client_id: &str) -> bool {
+    pub(crate) fn lock(&mut self, now: Millis, queue: QueueKey, client_id: &str) -> bool {
         let lock = Lock { client_id: client_id.to_owned(), asked_at: now };
-        match self.locks.get_mut(queue) {
+        match self.locks.get_mut(&queue) {
             Some(held) if held.client_id != client_id && now < held.asked_at + LOCK_LIFE_MS => {
                 return false;
             }
             Some(held) => *held = lock,
             None => {
-                self.locks.insert(queue.clone(), lock);
+                self.locks.insert(queue, lock);
             }
         }
         true
     }
 
     /// Releases a member's lock.
-    pub(crate) fn unlock(&mut self, queue: &QueueName, client_id: &str) {
-        if self.locks.get(queue).is_some_and(|lock| lock.client_id == client_id) {
-            self.locks.remove(queue);
+    pub(crate) fn unlock(&mut self, queue: QueueKey, client_id: &str) {
+        if self.locks.get(&queue).is_some_and(|lock| lock.client_id == client_id) {
+            self.locks.remove(&queue);
         }
     }
 }

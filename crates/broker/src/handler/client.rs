@@ -34,14 +34,14 @@ impl Engine {
         let name = &joining.group_name;
         self.ensure_group(name, &mut effects.commit)?;
         let Some(group) = self.groups.get_mut(name) else { return Ok(()) };
-        let before = group.members.insert(client_id.to_owned(), session);
+        let is_new = group.join(client_id, session);
         let change = group.subscribe(&joining.subscriptions);
         if change != SubscriptionChange::None {
             let subscriptions = group.subscriptions.values().cloned().collect();
             effects.commit.put(Fact::Subscriptions { group: name.clone(), subscriptions });
         }
         let is_broadcast = joining.message_model == "BROADCASTING";
-        let is_news = before != Some(session) || change == SubscriptionChange::Topics;
+        let is_news = is_new || change == SubscriptionChange::Topics;
         if is_news && !is_broadcast {
             self.notify_members(name, effects);
         }

@@ -20,25 +20,32 @@ impl Engine {
         }
     }
 
-    /// 41: locks queues for a member; what another one holds is left out of the answer.
+    /// 41: locks queues for a member; what another one holds, or does not exist, is left out of
+    /// the answer.
     pub(crate) fn lock_queues(
         &mut self,
         now: Millis,
         request: &LockQueues,
     ) -> Result<LockedQueues, Refusal> {
-        let Some(group) = self.groups.ensure(&request.group) else {
-            return Ok(LockedQueues::default());
-        };
-        let mut queues = request.queues.clone();
-        queues.retain(|queue| group.lock(now, queue, &request.client_id));
-        Ok(LockedQueues { queues })
+        let mut locked = Vec::new();
+        for queue in &request.queues {
+            let key = self.queue(&queue.topic, queue.queue_id);
+            let group = self.groups.ensure(&request.group);
+            if let Some((key, group)) = key.zip(group)
+                && group.lock(now, key, &request.client_id)
+            {
+                locked.push(queue.clone());
+            }
+        }
+        Ok(LockedQueues { queues: locked })
     }
 
     /// 42: releases a member's locks.
     pub(crate) fn unlock_queues(&mut self, request: &UnlockQueues) -> Result<Empty, Refusal> {
-        if let Some(group) = self.groups.get_mut(&request.group) {
-            for queue in &request.queues {
-                group.unlock(queue, &request.client_id);
+        for queue in &request.queues {
+            let key = self.queue(&queue.topic, queue.queue_id);
+            if let Some((key, group)) = key.zip(self.groups.get_mut(&request.group)) {
+                group.unlock(key, &request.client_id);
             }
         }
         Ok(Empty)

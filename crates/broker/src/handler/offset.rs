@@ -93,6 +93,9 @@ impl Engine {
         if self.topics.get(&request.topic).is_none() {
             return Err(Refusal::no_topic(&request.topic));
         }
+        if self.queue(&request.topic, request.queue_id).is_none() {
+            return Err(Refusal::invalid(format!("queueId[{}] is illegal", request.queue_id)));
+        }
         self.groups.set_offset(&request.group, &request.topic, request.queue_id, request.offset);
         Ok(Empty)
     }

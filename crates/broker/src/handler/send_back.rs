@@ -46,13 +46,13 @@ impl Engine {
             self.turn_into_dead_letter(&mut message, commit)?
         } else {
             let level = match request.delay_level {
-                0 => FIRST_LEVEL + message.reconsume_times,
+                0 => message.reconsume_times.saturating_add(FIRST_LEVEL),
                 level => level,
             };
             let level = schedule::delay(&mut message, queue_id, level);
             self.schedule_queue(level)?
         };
-        message.reconsume_times += 1;
+        message.reconsume_times = message.reconsume_times.saturating_add(1);
         self.append(place, &mut message, commit)?;
         Ok(Empty)
     }

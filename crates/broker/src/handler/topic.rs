@@ -30,6 +30,7 @@ impl Engine {
                 request.perm
             )));
         }
+        self.check_working()?;
         self.set_topic(name, (read, write), request.perm, commit)?;
         Ok(Empty)
     }

@@ -225,6 +225,8 @@ fn a_groups_offset_is_what_it_said_last() {
         bench.call(0, &update(said));
         assert_eq!(bench.call(0, &query("orders", 0)).offset, known);
     }
+    let no_queue = UpdateConsumerOffset { queue_id: 4, ..update(1) };
+    assert_eq!(bench.code(0, &no_queue), ResponseCode::INVALID_PARAMETER);
     let elsewhere = UpdateConsumerOffset { topic: "nobody".into(), ..update(1) };
     assert_eq!(bench.code(0, &elsewhere), ResponseCode::TOPIC_NOT_EXIST);
     let by_pull = Pull {
@@ -276,6 +278,11 @@ fn members_are_told_when_their_group_changes() {
     bench.put(2, &beat("c2"));
     assert_eq!(notified(&bench.settle()), [].into(), "nothing has changed");
     assert_eq!(bench.call(1, &list).client_ids, ["c1", "c2"]);
+    bench.put(2, &beat("c3"));
+    assert_eq!(notified(&bench.settle()), [1, 2].into(), "another name");
+    assert_eq!(bench.call(1, &list).client_ids, ["c1", "c3"], "a session is one member");
+    bench.put(2, &beat("c2"));
+    bench.settle();
 
     let more = heartbeat("c2", "readers", subscription("BenchmarkTest", "*", 2));
     bench.put(2, &more);
@@ -310,7 +317,7 @@ fn one_member_at_a_time_holds_a_lock() {
         queues: queues.iter().map(|id| queue(*id)).collect(),
         ..LockQueues::default()
     };
-    assert_eq!(bench.call(1, &lock("c1", &[0, 1])).queues.len(), 2);
+    assert_eq!(bench.call(1, &lock("c1", &[0, 1, 99])).queues, [queue(0), queue(1)]);
     assert_eq!(bench.call(2, &lock("c2", &[1, 2])).queues, [queue(2)]);
     bench.pass(40_000);
     assert_eq!(bench.call(1, &lock("c1", &[0])).queues, [queue(0)], "renewed");
@@ -407,6 +414,21 @@ fn a_negative_level_goes_to_the_dead_letters_at_once() {
     assert_eq!(bench.bodies("%DLQ%readers", 0), ["x"]);
     let nowhere = SendBack { offset: 1 << 50, ..back(&sent, 0) };
     assert_eq!(bench.code(1, &nowhere), ResponseCode::SYSTEM_ERROR);
+}
+
+#[test]
+fn counters_that_a_client_made_up_do_no_harm() {
+    let mut bench = Bench::new();
+    bench.call(0, &SendMessage { reconsume_times: i32::MAX, ..message("orders", 0, "x") });
+    let sent = bench.read("orders", 0).remove(0);
+    let endless = SendBack { max_reconsume_times: Some(i32::MAX), ..back(&sent, 0) };
+    bench.call(1, &endless);
+    assert_eq!(bench.read("%DLQ%readers", 0)[0].reconsume_times, i32::MAX);
+    bench.call(0, &SendMessage { reconsume_times: i32::MAX - 1, ..message("orders", 0, "x") });
+    let sent = bench.read("orders", 0).remove(1);
+    bench.call(1, &SendBack { offset: sent.physical_offset, ..endless });
+    bench.pass(7_200_000);
+    assert_eq!(bench.read("%RETRY%readers", 0)[0].reconsume_times, i32::MAX);
 }
 
 #[test]
