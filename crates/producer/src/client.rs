@@ -53,6 +53,12 @@ pub(crate) struct Client {
 
 type CallbackRun = (Callback, Result<Receipt, SendError>);
 
+/// Whether there was room for a message at once.
+enum Room {
+    Taken(Arc<Accepted>),
+    None(Message),
+}
+
 /// How far closing has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -131,9 +137,10 @@ impl Client {
         timeout: Duration,
     ) -> Result<Arc<Accepted>, SendError> {
         let deadline = Instant::now() + timeout;
-        if let Some(accepted) = self.accept_now(&message, mode, deadline)? {
-            return Ok(accepted);
-        }
+        let message = match self.accept_now(message, mode, deadline)? {
+            Room::Taken(accepted) => return Ok(accepted),
+            Room::None(message) => message,
+        };
         let cost = self.cost(&message);
         let room = async {
             let one = self.messages.acquire().await?;
@@ -160,9 +167,9 @@ impl Client {
         mode: Mode,
         timeout: Duration,
     ) -> Result<Arc<Accepted>, SendError> {
-        match self.accept_now(&message, mode, Instant::now() + timeout)? {
-            Some(accepted) => Ok(accepted),
-            None => {
+        match self.accept_now(message, mode, Instant::now() + timeout)? {
+            Room::Taken(accepted) => Ok(accepted),
+            Room::None(message) => {
                 let reason = "no room for the message now";
                 Err(self.refuse(ErrorKind::BufferFull, reason, message))
             }
@@ -171,22 +178,22 @@ impl Client {
 
     fn accept_now(
         &self,
-        message: &Message,
+        message: Message,
         mode: Mode,
         deadline: Instant,
-    ) -> Result<Option<Arc<Accepted>>, SendError> {
+    ) -> Result<Room, SendError> {
         if self.phase() != Phase::Open {
-            return Err(closed(message.clone()));
+            return Err(closed(message));
         }
-        if let Err(reason) = validate::message(message, self.config.max_message_size) {
-            return Err(self.refuse(ErrorKind::Invalid, reason, message.clone()));
+        if let Err(reason) = validate::message(&message, self.config.max_message_size) {
+            return Err(self.refuse(ErrorKind::Invalid, reason, message));
         }
-        let cost = self.cost(message);
-        let Ok(one) = self.messages.try_acquire() else { return Ok(None) };
-        let Ok(bytes) = self.bytes.try_acquire_many(cost) else { return Ok(None) };
+        let cost = self.cost(&message);
+        let Ok(one) = self.messages.try_acquire() else { return Ok(Room::None(message)) };
+        let Ok(bytes) = self.bytes.try_acquire_many(cost) else { return Ok(Room::None(message)) };
         one.forget();
         bytes.forget();
-        Ok(Some(self.accepted(message.clone(), mode, deadline, cost)))
+        Ok(Room::Taken(self.accepted(message, mode, deadline, cost)))
     }
 
     /// Bytes of a message's permit. One that is larger than the whole bound takes all of it.
@@ -337,8 +344,10 @@ impl Client {
 
     // ---- connections ----
 
-    /// The connection to a broker's address, made when there is none.
+    /// The connection to a broker that advertises `address`, made when there is none.
     pub(crate) fn connection(self: &Arc<Self>, address: &str) -> Arc<Connection> {
+        let mapped = self.config.address_map.as_ref().and_then(|map| map(address));
+        let address = mapped.as_deref().unwrap_or(address);
         let mut pool = self.pool();
         if let Some(connection) = pool.get(address) {
             return connection.clone();
@@ -370,12 +379,6 @@ impl Client {
         self.stopped.cancel();
         self.routes.clear();
         self.pool().clear();
-    }
-
-    /// The address to connect to, for one that a broker or the caller named.
-    pub(crate) fn mapped(&self, address: &str) -> String {
-        let mapped = self.config.address_map.as_ref().and_then(|map| map(address));
-        mapped.unwrap_or_else(|| address.to_owned())
     }
 
     fn pool(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Connection>>> {

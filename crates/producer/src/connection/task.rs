@@ -186,8 +186,7 @@ impl Task {
         tracing::debug!(address = %self.address, "connecting");
         let address = self.address.clone();
         let timeout = self.client.config().connect_timeout;
-        let mapped = self.client.mapped(&address);
-        self.meanwhile(dial::connect(&mapped, timeout)).await
+        self.meanwhile(dial::connect(&address, timeout)).await
     }
 
     /// Awaits something while orders are taken and what waits too long is ended.
