@@ -31,17 +31,13 @@ pub(crate) struct Verdict {
 
 /// Remarks of code 1 that prove that the message was not stored: part of the remark, what it means.
 ///
-/// Each was seen from a real server. 4.x refuses with code 1 and these words what 5.x refuses with
-/// codes 2, 16 and 29; any other remark of code 1 may come from a failure after the message was
-/// written.
+/// Each was seen from real 4.7.0 and 4.9.7 brokers, which refuse with code 1 and these words what
+/// 5.x refuses with codes 16 and 29. Any other remark of code 1 may come from a failure after the
+/// message was written.
 const PROVEN_REFUSALS: &[(&str, ErrorKind, Remedy)] = &[
     ("AclException", ErrorKind::Denied, Remedy::TryOnceElsewhere),
     ("request queueId[", ErrorKind::Invalid, Remedy::Stop),
-    ("the specified topic", ErrorKind::Invalid, Remedy::Stop),
-    ("The specified topic", ErrorKind::Invalid, Remedy::Stop),
-    ("is conflict with system reserved words", ErrorKind::Invalid, Remedy::Stop),
-    ("[PC_SYNCHRONIZED]broker busy", ErrorKind::Busy, Remedy::WaitHere),
-    ("timer message is not enabled", ErrorKind::Invalid, Remedy::Stop),
+    ("The specified topic ", ErrorKind::Invalid, Remedy::Stop),
 ];
 
 /// Judges an answer to a send that is not a success (`failures.md` lists the same table).
