@@ -27,6 +27,8 @@ mod accepted;
 mod admin;
 mod answer;
 mod attempt;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod client;
 mod close;
 mod config;

@@ -1,0 +1,122 @@
+//! The same verbs without `.await`, for programs without an asynchronous runtime.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use posthaste::{Message, blocking::Producer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let producer = Producer::builder("order-service", "127.0.0.1:9876").start()?;
+//! let receipt = producer.send(Message::new("orders", "created"))?;
+//! println!("stored in {} at {}", receipt.queue(), receipt.queue_offset());
+//! let delivery = producer.enqueue(Message::new("orders", "later"))?;
+//! delivery.wait()?;
+//! assert!(producer.close(Duration::from_secs(10)).is_clean());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each type mirrors the one of the same name in the crate's root; what is said there of
+//! deadlines, order and errors holds here too. A producer has one thread of its own that does the
+//! work; calls only park their thread until it is done.
+//!
+//! A call from asynchronous code works, but stops its thread, and every task on it, for as long:
+//! use the asynchronous [`Producer`](crate::Producer) there.
+
+mod admin;
+mod builder;
+mod delivery;
+mod reader;
+mod runtime;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use admin::Admin;
+pub use builder::ProducerBuilder;
+pub use delivery::Delivery;
+pub use reader::{Reader, ReaderBuilder};
+
+use crate::{CloseReport, Message, Receipt, SendError, Stats};
+use runtime::Runtime;
+
+/// As the asynchronous [`Producer`](crate::Producer), with calls that wait.
+///
+/// Clones are handles of the same producer and cheap; every verb takes `&self`, from any thread.
+/// When the last handle is dropped without [`close`](Self::close), what was accepted still runs to
+/// its end in the background, as long as the process lives. Dropping never waits.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    producer: crate::Producer,
+    runtime: Arc<Runtime>,
+}
+
+impl Producer {
+    /// Settings of a producer of `group`, for the cluster of these name servers, given as
+    /// `host:port;host:port`.
+    pub fn builder(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> ProducerBuilder {
+        ProducerBuilder::new(crate::Producer::builder(group, name_servers))
+    }
+
+    /// Sends a message and waits for the broker's answer, until the deadline of the send
+    /// ([`send_timeout`](ProducerBuilder::send_timeout), 3 s by default) at the most.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether the message may have been stored, lists the attempts and gives
+    /// the message back.
+    pub fn send(&self, message: Message) -> Result<Receipt, SendError> {
+        self.runtime.wait(self.producer.send(message))
+    }
+
+    /// Accepts a message, waiting for room if need be, and gives a handle of its delivery.
+    ///
+    /// # Errors
+    /// When the message is not valid, there is no room by its deadline, or the producer is closed;
+    /// it is not stored then.
+    pub fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
+        let accepted = self.runtime.wait(self.producer.enqueue(message))?;
+        Ok(Delivery::new(accepted, self.runtime.clone()))
+    }
+
+    /// As [`enqueue`](Self::enqueue), but fails with
+    /// [`ErrorKind::BufferFull`](crate::ErrorKind::BufferFull) instead of waiting.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), at once.
+    pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
+        Ok(Delivery::new(self.producer.try_enqueue(message)?, self.runtime.clone()))
+    }
+
+    /// Sends a message without asking for an answer; returns when it is written to the connection.
+    ///
+    /// # Errors
+    /// When it could not be written by its deadline; it is not stored then.
+    pub fn send_oneway(&self, message: Message) -> Result<(), SendError> {
+        self.runtime.wait(self.producer.send_oneway(message))
+    }
+
+    /// A handle of the same producer whose sends have this deadline.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { producer: self.producer.with_timeout(timeout), runtime: self.runtime.clone() }
+    }
+
+    /// What the producer has counted.
+    pub fn stats(&self) -> Stats {
+        self.producer.stats()
+    }
+
+    /// Topics and offsets of the cluster.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.producer.admin(), self.runtime.clone())
+    }
+
+    /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and
+    /// leaves the producer group.
+    ///
+    /// Threads that wait for room, and later calls, end with
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) at once. A second `close` waits for the
+    /// first and gives the same report.
+    pub fn close(&self, time: Duration) -> CloseReport {
+        self.runtime.wait(self.producer.close(time))
+    }
+}

@@ -1,0 +1,96 @@
+//! Topics and offsets of a cluster.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::ReaderBuilder;
+use super::runtime::Runtime;
+use crate::{AdminError, MessageQueue};
+
+/// As the asynchronous [`Admin`](crate::Admin), with calls that wait: until their deadline at the
+/// most, 6 s unless [`with_timeout`](Self::with_timeout) says otherwise.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    admin: crate::Admin,
+    runtime: Arc<Runtime>,
+}
+
+impl Admin {
+    pub(super) fn new(admin: crate::Admin, runtime: Arc<Runtime>) -> Self {
+        Self { admin, runtime }
+    }
+
+    pub(super) fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.wait(future)
+    }
+
+    /// A handle whose calls have this deadline. Default: 6 s.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { admin: self.admin.with_timeout(timeout), runtime: self.runtime.clone() }
+    }
+
+    /// Creates a topic on every master broker, or changes how many queues it has.
+    ///
+    /// # Errors
+    /// See [`create_topic`](crate::Admin::create_topic) of the asynchronous admin.
+    pub fn create_topic(&self, topic: &str, queues: u32) -> Result<(), AdminError> {
+        self.runtime.wait(self.admin.create_topic(topic, queues))
+    }
+
+    /// The names of all topics, sorted; those of the system are among them.
+    ///
+    /// # Errors
+    /// [`AdminError::Unreachable`] when no name server answers.
+    pub fn topics(&self) -> Result<Vec<String>, AdminError> {
+        self.runtime.wait(self.admin.topics())
+    }
+
+    /// The queues of a topic that can be written, by broker's name, then by number.
+    ///
+    /// # Errors
+    /// See [`publish_queues`](crate::Admin::publish_queues) of the asynchronous admin.
+    pub fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>, AdminError> {
+        self.runtime.wait(self.admin.publish_queues(topic))
+    }
+
+    /// The offset of the oldest message that a queue still has.
+    ///
+    /// # Errors
+    /// See [`min_offset`](crate::Admin::min_offset) of the asynchronous admin.
+    pub fn min_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
+        self.runtime.wait(self.admin.min_offset(queue))
+    }
+
+    /// The offset that the next message of a queue will get.
+    ///
+    /// # Errors
+    /// See [`min_offset`](crate::Admin::min_offset) of the asynchronous admin.
+    pub fn max_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
+        self.runtime.wait(self.admin.max_offset(queue))
+    }
+
+    /// The offset of a queue's first message stored at `time` or later.
+    ///
+    /// # Errors
+    /// See [`min_offset`](crate::Admin::min_offset) of the asynchronous admin.
+    pub fn offset_at(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64, AdminError> {
+        self.runtime.wait(self.admin.offset_at(queue, time))
+    }
+
+    /// When a queue's oldest message was stored; `None` when it has none.
+    ///
+    /// # Errors
+    /// See [`min_offset`](crate::Admin::min_offset) of the asynchronous admin.
+    pub fn earliest_store_time(
+        &self,
+        queue: &MessageQueue,
+    ) -> Result<Option<SystemTime>, AdminError> {
+        self.runtime.wait(self.admin.earliest_store_time(queue))
+    }
+
+    /// Settings of a reader of `topic`, which sees what landed there.
+    pub fn reader(&self, topic: impl Into<String>) -> ReaderBuilder {
+        ReaderBuilder::new(self.admin.reader(topic), self.clone())
+    }
+}

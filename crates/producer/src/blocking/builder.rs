@@ -1,0 +1,86 @@
+//! Settings of a producer whose calls wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Producer;
+use super::runtime::Runtime;
+use crate::StartError;
+
+/// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
+/// has. [`start`](Self::start) makes the producer.
+#[derive(Clone, Debug)]
+#[must_use = "nothing runs until it is started"]
+pub struct ProducerBuilder(crate::ProducerBuilder);
+
+macro_rules! settings {
+    ($($name:ident($($argument:ident: $type:ty),*);)*) => {
+        impl ProducerBuilder {
+            $(
+                #[doc = concat!(
+                    "See [`", stringify!($name), "`](crate::ProducerBuilder::", stringify!($name),
+                    ") of the asynchronous builder."
+                )]
+                pub fn $name(self, $($argument: $type),*) -> Self {
+                    Self(self.0.$name($($argument),*))
+                }
+            )*
+        }
+    };
+}
+
+settings! {
+    send_timeout(timeout: Duration);
+    retries(retries: u32);
+    async_retries(retries: u32);
+    max_pending(messages: usize, bytes: usize);
+    max_message_size(bytes: usize);
+    default_topic_queues(queues: u32);
+    max_window(requests: usize);
+    connect_timeout(timeout: Duration);
+    oneway_unlimited();
+    address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
+    instance_name(name: impl Into<String>);
+}
+
+impl ProducerBuilder {
+    pub(super) fn new(builder: crate::ProducerBuilder) -> Self {
+        Self(builder)
+    }
+
+    /// Starts the producer, on a thread of its own. No connection is made yet: that a name server
+    /// cannot be reached shows at the first send.
+    ///
+    /// # Errors
+    /// [`StartError`] when a setting is wrong, or there is no thread to be had; nothing is running
+    /// then.
+    pub fn start(self) -> Result<Producer, StartError> {
+        let (producer, runtime) = Runtime::start(self.0)?;
+        Ok(Producer { producer, runtime: Arc::new(runtime) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The names of the setters in a source.
+    fn setters(source: &str, start: &str, end: &str) -> BTreeSet<String> {
+        let names = source.lines().filter_map(|line| {
+            let rest = line.trim().strip_prefix(start)?;
+            Some(rest.split(end).next()?.to_owned())
+        });
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
+    #[test]
+    fn every_setting_of_the_asynchronous_builder_is_here() {
+        let config = include_str!("../config.rs");
+        let (builder, _) = config.split_once("pub async fn start").unwrap();
+        let theirs = setters(builder, "pub fn ", "(");
+        let (_, here) = include_str!("builder.rs").split_once("settings! {\n").unwrap();
+        let (here, _) = here.split_once("\n}").unwrap();
+        assert_eq!(setters(here, "", "("), theirs);
+        assert!(theirs.contains("send_timeout"), "{theirs:?}");
+    }
+}
