@@ -1,2 +1,69 @@
-//! x
-fn main() {}
+//! `posthaste`: send messages to Apache RocketMQ, read back what landed, develop against a broker
+//! that needs nothing installed.
+
+mod args;
+mod blueprint;
+mod cluster;
+mod command;
+mod envelope;
+mod exit;
+mod input;
+mod interrupt;
+mod output;
+mod talk;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Format};
+use crate::exit::{Exit, Failure};
+use crate::output::{ErrorLine, Stdout};
+use crate::talk::Talk;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr(args.global.verbose);
+    match run(&args) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            report(&args, &failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<Exit, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Failure::new(Exit::Failed, "system", format!("cannot start the runtime: {error}"))
+        })?;
+    let result = runtime.block_on(command::run(args));
+    // Whatever still runs in the background has nothing to say any more.
+    runtime.shutdown_background();
+    result
+}
+
+fn report(args: &Args, failure: &Failure) {
+    Talk::new(&args.global).failure(failure);
+    if args.global.output == Format::Json {
+        let mut stdout = Stdout::new();
+        stdout.json(&ErrorLine::of(args.command.name(), failure));
+        stdout.flush();
+    }
+}
+
+/// Errors of the library are returned, and told by the command: its log is for who asks for it.
+fn log_to_stderr(verbose: u8) {
+    let filter = match verbose {
+        0 => "error",
+        1 => "warn,posthaste=info,posthaste_broker=info",
+        2 => "info,posthaste=debug,posthaste_broker=debug",
+        _ => "trace",
+    };
+    let filter =
+        EnvFilter::try_from_env("POSTHASTE_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

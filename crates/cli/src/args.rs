@@ -1,0 +1,364 @@
+//! Every flag, defined once: parser, help and environment come from here.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::value;
+
+/// Send messages to Apache RocketMQ, read back what landed, and develop against a broker that
+/// needs nothing installed.
+#[derive(Debug, Parser)]
+#[command(name = "posthaste", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Try it:  posthaste demo
+         posthaste dev                        (in another terminal)
+         echo hello | posthaste send Orders
+         posthaste tail Orders")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// Name servers, several separated by `;`
+    ///
+    /// Without the flag and POSTHASTE_NAMESRV, the environment's NAMESRV_ADDR counts, then
+    /// 127.0.0.1:9876.
+    #[arg(short = 'n', long, global = true, value_name = "HOST:PORT", env = "POSTHASTE_NAMESRV")]
+    pub(crate) namesrv: Option<String>,
+
+    /// How results are written to stdout
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Format,
+
+    /// No receipts, no summary, no progress; errors stay
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Say more on stderr; -vv and -vvv even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Deadline of each send and of each question to the cluster
+    #[arg(long, global = true, value_name = "DURATION", default_value = "3s", value_parser = value::duration)]
+    pub(crate) timeout: Duration,
+
+    /// Colours on stderr
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+
+    /// Reach the broker that is advertised as FROM at TO instead (host or host:port; repeatable)
+    #[arg(long, global = true, value_name = "FROM=TO", value_parser = value::broker_map)]
+    pub(crate) broker_map: Vec<(String, String)>,
+
+    /// Reach every broker at this host, whatever it advertises
+    #[arg(long, global = true, value_name = "HOST")]
+    pub(crate) broker_host: Option<String>,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// When something is done that suits terminals only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a name server and a broker in one process, to develop against
+    Dev(Dev),
+    /// Send messages: from the command line, from stdin line by line, or from files
+    Send(Box<Send>),
+    /// Show what landed in a topic, and what lands from now on
+    Tail(Tail),
+    /// List, create and describe topics
+    #[command(subcommand)]
+    Topic(Topic),
+    /// Show in half a minute what a producer does, with nothing installed
+    Demo,
+}
+
+impl Command {
+    /// The command's name, as JSON lines spell it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Dev(_) => "dev",
+            Self::Send(_) => "send",
+            Self::Tail(_) => "tail",
+            Self::Topic(Topic::List) => "topic list",
+            Self::Topic(Topic::Create { .. }) => "topic create",
+            Self::Topic(Topic::Describe { .. }) => "topic describe",
+            Self::Demo => "demo",
+        }
+    }
+}
+
+/// `posthaste dev`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Dev {
+    /// Keep messages in this directory; without it the newest are kept in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) listen: IpAddr,
+
+    /// Let anyone who reaches the address connect: needed to listen off loopback, for there is no
+    /// authentication
+    #[arg(long)]
+    pub(crate) anyone_may_connect: bool,
+
+    /// Host that clients are told to reach the broker at
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
+
+    /// Port of the broker; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 10911)]
+    pub(crate) port: u16,
+
+    /// Port of the name server; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 9876)]
+    pub(crate) namesrv_port: u16,
+
+    /// Create this topic at the start (repeatable)
+    #[arg(long = "topic", visible_alias = "seed-topic", value_name = "NAME:QUEUES", value_parser = value::seed_topic)]
+    pub(crate) topics: Vec<(String, u32)>,
+
+    /// Memory for messages; the oldest are dropped when it is full
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = value::size, conflicts_with = "data")]
+    pub(crate) memory: u64,
+
+    /// Refuse sends to topics that do not exist, instead of creating them
+    #[arg(long)]
+    pub(crate) no_auto_create: bool,
+}
+
+/// `posthaste send`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0    every message read was stored (or there was nothing to send)
+  1    the command failed; certainly nothing was stored
+  2    usage, or an input that cannot be read or is not valid
+  3    unreachable: no name server, no route, no broker
+  4    partial: at least one message unknown, or some stored and some not
+  5    refused: permission, signature, topic rules
+  130  interrupted
+
+Receipts go to stdout in the order of the input, everything else to stderr. Only messages with
+--ordered-by are stored in the order of the input.")]
+pub(crate) struct Send {
+    /// Topic to send to
+    pub(crate) topic: String,
+
+    /// Bodies, one message each; without any, messages come from stdin
+    #[arg(value_name = "BODY")]
+    pub(crate) bodies: Vec<String>,
+
+    /// Key of each message (repeatable)
+    #[arg(short, long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+
+    /// Each record is a key, this text, and a body
+    #[arg(short = 'K', long, value_name = "TEXT", value_parser = clap::builder::ValueParser::new(value::delimiter), conflicts_with_all = ["json", "files"])]
+    pub(crate) key_delim: Option<Delimiter>,
+
+    /// What separates messages on stdin and in -l files: \n \t \0 \x1e, or a longer text
+    #[arg(short = 'D', long, value_name = "TEXT", default_value = r"\n", value_parser = clap::builder::ValueParser::new(value::delimiter))]
+    pub(crate) delim: Delimiter,
+
+    /// Tag of each message
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+
+    /// Property of each message (repeatable)
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = value::property)]
+    pub(crate) properties: Vec<(String, String)>,
+
+    /// Each record is a JSON object with "body" or "body_b64", and optionally "keys", "tag",
+    /// "properties", "ordered_by": what `tail -o json` and --failed-to write
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) json: bool,
+
+    /// Send each of these files as one message
+    #[arg(short = 'F', long = "file", value_name = "PATH", num_args = 1.., conflicts_with_all = ["bodies", "lines"])]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Send the lines of this file
+    #[arg(short = 'l', long = "lines", value_name = "PATH", conflicts_with = "bodies")]
+    pub(crate) lines: Option<PathBuf>,
+
+    /// Keep the order of messages that agree in this: `key`, or the name of a property, or of a
+    /// field when bodies are JSON objects
+    #[arg(long, value_name = "key|FIELD", conflicts_with_all = ["queue", "oneway"])]
+    pub(crate) ordered_by: Option<String>,
+
+    /// Send to this queue only
+    #[arg(long, value_name = "BROKER:ID", value_parser = value::queue)]
+    pub(crate) queue: Option<(String, i32)>,
+
+    /// With bodies on the command line: how often they are sent. Otherwise: stop after N messages
+    #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// Send at this rate at most: 500/s, 30/m
+    #[arg(long, value_name = "RATE", value_parser = value::rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// Messages that may wait for their answer at a time
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) in_flight: u32,
+
+    /// Further attempts for each message, within its deadline
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) retries: u32,
+
+    /// What a message that fails, or a bad input line, means for those after it
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    pub(crate) on_error: OnError,
+
+    /// Write what was not delivered to this file, as JSON lines for `send --json`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) failed_to: Option<PathBuf>,
+
+    /// Do not wait for answers: fast, and nobody says whether a message was stored
+    #[arg(long)]
+    pub(crate) oneway: bool,
+
+    /// Copy the body of each stored message to stdout, in place of its receipt
+    #[arg(long)]
+    pub(crate) tee: bool,
+
+    /// Read and check the input, show what would be sent, and send nothing
+    #[arg(long, conflicts_with_all = ["oneway", "failed_to", "tee"])]
+    pub(crate) dry_run: bool,
+
+    /// Progress on stderr
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: When,
+
+    /// Exit 4 when a message was stored with less than the broker's full guarantee
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Bytes that separate. An alias, because clap takes a bare `Vec` for a repeatable flag.
+pub(crate) type Delimiter = std::vec::Vec<u8>;
+
+/// What a failure means for the messages after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    /// Read no further; what is on its way ends as it ends
+    Stop,
+    /// Go on with the next message
+    Continue,
+}
+
+/// `posthaste tail`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tail {
+    /// Topic to read
+    pub(crate) topic: String,
+
+    /// Where to start
+    #[arg(long, value_name = "WHERE", default_value = "start")]
+    pub(crate) from: From,
+
+    /// Where to stop; without it, new messages are shown as they land
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) until: Option<Until>,
+
+    /// Stop after N messages
+    #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// Only messages with this tag
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+
+    /// Only messages with this key
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+/// Where reading starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// With the oldest message that is still there
+    Start,
+    /// With the next message that lands
+    End,
+}
+
+/// Where reading stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// With the newest message there is when the command starts
+    Now,
+}
+
+/// `posthaste topic`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topic {
+    /// List the topics of the cluster
+    List,
+    /// Create a topic on every broker, or change how many queues it has
+    Create {
+        /// Name of the topic
+        topic: String,
+        /// Queues on each broker
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+        queues: u32,
+    },
+    /// Show a topic's queues and how much is in them
+    Describe {
+        /// Name of the topic
+        topic: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_agree_with_each_other() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_says_what_it_does() {
+        let mut commands = vec![Args::command()];
+        while let Some(command) = commands.pop() {
+            for flag in command.get_arguments() {
+                assert!(flag.get_help().is_some(), "{} {}", command.get_name(), flag.get_id());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which cluster, and how to reach it.
+
+use posthaste::{Admin, AdminError, Producer};
+
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::value;
+
+/// The producer group of this program.
+pub(crate) const GROUP: &str = "posthaste-cli";
+
+/// Where name servers are looked for when nobody says anything.
+const DEFAULT: &str = "127.0.0.1:9876";
+
+/// The name servers: the flag or POSTHASTE_NAMESRV (both through the parser), else NAMESRV_ADDR,
+/// which users of RocketMQ's own tools have set already, else this machine.
+pub(crate) fn name_servers(global: &Global) -> Result<String, Failure> {
+    let given = global.namesrv.clone().filter(|text| !text.is_empty());
+    let (list, source) = match given {
+        Some(list) => (list, "-n/--namesrv or POSTHASTE_NAMESRV"),
+        None => match std::env::var("NAMESRV_ADDR") {
+            Ok(list) if !list.is_empty() => (list, "NAMESRV_ADDR"),
+            _ => (DEFAULT.to_owned(), "the default"),
+        },
+    };
+    value::name_servers(&list)
+        .map_err(|why| Failure::usage(format!("name servers from {source}: {why}")))
+}
+
+/// The rewriting of advertised addresses that `--broker-map` and `--broker-host` ask for.
+pub(crate) fn address_map(
+    global: &Global,
+) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
+    let (pairs, host) = (global.broker_map.clone(), global.broker_host.clone());
+    move |advertised| rewrite(advertised, &pairs, host.as_deref())
+}
+
+/// Whoever answers questions about topics and offsets.
+pub(crate) async fn admin(global: &Global) -> Result<Admin, Failure> {
+    let producer = Producer::builder(GROUP, name_servers(global)?)
+        .send_timeout(global.timeout)
+        .address_map(address_map(global))
+        .start()
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(producer.admin().with_timeout(global.timeout))
+}
+
+/// What a question to the cluster failed of, as the table of [`Exit`] has it.
+pub(crate) fn failure(error: &AdminError) -> Failure {
+    let (exit, kind) = match error {
+        AdminError::Unreachable(_) => (Exit::Unreachable, "unreachable"),
+        AdminError::NoTopic { .. } => (Exit::Unreachable, "no_topic"),
+        AdminError::Protocol { .. } => (Exit::Unreachable, "protocol"),
+        AdminError::Denied { .. } => (Exit::Refused, "denied"),
+        AdminError::Refused { .. } => (Exit::Refused, "rejected"),
+        AdminError::Invalid(_) => (Exit::Refused, "invalid"),
+        AdminError::Timeout(_) => (Exit::Failed, "timeout"),
+        _ => (Exit::Failed, "other"),
+    };
+    let failure = Failure::new(exit, kind, error.to_string()).help(error.help());
+    match error {
+        AdminError::NoTopic { topic } => failure.help(create_topic_hint(topic)),
+        _ => failure,
+    }
+}
+
+/// What to type when a topic is missing.
+pub(crate) fn create_topic_hint(topic: &str) -> String {
+    format!("try:  posthaste topic create {topic} --queues 8        or:  posthaste topic list")
+}
+
+fn rewrite(
+    advertised: &str,
+    pairs: &[(String, String)],
+    everywhere: Option<&str>,
+) -> Option<String> {
+    let (host, port) = split(advertised);
+    let pair = pairs.iter().find(|(from, _)| match split(from) {
+        (from, None) => from == host,
+        (from, from_port) => from == host && from_port == port,
+    });
+    let to = pair.map(|(_, to)| to.as_str()).or(everywhere)?;
+    match split(to) {
+        (_, Some(_)) => Some(to.to_owned()),
+        (to, None) => Some(join(to, port?)),
+    }
+}
+
+/// Host without brackets, and port.
+fn split(address: &str) -> (&str, Option<&str>) {
+    if let Some(inside) = address.strip_prefix('[')
+        && let Some((host, rest)) = inside.split_once(']')
+    {
+        return (host, rest.strip_prefix(':'));
+    }
+    match address.split_once(':') {
+        // More than one colon and no brackets: an IPv6 address and nothing else.
+        Some((_, rest)) if rest.contains(':') => (address, None),
+        Some((host, port)) => (host, Some(port)),
+        None => (address, None),
+    }
+}
+
+fn join(host: &str, port: &str) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_rewritten_by_pair_then_by_host() {
+        let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+            list.iter().map(|(from, to)| ((*from).into(), (*to).into())).collect()
+        };
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str, Option<&'a str>);
+        let cases: &[Case<'_>] = &[
+            (&[], None, "172.17.0.3:10911", None),
+            (&[("172.17.0.3", "localhost")], None, "172.17.0.3:10911", Some("localhost:10911")),
+            (&[("172.17.0.3", "localhost")], None, "172.17.0.4:10911", None),
+            (
+                &[("172.17.0.3:10911", "localhost:20911")],
+                None,
+                "172.17.0.3:10911",
+                Some("localhost:20911"),
+            ),
+            (&[("172.17.0.3:10912", "localhost")], None, "172.17.0.3:10911", None),
+            (&[("a", "b:1")], Some("c"), "a:10911", Some("b:1")),
+            (&[("a", "b:1")], Some("c"), "d:10911", Some("c:10911")),
+            (&[("fd00::3", "::1")], None, "[fd00::3]:10911", Some("[::1]:10911")),
+            (&[("[fd00::3]:10911", "localhost")], None, "[fd00::3]:10911", Some("localhost:10911")),
+        ];
+        for (list, host, advertised, expected) in cases {
+            assert_eq!(
+                rewrite(advertised, &pairs(list), *host).as_deref(),
+                *expected,
+                "{list:?} {advertised}"
+            );
+        }
+    }
+}

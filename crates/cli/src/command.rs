@@ -1,0 +1,21 @@
+//! One module for each command.
+
+mod demo;
+mod dev;
+mod send;
+mod tail;
+mod topic;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
+    match &args.command {
+        Command::Dev(dev) => dev::run(&args.global, dev).await,
+        Command::Send(send) => Box::pin(send::run(&args.global, send)).await,
+        Command::Tail(tail) => tail::run(&args.global, tail).await,
+        Command::Topic(topic) => topic::run(&args.global, topic).await,
+        Command::Demo => demo::run(&args.global).await,
+    }
+}

@@ -1,0 +1,218 @@
+//! `posthaste send`: messages from the command line, from stdin, or from files.
+
+mod pace;
+mod pipeline;
+mod report;
+mod tally;
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+
+use posthaste::{Message, Producer};
+use serde::Serialize;
+
+use self::pipeline::{Outcome, Pipeline, Settings};
+use self::report::Report;
+use crate::args::{self, Format, Global, OnError, When};
+use crate::blueprint::Blueprint;
+use crate::cluster;
+use crate::envelope::{Content, VERSION};
+use crate::exit::{Exit, Failure, check_topic};
+use crate::input::{Input, Item, Source};
+use crate::interrupt::Interrupt;
+use crate::output::{Stdout, printable};
+use crate::talk::{Talk, thousands};
+
+/// Bytes of messages on their way: the producer's own default.
+const PENDING_BYTES: usize = 32 << 20;
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Failure> {
+    check_topic(&args.topic)?;
+    let mut talk = Talk::new(global);
+    let interactive = reads_stdin(args) && io::stdin().is_terminal();
+    let (source, unit) = source(args)?;
+    if interactive {
+        talk.note("reading messages from the terminal, one a line; Ctrl-D ends");
+    }
+    let start_input = || {
+        Input::start(source, Blueprint::new(args)).map_err(|error| {
+            Failure::new(Exit::Failed, "system", format!("cannot start a thread: {error}"))
+        })
+    };
+    if args.dry_run {
+        return Ok(dry_run(global, args, &talk, unit, start_input()?).await);
+    }
+    talk.start_progress(if interactive { When::Never } else { args.progress });
+    let report = Report::new(global, args, talk, unit)?;
+    let producer = start_producer(global, args).await?;
+    let mut interrupt = Interrupt::listen();
+    let mut input = start_input()?;
+    let pipeline = Pipeline::new(producer.clone(), settings(global, args), report);
+    let outcome = pipeline.run(&mut input, &mut interrupt).await;
+    let parted = outcome.tally.went() > 0;
+    let exit = conclude(global, args, outcome, input.blank_lines());
+    if parted {
+        // Every message has ended; this sees to it that one-way messages leave the socket, and says
+        // good-bye to the brokers.
+        producer.close(global.timeout).await;
+    }
+    Ok(exit)
+}
+
+fn reads_stdin(args: &args::Send) -> bool {
+    args.bodies.is_empty() && args.files.is_empty() && args.lines.is_none()
+}
+
+/// Where messages come from, and what their numbers count.
+fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
+    if !args.bodies.is_empty() {
+        let rounds = args.count.unwrap_or(1);
+        // A lone body needs no number.
+        let unit = if args.bodies.len() == 1 && rounds == 1 { "" } else { "body" };
+        return Ok((Source::Bodies { bodies: args.bodies.clone(), rounds }, unit));
+    }
+    if !args.files.is_empty() {
+        return Ok((Source::Files(args.files.clone()), "file"));
+    }
+    let delimiter = args.delim.clone();
+    let unit = if delimiter == b"\n" { "line" } else { "record" };
+    let (reader, name): (Box<dyn io::Read + Send>, _) = match &args.lines {
+        None => (Box::new(io::stdin()), "stdin".to_owned()),
+        Some(path) => {
+            let file = File::open(path)
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            (Box::new(file), path.display().to_string())
+        }
+    };
+    Ok((Source::Stream { reader, name, delimiter }, unit))
+}
+
+async fn start_producer(global: &Global, args: &args::Send) -> Result<Producer, Failure> {
+    let in_flight = args.in_flight as usize;
+    Producer::builder(cluster::GROUP, cluster::name_servers(global)?)
+        .send_timeout(global.timeout)
+        .retries(args.retries)
+        .async_retries(args.retries)
+        .max_pending(in_flight.max(10_000), PENDING_BYTES)
+        .address_map(cluster::address_map(global))
+        .start()
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn settings(global: &Global, args: &args::Send) -> Settings {
+    Settings {
+        in_flight: args.in_flight as usize,
+        oneway: args.oneway,
+        stop_on_error: args.on_error == OnError::Stop,
+        // Of bodies on the command line it says how often they are sent, which the source does.
+        count: args.count.filter(|_| args.bodies.is_empty()),
+        rate: args.rate,
+        drain: global.timeout,
+    }
+}
+
+/// Says what the run came to.
+fn conclude(global: &Global, args: &args::Send, outcome: Outcome, blank: u64) -> Exit {
+    let Outcome { mut report, mut tally, elapsed, stopped_after } = outcome;
+    report.talk.end_progress();
+    tally.unwritable = !report.finish();
+    let exit = tally.exit(args.strict);
+    let talk = &report.talk;
+    if blank > 0 {
+        talk.note(&format!("{} empty lines passed over", thousands(blank)));
+    }
+    if tally.weaker > 0 {
+        talk.warning(&format!(
+            "{} of the messages were stored with less than the broker's full guarantee",
+            thousands(tally.weaker)
+        ));
+    }
+    if tally.ended() == 0 && exit == Exit::Done {
+        talk.note("nothing to send");
+    } else if matches!(exit, Exit::Partial | Exit::Interrupted)
+        || (tally.ended() > 1 && !global.quiet)
+    {
+        talk.say(&tally.summary(elapsed));
+    }
+    if let Some(last) = stopped_after {
+        talk.say(&format!(
+            "stopped after {} {}; what follows was not sent",
+            report.unit,
+            thousands(last)
+        ));
+    }
+    if let Some(path) = args.failed_to.as_deref().filter(|_| tally.not_stored + tally.unknown > 0) {
+        talk.note(&format!("undelivered messages are in {}, for  send --json", path.display()));
+    }
+    exit
+}
+
+/// Shows what would be sent.
+async fn dry_run(
+    global: &Global,
+    args: &args::Send,
+    talk: &Talk,
+    unit: &str,
+    mut input: Input,
+) -> Exit {
+    let mut stdout = Stdout::new();
+    let (mut shown, mut exit) = (0, Exit::Done);
+    loop {
+        let Some(item) = input.take_ready() else {
+            stdout.flush();
+            if stdout.is_open() && input.wait().await {
+                continue;
+            }
+            break;
+        };
+        match item {
+            Item::Message { message, .. } => {
+                show(&mut stdout, global.output, &message);
+                shown += 1;
+            }
+            Item::Bad { number, why } => {
+                talk.error(&format!("{unit} {number}: {why}"));
+                exit = Exit::Usage;
+            }
+            Item::Unreadable(why) => {
+                talk.error(&why);
+                exit = Exit::Usage;
+            }
+        }
+        if (exit != Exit::Done && args.on_error == OnError::Stop)
+            || (args.bodies.is_empty() && args.count == Some(shown))
+        {
+            break;
+        }
+    }
+    stdout.flush();
+    talk.note(&format!("{} would be sent; nothing was", thousands(shown)));
+    exit
+}
+
+fn show(stdout: &mut Stdout, format: Format, message: &Message) {
+    let content = Content::of(message);
+    match format {
+        Format::Json => {
+            stdout.json(&DryLine { _cmd: "send", _v: VERSION, topic: message.topic(), content })
+        }
+        Format::Text => stdout.line(format_args!(
+            "would send  {}  keys={:?} tag={:?}  {}",
+            message.topic(),
+            content.keys,
+            content.tag.unwrap_or_default(),
+            printable(message.body()),
+        )),
+    }
+}
+
+#[derive(Serialize)]
+struct DryLine<'a> {
+    _cmd: &'static str,
+    _v: u32,
+    topic: &'a str,
+    #[serde(flatten)]
+    content: Content<'a>,
+}

@@ -1,0 +1,304 @@
+//! What became of the messages of a run, in numbers; and the exit code that follows from it.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use posthaste::{ErrorKind, Outcome, SendError, SendStatus};
+
+use crate::exit::Exit;
+use crate::talk::thousands;
+
+/// The longest latency that is told apart from longer ones.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// Counts of a run.
+pub(crate) struct Tally {
+    /// Acknowledged by a broker, with whatever status.
+    pub(crate) stored: u64,
+    /// Of these: stored with less than the broker's full guarantee.
+    pub(crate) weaker: u64,
+    /// One-way: written to the socket.
+    pub(crate) handed_over: u64,
+    pub(crate) not_stored: u64,
+    pub(crate) unknown: u64,
+    /// Records that are no messages.
+    pub(crate) bad: u64,
+    /// The input could not be read to its end.
+    pub(crate) unreadable: bool,
+    /// stdout could not be written.
+    pub(crate) unwritable: bool,
+    pub(crate) interrupted: bool,
+    /// Why the first message that was not stored was not.
+    first: Option<ErrorKind>,
+    latency: Option<Histogram<u32>>,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Self {
+            stored: 0,
+            weaker: 0,
+            handed_over: 0,
+            not_stored: 0,
+            unknown: 0,
+            bad: 0,
+            unreadable: false,
+            unwritable: false,
+            interrupted: false,
+            first: None,
+            // The bounds are constants that the histogram accepts; without it, no percentiles.
+            latency: Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3).ok(),
+        }
+    }
+
+    /// Counts a stored message.
+    pub(crate) fn stored(&mut self, status: SendStatus) {
+        self.stored += 1;
+        self.weaker += u64::from(status != SendStatus::Stored);
+    }
+
+    /// Counts how long a message took that did not fail.
+    pub(crate) fn took(&mut self, latency: Duration) {
+        if let Some(histogram) = &mut self.latency {
+            histogram.saturating_record(latency.as_micros() as u64);
+        }
+    }
+
+    /// Counts a message that failed.
+    pub(crate) fn failed(&mut self, error: &SendError) {
+        self.count_failure(error.kind(), error.outcome());
+    }
+
+    fn count_failure(&mut self, kind: ErrorKind, outcome: Outcome) {
+        match outcome {
+            Outcome::NotStored => self.not_stored += 1,
+            Outcome::Unknown => self.unknown += 1,
+        }
+        self.first.get_or_insert(kind);
+    }
+
+    /// Messages that ended as they should.
+    pub(crate) fn went(&self) -> u64 {
+        self.stored + self.handed_over
+    }
+
+    /// Messages that came to an end of any kind.
+    pub(crate) fn ended(&self) -> u64 {
+        self.went() + self.failures()
+    }
+
+    /// Messages that did not end as they should.
+    pub(crate) fn failures(&self) -> u64 {
+        self.not_stored + self.unknown + self.bad
+    }
+
+    /// The exit code, as the table of [`Exit`] says.
+    pub(crate) fn exit(&self, strict: bool) -> Exit {
+        let some_went = self.went() > 0;
+        if self.interrupted {
+            Exit::Interrupted
+        } else if self.unknown > 0 || (some_went && (self.not_stored > 0 || self.unwritable)) {
+            Exit::Partial
+        } else if self.bad > 0 || self.unreadable {
+            Exit::Usage
+        } else if let Some(kind) = self.first {
+            Exit::of(kind)
+        } else if self.unwritable {
+            Exit::Failed
+        } else if strict && self.weaker > 0 {
+            Exit::Partial
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// One line of progress.
+    pub(crate) fn so_far(&self, elapsed: Duration, in_flight: usize) -> String {
+        let rate = thousands(per_second(self.ended(), elapsed));
+        format!("{}, {rate}/s, {} in flight", self.counts(), thousands(in_flight as u64))
+    }
+
+    /// One line at the end.
+    pub(crate) fn summary(&self, elapsed: Duration) -> String {
+        let rate = thousands(per_second(self.went(), elapsed));
+        let mut line = format!("{} in {:.2} s ({rate}/s)", self.counts(), elapsed.as_secs_f64());
+        if let Some(latency) = self.latency.as_ref().filter(|latency| !latency.is_empty()) {
+            let at = |quantile| millis(latency.value_at_quantile(quantile));
+            // Writing to a text does not fail.
+            let _ = write!(
+                line,
+                "        p50 {}  p99 {}  max {}",
+                at(0.5),
+                at(0.99),
+                millis(latency.max())
+            );
+        }
+        line
+    }
+
+    fn counts(&self) -> String {
+        let (went, word) = match self.handed_over {
+            0 => (self.stored, "stored"),
+            handed_over => (handed_over, "handed over"),
+        };
+        let mut counts =
+            format!("{} {word}, {} failed", thousands(went), thousands(self.failures()));
+        if self.failures() > 0 {
+            let parts = [
+                (self.not_stored, "not_stored"),
+                (self.unknown, "unknown"),
+                (self.bad, "bad input"),
+            ];
+            let parts: Vec<String> = parts
+                .iter()
+                .filter(|(n, _)| *n > 0)
+                .map(|(n, what)| format!("{} {what}", thousands(*n)))
+                .collect();
+            let _ = write!(counts, " ({})", parts.join(", "));
+        }
+        counts
+    }
+}
+
+fn per_second(count: u64, elapsed: Duration) -> u64 {
+    (count as f64 / elapsed.as_secs_f64().max(1e-6)) as u64
+}
+
+fn millis(micros: u64) -> String {
+    let ms = micros as f64 / 1_000.0;
+    match ms {
+        ms if ms < 0.1 => format!("{ms:.2} ms"),
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms => format!("{ms:.0} ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What to count, and the exit codes that follow without and with `--strict`.
+    type Row = (&'static str, fn(&mut Tally), Exit, Exit);
+
+    fn fail(tally: &mut Tally, kind: ErrorKind) {
+        tally.count_failure(kind, Outcome::NotStored);
+    }
+
+    #[test]
+    fn the_table_of_exit_codes() {
+        use Exit::*;
+        let rows: &[Row] = &[
+            ("nothing to send", |_| {}, Done, Done),
+            ("all stored", |t| t.stored = 3, Done, Done),
+            ("all handed over", |t| t.handed_over = 3, Done, Done),
+            ("a weaker status", |t| (t.stored, t.weaker) = (3, 1), Done, Partial),
+            ("timed out, nothing stored", |t| fail(t, ErrorKind::Timeout), Failed, Failed),
+            ("busy, nothing stored", |t| fail(t, ErrorKind::Busy), Failed, Failed),
+            ("invalid message", |t| fail(t, ErrorKind::Invalid), Usage, Usage),
+            ("bad record", |t| t.bad = 1, Usage, Usage),
+            ("bad record after stored ones", |t| (t.stored, t.bad) = (16, 1), Usage, Usage),
+            ("unreadable", |t| t.unreadable = true, Usage, Usage),
+            (
+                "unreadable after stored ones",
+                |t| (t.stored, t.unreadable) = (16, true),
+                Usage,
+                Usage,
+            ),
+            ("no route", |t| fail(t, ErrorKind::NoRoute), Unreachable, Unreachable),
+            ("no topic", |t| fail(t, ErrorKind::NoTopic), Unreachable, Unreachable),
+            (
+                "no writable queue",
+                |t| fail(t, ErrorKind::NoWritableQueue),
+                Unreachable,
+                Unreachable,
+            ),
+            ("no broker", |t| fail(t, ErrorKind::Connect), Unreachable, Unreachable),
+            ("denied", |t| fail(t, ErrorKind::Denied), Refused, Refused),
+            (
+                "the first failure counts",
+                |t| {
+                    fail(t, ErrorKind::NoRoute);
+                    fail(t, ErrorKind::EarlierFailed);
+                },
+                Unreachable,
+                Unreachable,
+            ),
+            (
+                "one unknown",
+                |t| t.count_failure(ErrorKind::Timeout, Outcome::Unknown),
+                Partial,
+                Partial,
+            ),
+            (
+                "some stored, some not",
+                |t| {
+                    t.stored = 1;
+                    fail(t, ErrorKind::NoRoute);
+                },
+                Partial,
+                Partial,
+            ),
+            (
+                "some stored, one invalid",
+                |t| {
+                    t.stored = 1;
+                    fail(t, ErrorKind::Invalid);
+                },
+                Partial,
+                Partial,
+            ),
+            (
+                "unknown and a bad record",
+                |t| {
+                    t.bad = 1;
+                    t.count_failure(ErrorKind::ConnectionLost, Outcome::Unknown);
+                },
+                Partial,
+                Partial,
+            ),
+            (
+                "stored, but the receipts are lost",
+                |t| (t.stored, t.unwritable) = (1, true),
+                Partial,
+                Partial,
+            ),
+            ("interrupted", |t| t.interrupted = true, Interrupted, Interrupted),
+            (
+                "interrupted with failures",
+                |t| {
+                    t.interrupted = true;
+                    t.stored = 1;
+                    fail(t, ErrorKind::Closed);
+                },
+                Interrupted,
+                Interrupted,
+            ),
+        ];
+        for (what, count, exit, strict) in rows {
+            let mut tally = Tally::new();
+            count(&mut tally);
+            assert_eq!((tally.exit(false), tally.exit(true)), (*exit, *strict), "{what}");
+        }
+    }
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let mut tally = Tally::new();
+        tally.stored = 100_000;
+        for micros in 1..=100 {
+            tally.took(Duration::from_micros(micros * 31));
+        }
+        assert_eq!(
+            tally.summary(Duration::from_millis(910)),
+            "100,000 stored, 0 failed in 0.91 s (109,890/s)        p50 1.6 ms  p99 3.1 ms  max 3.1 ms"
+        );
+        tally.count_failure(ErrorKind::Busy, Outcome::NotStored);
+        tally.count_failure(ErrorKind::Timeout, Outcome::Unknown);
+        assert!(
+            tally
+                .summary(Duration::from_secs(1))
+                .starts_with("100,000 stored, 2 failed (1 not_stored, 1 unknown) in 1.00 s")
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! `posthaste tail`: what landed in a topic, and what lands from now on.
+
+use std::io::IsTerminal;
+use std::pin::pin;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use posthaste::{AdminError, ReadFrom, ReadMessage, Reader};
+use serde::Serialize;
+
+use crate::args::{self, Format, From, Global};
+use crate::cluster;
+use crate::envelope::{Body, Content, Object, VERSION};
+use crate::exit::{Exit, Failure, check_topic};
+use crate::interrupt::Interrupt;
+use crate::output::{Stdout, printable};
+use crate::talk::Talk;
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, args: &args::Tail) -> Result<Exit, Failure> {
+    check_topic(&args.topic)?;
+    let mut interrupt = Interrupt::listen();
+    let mut tail = Tail {
+        args,
+        format: global.output,
+        stdout: Stdout::new(),
+        talk: Talk::new(global),
+        shown: 0,
+        unreadable: 0,
+        trouble: String::new(),
+    };
+    let ended = tokio::select! {
+        biased;
+        () = interrupt.wait() => Ok(Exit::Interrupted),
+        ended = tail.run(global) => ended,
+    };
+    tail.stdout.flush();
+    match tail.stdout.error() {
+        Some(error) => {
+            Err(Failure::new(Exit::Failed, "stdout", format!("cannot write to stdout: {error}")))
+        }
+        None => ended,
+    }
+}
+
+/// What is shown of a topic.
+struct Tail<'a> {
+    args: &'a args::Tail,
+    format: Format,
+    stdout: Stdout,
+    talk: Talk,
+    shown: u64,
+    /// Messages that were there and could not be decoded.
+    unreadable: u64,
+    /// What was last complained about.
+    trouble: String,
+}
+
+impl Tail<'_> {
+    async fn run(&mut self, global: &Global) -> Result<Exit, Failure> {
+        let mut reader = self.open(global).await?;
+        let follows = self.args.until.is_none();
+        if follows && (global.verbose > 0 || std::io::stderr().is_terminal()) {
+            self.talk.note(&format!("following {}; Ctrl-C ends", self.args.topic));
+        }
+        while self.stdout.is_open() && self.args.count.is_none_or(|count| self.shown < count) {
+            match self.next(&mut reader).await {
+                Ok(Some(message)) => self.show(&message),
+                Ok(None) => break,
+                Err(AdminError::Protocol { address, reason }) => {
+                    self.unreadable += 1;
+                    self.talk.error(&format!("a message from {address} cannot be read: {reason}"));
+                }
+                Err(
+                    error @ (AdminError::Unreachable(_)
+                    | AdminError::Timeout(_)
+                    | AdminError::NoTopic { .. }),
+                ) if follows => {
+                    self.complain(&error);
+                }
+                Err(error) => return Err(cluster::failure(&error)),
+            }
+        }
+        Ok(if self.unreadable > 0 { Exit::Failed } else { Exit::Done })
+    }
+
+    async fn open(&self, global: &Global) -> Result<Reader, Failure> {
+        let from = match self.args.from {
+            From::Start => ReadFrom::Start,
+            From::End => ReadFrom::End,
+        };
+        let admin = cluster::admin(global).await?;
+        let mut reader = admin.reader(self.args.topic.as_str()).from(from).patience(global.timeout);
+        if let Some(tag) = &self.args.tag {
+            reader = reader.tag(tag.as_str());
+        }
+        if self.args.until.is_some() {
+            reader = reader.until_now();
+        }
+        reader.open().await.map_err(|error| match error {
+            // The topic was checked before: it is the tag.
+            AdminError::Invalid(why) => Failure::usage(why),
+            error => cluster::failure(&error),
+        })
+    }
+
+    /// The next message. Writes out what waits when that takes a while.
+    async fn next(&mut self, reader: &mut Reader) -> Result<Option<ReadMessage>, AdminError> {
+        let mut next = pin!(reader.next());
+        loop {
+            let flush_at = self.stdout.flush_soon();
+            tokio::select! {
+                biased;
+                message = &mut next => return message,
+                () = sleep_until(flush_at), if flush_at.is_some() => {}
+            }
+        }
+    }
+
+    /// Says what is wrong, once for as long as it stays the same: the reader goes on trying.
+    fn complain(&mut self, error: &AdminError) {
+        let trouble = error.to_string();
+        if trouble != self.trouble {
+            self.talk.warning(&format!("{trouble}; still trying"));
+            self.trouble = trouble;
+        }
+    }
+
+    fn show(&mut self, message: &ReadMessage) {
+        self.trouble.clear();
+        if self.args.key.as_deref().is_some_and(|wanted| message.keys().all(|key| key != wanted)) {
+            return;
+        }
+        self.shown += 1;
+        match self.format {
+            Format::Text => self.show_text(message),
+            Format::Json => self.stdout.json(&Envelope::of(message)),
+        }
+    }
+
+    fn show_text(&mut self, message: &ReadMessage) {
+        let queue = message.queue();
+        let tag = message.tag().map(|tag| format!("tag={tag}"));
+        let keys: Vec<&str> = message.keys().collect();
+        let keys = (!keys.is_empty()).then(|| format!("keys={}", keys.join(",")));
+        let mut labels = tag.into_iter().chain(keys).collect::<Vec<_>>().join(" ");
+        if !labels.is_empty() {
+            labels = format!("{}  ", printable(labels.as_bytes()));
+        }
+        self.stdout.line(format_args!(
+            "{}:{} offset={}  {labels}{}",
+            queue.broker(),
+            queue.id(),
+            message.queue_offset(),
+            printable(message.body()),
+        ));
+    }
+}
+
+/// A message as a JSON line.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    _cmd: &'static str,
+    _v: u32,
+    topic: &'a str,
+    broker: &'a str,
+    queue: i32,
+    offset: i64,
+    msg_id: String,
+    offset_msg_id: String,
+    born_ms: u64,
+    stored_ms: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    compressed: bool,
+    #[serde(flatten)]
+    content: Content<'a>,
+}
+
+impl<'a> Envelope<'a> {
+    fn of(message: &'a ReadMessage) -> Self {
+        let queue = message.queue();
+        Self {
+            _cmd: "tail",
+            _v: VERSION,
+            topic: queue.topic(),
+            broker: queue.broker(),
+            queue: queue.id(),
+            offset: message.queue_offset(),
+            msg_id: message.message_id(),
+            offset_msg_id: message.offset_message_id(),
+            born_ms: since_1970(message.born_at()),
+            stored_ms: since_1970(message.stored_at()),
+            compressed: message.is_compressed(),
+            content: Content {
+                keys: message.keys().collect(),
+                tag: message.tag(),
+                flag: message.flag(),
+                properties: Object(message.properties().collect()),
+                ordered_by: message.ordering_key(),
+                body: Body(message.body()),
+            },
+        }
+    }
+}
+
+fn since_1970(time: SystemTime) -> u64 {
+    let ms = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    u64::try_from(ms).unwrap_or(u64::MAX)
+}
+
+async fn sleep_until(instant: Option<std::time::Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,213 @@
+//! Where messages come from: the command line, a stream cut into records, or whole files.
+//!
+//! A thread of its own reads, cuts and builds the messages, because reading stdin blocks. The few
+//! batches that it may be ahead are all that is ever held of the input.
+
+mod split;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::vec;
+
+use bytes::Bytes;
+use posthaste::Message;
+use tokio::sync::mpsc;
+
+use crate::blueprint::Blueprint;
+use split::{Piece, Splitter};
+
+/// The longest record that is taken in. Over what any broker stores, also as an escaped JSON text:
+/// this bounds memory, the producer says what is too large.
+const LONGEST_RECORD: usize = 32 << 20;
+/// Records that go through the channel at a time.
+const BATCH: usize = 256;
+/// Batches that the reader may be ahead.
+const AHEAD: usize = 4;
+
+/// Where to read from.
+pub(crate) enum Source {
+    /// Bodies, each of them sent this often, in turn.
+    Bodies { bodies: Vec<String>, rounds: u64 },
+    /// Records of a stream.
+    Stream { reader: Box<dyn Read + Send>, name: String, delimiter: Vec<u8> },
+    /// One message a file.
+    Files(Vec<PathBuf>),
+}
+
+/// What the input gave.
+pub(crate) enum Item {
+    /// A message, and which of the input it is, from 1.
+    Message { number: u64, message: Message },
+    /// A record that is no message.
+    Bad { number: u64, why: String },
+    /// The input cannot be read any further.
+    Unreadable(String),
+}
+
+#[derive(Default)]
+struct Batch {
+    items: Vec<Item>,
+    /// Empty lines, passed over.
+    blank: u64,
+}
+
+/// The input, in batches as the reading thread makes them.
+pub(crate) struct Input {
+    batches: mpsc::Receiver<Batch>,
+    current: vec::IntoIter<Item>,
+    blank: u64,
+}
+
+impl Input {
+    /// Starts to read.
+    pub(crate) fn start(source: Source, blueprint: Blueprint) -> io::Result<Self> {
+        let (sender, batches) = mpsc::channel(AHEAD);
+        let feed = Feed { sender, batch: Batch::default(), blueprint, number: 0 };
+        std::thread::Builder::new().name("input".into()).spawn(move || feed.run(source))?;
+        Ok(Self { batches, current: Vec::new().into_iter(), blank: 0 })
+    }
+
+    /// The next item that is here already.
+    pub(crate) fn take_ready(&mut self) -> Option<Item> {
+        self.current.next()
+    }
+
+    /// Waits for more items; `false` at the end of the input. May be dropped and called again.
+    pub(crate) async fn wait(&mut self) -> bool {
+        let Some(batch) = self.batches.recv().await else { return false };
+        self.blank += batch.blank;
+        self.current = batch.items.into_iter();
+        true
+    }
+
+    /// Empty lines that were passed over so far.
+    pub(crate) fn blank_lines(&self) -> u64 {
+        self.blank
+    }
+}
+
+/// Whoever waits for the input is gone.
+struct Gone;
+
+/// The reading thread.
+struct Feed {
+    sender: mpsc::Sender<Batch>,
+    batch: Batch,
+    blueprint: Blueprint,
+    /// Records seen.
+    number: u64,
+}
+
+impl Feed {
+    fn run(mut self, source: Source) {
+        let fed = match source {
+            Source::Bodies { bodies, rounds } => self.bodies(&bodies, rounds),
+            Source::Stream { reader, name, delimiter } => {
+                self.stream(Splitter::new(reader, &delimiter, LONGEST_RECORD), &name)
+            }
+            Source::Files(paths) => self.files(&paths),
+        };
+        // When the other side is gone there is nobody to hand the rest to.
+        let _ = fed.and_then(|()| self.hand_over());
+    }
+
+    fn bodies(&mut self, bodies: &[String], rounds: u64) -> Result<(), Gone> {
+        let bodies: Vec<Bytes> =
+            bodies.iter().map(|body| Bytes::copy_from_slice(body.as_bytes())).collect();
+        for _ in 0..rounds {
+            for body in &bodies {
+                self.record(body.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stream(
+        &mut self,
+        mut records: Splitter<Box<dyn Read + Send>>,
+        name: &str,
+    ) -> Result<(), Gone> {
+        loop {
+            let more = match records.fill() {
+                Ok(more) => more,
+                Err(error) => {
+                    self.batch.items.push(Item::Unreadable(format!("cannot read {name}: {error}")));
+                    return Ok(());
+                }
+            };
+            while let Some(piece) = records.next_piece() {
+                match piece {
+                    Piece::Record(record) if record.is_empty() => {
+                        self.number += 1;
+                        self.batch.blank += 1;
+                    }
+                    Piece::Record(record) => self.record(record)?,
+                    Piece::TooLong => {
+                        self.bad(format!("longer than {} MiB", LONGEST_RECORD >> 20))?
+                    }
+                }
+            }
+            // The next read may have to wait, what is here shall not.
+            self.hand_over()?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn files(&mut self, paths: &[PathBuf]) -> Result<(), Gone> {
+        for path in paths {
+            match read_whole(path) {
+                Ok(body) => self.record(body)?,
+                Err(why) => self.bad(format!("{}: {why}", path.display()))?,
+            }
+            // Files may be large: a batch of them would be a lot of memory.
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Bytes) -> Result<(), Gone> {
+        match self.blueprint.message(record) {
+            Ok(message) => {
+                self.number += 1;
+                self.push(Item::Message { number: self.number, message })
+            }
+            Err(why) => self.bad(why),
+        }
+    }
+
+    fn bad(&mut self, why: String) -> Result<(), Gone> {
+        self.number += 1;
+        self.push(Item::Bad { number: self.number, why })
+    }
+
+    fn push(&mut self, item: Item) -> Result<(), Gone> {
+        self.batch.items.push(item);
+        if self.batch.items.len() < BATCH { Ok(()) } else { self.hand_over() }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Gone> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.items.is_empty() && batch.blank == 0 {
+            return Ok(());
+        }
+        self.sender.blocking_send(batch).map_err(|_| Gone)
+    }
+}
+
+fn read_whole(path: &Path) -> Result<Bytes, String> {
+    let read = || {
+        let mut body = Vec::new();
+        File::open(path)?.take(LONGEST_RECORD as u64 + 1).read_to_end(&mut body)?;
+        Ok::<_, io::Error>(body)
+    };
+    match read() {
+        Ok(body) if body.len() > LONGEST_RECORD => {
+            Err(format!("longer than {} MiB", LONGEST_RECORD >> 20))
+        }
+        Ok(body) => Ok(body.into()),
+        Err(error) => Err(error.to_string()),
+    }
+}

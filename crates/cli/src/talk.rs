@@ -1,0 +1,150 @@
+//! What is said on stderr: errors, warnings, the summary, progress.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::{Global, When};
+use crate::exit::Failure;
+
+/// How often the bar moves.
+pub(crate) const REDRAW: Duration = Duration::from_millis(100);
+/// How often a line is written where there is no terminal to draw a bar on.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// Whoever speaks on stderr.
+pub(crate) struct Talk {
+    colour: bool,
+    quiet: bool,
+    progress: Progress,
+    drawn: Instant,
+}
+
+enum Progress {
+    None,
+    Bar(ProgressBar),
+    Lines,
+}
+
+impl Talk {
+    pub(crate) fn new(global: &Global) -> Self {
+        let colour = match global.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => {
+                io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        Self { colour, quiet: global.quiet, progress: Progress::None, drawn: Instant::now() }
+    }
+
+    /// Why a command failed, and what to do about it.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        self.error(&failure.message);
+        for line in &failure.help {
+            self.say(&format!("  {line}"));
+        }
+    }
+
+    pub(crate) fn error(&self, text: &str) {
+        self.labelled("error", AnsiColor::Red, text);
+    }
+
+    pub(crate) fn warning(&self, text: &str) {
+        self.labelled("warning", AnsiColor::Yellow, text);
+    }
+
+    /// Something worth knowing, that `-q` silences.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// A line that is said whatever the flags are.
+    pub(crate) fn say(&self, text: &str) {
+        // Nobody is left to be told that stderr is closed.
+        let write = || {
+            let _ = writeln!(io::stderr(), "{text}");
+        };
+        match &self.progress {
+            Progress::Bar(bar) => bar.suspend(write),
+            _ => write(),
+        }
+    }
+
+    fn labelled(&self, label: &str, colour: AnsiColor, text: &str) {
+        let style = if self.colour {
+            Style::new().bold().fg_color(Some(colour.into()))
+        } else {
+            Style::new()
+        };
+        self.say(&format!("{style}{label}:{style:#} {text}"));
+    }
+
+    /// Begins to show progress, where the flags and the terminal want it.
+    pub(crate) fn start_progress(&mut self, when: When) {
+        let terminal = io::stderr().is_terminal();
+        self.progress = match when {
+            _ if self.quiet => Progress::None,
+            When::Never => Progress::None,
+            When::Auto if !terminal => Progress::None,
+            When::Always if !terminal => Progress::Lines,
+            When::Auto | When::Always => Progress::Bar(bar()),
+        };
+    }
+
+    /// Whether anybody looks at progress.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !matches!(self.progress, Progress::None)
+    }
+
+    /// Whether a bar is being drawn on the terminal.
+    pub(crate) fn shows_bar(&self) -> bool {
+        matches!(self.progress, Progress::Bar(_))
+    }
+
+    /// Shows the state of things, when it is time to.
+    pub(crate) fn progress(&mut self, state: impl FnOnce() -> String) {
+        let every = match self.progress {
+            Progress::None => return,
+            Progress::Bar(_) => REDRAW,
+            Progress::Lines => REPORT,
+        };
+        if self.drawn.elapsed() < every {
+            return;
+        }
+        self.drawn = Instant::now();
+        match &self.progress {
+            Progress::None => {}
+            Progress::Bar(bar) => {
+                bar.set_message(state());
+                bar.tick();
+            }
+            Progress::Lines => self.say(&state()),
+        }
+    }
+
+    /// Takes the bar off the screen.
+    pub(crate) fn end_progress(&mut self) {
+        if let Progress::Bar(bar) = std::mem::replace(&mut self.progress, Progress::None) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// `1,234,567`
+pub(crate) fn thousands(number: u64) -> String {
+    indicatif::HumanCount(number).to_string()
+}
