@@ -1,0 +1,141 @@
+//! The broker to develop against.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+
+use crate::shell::{finish, json_lines, posthaste, posthaste_at, run, signal};
+
+/// A running `posthaste dev` on free ports, and where it is.
+struct Dev {
+    child: Child,
+    name_server: SocketAddr,
+}
+
+async fn dev(flags: &[&str]) -> Dev {
+    let free_ports = ["dev", "--port", "0", "--namesrv-port", "0", "-o", "json"];
+    let args: Vec<&str> = free_ports.iter().chain(flags).copied().collect();
+    let mut child = posthaste(&args).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = stdout.next_line().await.unwrap().expect("it starts");
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let name_server = ready["name_server"].as_str().unwrap().parse().unwrap();
+    Dev { child, name_server }
+}
+
+impl Dev {
+    async fn run(&self, args: &[&str], stdin: &str) -> crate::shell::Run {
+        run(posthaste_at(self.name_server, args), stdin).await
+    }
+
+    async fn stop(self, name: &str) {
+        signal(&self.child, name).await;
+        finish(self.child).await.expect_code(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_where_it_is_and_stops_when_asked() {
+    for name in ["INT", "TERM"] {
+        let args = ["dev", "--port", "0", "--namesrv-port", "0"];
+        let mut child = posthaste(&args).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut banner = Vec::new();
+        loop {
+            let line = stdout.next_line().await.unwrap().expect("it says when it is ready");
+            let ready = line.starts_with("ready in ");
+            banner.push(line);
+            if ready {
+                break;
+            }
+        }
+        assert!(banner[0].starts_with("name server   127.0.0.1:"), "{banner:?}");
+        assert!(banner[1].starts_with("broker        127.0.0.1:"), "{banner:?}");
+        assert_eq!(
+            banner[2],
+            "storage       memory, newest 64 MiB kept (use --data DIR to persist)"
+        );
+        signal(&child, name).await;
+        finish(child).await.expect_code(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_explained() {
+    let dev = dev(&[]).await;
+    let port = dev.name_server.port().to_string();
+    let second =
+        run(posthaste(&["dev", "--port", "0", "--namesrv-port", &port]), "").await.expect_code(1);
+    assert!(second.stderr.contains(&format!("port {port} is taken")), "{}", second.stderr);
+    assert!(second.stderr.contains("--namesrv-port 0 --port 0"), "{}", second.stderr);
+    dev.stop("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_not_listen_to_everybody_by_accident() {
+    let open =
+        run(posthaste(&["dev", "--listen", "0.0.0.0", "--port", "0", "--namesrv-port", "0"]), "")
+            .await
+            .expect_code(2);
+    assert!(open.stderr.contains("--anyone-may-connect"), "{}", open.stderr);
+    dev(&["--listen", "0.0.0.0", "--anyone-may-connect", "--advertise", "127.0.0.1"])
+        .await
+        .stop("TERM")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_seeded_and_others_may_be_refused() {
+    let dev = dev(&["--topic", "Orders:3", "--seed-topic", "Payments:5", "--no-auto-create"]).await;
+    for (topic, queues) in [("Orders", 3), ("Payments", 5)] {
+        let described =
+            dev.run(&["topic", "describe", topic, "-o", "json"], "").await.expect_code(0).json();
+        assert_eq!(described[0]["queues"].as_array().unwrap().len(), queues);
+    }
+    dev.run(&["send", "Orders", "hi"], "").await.expect_code(0);
+    dev.run(&["send", "Typo", "hi"], "").await.expect_code(3);
+    dev.stop("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded_and_the_oldest_go_first() {
+    let dev = dev(&["--memory", "1MiB", "--topic", "T:1"]).await;
+    let lines: String = (0..4_000).map(|n| format!("{n:01000}\n")).collect();
+    dev.run(&["send", "T", "-q"], &lines).await.expect_code(0);
+    let described =
+        dev.run(&["topic", "describe", "T", "-o", "json"], "").await.expect_code(0).json();
+    let queue = &described[0]["queues"][0];
+    assert_eq!(queue["max_offset"], 4_000);
+    let min = queue["min_offset"].as_u64().unwrap();
+    assert!(min > 2_000, "{queue}");
+    let tail = dev.run(&["tail", "T", "--until", "now", "-o", "json"], "").await.expect_code(0);
+    let offsets: Vec<u64> =
+        json_lines(&tail.stdout).iter().map(|line| line["offset"].as_u64().unwrap()).collect();
+    assert_eq!(offsets, (min..4_000).collect::<Vec<_>>());
+    dev.stop("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_outlives_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let first = dev(&data).await;
+    first.run(&["send", "T", "-q"], "1\n2\n3\n").await.expect_code(0);
+    let mut child = first.child;
+    // No chance to tidy up: what was acknowledged must be there all the same.
+    child.kill().await.unwrap();
+    let second = dev(&data).await;
+    let tail = second.run(&["tail", "T", "--until", "now", "-o", "json"], "").await.expect_code(0);
+    let mut bodies: Vec<String> =
+        tail.json().iter().map(|line| line["body"].as_str().unwrap().to_owned()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["1", "2", "3"]);
+    let third =
+        run(posthaste(&["dev", "--port", "0", "--namesrv-port", "0", data[0], data[1]]), "")
+            .await
+            .expect_code(1);
+    assert!(third.stderr.contains("in use"), "{}", third.stderr);
+    second.stop("INT").await;
+}

@@ -1,0 +1,19 @@
+//! The real binary against the embedded broker, the way a shell uses it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+mod demo;
+mod dev;
+mod exit_codes;
+mod interrupt;
+mod send;
+mod shell;
+mod stream;
+mod tail;
+mod topic;

@@ -1,0 +1,127 @@
+//! Runs the binary and keeps what it says.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use posthaste_broker::Broker;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+/// No test waits longer for anything. A bound on hanging, not a measure of speed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Fails with everything that was said unless the exit code is this one.
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// stdout as JSON, a value a line.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Vec<Value> {
+        json_lines(&self.stdout)
+    }
+}
+
+#[track_caller]
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+/// The binary, with an environment of its own.
+pub(crate) fn posthaste(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+    command
+        .args(args)
+        .env_remove("POSTHASTE_NAMESRV")
+        .env_remove("NAMESRV_ADDR")
+        .env_remove("POSTHASTE_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// The binary, told where the name server is.
+pub(crate) fn posthaste_at(name_server: SocketAddr, args: &[&str]) -> Command {
+    let mut command = posthaste(args);
+    command.env("NAMESRV_ADDR", name_server.to_string());
+    command
+}
+
+/// Runs to the end with this on stdin.
+pub(crate) async fn run(mut command: Command, stdin: impl AsRef<[u8]>) -> Run {
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let stdin = stdin.as_ref().to_vec();
+    let writer = tokio::spawn(async move {
+        // A program that ends before it has read everything closes the pipe.
+        let _ = pipe.write_all(&stdin).await;
+    });
+    let run = finish(child).await;
+    writer.abort();
+    run
+}
+
+/// Waits for the end.
+pub(crate) async fn finish(child: Child) -> Run {
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .expect("it does not end")
+        .unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Sends a signal, as `Ctrl-C` and `kill` do.
+pub(crate) async fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id().unwrap());
+    let status = Command::new("sh").args(["-c", &kill]).status().await.unwrap();
+    assert!(status.success());
+}
+
+/// An embedded broker.
+pub(crate) async fn broker() -> Broker {
+    Broker::builder().start().await.unwrap()
+}
+
+/// `send` with these flags and this on stdin.
+pub(crate) async fn send(broker: &Broker, flags: &[&str], stdin: impl AsRef<[u8]>) -> Run {
+    let args: Vec<&str> = ["send"].iter().chain(flags).copied().collect();
+    run(posthaste_at(broker.name_server(), &args), stdin).await
+}
+
+/// Everything in a topic, as envelopes.
+pub(crate) async fn landed(broker: &Broker, topic: &str) -> Vec<Value> {
+    let args = ["tail", topic, "--until", "now", "-o", "json"];
+    run(posthaste_at(broker.name_server(), &args), "").await.expect_code(0).json()
+}
+
+/// Bodies of everything in a topic, sorted.
+pub(crate) async fn landed_bodies(broker: &Broker, topic: &str) -> Vec<String> {
+    let mut bodies: Vec<String> = landed(broker, topic)
+        .await
+        .iter()
+        .map(|line| line["body"].as_str().unwrap().to_owned())
+        .collect();
+    bodies.sort_unstable();
+    bodies
+}
