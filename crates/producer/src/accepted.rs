@@ -186,12 +186,12 @@ impl Accepted {
         Some(state.end(end))
     }
 
-    /// Ends the message as failed. Whether an attempt may have stored it decides the outcome.
-    /// `None` when it had ended before.
+    /// Ends the message as failed. Whether an attempt may have stored it decides the outcome; one
+    /// that is still under way may. `None` when it had ended before.
     pub(crate) fn fail(&self, kind: ErrorKind, reason: &str) -> Option<Failed> {
         let mut state = self.state();
         let message = state.message.take()?;
-        let outcome = match state.maybe_stored {
+        let outcome = match state.maybe_stored || state.stage == Stage::Left {
             true => Outcome::Unknown,
             false => Outcome::NotStored,
         };

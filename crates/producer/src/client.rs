@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Callback, End, Mode, Wake};
+use crate::accepted::{Accepted, Callback, End, Failed, Mode, Wake};
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
 use crate::name_server::NameServers;
-use crate::order::{Followers, Lanes};
+use crate::order::Lanes;
 use crate::retry::Budget;
 use crate::route::RouteTable;
 use crate::stats::{Counters, Stats};
@@ -228,9 +228,9 @@ impl Client {
     /// The message was stored.
     pub(crate) fn stored(self: &Arc<Self>, accepted: &Arc<Accepted>, receipt: Receipt) {
         let end = || accepted.succeed(End::Stored(receipt));
-        if let Some((wake, followers)) = self.lanes.end(accepted, false, end) {
+        if let Some((wake, next)) = self.lanes.end(accepted, end) {
             self.counters.acked.add_one();
-            self.let_follow(followers);
+            self.let_follow(next);
             self.finish(accepted, wake);
         }
     }
@@ -238,27 +238,32 @@ impl Client {
     /// The one-way message was written.
     pub(crate) fn written(self: &Arc<Self>, accepted: &Arc<Accepted>) {
         let end = || accepted.succeed(End::Written);
-        if let Some((wake, followers)) = self.lanes.end(accepted, false, end) {
+        if let Some((wake, next)) = self.lanes.end(accepted, end) {
             self.counters.oneway.add_one();
-            self.let_follow(followers);
+            self.let_follow(next);
             self.finish(accepted, wake);
         }
     }
 
     /// The message failed, and with it those of its key that wait behind it.
     pub(crate) fn fail(self: &Arc<Self>, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
-        let fail = || accepted.fail(kind, reason);
-        let Some((failed, followers)) = self.lanes.end(accepted, true, fail) else { return };
-        self.count_failed(kind, failed.outcome, failed.message);
-        for follower in &followers.failed {
-            let kind = ErrorKind::EarlierFailed;
-            if let Some(failed) = follower.fail(kind, "it was accepted before that was known") {
-                self.count_failed(kind, failed.outcome, failed.message);
-                self.finish(follower, failed.wake);
-            }
+        let next = self.fail_one(accepted, kind, reason);
+        self.let_follow(next);
+    }
+
+    /// As [`fail`](Self::fail), but gives the message that may leave now.
+    fn fail_one(
+        &self,
+        accepted: &Arc<Accepted>,
+        kind: ErrorKind,
+        reason: &str,
+    ) -> Option<Arc<Accepted>> {
+        let (failed, followers) = self.lanes.fail(accepted, kind, reason)?;
+        for (follower, failed) in followers.failed {
+            self.finish_failed(&follower, ErrorKind::EarlierFailed, failed);
         }
-        self.let_follow(followers);
-        self.finish(accepted, failed.wake);
+        self.finish_failed(accepted, kind, failed);
+        followers.next
     }
 
     /// Takes a message back whose caller has gone, if nothing of it has left.
@@ -267,29 +272,36 @@ impl Client {
             return;
         }
         self.counters.withdrawn.add_one();
-        let followers = self.lanes.withdrawn(accepted);
-        self.let_follow(followers);
+        let next = self.lanes.withdrawn(accepted);
+        self.let_follow(next);
         for connection in self.connections() {
             connection.withdrawn();
         }
         self.finish(accepted, Wake::Nothing);
     }
 
-    fn let_follow(self: &Arc<Self>, followers: Followers) {
-        if let Some(next) = followers.next {
-            self.place_again(next, None);
+    /// The message before this one in its lane has ended. One that can go nowhere ends too, and
+    /// lets the next one follow: a loop, since thousands may wait in a lane.
+    fn let_follow(self: &Arc<Self>, mut next: Option<Arc<Accepted>>) {
+        while let Some(accepted) = next.take() {
+            if let Err(stranded) = self.try_place_again(accepted, None) {
+                next = self.fail_one(&stranded.accepted, stranded.kind, &stranded.reason);
+            }
         }
     }
 
-    fn count_failed(&self, kind: ErrorKind, outcome: Outcome, message: Message) {
+    /// A message has failed: it is counted, and whoever waits is told.
+    pub(crate) fn finish_failed(&self, accepted: &Accepted, kind: ErrorKind, failed: Failed) {
+        let Failed { wake, outcome, message } = failed;
+        if self.phase() != Phase::Open {
+            // Before it is counted: closing takes the list when the counts say that all is over.
+            self.undelivered().push(Undelivered { message, kind, outcome });
+        }
         match outcome {
             Outcome::NotStored => self.counters.not_stored.add_one(),
             Outcome::Unknown => self.counters.unknown.add_one(),
         }
-        if self.phase() != Phase::Open {
-            let undelivered = Undelivered { message, kind, outcome };
-            self.undelivered().push(undelivered);
-        }
+        self.finish(accepted, wake);
     }
 
     /// The permit goes back, and whoever waits is told.

@@ -120,10 +120,16 @@ impl Connection {
         &self.load
     }
 
-    /// Queues a message.
-    pub(crate) fn send(&self, waiting: Waiting) {
+    /// Queues a message; gives it back when the task has ended.
+    pub(crate) fn send(&self, waiting: Waiting) -> Result<(), Waiting> {
         self.load.backlog.fetch_add(1, Ordering::Relaxed);
-        self.order(Order::Send(waiting));
+        match self.orders.send(Order::Send(waiting)) {
+            Err(mpsc::error::SendError(Order::Send(waiting))) => {
+                self.load.backlog.fetch_sub(1, Ordering::Relaxed);
+                Err(waiting)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A caller took back a message that may wait here.
@@ -137,7 +143,7 @@ impl Connection {
 
     /// Tells the task something.
     pub(crate) fn order(&self, order: Order) {
-        // The task ends only when the runtime does; then there is nobody left to tell.
+        // The task ends when the producer or the runtime does; then there is nobody to tell.
         let _ = self.orders.send(order);
     }
 

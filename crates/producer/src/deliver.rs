@@ -4,6 +4,7 @@
 //! message before it in its lane) calls in here for the next one. So a message costs no task, and
 //! dropping a caller's future stops nothing half way.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,45 @@ impl AttemptFailed {
     }
 }
 
+/// A message that can go nowhere: it has to end.
+pub(crate) struct Stranded {
+    pub(crate) accepted: Arc<Accepted>,
+    pub(crate) kind: ErrorKind,
+    pub(crate) reason: Cow<'static, str>,
+}
+
+impl Stranded {
+    fn new(accepted: Arc<Accepted>, kind: ErrorKind, reason: &'static str) -> Self {
+        Self { accepted, kind, reason: reason.into() }
+    }
+}
+
+/// A message that a task of the runtime holds. Should the runtime end first, the message does too.
+struct Held {
+    client: Arc<Client>,
+    accepted: Arc<Accepted>,
+    armed: bool,
+}
+
+impl Held {
+    fn new(client: &Arc<Client>, accepted: Arc<Accepted>) -> Self {
+        Self { client: client.clone(), accepted, armed: true }
+    }
+
+    fn let_go(mut self) -> (Arc<Client>, Arc<Accepted>) {
+        self.armed = false;
+        (self.client.clone(), self.accepted.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.armed {
+            self.client.fail(&self.accepted, ErrorKind::Closed, "the runtime has ended");
+        }
+    }
+}
+
 impl Client {
     /// Sends an accepted message on its way.
     pub(crate) fn deliver(self: &Arc<Self>, accepted: Arc<Accepted>) {
@@ -73,26 +113,53 @@ impl Client {
             Entered::MayLeave => self.place(accepted, route, None),
             Entered::Waits { sooner: false } => {}
             Entered::Waits { sooner: true } => self.watch.look(),
-            Entered::NoQueue => self.no_queue(&accepted),
+            Entered::Ended => {}
+            Entered::NoQueue => self.end_stranded(self.no_queue(accepted)),
         }
     }
 
+    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>, avoid: Option<&str>) {
+        if let Err(stranded) = self.try_place(accepted, route, avoid) {
+            self.end_stranded(stranded);
+        }
+    }
+
+    /// Another attempt.
+    fn place_again(self: &Arc<Self>, accepted: Arc<Accepted>, avoid: Option<&str>) {
+        if let Err(stranded) = self.try_place_again(accepted, avoid) {
+            self.end_stranded(stranded);
+        }
+    }
+
+    fn end_stranded(self: &Arc<Self>, stranded: Stranded) {
+        self.fail(&stranded.accepted, stranded.kind, &stranded.reason);
+    }
+
     /// Another attempt, or the first of a message that has waited in its lane.
-    pub(crate) fn place_again(self: &Arc<Self>, accepted: Arc<Accepted>, avoid: Option<&str>) {
-        match self.routes.get(accepted.topic()) {
-            Some(route) => self.place(accepted, &route, avoid),
-            None => self.fail(&accepted, ErrorKind::Closed, "the producer has ended"),
+    pub(crate) fn try_place_again(
+        self: &Arc<Self>,
+        accepted: Arc<Accepted>,
+        avoid: Option<&str>,
+    ) -> Result<(), Stranded> {
+        match self.routes.known(accepted.topic()) {
+            Some(route) => self.try_place(accepted, &route, avoid),
+            None => Err(Stranded::new(accepted, ErrorKind::Closed, "the producer has ended")),
         }
     }
 
     /// Chooses a queue and its broker, and hands the message to that broker's outbox.
-    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>, avoid: Option<&str>) {
+    fn try_place(
+        self: &Arc<Self>,
+        accepted: Arc<Accepted>,
+        route: &Arc<Route>,
+        avoid: Option<&str>,
+    ) -> Result<(), Stranded> {
         let now = Instant::now();
         if self.phase() == Phase::Abandoned {
-            return self.fail(&accepted, ErrorKind::Closed, "closing ran out of time");
+            return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
         }
         if accepted.deadline <= now {
-            return self.fail(&accepted, ErrorKind::Timeout, "the deadline passed");
+            return Err(Stranded::new(accepted, ErrorKind::Timeout, "the deadline passed"));
         }
         let target = match accepted.destination() {
             Destination::Any => queue::choose(route, avoid, self.config().max_pending_messages),
@@ -102,16 +169,23 @@ impl Client {
             }
         };
         let Some(target) = target else {
-            return match accepted.is_ordered() {
-                true => self.wait_for_broker(accepted),
-                false => self.no_queue(&accepted),
-            };
+            if !accepted.is_ordered() {
+                return Err(self.no_queue(accepted));
+            }
+            self.wait_for_broker(accepted);
+            return Ok(());
         };
         let until = attempt_end(&accepted, &target, now);
         let connection = target.route.brokers.get(target.broker).map(|b| b.connection.clone());
         if let Some(connection) = connection {
-            connection.send(Waiting { accepted, target, since: now, until });
+            let sent = connection.send(Waiting { accepted, target, since: now, until });
+            // Its task has ended, as after closing.
+            sent.map_err(|waiting| {
+                let kind = ErrorKind::Closed;
+                Stranded::new(waiting.accepted, kind, "the producer has ended")
+            })?;
         }
+        Ok(())
     }
 
     /// The attempt has failed: again, elsewhere or here, or the end.
@@ -155,13 +229,15 @@ impl Client {
             return self.place_again(accepted, Some(&avoid));
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let client = self.clone();
+        let held = Held::new(self, accepted);
         self.spawn(async move {
+            let Held { client, accepted, .. } = &held;
             if new_route {
                 client.refresh_before(accepted.topic(), accepted.deadline).await;
             } else {
                 client.sleep(pause).await;
             }
+            let (client, accepted) = held.let_go();
             client.place_again(accepted, Some(&avoid));
         });
     }
@@ -170,25 +246,28 @@ impl Client {
     /// it may not go anywhere else.
     fn wait_for_broker(self: &Arc<Self>, accepted: Arc<Accepted>) {
         self.watch.trouble(accepted.topic());
-        let client = self.clone();
+        let held = Held::new(self, accepted);
         self.spawn(async move {
-            let left = accepted.deadline.saturating_duration_since(Instant::now());
-            client.sleep(left.min(BROKER_RECHECK)).await;
-            if left <= BROKER_RECHECK {
-                client.no_queue(&accepted);
+            let left = held.accepted.deadline.saturating_duration_since(Instant::now());
+            held.client.sleep(left.min(BROKER_RECHECK)).await;
+            let (client, accepted) = held.let_go();
+            if accepted.has_ended() {
+                // Its caller took it back.
+            } else if left <= BROKER_RECHECK {
+                client.end_stranded(client.no_queue(accepted));
             } else {
                 client.place_again(accepted, None);
             }
         });
     }
 
-    fn no_queue(self: &Arc<Self>, accepted: &Arc<Accepted>) {
+    fn no_queue(&self, accepted: Arc<Accepted>) -> Stranded {
         self.watch.trouble(accepted.topic());
         let reason = match accepted.destination() {
-            Destination::Queue { queue, .. } => format!("the route has no queue {queue}"),
+            Destination::Queue { queue, .. } => format!("the route has no queue {queue}").into(),
             _ => "the route has no queue that may be written on a reachable master".into(),
         };
-        self.fail(accepted, ErrorKind::NoWritableQueue, &reason);
+        Stranded { accepted, kind: ErrorKind::NoWritableQueue, reason }
     }
 
     /// Sleeps, but not beyond the end of closing.

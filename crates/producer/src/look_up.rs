@@ -1,5 +1,6 @@
 //! Looking up the route of a topic that has none yet: one request for all that wait for it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use posthaste_protocol::request::DEFAULT_TOPIC;
 
 use crate::ErrorKind;
 use crate::client::{Client, Phase};
+use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, Route};
 
 /// How long one look-up may take, on all name servers together.
@@ -26,17 +28,23 @@ pub(crate) enum Found {
 impl Client {
     /// Looks a topic up until there is a route, there certainly is none, or nobody waits any more.
     pub(crate) async fn look_up(self: Arc<Self>, topic: Arc<str>) {
+        let mut guard = EndsWaiting { client: &self, topic: &topic, armed: true };
+        self.look_up_until_done(&topic).await;
+        guard.armed = false;
+    }
+
+    async fn look_up_until_done(self: &Arc<Self>, topic: &Arc<str>) {
         let mut backoff = FIRST_BACKOFF;
         loop {
-            let asked = self.while_somebody_waits(&topic, "", self.ask_for_route(&topic)).await;
+            let asked = self.while_somebody_waits(topic, "", self.ask_for_route(topic)).await;
             let reason = match asked {
                 None => return,
                 Some(Ok(Found::Route(route))) => return self.take_route(&route),
-                Some(Ok(Found::NoTopic)) => return self.no_topic(&topic),
+                Some(Ok(Found::NoTopic)) => return self.no_topic(topic),
                 Some(Err(reason)) => reason,
             };
             let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
-            let pause = self.while_somebody_waits(&topic, &reason, tokio::time::sleep(pause)).await;
+            let pause = self.while_somebody_waits(topic, &reason, tokio::time::sleep(pause)).await;
             if pause.is_none() {
                 return;
             }
@@ -110,16 +118,65 @@ impl Client {
 
     /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
     fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, reason: &str) {
-        let now = Instant::now();
         let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
-        let ended = |one: &crate::accepted::Accepted| abandoned || one.deadline <= now;
         let (kind, reason) = match (abandoned, reason) {
             (true, _) => (ErrorKind::Closed, "closing ran out of time"),
             (false, "") => (ErrorKind::NoRoute, "no name server answered in time"),
             (false, reason) => (ErrorKind::NoRoute, reason),
         };
-        for accepted in self.routes.take_waiting(topic, |one| ended(one) || one.has_ended()) {
-            self.fail(&accepted, kind, reason);
+        let expired_by = if abandoned { None } else { Some(Instant::now()) };
+        self.fail_waiting(topic, expired_by, kind, reason);
+    }
+
+    /// Ends what waits for a topic and has expired, or with `None` all of it. What waits behind one
+    /// that failed and has the same key fails too.
+    ///
+    /// They end under the lock that later messages take to wait, so that one that is accepted when
+    /// the failure can be seen does not fail.
+    fn fail_waiting(
+        &self,
+        topic: &Arc<str>,
+        expired_by: Option<Instant>,
+        kind: ErrorKind,
+        reason: &str,
+    ) {
+        let mut failed_keys = HashSet::new();
+        let mut all_failed = Vec::new();
+        self.routes.take_waiting(topic, |one| {
+            if one.has_ended() {
+                return true;
+            }
+            let key = order_key(one);
+            let (kind, reason) = if expired_by.is_none_or(|now| one.deadline <= now) {
+                (kind, reason)
+            } else if key.as_ref().is_some_and(|key| failed_keys.contains(key)) {
+                (ErrorKind::EarlierFailed, EARLIER_FAILED)
+            } else {
+                return false;
+            };
+            failed_keys.extend(key);
+            if let Some(failed) = one.fail(kind, reason) {
+                all_failed.push((one.clone(), kind, failed));
+            }
+            true
+        });
+        for (accepted, kind, failed) in all_failed {
+            self.finish_failed(&accepted, kind, failed);
+        }
+    }
+}
+
+/// Should the runtime end before a look-up does, what waits for it ends too.
+struct EndsWaiting<'a> {
+    client: &'a Arc<Client>,
+    topic: &'a Arc<str>,
+    armed: bool,
+}
+
+impl Drop for EndsWaiting<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.client.fail_waiting(self.topic, None, ErrorKind::Closed, "the runtime has ended");
         }
     }
 }

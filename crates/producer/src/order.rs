@@ -4,13 +4,17 @@
 //! ordered message leaves only when the one before it has ended. Plain data under one lock; the
 //! order is the order of acceptance.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::MessageQueue;
-use crate::accepted::Accepted;
+use crate::accepted::{Accepted, Failed};
 use crate::message::Destination;
+use crate::{ErrorKind, MessageQueue};
+
+/// Why messages fail with an earlier one of their key.
+pub(crate) const EARLIER_FAILED: &str = "it was accepted before that was known";
 
 /// Every queue that ordered messages are on their way to.
 #[derive(Debug, Default)]
@@ -23,8 +27,8 @@ struct State {
     keys: HashMap<OrderKey, KeyState>,
     /// How many messages wait in all lanes.
     waiting: usize,
-    /// How many of them were taken back by their callers and are still met.
-    withdrawn: usize,
+    /// How many of them have ended: they are passed over when their turn comes.
+    ended: usize,
     /// Nothing that waits expires before this.
     earliest: Option<Instant>,
 }
@@ -38,7 +42,7 @@ struct Lane {
 
 /// What keeps messages together: topic and ordering key, or a given queue as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum OrderKey {
+pub(crate) enum OrderKey {
     Key(Arc<str>, Arc<str>),
     Queue(MessageQueue),
 }
@@ -47,15 +51,17 @@ enum OrderKey {
 struct KeyState {
     queue: MessageQueue,
     unfinished: usize,
+    /// Those of its lane that wait; when one fails, so do those behind it.
+    waiting: VecDeque<Arc<Accepted>>,
 }
 
-/// What follows from the end of an ordered message.
-#[derive(Debug, Default)]
+/// What follows from the failure of an ordered message.
+#[derive(Default)]
 pub(crate) struct Followers {
     /// The next message of the queue, which may leave now.
     pub(crate) next: Option<Arc<Accepted>>,
-    /// Messages of the same key that fail with a failed one.
-    pub(crate) failed: Vec<Arc<Accepted>>,
+    /// Messages of the same key that failed with it.
+    pub(crate) failed: Vec<(Arc<Accepted>, Failed)>,
 }
 
 impl Lanes {
@@ -67,23 +73,25 @@ impl Lanes {
         choose: impl FnOnce() -> Option<MessageQueue>,
     ) -> Entered {
         let Some(key) = order_key(accepted) else { return Entered::MayLeave };
-        let mut state = self.state();
-        let queue = match state.keys.get_mut(&key) {
-            Some(bound) => {
-                bound.unfinished += 1;
-                bound.queue.clone()
-            }
-            None => {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if accepted.has_ended() {
+            return Entered::Ended;
+        }
+        let bound = match state.keys.entry(key) {
+            Entry::Occupied(bound) => bound.into_mut(),
+            Entry::Vacant(place) => {
                 let Some(queue) = choose() else { return Entered::NoQueue };
-                state.keys.insert(key, KeyState { queue: queue.clone(), unfinished: 1 });
-                queue
+                place.insert(KeyState { queue, unfinished: 0, waiting: VecDeque::new() })
             }
         };
-        let lane = state.lanes.entry(queue).or_default();
+        bound.unfinished += 1;
+        let lane = state.lanes.entry(bound.queue.clone()).or_default();
         if lane.on_its_way.is_none() {
             lane.on_its_way = Some(accepted.clone());
             return Entered::MayLeave;
         }
+        bound.waiting.push_back(accepted.clone());
         lane.waiting.push_back(accepted.clone());
         state.waiting += 1;
         let sooner = state.earliest.is_none_or(|at| accepted.deadline < at);
@@ -99,38 +107,55 @@ impl Lanes {
         self.state().keys.get(&key).map(|bound| bound.queue.clone())
     }
 
-    /// Ends a message, wherever it is, by `end`, which says `None` when it had ended before.
-    ///
-    /// With `failed`, those of its key that wait behind it are taken out. All of it happens under
-    /// the lock that [`enter`](Self::enter) takes: whatever entered before the failure can be seen
-    /// fails too, and nothing that enters later does.
+    /// Ends a message well, by `end`, which says `None` when it had ended before. Gives the next
+    /// message of its queue, if it was in the way of one.
     pub(crate) fn end<T>(
         &self,
         accepted: &Arc<Accepted>,
-        failed: bool,
         end: impl FnOnce() -> Option<T>,
-    ) -> Option<(T, Followers)> {
-        let Some(key) = order_key(accepted) else {
-            return Some((end()?, Followers::default()));
-        };
+    ) -> Option<(T, Option<Arc<Accepted>>)> {
+        let Some(key) = order_key(accepted) else { return Some((end()?, None)) };
         let mut state = self.state();
         let ended = end()?;
-        Some((ended, state.leave(&key, accepted, failed)))
+        Some((ended, state.leave(&key, accepted)))
     }
 
-    /// A caller took a message back. One that waits is met and dropped later; so that these do not
-    /// pile up while a broker stalls, they are swept now and then.
-    pub(crate) fn withdrawn(&self, accepted: &Arc<Accepted>) -> Followers {
-        let Some(key) = order_key(accepted) else { return Followers::default() };
+    /// Ends a message as failed, wherever it is, and with it those of its key that wait behind it.
+    /// `None` when it had ended before.
+    ///
+    /// All of it happens under the lock that [`enter`](Self::enter) takes: whatever entered before
+    /// the failure can be seen fails too, and nothing that enters later does.
+    pub(crate) fn fail(
+        &self,
+        accepted: &Arc<Accepted>,
+        kind: ErrorKind,
+        reason: &str,
+    ) -> Option<(Failed, Followers)> {
+        let Some(key) = order_key(accepted) else {
+            return Some((accepted.fail(kind, reason)?, Followers::default()));
+        };
         let mut state = self.state();
-        if state.is_on_its_way(&key, accepted) {
-            return state.leave(&key, accepted, false);
+        let failed = accepted.fail(kind, reason)?;
+        let mut followers = Followers::default();
+        for follower in state.take_behind(&key, accepted) {
+            state.ended += 1;
+            if let Some(failed) = follower.fail(ErrorKind::EarlierFailed, EARLIER_FAILED) {
+                followers.failed.push((follower, failed));
+            }
         }
-        state.withdrawn += 1;
-        if state.withdrawn > 64 && state.withdrawn * 2 > state.waiting {
-            state.sweep();
+        followers.next = state.leave(&key, accepted);
+        Some((failed, followers))
+    }
+
+    /// A caller took a message back. Gives the next message of its queue, if it was in the way of
+    /// one.
+    pub(crate) fn withdrawn(&self, accepted: &Arc<Accepted>) -> Option<Arc<Accepted>> {
+        let key = order_key(accepted)?;
+        let mut state = self.state();
+        if !state.is_on_its_way(&key, accepted) {
+            state.ended += 1;
         }
-        Followers::default()
+        state.leave(&key, accepted)
     }
 
     /// A time before which nothing that waits expires.
@@ -145,7 +170,8 @@ impl Lanes {
             return Vec::new();
         }
         let waiting = || state.lanes.values().flat_map(|lane| lane.waiting.iter());
-        let expired = waiting().filter(|one| one.deadline <= now).cloned().collect();
+        let due = |one: &&Arc<Accepted>| one.deadline <= now && !one.has_ended();
+        let expired = waiting().filter(due).cloned().collect();
         let earliest = waiting().map(|one| one.deadline).filter(|at| *at > now).min();
         state.earliest = earliest;
         expired
@@ -169,6 +195,8 @@ pub(crate) enum Entered {
     MayLeave,
     /// It waits; `sooner`: it expires before all that have been waiting.
     Waits { sooner: bool },
+    /// It has ended meanwhile, and has no place in the lane.
+    Ended,
     /// The topic has no queue for it.
     NoQueue,
 }
@@ -179,35 +207,40 @@ impl State {
         lane.and_then(|lane| lane.on_its_way.as_ref()).is_some_and(|one| Arc::ptr_eq(one, accepted))
     }
 
-    /// Takes an ended message out of its lane, and with `failed` those of its key behind it.
-    fn leave(&mut self, key: &OrderKey, accepted: &Arc<Accepted>, failed: bool) -> Followers {
-        let mut followers = Followers::default();
-        let Some(queue) = self.keys.get(key).map(|bound| bound.queue.clone()) else {
-            return followers;
-        };
-        let Some(mut lane) = self.lanes.remove(&queue) else { return followers };
-        if failed {
-            let (failed, kept) = std::mem::take(&mut lane.waiting)
-                .into_iter()
-                .partition(|other| order_key(other).as_ref() == Some(key));
-            lane.waiting = kept;
-            followers.failed = Vec::from_iter::<VecDeque<_>>(failed);
-            self.waiting -= followers.failed.len();
-            self.unbind(key, followers.failed.len());
-            followers.failed.retain(|other| !Arc::ptr_eq(other, accepted));
+    /// Takes an ended message and those of its key behind it from those that wait for their key.
+    /// Their places in the lane stay, and are passed over.
+    fn take_behind(&mut self, key: &OrderKey, accepted: &Arc<Accepted>) -> VecDeque<Arc<Accepted>> {
+        let on_its_way = self.is_on_its_way(key, accepted);
+        let Some(bound) = self.keys.get_mut(key) else { return VecDeque::new() };
+        if on_its_way {
+            return std::mem::take(&mut bound.waiting);
         }
-        if lane.on_its_way.as_ref().is_some_and(|one| Arc::ptr_eq(one, accepted)) {
-            self.unbind(key, 1);
-            lane.on_its_way = None;
-            followers.next = self.next_of(&mut lane);
+        match bound.waiting.iter().position(|one| Arc::ptr_eq(one, accepted)) {
+            Some(place) => bound.waiting.split_off(place),
+            None => VecDeque::new(),
         }
-        if lane.on_its_way.is_some() {
-            self.lanes.insert(queue, lane);
-        }
-        followers
     }
 
-    /// The next message of a lane, over those taken back by their callers.
+    /// Takes an ended message out of the way of its lane; gives the next one, which may leave now.
+    fn leave(&mut self, key: &OrderKey, accepted: &Arc<Accepted>) -> Option<Arc<Accepted>> {
+        let mut next = None;
+        if self.is_on_its_way(key, accepted) {
+            let queue = self.keys.get(key)?.queue.clone();
+            self.unbind(key);
+            let mut lane = self.lanes.remove(&queue)?;
+            next = self.next_of(&mut lane);
+            lane.on_its_way.clone_from(&next);
+            if next.is_some() {
+                self.lanes.insert(queue, lane);
+            }
+        }
+        if self.ended > 64 && self.ended * 2 > self.waiting {
+            self.sweep();
+        }
+        next
+    }
+
+    /// The next message of a lane, over those that have ended.
     fn next_of(&mut self, lane: &mut Lane) -> Option<Arc<Accepted>> {
         while let Some(next) = lane.waiting.pop_front() {
             self.waiting -= 1;
@@ -215,12 +248,16 @@ impl State {
                 self.forget(&next);
                 continue;
             }
-            lane.on_its_way = Some(next.clone());
+            if let Some(bound) = order_key(&next).and_then(|key| self.keys.get_mut(&key)) {
+                // What stands before it there has ended.
+                while bound.waiting.pop_front().is_some_and(|one| !Arc::ptr_eq(&one, &next)) {}
+            }
             return Some(next);
         }
         None
     }
 
+    /// Drops what has ended, so that it does not pile up while a broker stalls.
     fn sweep(&mut self) {
         let mut gone = Vec::new();
         for lane in self.lanes.values_mut() {
@@ -233,20 +270,23 @@ impl State {
         for one in &gone {
             self.forget(one);
         }
-        self.withdrawn = 0;
+        for bound in self.keys.values_mut() {
+            bound.waiting.retain(|one| !one.has_ended());
+        }
+        self.ended = 0;
     }
 
-    /// A message that was taken back leaves its lane.
+    /// A message that has ended leaves its lane.
     fn forget(&mut self, accepted: &Accepted) {
-        self.withdrawn = self.withdrawn.saturating_sub(1);
+        self.ended = self.ended.saturating_sub(1);
         if let Some(key) = order_key(accepted) {
-            self.unbind(&key, 1);
+            self.unbind(&key);
         }
     }
 
-    fn unbind(&mut self, key: &OrderKey, count: usize) {
+    fn unbind(&mut self, key: &OrderKey) {
         if let Some(bound) = self.keys.get_mut(key) {
-            bound.unfinished = bound.unfinished.saturating_sub(count);
+            bound.unfinished = bound.unfinished.saturating_sub(1);
             if bound.unfinished == 0 {
                 self.keys.remove(key);
             }
@@ -254,7 +294,7 @@ impl State {
     }
 }
 
-fn order_key(accepted: &Accepted) -> Option<OrderKey> {
+pub(crate) fn order_key(accepted: &Accepted) -> Option<OrderKey> {
     match accepted.destination() {
         Destination::Key(key) => Some(OrderKey::Key(accepted.topic().clone(), key.clone())),
         Destination::Queue { queue, ordered: true } => Some(OrderKey::Queue(queue.clone())),

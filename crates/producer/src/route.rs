@@ -211,7 +211,8 @@ pub(crate) struct RouteTable {
 enum Cold {
     /// It is being looked up; these wait for it, in the order of acceptance. When there are
     /// `sweep_at` of them, those that their callers took back are dropped.
-    LookUp { waiting: Vec<Arc<Accepted>>, sweep_at: usize },
+    /// Once it is `found`, those that have waited are on their way by it.
+    LookUp { waiting: Vec<Arc<Accepted>>, sweep_at: usize, found: Option<Arc<Route>> },
     /// It was not found.
     Missing { until: Instant, kind: ErrorKind, reason: Arc<str> },
 }
@@ -234,6 +235,16 @@ impl RouteTable {
         self.routes.load().get(topic).cloned()
     }
 
+    /// As [`get`](Self::get), for a message that has been given the topic's route once: that may
+    /// not be everybody's yet.
+    pub(crate) fn known(&self, topic: &str) -> Option<Arc<Route>> {
+        self.get(topic).or_else(|| match self.cold().get(topic) {
+            Some(Cold::LookUp { found: Some(route), .. }) => Some(route.clone()),
+            // It became everybody's just now.
+            _ => self.get(topic),
+        })
+    }
+
     /// Every route.
     pub(crate) fn all(&self) -> Vec<Arc<Route>> {
         self.routes.load().values().cloned().collect()
@@ -246,7 +257,7 @@ impl RouteTable {
             return Parked::Route(route, accepted);
         }
         match cold.get_mut(accepted.topic()) {
-            Some(Cold::LookUp { waiting, sweep_at }) => {
+            Some(Cold::LookUp { waiting, sweep_at, .. }) => {
                 waiting.push(accepted);
                 if waiting.len() >= *sweep_at {
                     waiting.retain(|one| !one.has_ended());
@@ -259,7 +270,8 @@ impl RouteTable {
             }
             _ => {
                 let topic = accepted.topic().clone();
-                let look_up = Cold::LookUp { waiting: vec![accepted], sweep_at: SWEEP_AT };
+                let waiting = vec![accepted];
+                let look_up = Cold::LookUp { waiting, sweep_at: SWEEP_AT, found: None };
                 cold.insert(topic.clone(), look_up);
                 Parked::First(topic)
             }
@@ -271,9 +283,12 @@ impl RouteTable {
     pub(crate) fn found(&self, route: &Arc<Route>) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
         let waiting = take_waiting(&mut cold, &route.topic);
-        if waiting.is_empty() {
-            cold.remove(&route.topic);
-            self.put(route.clone());
+        match cold.get_mut(&route.topic) {
+            Some(Cold::LookUp { found, .. }) if !waiting.is_empty() => *found = Some(route.clone()),
+            _ => {
+                self.put(route.clone());
+                cold.remove(&route.topic);
+            }
         }
         waiting
     }
@@ -300,13 +315,15 @@ impl RouteTable {
     pub(crate) fn take_waiting(
         &self,
         topic: &Arc<str>,
-        wanted: impl Fn(&Accepted) -> bool,
+        wanted: impl FnMut(&Arc<Accepted>) -> bool,
     ) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
         let waiting = take_waiting(&mut cold, topic);
-        let (taken, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|one| wanted(one));
+        let (taken, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(wanted);
         match cold.get_mut(topic) {
             Some(Cold::LookUp { waiting, .. }) if !left.is_empty() => *waiting = left,
+            // Whoever sends those that have waited on their way ends the look-up.
+            Some(Cold::LookUp { found: Some(_), .. }) => {}
             _ => drop(cold.remove(topic)),
         }
         taken

@@ -79,6 +79,7 @@ impl Watch {
 
 /// Runs until the producer ends.
 pub(crate) async fn run(client: Arc<Client>) {
+    let _guard = EndsProducer(&client);
     let mut poll_at = Instant::now() + POLL_INTERVAL;
     loop {
         let dues = [client.watch.next_due(), client.lanes.earliest()];
@@ -104,6 +105,21 @@ pub(crate) async fn run(client: Arc<Client>) {
         for topic in topics {
             let client = client.clone();
             client.clone().spawn(async move { client.refresh(&topic).await });
+        }
+    }
+}
+
+/// Without upkeep nothing would end what waits: should the runtime end first, the producer does.
+struct EndsProducer<'a>(&'a Arc<Client>);
+
+impl Drop for EndsProducer<'_> {
+    fn drop(&mut self) {
+        let client = self.0;
+        client.begin_closing();
+        client.begin_abandoning();
+        client.stopped.cancel();
+        for accepted in client.lanes.all_waiting() {
+            client.fail(&accepted, ErrorKind::Closed, "the runtime has ended");
         }
     }
 }

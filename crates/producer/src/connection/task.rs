@@ -88,6 +88,8 @@ struct Link {
     since_probe: usize,
     /// One-way messages written that no answered probe speaks for.
     unconfirmed: usize,
+    /// Nothing more may be written: part of what should have been has been thrown away.
+    cut: bool,
 }
 
 impl Link {
@@ -102,6 +104,7 @@ impl Link {
             oneways: VecDeque::new(),
             since_probe: 0,
             unconfirmed: 0,
+            cut: false,
         }
     }
 
@@ -145,8 +148,9 @@ impl Task {
     pub(super) async fn run(mut self) {
         while self.wait_for_work().await {
             match self.dial().await {
-                Ok(stream) => self.use_connection(stream).await,
-                Err(error) => self.unreachable(&error.to_string()),
+                Some(Ok(stream)) => self.use_connection(stream).await,
+                Some(Err(error)) => self.unreachable(&error.to_string()),
+                None => break,
             }
             if self.failures > 0 && !self.is_over() {
                 let backoff = Duration::from_millis(50) * 2u32.saturating_pow(self.failures.min(5));
@@ -182,21 +186,25 @@ impl Task {
         self.leaving.is_some() || (self.orders_ended && idle)
     }
 
-    async fn dial(&mut self) -> std::io::Result<TcpStream> {
+    async fn dial(&mut self) -> Option<std::io::Result<TcpStream>> {
         tracing::debug!(address = %self.address, "connecting");
         let address = self.address.clone();
         let timeout = self.client.config().connect_timeout;
         self.meanwhile(dial::connect(&address, timeout)).await
     }
 
-    /// Awaits something while orders are taken and what waits too long is ended.
-    async fn meanwhile<F: Future>(&mut self, future: F) -> F::Output {
+    /// Awaits something while orders are taken and what waits too long is ended. `None` when
+    /// nothing is left to await it for.
+    async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
+            if self.is_over() {
+                return None;
+            }
             let due = self.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
             let due = due.unwrap_or_else(|| Instant::now() + HEARTBEAT_INTERVAL);
             tokio::select! {
-                output = &mut future => return output,
+                output = &mut future => return Some(output),
                 order = self.orders.recv(), if !self.orders_ended => match order {
                     Some(order) => self.take_order(order),
                     None => self.orders_ended = true,
@@ -214,7 +222,7 @@ impl Task {
                 let swept = self.outbox.sweep();
                 self.done_with(swept);
             }
-            Order::Abandon => self.abandon(),
+            Order::Abandon => self.abandon("closing ran out of time"),
             Order::Leave(left) => self.leaving = Some(left),
         }
     }
@@ -226,7 +234,7 @@ impl Task {
         self.load.connected();
         self.link = Link::new(Instant::now());
         let reason = self.serve(&mut stream).await;
-        if self.leaving.is_some() {
+        if self.leaving.is_some() || self.link.cut {
             self.say_goodbye(stream).await;
         }
         self.load.connected.store(false, Ordering::Relaxed);
@@ -242,7 +250,7 @@ impl Task {
         loop {
             self.take_queued_orders();
             self.fill(Instant::now());
-            if self.is_over() || (self.draining && self.pending.is_empty()) {
+            if self.is_over() || self.link.cut || (self.draining && self.pending.is_empty()) {
                 return "closed".into();
             }
             let due = self.next_due().into();
@@ -647,12 +655,22 @@ impl Task {
         });
     }
 
-    /// Closing has run out of time: every message ends now.
-    fn abandon(&mut self) {
+    /// Closing has run out of time: every message ends now. What is not written yet ends as not
+    /// stored, so it must not be written any more.
+    fn abandon(&mut self, reason: &str) {
+        if !self.link.out.is_empty() {
+            self.link.out.clear();
+            self.link.cut = true;
+        }
         let waiting = self.outbox.drain().into_iter().map(|waiting| waiting.accepted);
         let mut all: Vec<Arc<Accepted>> = waiting.collect();
         self.done_with(all.len());
-        all.extend(self.pending.messages().map(|sent| sent.waiting.accepted.clone()));
+        for sent in self.pending.messages() {
+            if sent.starts_at >= self.link.written {
+                sent.waiting.accepted.back_in_line();
+            }
+            all.push(sent.waiting.accepted.clone());
+        }
         let oneways = std::mem::take(&mut self.link.oneways);
         self.done_with(oneways.len());
         for (_, waiting, _) in oneways {
@@ -661,13 +679,13 @@ impl Task {
             all.push(waiting.accepted);
         }
         for accepted in all {
-            self.client.fail(&accepted, ErrorKind::Closed, "closing ran out of time");
+            self.client.fail(&accepted, ErrorKind::Closed, reason);
         }
     }
 
     /// Unregisters, then lets the peer read what was written before the socket goes.
     async fn say_goodbye(&mut self, mut stream: TcpStream) {
-        if self.peer == Peer::Broker {
+        if self.peer == Peer::Broker && !self.link.cut {
             let unregister = UnregisterClient {
                 client_id: self.client.id().to_owned(),
                 producer_group: Some(self.client.config().group.to_string()),
@@ -701,5 +719,16 @@ impl Task {
     /// So many messages are no longer this connection's.
     fn done_with(&self, messages: usize) {
         self.load.backlog.fetch_sub(messages, Ordering::Relaxed);
+    }
+}
+
+/// Whatever ends the task, such as the end of the runtime: no message is left behind.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            self.take_order(order);
+        }
+        self.abandon("the producer has ended");
     }
 }

@@ -1,0 +1,12 @@
+//! What becomes of sends when brokers, name servers, connections and callers misbehave.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../fake/mod.rs"]
+mod fake;
+
+mod cancel;
+mod close;
+
+mod order;
+mod outcomes;

@@ -1,0 +1,343 @@
+//! Ordered sends.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer, SendError};
+
+use crate::fake::{
+    Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, lock, one_broker,
+    poll_once, producer, queue_data, route, soon, until,
+};
+
+fn keyed(body: impl ToString, key: &str) -> Message {
+    Message::new("t", body.to_string()).order_by(key)
+}
+
+/// One broker with one queue.
+async fn one_queue(timeout: Duration) -> (Broker, NameServer, Producer) {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 1).await;
+    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    (broker, server, producer)
+}
+
+fn texts(broker: &Broker) -> Vec<String> {
+    broker.stored().iter().map(|seen| seen.text()).collect()
+}
+
+fn is_earlier_failed(error: &SendError) -> bool {
+    error.kind() == ErrorKind::EarlierFailed && error.outcome() == Outcome::NotStored
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_ordered_message_of_a_queue_is_on_its_way_at_a_time() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(5)).await;
+    let delay = Duration::from_millis(20);
+    broker.always(Action::ok().after(delay));
+    let given = MessageQueue::new("t", "a", 0);
+    let mut deliveries = Vec::new();
+    for n in 0..24 {
+        let message = match n % 3 {
+            0 => Message::new("t", n.to_string()).queue(given.clone()).ordered(),
+            1 => keyed(n, "x"),
+            _ => keyed(n, "y"),
+        };
+        deliveries.push(producer.enqueue(message).await.unwrap());
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    let expected: Vec<String> = (0..24).map(|n| n.to_string()).collect();
+    assert_eq!(texts(&broker), expected);
+    let at: Vec<Instant> = broker.seen().iter().map(|seen| seen.at).collect();
+    assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= delay / 2), "{at:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unordered_messages_are_not_held_up_by_one_another() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(5)).await;
+    broker.always(Action::ok().after(Duration::from_millis(200)));
+    let begun = Instant::now();
+    let queue = MessageQueue::new("t", "a", 0);
+    let mut deliveries = Vec::new();
+    for n in 0..10 {
+        let message = Message::new("t", n.to_string()).queue(queue.clone());
+        deliveries.push(producer.enqueue(message).await.unwrap());
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_millis(1500));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_fails_those_of_its_key_that_were_accepted_before_it_was_known() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(3)).await;
+    let slow = Duration::from_millis(200);
+    broker.script(move |seen| match seen.text().as_str() {
+        "bad" => Action::refuse(13, "illegal").after(slow),
+        _ => Action::ok(),
+    });
+    let bad = producer.enqueue(keyed("bad", "x")).await.unwrap();
+    let mut followers = Vec::new();
+    for n in 0..4 {
+        followers.push(producer.enqueue(keyed(n, "x")).await.unwrap());
+    }
+    let others = producer.enqueue(keyed("other", "y")).await.unwrap();
+    let given = Message::new("t", "given").queue(MessageQueue::new("t", "a", 0)).ordered();
+    let given = producer.enqueue(given).await.unwrap();
+
+    let error = soon(bad).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
+    // The failure has been delivered: this one goes on.
+    let later = producer.enqueue(keyed("later", "x")).await.unwrap();
+    for follower in followers {
+        let error = soon(follower).await.unwrap_err();
+        assert!(is_earlier_failed(&error), "{error}");
+    }
+    soon(others).await.unwrap();
+    soon(given).await.unwrap();
+    soon(later).await.unwrap();
+    assert_eq!(texts(&broker), ["other", "given", "later"]);
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unanswered_message_fails_its_key_too_and_nothing_of_it_overtakes() {
+    let (broker, _server, producer) = one_queue(Duration::from_millis(500)).await;
+    broker.first([Action::store_silently()]);
+    let first = producer.enqueue(keyed(0, "x")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let second = producer.enqueue(keyed(1, "x")).await.unwrap();
+    let error = soon(first).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
+    assert!(is_earlier_failed(&soon(second).await.unwrap_err()));
+    soon(producer.send(keyed(2, "x"))).await.unwrap();
+    assert_eq!(texts(&broker), ["0", "2"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_one_that_has_not_left_fails_nobody() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(3)).await;
+    broker.first([Action::ok().after(Duration::from_millis(200))]);
+    let first = producer.enqueue(keyed(0, "x")).await.unwrap();
+    until("the first has left", || broker.seen_count() == 1).await;
+    let mut dropped = Vec::new();
+    for n in 0..200 {
+        let mut send = Box::pin(producer.send(keyed(format!("dropped {n}"), "x")));
+        assert!(poll_once(send.as_mut()).is_none());
+        dropped.push(send);
+    }
+    let last = producer.enqueue(keyed(1, "x")).await.unwrap();
+    drop(dropped);
+    soon(first).await.unwrap();
+    soon(last).await.unwrap();
+    assert_eq!(texts(&broker), ["0", "1"]);
+    assert_eq!(producer.stats().withdrawn, 200);
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_dropped_before_the_route_is_known_holds_up_nobody() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    let found = Say::Route(route(&[&broker], 1));
+    server.say("t", Say::Later(Duration::from_millis(200), Box::new(found)));
+    let producer = producer(&[&server]).start().await.unwrap();
+    let mut send = Box::pin(producer.send(keyed("dropped", "x")));
+    assert!(poll_once(send.as_mut()).is_none());
+    drop(send);
+    soon(producer.send(keyed("same key", "x"))).await.unwrap();
+    soon(producer.send(keyed("other key", "y"))).await.unwrap();
+    assert_eq!(texts(&broker), ["same key", "other key"]);
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_before_the_route_is_known_fails_its_key() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    let found = Say::Route(route(&[&broker], 1));
+    server.say("t", Say::Later(Duration::from_millis(900), Box::new(found)));
+    let producer = producer(&[&server]).send_timeout(Duration::from_secs(3)).start().await.unwrap();
+    let hasty = producer.with_timeout(Duration::from_millis(300));
+    let first = hasty.enqueue(keyed("first", "x")).await.unwrap();
+    let second = producer.enqueue(keyed("second", "x")).await.unwrap();
+    let other = producer.enqueue(keyed("other", "y")).await.unwrap();
+    let error = soon(first).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoRoute, Outcome::NotStored));
+    let third = producer.enqueue(keyed("third", "x")).await.unwrap();
+    let error = soon(second).await.unwrap_err();
+    assert!(is_earlier_failed(&error), "{error}");
+    soon(other).await.unwrap();
+    soon(third).await.unwrap();
+    assert_eq!(texts(&broker), ["other", "third"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn order_is_kept_through_the_look_up_of_the_route() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    let found = Say::Route(route(&[&broker], 4));
+    server.say("t", Say::Later(Duration::from_millis(100), Box::new(found)));
+    let producer = producer(&[&server]).send_timeout(Duration::from_secs(5)).start().await.unwrap();
+    let mut deliveries = Vec::new();
+    for n in 0..400 {
+        deliveries.push(producer.enqueue(keyed(n, &format!("{}", n % 7))).await.unwrap());
+        if n % 100 == 50 {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    assert_eq!(server.asked("t"), 1);
+    let mut last: HashMap<String, usize> = HashMap::new();
+    for seen in broker.stored() {
+        let n = seen.text().parse().unwrap();
+        assert!(last.insert(seen.key.unwrap(), n).is_none_or(|before| before < n));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_and_broken_connections_do_not_change_the_order() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(5)).await;
+    let mut random = fastrand::Rng::with_seed(7);
+    broker.script(move |_| match random.u32(0..40) {
+        0 => Action::refuse(2, "busy"),
+        1 => Action::close(),
+        2 => Action::store_and_reset(),
+        3 => Action::refuse(14, ""),
+        _ => Action::ok(),
+    });
+    let mut deliveries = Vec::new();
+    for n in 0..300 {
+        deliveries.push(producer.enqueue(keyed(n, &format!("{}", n % 3))).await.unwrap());
+    }
+    for delivery in deliveries {
+        let _ = soon(delivery).await;
+    }
+    let mut last: HashMap<String, usize> = HashMap::new();
+    let stored = broker.stored();
+    for seen in crate::fake::first_copies(&stored) {
+        let n = seen.text().parse().unwrap();
+        assert!(last.insert(seen.key.unwrap(), n).is_none_or(|before| before < n));
+    }
+    assert!(stored.len() > 100);
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ordered_sends_wait_for_the_broker_of_their_queue() {
+    let (a, b) = (Broker::start("a").await, Broker::start("b").await);
+    let server = NameServer::of(&[&a, &b], 4).await;
+    let producer = producer(&[&server]).send_timeout(Duration::from_secs(5)).start().await.unwrap();
+    let receipt = soon(producer.send(keyed("warm", "x"))).await.unwrap();
+    let (down, other) = match receipt.queue().broker() {
+        "a" => (a, b),
+        _ => (b, a),
+    };
+    // Gone from the route as well.
+    down.down();
+    server.otherwise(Say::Route(route(&[&other], 4)));
+    let mut deliveries = Vec::new();
+    for n in 0..10 {
+        deliveries.push(producer.enqueue(keyed(n, "x")).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    down.move_away().await;
+    let both = match down.name() {
+        "a" => route(&[&down, &other], 4),
+        _ => route(&[&other, &down], 4),
+    };
+    server.otherwise(Say::Route(both));
+    for delivery in deliveries {
+        assert_eq!(soon(delivery).await.unwrap().queue(), receipt.queue());
+    }
+    assert_eq!(other.stored_count(), 0);
+    let expected = ["warm", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    assert_eq!(texts(&down), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_keeps_its_queue_while_it_is_busy_and_follows_the_route_when_idle() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 1).await;
+    let producer = producer(&[&server]).send_timeout(Duration::from_secs(8)).start().await.unwrap();
+    // Java's hash of "b" is 98, of which 3 leaves 2.
+    let until_told = Arc::new(Mutex::new(true));
+    let hold = until_told.clone();
+    broker.script(move |seen| match (&*seen.topic, *lock(&hold)) {
+        ("t", true) => Action::refuse(14, ""),
+        _ => Action::ok(),
+    });
+    let first = producer.enqueue(keyed(0, "b")).await.unwrap();
+    until("refused", || broker.seen_count() > 0).await;
+    server.otherwise(Say::Route(route(&[&broker], 3)));
+    // 14 has the route refreshed; the retries go to the queue that it had.
+    let error = soon(first).await.unwrap_err();
+    assert!(error.attempts().iter().all(|attempt| attempt.queue == Some(0)), "{error:?}");
+    *lock(&until_told) = false;
+    let begun = Instant::now();
+    while soon(producer.send(keyed(1, "b"))).await.unwrap().queue().id() != 2 {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Many keys of one queue, and a broker that does not answer: all end at their deadlines, and
+/// that takes no time to speak of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_keys_behind_a_silent_broker_end_in_time() {
+    let (broker, _server, producer) = one_queue(Duration::from_millis(1500)).await;
+    broker.always(Action::ignore());
+    let begun = Instant::now();
+    let mut deliveries = Vec::new();
+    for n in 0..9_000 {
+        deliveries.push(producer.enqueue(keyed(n, &format!("{}", n / 2))).await.unwrap());
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap_err();
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(3500), "{took:?}");
+    assert_all_ended(&producer);
+}
+
+/// A lane whose messages expire by the dozen while their turn comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_whose_broker_is_gone_ends_thousands_without_trouble() {
+    let hole = BlackHole::open();
+    let server = NameServer::start().await;
+    let mut document = route(&[], 0);
+    document.brokers = vec![broker_data("a", &hole.address())];
+    document.queues = vec![queue_data("a", 1, 6)];
+    server.otherwise(Say::Route(document));
+    let producer =
+        producer(&[&server]).send_timeout(Duration::from_millis(600)).start().await.unwrap();
+    let mut deliveries = Vec::new();
+    for n in 0..5_000 {
+        deliveries.push(producer.enqueue(keyed(n, &n.to_string())).await.unwrap());
+    }
+    for delivery in deliveries {
+        let error = soon(delivery).await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotStored, "{error}");
+    }
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawn_message_lets_the_next_one_go() {
+    let (broker, _server, producer) = one_broker().await;
+    // The only place in the window is taken, so that nothing leaves.
+    broker.first([Action::ok().after(Duration::from_millis(300))]);
+    soon(producer.send(Message::new("t", "warm"))).await.unwrap();
+    let mut first = Box::pin(producer.send(keyed("first", "x")));
+    assert!(poll_once(first.as_mut()).is_none());
+    let second = producer.enqueue(keyed("second", "x")).await.unwrap();
+    drop(first);
+    soon(second).await.unwrap();
+    assert_all_ended(&producer);
+}
