@@ -144,6 +144,46 @@ fn kept_messages<'a>(
     })
 }
 
+/// Whether every message that a commit had promised before the power went is in the image.
+fn keeps_promises(image: Watched, promised: &[StoredMessage]) -> bool {
+    let Ok(store) = DiskStore::with_backend(image, u64::MAX) else { return false };
+    promised.iter().all(|message| {
+        let block = store.block(key(message.queue_id as u16), message.queue_offset as u64);
+        let record = block
+            .ok()
+            .flatten()
+            .and_then(|block| block.records_from(message.queue_offset as u64).next());
+        record.and_then(|record| record.message()).as_ref() == Some(message)
+    })
+}
+
+/// Stores messages commit by commit, and loses power at random moments; how often a promise was
+/// broken.
+fn broken_promises(lies: bool) -> usize {
+    let (file, mut model) = (Watched::default(), Model::default());
+    let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+    let begin = file.operations();
+    let mut promises = Vec::new();
+    for n in 0..40 {
+        model.commit(&mut store, &[(n % QUEUES, 300), ((n + 1) % QUEUES, 2_000)]);
+        promises.push((file.operations(), model.appended.len()));
+    }
+    let mut random = fastrand::Rng::with_seed(11);
+    let broken = (0..200).filter(|_| {
+        let cut = random.usize(begin..=file.operations());
+        let promised = promises.iter().rfind(|(at, _)| *at <= cut).map_or(0, |(_, count)| *count);
+        let image = file.image(cut, &mut random, lies);
+        !keeps_promises(image, &model.appended[..promised])
+    });
+    broken.count()
+}
+
+#[test]
+fn what_was_promised_outlives_a_power_loss() {
+    assert_eq!(broken_promises(false), 0);
+    assert!(broken_promises(true) > 50, "the test would not notice a sync that does nothing");
+}
+
 #[test]
 fn the_oldest_go_first_whatever_their_queue() {
     let (mut store, mut model) = (MemoryStore::new(3_200), Model::default());

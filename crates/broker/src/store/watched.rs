@@ -20,7 +20,16 @@ struct State {
     /// Something was written since the last sync.
     dirty: AtomicBool,
     syncs: AtomicU64,
+    /// What was done to the file, in its order.
+    log: Mutex<Vec<Operation>>,
     on_sync: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Write(u64, Vec<u8>),
+    SetLength(u64),
+    Sync,
 }
 
 impl std::fmt::Debug for State {
@@ -42,6 +51,38 @@ impl Watched {
         self.0.syncs.load(Ordering::SeqCst)
     }
 
+    /// How many operations there have been.
+    pub(crate) fn operations(&self) -> usize {
+        self.log().len()
+    }
+
+    /// The file as a power loss after `cut` operations may leave it: what was synced is there;
+    /// of what was written since, some is there, some is not, and some is there in part. With
+    /// `lies` the syncs did nothing.
+    pub(crate) fn image(&self, cut: usize, random: &mut fastrand::Rng, lies: bool) -> Self {
+        let log = self.log();
+        let done = &log[..cut];
+        let is_sync = |operation: &Operation| matches!(operation, Operation::Sync);
+        let synced = done.iter().rposition(is_sync).filter(|_| !lies).unwrap_or(0);
+        let image = Self::default();
+        for (at, operation) in done.iter().enumerate() {
+            match operation {
+                Operation::SetLength(length) => image.set_len(*length).expect("length"),
+                Operation::Write(offset, data) => {
+                    let whole = at < synced || random.bool();
+                    let length = if whole { data.len() } else { random.usize(..=data.len()) };
+                    image.write(*offset, &data[..length]).expect("write");
+                }
+                Operation::Sync => {}
+            }
+        }
+        image
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Vec<Operation>> {
+        self.0.log.lock().expect("lock")
+    }
+
     /// Calls `look` whenever something is synced.
     pub(crate) fn on_sync(&self, look: impl Fn() + Send + 'static) {
         *self.0.on_sync.lock().expect("lock") = Some(Box::new(look));
@@ -58,6 +99,7 @@ impl StorageBackend for Watched {
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
+        self.log().push(Operation::SetLength(len));
         self.0.file.set_len(len)
     }
 
@@ -68,6 +110,7 @@ impl StorageBackend for Watched {
         if let Some(look) = &*self.0.on_sync.lock().expect("lock") {
             look();
         }
+        self.log().push(Operation::Sync);
         self.0.file.sync_data()?;
         self.0.dirty.store(false, Ordering::SeqCst);
         self.0.syncs.fetch_add(1, Ordering::SeqCst);
@@ -76,6 +119,7 @@ impl StorageBackend for Watched {
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
         self.0.dirty.store(true, Ordering::SeqCst);
+        self.log().push(Operation::Write(offset, data.to_vec()));
         self.0.file.write(offset, data)
     }
 }
