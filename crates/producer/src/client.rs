@@ -358,16 +358,20 @@ impl Client {
 
     /// The connection to a broker that advertises `address`, made when there is none.
     pub(crate) fn connection(self: &Arc<Self>, address: &str) -> Arc<Connection> {
-        let mapped = self.config.address_map.as_ref().and_then(|map| map(address));
-        let address = mapped.as_deref().unwrap_or(address);
+        let address = self.mapped(address);
         let mut pool = self.pool();
-        if let Some(connection) = pool.get(address) {
+        if let Some(connection) = pool.get(&address) {
             return connection.clone();
         }
-        let address: Arc<str> = Arc::from(address);
         let connection = Arc::new(Connection::new(self, address.clone(), Peer::Broker));
         pool.insert(address, connection.clone());
         connection
+    }
+
+    /// The address to connect to, for one that a broker advertises.
+    pub(crate) fn mapped(&self, address: &str) -> Arc<str> {
+        let mapped = self.config.address_map.as_ref().and_then(|map| map(address));
+        Arc::from(mapped.as_deref().unwrap_or(address))
     }
 
     /// Connections to brokers and to name servers.

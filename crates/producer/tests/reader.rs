@@ -274,6 +274,25 @@ async fn a_reader_keeps_the_producer_alive_and_ends_with_it() {
     assert_eq!(reader.admin().reader("close").open().await.unwrap_err(), AdminError::Closed);
 }
 
+#[tokio::test]
+async fn advertised_addresses_are_mapped() {
+    let broker = Broker::builder().advertise("broker.invalid").topic("mapped", 1);
+    let broker = broker.start().await.unwrap();
+    let real = broker.address().to_string();
+    let advertised = format!("broker.invalid:{}", broker.address().port());
+    let builder = Producer::builder("readers", broker.name_server().to_string());
+    let builder = builder.address_map(move |address| {
+        assert_eq!(address, advertised);
+        Some(real.clone())
+    });
+    let producer = builder.start().await.unwrap();
+    send(&producer, "mapped", numbers(0..1)).await;
+    let queue = MessageQueue::new("mapped", "dev", 0);
+    assert_eq!(producer.admin().max_offset(&queue).await.unwrap(), 1);
+    let reader = producer.admin().reader("mapped").until_now().open().await.unwrap();
+    assert_eq!(rest(reader).await.len(), 1);
+}
+
 fn again(broker: &Broker) -> BrokerBuilder {
     let ports = (broker.name_server().port(), broker.address().port());
     Broker::builder().name_server_port(ports.0).broker_port(ports.1)

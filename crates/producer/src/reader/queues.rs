@@ -31,10 +31,12 @@ pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> 
 pub(super) fn connections(client: &Arc<Client>, document: &TopicRoute, known: &Brokers) -> Brokers {
     let mut brokers = known.clone();
     for broker in &document.brokers {
-        let Some(address) = address_of(broker) else { continue };
+        let Some(address) = address_of(broker).map(|address| client.mapped(address)) else {
+            continue;
+        };
         let same = brokers.get(broker.broker_name.as_str());
-        if same.is_none_or(|connection| **connection.address() != *address) {
-            let connection = Connection::new(client, address.into(), Peer::Broker);
+        if same.is_none_or(|connection| *connection.address() != address) {
+            let connection = Connection::new(client, address, Peer::Broker);
             let name = broker.broker_name.as_str().into();
             Arc::make_mut(&mut brokers).insert(name, Arc::new(connection));
         }
