@@ -16,6 +16,7 @@ pub(crate) mod topics;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::{DecodeError, Incoming, RequestCode, ResponseCode, StoredMessage};
@@ -26,7 +27,7 @@ use self::parked::ParkedPulls;
 use self::refusal::Refusal;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
-use self::topics::{ALL, READ_WRITE, Topic, TopicConfig, Topics};
+use self::topics::{ALL, QueueEnds, READ_WRITE, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, QueueKey};
 use crate::store::{Commit, Fact, Store, StoreError};
 
@@ -132,18 +133,23 @@ impl Engine {
     }
 
     fn restore_topic(&mut self, config: TopicConfig) -> Result<(), StoreError> {
-        let (number, name) = (config.number, config.name.clone());
-        let queues = self.topics.restore(config).map_or(0, |topic| topic.queue_count());
-        if queues == 0 && self.topics.numbered(number).is_none() {
-            let text = format!("topic {name} has the number {number}, which is out of order");
+        let number = config.number;
+        let Some(topic) = self.topics.restore(config) else {
+            let text = format!("the topic number {number} is out of order");
             return Err(StoreError::Damaged(text));
-        }
-        for queue in 0..queues {
-            let key = QueueKey { topic: number, queue };
+        };
+        let known = topic.known_queues();
+        self.find_ends(number, 0..known)
+    }
+
+    /// Finds out where queues end that have come into being, or come back: a topic may once have
+    /// had more queues than it had since.
+    fn find_ends(&mut self, topic: u16, queues: Range<u16>) -> Result<(), StoreError> {
+        for queue in queues {
+            let key = QueueKey { topic, queue };
             let end = self.store.end_offset(key)?;
             if let Some(ends) = self.topics.ends_mut(key) {
-                ends.next = end;
-                ends.committed = end;
+                *ends = QueueEnds { next: end, committed: end };
             }
         }
         Ok(())
@@ -174,8 +180,7 @@ impl Engine {
         let caller = Caller { session, opaque: request.opaque, oneway: request.oneway };
         match request.incoming {
             Ok(incoming) => self.dispatch(now, caller, incoming, effects),
-            Err(error) => effects
-                .answer::<posthaste_protocol::request::Empty>(caller, Err(Refusal::from(error))),
+            Err(error) => effects.answer::<Empty>(caller, Err(error.into())),
         }
     }
 
@@ -363,6 +368,7 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<(), Refusal> {
         let (read, write) = queues;
+        let known = self.topics.get(name).map_or(0, Topic::known_queues);
         let Some(topic) = self.topics.set(name, read, write, perm) else {
             let limit = topics::MAX_TOPICS;
             return Err(Refusal::new(
@@ -371,6 +377,8 @@ impl Engine {
             ));
         };
         commit.put(Fact::Topic(topic.config.clone()));
+        let (number, now_known) = (topic.config.number, topic.known_queues());
+        self.find_ends(number, known..now_known)?;
         Ok(())
     }
 

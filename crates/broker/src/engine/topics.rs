@@ -78,6 +78,11 @@ impl Topic {
         self.config.read_queues.max(self.config.write_queues)
     }
 
+    /// How many queues are looked after: of those of now, and those of earlier in this run.
+    pub(crate) fn known_queues(&self) -> u16 {
+        self.queues.len() as u16
+    }
+
     fn has(&self, bit: i32) -> bool {
         self.config.perm & bit != 0
     }

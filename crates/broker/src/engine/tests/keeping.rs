@@ -82,6 +82,26 @@ fn a_delayed_message_outlives_a_restart_and_comes_once() {
 }
 
 #[test]
+fn a_queue_that_was_taken_away_and_comes_back_goes_on_where_it_ended() {
+    let file = Watched::default();
+    let queues = |count| CreateTopic {
+        topic: "orders".into(),
+        read_queues: count,
+        write_queues: count,
+        perm: 6,
+        ..CreateTopic::default()
+    };
+    let mut bench = open(&file);
+    bench.call(0, &message("orders", 3, "old"));
+    bench.call(0, &queues(1));
+    drop(bench);
+    let mut bench = open(&file);
+    bench.call(0, &queues(4));
+    assert_eq!(bench.call(0, &message("orders", 3, "new")).queue_offset, 1);
+    assert_eq!(bench.bodies("orders", 3), ["old", "new"]);
+}
+
+#[test]
 fn after_a_failed_commit_nothing_succeeds_and_nothing_new_is_seen() {
     let file = Watched::default();
     let mut bench = open(&file);
