@@ -1,5 +1,7 @@
 //! Topics and offsets of the embedded broker.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::time::{Duration, SystemTime};
 
 use posthaste::{Admin, AdminError, ErrorKind, Message, MessageQueue, Producer};

@@ -1,5 +1,7 @@
 //! The verbs that wait, against the embedded broker.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::mpsc;

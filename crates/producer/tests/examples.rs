@@ -1,0 +1,37 @@
+//! Every example runs and ends well.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+
+/// Runs each of these examples in a test of its own.
+macro_rules! examples {
+    ($($name:ident = $path:literal)*) => {
+        $(#[path = $path] mod $name;)*
+        $(#[test] fn $name() { $name::main().unwrap(); })*
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+examples! {
+    hello = "../examples/hello.rs"
+    pipelined = "../examples/pipelined.rs"
+    callback = "../examples/callback.rs"
+    oneway = "../examples/oneway.rs"
+    ordered = "../examples/ordered.rs"
+    blocking = "../examples/blocking.rs"
+    errors_and_retry = "../examples/errors_and_retry.rs"
+    shutdown = "../examples/shutdown.rs"
+    docker_address_map = "../examples/docker_address_map.rs"
+    testing_with_the_embedded_broker = "../examples/testing_with_the_embedded_broker.rs"
+}
+
+#[test]
+fn no_example_is_left_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let there: BTreeSet<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".rs")?.into()))
+        .collect();
+    let tested = TESTED.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(there, tested);
+}
