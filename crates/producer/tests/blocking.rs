@@ -222,7 +222,8 @@ fn room_is_waited_for_or_not() {
     let error = producer.try_enqueue(Message::new("full", "2")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BufferFull);
     // The first ends within its deadline; there is room then.
-    producer.with_timeout(Duration::from_secs(60)).enqueue(Message::new("full", "3")).unwrap();
+    let patient = producer.with_timeout(Duration::from_secs(60));
+    drop(patient.enqueue(Message::new("full", "3")).unwrap());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every example runs and ends well.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::duplicate_mod, reason = "each example is a program that declares what it shares")]
 
 use std::collections::BTreeSet;
 
