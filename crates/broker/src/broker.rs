@@ -18,6 +18,8 @@ use crate::server::{self, MAX_CONNECTIONS, Server};
 use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 use crate::turn::{Counters, Event, Turns};
 
+/// How many batches of requests may be on their way, over all connections; each has about 64 KiB.
+const BATCHES: usize = 1_024;
 /// Bytes of long frames on their way, over all connections.
 const LONG_FRAMES: usize = 64 * 1024 * 1024;
 /// How long connections may take to end when the broker stops.
@@ -61,8 +63,11 @@ impl Broker {
         let identity = settings.identity(address);
         let events = start_engine(settings, identity, Arc::clone(&counters)).await?;
         let (accepting, stop) = watch::channel(());
-        let shared =
-            Shared { events: events.clone(), long_frames: Arc::new(Semaphore::new(LONG_FRAMES)) };
+        let shared = Shared {
+            events: events.clone(),
+            batches: Arc::new(Semaphore::new(BATCHES)),
+            long_frames: Arc::new(Semaphore::new(LONG_FRAMES)),
+        };
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let sessions = Arc::new(AtomicU64::new(0));
         let mut servers = JoinSet::new();

@@ -25,8 +25,9 @@ const MAX_HEADER: usize = 256 * 1024;
 const MAX_FIELDS: usize = 256;
 /// How many requests are handed over at once at the most.
 const MAX_BATCH: usize = 256;
-/// How many batches of one connection may be on their way.
-const BATCHES_IN_FLIGHT: usize = 2;
+/// How many batches of one connection may be on their way. What has come while the engine commits
+/// is the next commit: with fewer, many small requests in flight would make many small commits.
+const BATCHES_IN_FLIGHT: usize = 8;
 /// The first frame is there so soon after the connection.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
 /// A frame is complete so soon after its first byte.
@@ -56,6 +57,8 @@ enum Ending {
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
+    /// One permit for each batch that may be on its way, all connections together.
+    pub(crate) batches: Arc<Semaphore>,
     /// Room for frames that are longer than one read, in bytes, all connections together.
     pub(crate) long_frames: Arc<Semaphore>,
 }
@@ -201,9 +204,10 @@ impl<'a> Reader<'a> {
     /// Gives requests to the engine. Waits while too much is on its way: the peer then notices
     /// that its bytes are not read.
     async fn hand_over(&mut self, requests: Vec<Request>) -> Result<(), Ending> {
-        let batch = Arc::clone(&self.batches).acquire_owned().await;
-        let Ok(batch) = batch else { return Err(Ending::Stopped) };
-        let permits = Permits { _batch: batch, _long_frame: self.long_frame.take() };
+        let own = Arc::clone(&self.batches).acquire_owned().await;
+        let all = Arc::clone(&self.shared.batches).acquire_owned().await;
+        let (Ok(own), Ok(all)) = (own, all) else { return Err(Ending::Stopped) };
+        let permits = Permits { _own: own, _all: all, _long_frame: self.long_frame.take() };
         let event = Event::Requests { session: self.session, requests, permits };
         self.shared.events.send(event).map_err(|_| Ending::Stopped)
     }

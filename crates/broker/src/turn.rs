@@ -37,7 +37,9 @@ pub(crate) enum Event {
 /// Room that requests take up until they are done.
 pub(crate) struct Permits {
     /// One of the connection's batches.
-    pub(crate) _batch: OwnedSemaphorePermit,
+    pub(crate) _own: OwnedSemaphorePermit,
+    /// One of all batches.
+    pub(crate) _all: OwnedSemaphorePermit,
     /// For the bytes of a long frame.
     pub(crate) _long_frame: Option<OwnedSemaphorePermit>,
 }
@@ -221,9 +223,12 @@ mod tests {
             ..SendMessage::default()
         };
         let request = Request { opaque: 1, oneway: false, incoming: Ok(Incoming::Send(message)) };
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
-        let permits = Permits { _batch: permit, _long_frame: None };
-        Event::Requests { session, requests: vec![request], permits }
+        Event::Requests { session, requests: vec![request], permits: permits() }
+    }
+
+    fn permits() -> Permits {
+        let permit = || Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
+        Permits { _own: permit(), _all: permit(), _long_frame: None }
     }
 
     #[test]
@@ -266,11 +271,8 @@ mod tests {
             oneway: true,
             incoming: Ok(Incoming::UpdateConsumerOffset(update)),
         };
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("permit");
-        let permits = Permits { _batch: permit, _long_frame: None };
-        events
-            .send(Event::Requests { session, requests: vec![request], permits })
-            .expect("running");
+        let requests = vec![request];
+        events.send(Event::Requests { session, requests, permits: permits() }).expect("running");
         let (stop, mut stopped) = oneshot::channel();
         events.send(Event::Stop(stop)).expect("running");
         turns.run();
