@@ -1,6 +1,8 @@
 //! Chores of this repository, run as `cargo xtask <chore>`.
 
+mod flood;
 mod interop;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -17,10 +19,17 @@ struct Arguments {
 enum Chore {
     /// Proves Posthaste against real Apache RocketMQ servers and clients.
     Interop(interop::Selection),
+    /// Checks the file map and the compiler version.
+    Tidy,
+    /// Sends as fast as a producer can; part of the interop suite.
+    #[command(hide = true)]
+    Flood(flood::Flood),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().chore {
         Chore::Interop(selection) => interop::run(selection),
+        Chore::Tidy => tidy::run(),
+        Chore::Flood(flood) => flood::run(&flood),
     }
 }

@@ -49,6 +49,10 @@ impl Cluster {
         Ok(Self { agent: agent?, brokers, name_server, artefacts, folder, go_program, runtime })
     }
 
+    pub(crate) fn version(&self) -> Version {
+        self.artefacts.version()
+    }
+
     /// The official Java client.
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent

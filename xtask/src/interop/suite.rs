@@ -5,7 +5,7 @@ use super::cluster::Cluster;
 use super::embedded::{Client, Embedded};
 use super::prerequisites;
 use super::report::Report;
-use super::scenario::{self, Check, ReverseCheck};
+use super::scenario::{self, Burst, Check, ReverseCheck};
 use super::version::Version;
 use super::workshop::Workshop;
 
@@ -19,12 +19,24 @@ pub(crate) struct Selection {
     /// Only scenarios of this version.
     #[arg(long)]
     version: Option<Version>,
+
+    /// How many messages the burst into a freshly started broker has; a million is the full proof.
+    #[arg(long, value_name = "MESSAGES", default_value_t = 200_000)]
+    burst: u64,
+
+    /// How many freshly started brokers get the burst.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    cold_starts: usize,
 }
 
 impl Selection {
     fn takes(&self, version: Version, name: &str) -> bool {
         self.version.is_none_or(|only| only == version)
             && self.only.as_deref().is_none_or(|part| name.contains(part))
+    }
+
+    fn burst(&self) -> Burst {
+        Burst { messages: self.burst, cold_starts: self.cold_starts }
     }
 }
 
@@ -57,7 +69,7 @@ impl Suite {
     /// The scenarios against real servers of one version share one cluster, because starting one
     /// takes longer than most of them.
     fn run_on_cluster(&self, version: Version, report: &mut Report) {
-        let chosen: Vec<(String, Check)> = scenario::on_cluster(version)
+        let chosen: Vec<(String, Check)> = scenario::on_cluster(version, self.selection.burst())
             .into_iter()
             .map(|(name, check)| (format!("{version}/{name}"), check))
             .filter(|(name, _)| self.selection.takes(version, name))

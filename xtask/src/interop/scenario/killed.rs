@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::load::{self, Ended, Load};
 use crate::interop::cluster::Cluster;
@@ -35,20 +35,21 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.block_on(producer.close(SEND_TIMEOUT));
 
     let latest = all.iter().max_by_key(|ended| ended.took).context("nothing was sent")?;
-    ensure!(latest.took <= SEND_TIMEOUT + LATENESS, "late: {latest:?}");
+    ensure!(latest.took <= SEND_TIMEOUT + LATENESS, "late: {latest}");
     ensure!(all.iter().any(|ended| ended.is_acked() && ended.at < killed), "none before");
     let failed = all.iter().filter(|ended| !ended.is_acked()).count();
     ensure!(failed > 0, "no send failed, although the only broker was dead");
     let resumed = first_acked_after(&all, back)?;
     ensure!(resumed <= RECOVERY, "sends went on {resumed:?} after the broker was back");
-    let late_failure =
-        all.iter().find(|e| !e.is_acked() && e.at > back + RECOVERY + Duration::from_secs(1));
-    ensure!(late_failure.is_none(), "still failing: {late_failure:?}");
+    let settled = back + RECOVERY + Duration::from_secs(1);
+    if let Some(failed) = all.iter().find(|ended| !ended.is_acked() && ended.at > settled) {
+        bail!("still failing: {failed}");
+    }
 
     let stored = cluster.agent().stored(TOPIC)?;
     let balance = load::check(&all, &stored)?;
     load::check_order(&stored)?;
-    Ok(format!("{balance:?}, back after {} ms", resumed.as_millis()))
+    Ok(format!("{balance}, back after {} ms", resumed.as_millis()))
 }
 
 fn first_acked_after(all: &[Ended], since: Instant) -> Result<Duration> {

@@ -1,6 +1,7 @@
 //! A steady load of sends whose ends are all remembered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,13 +24,19 @@ pub(crate) struct Load {
     senders: Vec<JoinHandle<Vec<Ended>>>,
 }
 
-/// How one send ended.
-#[derive(Debug)]
+/// How one send ended, and when.
 pub(crate) struct Ended {
     pub(crate) body: String,
     pub(crate) took: Duration,
     pub(crate) at: Instant,
-    pub(crate) result: Result<Receipt, SendError>,
+    pub(crate) end: End,
+}
+
+/// What a send's end says.
+pub(crate) enum End {
+    Acked { broker: String },
+    NotStored(String),
+    Unknown(String),
 }
 
 impl Load {
@@ -162,31 +169,48 @@ async fn await_oldest(
 
 impl Ended {
     fn now(body: String, begun: Instant, result: Result<Receipt, SendError>) -> Self {
-        Self { body, took: begun.elapsed(), at: Instant::now(), result }
+        let end = match result {
+            Ok(receipt) => End::Acked { broker: receipt.queue().broker().to_owned() },
+            Err(error) => match error.outcome() {
+                Outcome::NotStored => End::NotStored(error.to_string()),
+                Outcome::Unknown => End::Unknown(error.to_string()),
+            },
+        };
+        Self { body, took: begun.elapsed(), at: Instant::now(), end }
     }
 
     pub(crate) fn is_acked(&self) -> bool {
-        self.result.is_ok()
+        matches!(self.end, End::Acked { .. })
     }
+}
 
-    fn outcome(&self) -> &'static str {
-        match &self.result {
-            Ok(_) => "acked",
-            Err(error) if error.outcome() == Outcome::NotStored => "not_stored",
-            Err(_) => "unknown",
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {:?}: ", self.body, self.took)?;
+        match &self.end {
+            End::Acked { broker } => write!(f, "acked by {broker}"),
+            End::NotStored(error) | End::Unknown(error) => f.write_str(error),
         }
     }
 }
 
-/// What was promised about a load and what became of it, in numbers.
-#[derive(Debug, Default)]
+/// The ends of a load's sends, in numbers.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Balance {
-    pub(crate) acked: usize,
-    pub(crate) not_stored: usize,
-    pub(crate) unknown: usize,
-    pub(crate) unknown_stored: usize,
+    acked: usize,
+    not_stored: usize,
+    unknown: usize,
+    unknown_stored: usize,
     /// Copies beyond the first.
-    pub(crate) copies: usize,
+    duplicates: usize,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acked, not_stored, unknown, unknown_stored, duplicates } = self;
+        write!(f, "{acked} acked, {not_stored} not_stored, {unknown} unknown")?;
+        write!(f, " ({unknown_stored} of them stored), {duplicates} duplicates")
+    }
 }
 
 /// Holds every send's end against what the brokers stored: acked messages are there, not_stored ones
@@ -199,17 +223,17 @@ pub(crate) fn check(all: &[Ended], stored: &[Received]) -> Result<Balance> {
     let mut balance = Balance::default();
     for ended in all {
         let found = copies.remove(&ended.body).unwrap_or(0);
-        balance.copies += found.saturating_sub(1);
-        match ended.outcome() {
-            "acked" => {
+        balance.duplicates += found.saturating_sub(1);
+        match &ended.end {
+            End::Acked { .. } => {
                 balance.acked += 1;
-                ensure!(found > 0, "LOST: {} was acked and is not stored: {ended:?}", ended.body);
+                ensure!(found > 0, "LOST: acked and not stored: {ended}");
             }
-            "not_stored" => {
+            End::NotStored(_) => {
                 balance.not_stored += 1;
-                ensure!(found == 0, "{} is stored {found} times: {:?}", ended.body, ended.result);
+                ensure!(found == 0, "stored {found} times all the same: {ended}");
             }
-            _ => {
+            End::Unknown(_) => {
                 balance.unknown += 1;
                 balance.unknown_stored += usize::from(found > 0);
             }
@@ -223,12 +247,12 @@ pub(crate) fn check(all: &[Ended], stored: &[Received]) -> Result<Balance> {
 pub(crate) fn check_order(stored: &[Received]) -> Result<()> {
     let mut by_queue: Vec<&Received> = stored.iter().collect();
     by_queue.sort_by_key(|message| (message.broker.clone(), message.queue, message.offset));
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut last: BTreeMap<String, usize> = BTreeMap::new();
     for message in by_queue {
         let text = message.text();
         let Some((key, number)) = text.split_once(':') else { continue };
-        let is_first_copy = seen.insert(text.clone(), ()).is_none();
+        let is_first_copy = seen.insert(text.clone());
         if !key.starts_with('o') || !is_first_copy {
             continue;
         }
@@ -237,4 +261,71 @@ pub(crate) fn check_order(stored: &[Received]) -> Result<()> {
         ensure!(before < Some(number), "{key}: {number} is stored behind {before:?}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(body: &str, end: End) -> Ended {
+        Ended { body: body.to_owned(), took: Duration::ZERO, at: Instant::now(), end }
+    }
+
+    fn acked(body: &str) -> Ended {
+        ended(body, End::Acked { broker: "a".to_owned() })
+    }
+
+    fn stored(bodies: &[&str]) -> Vec<Received> {
+        let bodies = bodies.iter().enumerate();
+        bodies
+            .map(|(offset, body)| Received {
+                topic: "t".to_owned(),
+                broker: None,
+                queue: 0,
+                offset: offset as i64,
+                msg_id: String::new(),
+                tags: None,
+                keys: None,
+                flag: 0,
+                reconsume_times: 0,
+                properties: BTreeMap::new(),
+                body: body.as_bytes().to_vec(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_lost_message_is_found() {
+        let all = [acked("u0:1"), acked("u0:2")];
+        assert!(check(&all, &stored(&["u0:1", "u0:2"])).is_ok());
+        assert!(check(&all, &stored(&["u0:1"])).is_err());
+    }
+
+    #[test]
+    fn a_message_that_is_stored_against_its_promise_is_found() {
+        let all = [ended("u0:1", End::NotStored(String::new()))];
+        assert!(check(&all, &stored(&[])).is_ok());
+        assert!(check(&all, &stored(&["u0:1"])).is_err());
+    }
+
+    #[test]
+    fn a_message_that_nobody_sent_is_found() {
+        assert!(check(&[], &stored(&["u0:1"])).is_err());
+    }
+
+    #[test]
+    fn unknown_ones_may_be_stored_or_not_and_copies_are_counted() {
+        let unknown = |body| ended(body, End::Unknown(String::new()));
+        let all = [acked("u0:1"), unknown("u0:2"), unknown("u0:3")];
+        let balance = check(&all, &stored(&["u0:1", "u0:2", "u0:1"])).unwrap();
+        let expected =
+            Balance { acked: 1, not_stored: 0, unknown: 2, unknown_stored: 1, duplicates: 1 };
+        assert_eq!(balance, expected);
+    }
+
+    #[test]
+    fn order_counts_for_ordered_senders_and_first_copies() {
+        assert!(check_order(&stored(&["o0:1", "o1:5", "o0:2", "o0:1", "u0:9", "u0:3"])).is_ok());
+        assert!(check_order(&stored(&["o0:2", "o0:1"])).is_err());
+    }
 }

@@ -8,7 +8,7 @@ use posthaste::{Message, Producer};
 
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
-use crate::interop::envelope::Delivery;
+use crate::interop::version::Version;
 
 const TOPIC: &str = "ordered";
 const QUEUES: u32 = 7;
@@ -18,25 +18,28 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(TOPIC, QUEUES)?;
-    let keys = keys();
+    let keys = keys(cluster.version());
     let queues = cluster.block_on(send_all(cluster.producer(TOPIC)?, &keys))?;
     let java: Vec<i32> = cluster.agent().choose(QUEUES, &keys)?;
     for (key, java) in keys.iter().zip(java) {
         ensure!(queues.get(key) == Some(&java), "{key:?}: {:?}, Java: {java}", queues.get(key));
     }
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC).orderly())?;
-    check_order(&consumer.take(MESSAGES, LIMIT)?)?;
+    let received = consumer.take(MESSAGES, LIMIT)?;
+    check_order(received.iter().map(|delivery| delivery.message.text()))?;
     cluster.agent().stop(consumer.name())?;
     Ok(format!("{MESSAGES} messages of {KEYS} keys"))
 }
 
-/// Keys whose hashes are of every kind: empty, negative, the least of all, outside of ASCII and of
-/// the basic plane.
-fn keys() -> Vec<String> {
-    let special =
-        ["", "a", "order-1", "polygenelubricants", "größer", "日本語", "🦀", "zzzzzzzzzz"];
+/// Keys whose hashes are of every kind: small, negative, of characters outside of ASCII and of the
+/// basic plane.
+fn keys(version: Version) -> Vec<String> {
+    let special = ["a", "order-1", "größer", "日本語", "🦀", "zzzzzzzzzz"];
     let mut keys: Vec<String> = special.map(str::to_owned).to_vec();
-    keys.retain(|key| !key.is_empty());
+    // The least hash of all has no absolute value, and 4.7.0 fails on it.
+    if version != Version::V4_7_0 {
+        keys.push("polygenelubricants".to_owned());
+    }
     keys.extend((keys.len()..KEYS).map(|number| format!("key-{}", number * 7_919)));
     keys
 }
@@ -60,14 +63,26 @@ async fn send_all(producer: Producer, keys: &[String]) -> Result<BTreeMap<String
 }
 
 /// Checks that the numbers behind each key, in bodies such as `key:17`, rise.
-pub(crate) fn check_order(deliveries: &[Delivery]) -> Result<()> {
+pub(crate) fn check_order(texts: impl Iterator<Item = String>) -> Result<()> {
     let mut last = BTreeMap::new();
-    for delivery in deliveries {
-        let text = delivery.message.text();
+    for text in texts {
         let Some((key, number)) = text.rsplit_once(':') else { bail!("strange body {text}") };
         let number: i64 = number.parse().with_context(|| text.clone())?;
         let before = last.insert(key.to_owned(), number);
         ensure!(before < Some(number), "{key}: {number} came after {before:?}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_a_matter_of_each_key() {
+        let check = |texts: &[&str]| check_order(texts.iter().map(|text| (*text).to_owned()));
+        assert!(check(&["a:1", "b:7", "a:2", "b:9"]).is_ok());
+        assert!(check(&["a:1", "b:7", "a:2", "b:6"]).is_err());
+        assert!(check(&["a:1", "a:1"]).is_err());
+    }
 }

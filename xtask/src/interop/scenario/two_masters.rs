@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::load::{self, Ended, Load};
+use super::load::{self, End, Ended, Load};
 use crate::interop::cluster::Cluster;
 
 const TOPIC: &str = "two-masters";
@@ -38,7 +38,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     if let Some(failed) = all.iter().find(|ended| !ended.is_acked()) {
         let count = all.iter().filter(|ended| !ended.is_acked()).count();
         anyhow::bail!(
-            "{count} of {} failed, {:?} after the kill: {failed:?}",
+            "{count} of {} failed, {:?} after the kill: {failed}",
             all.len(),
             failed.at.saturating_duration_since(killed)
         );
@@ -49,7 +49,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let balance = load::check(&all, &cluster.agent().stored(TOPIC)?)?;
     let slowest = all.iter().map(|ended| ended.took).max().unwrap_or_default();
     Ok(format!(
-        "{balance:?}, resumed after {} ms, slowest send {} ms",
+        "{balance}, resumed after {} ms, slowest send {} ms",
         delay.as_millis(),
         slowest.as_millis()
     ))
@@ -70,7 +70,7 @@ fn await_moved(cluster: &Cluster, before: &str) -> Result<Instant> {
 }
 
 fn is_by(ended: &Ended, broker: &str) -> bool {
-    ended.result.as_ref().is_ok_and(|receipt| receipt.queue().broker() == broker)
+    matches!(&ended.end, End::Acked { broker: by } if by == broker)
 }
 
 /// When the first message was stored by a broker after it had been killed.
