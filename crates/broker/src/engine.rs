@@ -393,8 +393,12 @@ impl Engine {
     pub(crate) fn create_topics(&mut self, wanted: &[(String, u16)]) -> Result<(), StoreError> {
         let mut commit = Commit::default();
         if let Some(queues) = self.identity.auto_create_queues {
-            // Set every time: the number of queues may be another one than in an earlier run.
-            self.set_topic(DEFAULT_TOPIC, (queues, queues), ALL, &mut commit).map_err(too_many)?;
+            // In an earlier run it may have had another number of queues.
+            let known = self.topics.get(DEFAULT_TOPIC).map(|topic| topic.config.write_queues);
+            if known != Some(queues) {
+                let set = self.set_topic(DEFAULT_TOPIC, (queues, queues), ALL, &mut commit);
+                set.map_err(too_many)?;
+            }
         }
         let Identity { cluster, broker, .. } = &self.identity;
         let system = topics::system_topics(cluster, broker);
@@ -404,7 +408,10 @@ impl Engine {
                 self.set_topic(&name, (queues, queues), perm, &mut commit).map_err(too_many)?;
             }
         }
-        self.store.commit(commit)
+        match commit.is_empty() {
+            true => Ok(()),
+            false => self.store.commit(commit),
+        }
     }
 
     /// How many messages have been stored since the start.

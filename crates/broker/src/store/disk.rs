@@ -59,25 +59,16 @@ impl DiskStore {
     }
 
     fn prepare(database: Database, limit: u64) -> Result<Self, StoreError> {
-        let transaction = database.begin_write().map_err(redb::Error::from)?;
-        let bytes;
-        {
-            let mut figures = transaction.open_table(FIGURES).map_err(redb::Error::from)?;
-            transaction.open_table(BLOCKS).map_err(redb::Error::from)?;
-            transaction.open_table(FACTS).map_err(redb::Error::from)?;
-            let format = figures.get(FORMAT).map_err(redb::Error::from)?.map(|f| f.value());
-            match format {
-                Some(FORMAT_1) => {}
-                Some(other) => {
-                    return Err(StoreError::Damaged(format!(
-                        "its format {other} is not known here"
-                    )));
-                }
-                None => drop(figures.insert(FORMAT, FORMAT_1).map_err(redb::Error::from)?),
+        let bytes = match read_figures(&database)? {
+            Some((FORMAT_1, bytes)) => bytes,
+            Some((other, _)) => {
+                return Err(StoreError::Damaged(format!("its format {other} is not known here")));
             }
-            bytes = figures.get(BYTES).map_err(redb::Error::from)?.map_or(0, |b| b.value());
-        }
-        transaction.commit().map_err(redb::Error::from)?;
+            None => {
+                create_tables(&database)?;
+                0
+            }
+        };
         Ok(Self { database, bytes, limit })
     }
 
@@ -151,6 +142,25 @@ impl Store for DiskStore {
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         self.write(commit).map_err(StoreError::from)
     }
+}
+
+/// The format, and the bytes of all blocks; `None` of a store that is new.
+fn read_figures(database: &Database) -> Result<Option<(u64, u64)>, redb::Error> {
+    let figures = match database.begin_read()?.open_table(FIGURES) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        figures => figures?,
+    };
+    let read = |name| Ok::<_, redb::Error>(figures.get(name)?.map_or(0, |figure| figure.value()));
+    Ok(Some((read(FORMAT)?, read(BYTES)?)))
+}
+
+fn create_tables(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(BLOCKS)?;
+    transaction.open_table(FACTS)?;
+    transaction.open_table(FIGURES)?.insert(FORMAT, FORMAT_1)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// A block as it is written: its checksum before it.

@@ -82,6 +82,20 @@ fn a_delayed_message_outlives_a_restart_and_comes_once() {
 }
 
 #[test]
+fn a_restart_without_news_writes_nothing_of_its_own() {
+    let file = Watched::default();
+    drop(open(&file));
+    let syncs_of = |open: &dyn Fn()| {
+        let before = file.syncs();
+        open();
+        file.syncs() - before
+    };
+    let of_the_file_alone =
+        syncs_of(&|| drop(DiskStore::with_backend(file.clone(), u64::MAX).expect("open")));
+    assert_eq!(syncs_of(&|| drop(open(&file))), of_the_file_alone);
+}
+
+#[test]
 fn a_queue_that_was_taken_away_and_comes_back_goes_on_where_it_ended() {
     let file = Watched::default();
     let queues = |count| CreateTopic {
