@@ -1,6 +1,11 @@
 //! Topics and offsets of the embedded broker.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+
+#[path = "../scripted/mod.rs"]
+mod scripted;
+mod servers;
 
 use std::time::{Duration, SystemTime};
 
