@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use crate::shell::{finish, json_lines, posthaste, posthaste_at, run, signal};
+use crate::shell::{finish, json_lines, next_line, posthaste, posthaste_at, run, signal};
 
 /// A running `posthaste dev` on free ports, and where it is.
 struct Dev {
@@ -19,7 +19,7 @@ async fn dev(flags: &[&str]) -> Dev {
     let args: Vec<&str> = free_ports.iter().chain(flags).copied().collect();
     let mut child = posthaste(&args).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = stdout.next_line().await.unwrap().expect("it starts");
+    let line = next_line(&mut stdout).await.expect("it starts");
     let ready: Value = serde_json::from_str(&line).unwrap();
     let name_server = ready["name_server"].as_str().unwrap().parse().unwrap();
     Dev { child, name_server }
@@ -44,7 +44,7 @@ async fn it_says_where_it_is_and_stops_when_asked() {
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = Vec::new();
         loop {
-            let line = stdout.next_line().await.unwrap().expect("it says when it is ready");
+            let line = next_line(&mut stdout).await.expect("it says when it is ready");
             let ready = line.starts_with("ready in ");
             banner.push(line);
             if ready {

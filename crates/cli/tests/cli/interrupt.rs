@@ -1,8 +1,11 @@
 //! Signals, and a broker that goes away.
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
-use crate::shell::{broker, finish, json_lines, landed_bodies, posthaste_at, send, signal};
+use crate::shell::{
+    broker, finish, json_lines, landed_bodies, next_line, posthaste_at, send, signal,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_a_stream_with_130_and_what_was_sent_is_stored() {
@@ -14,7 +17,7 @@ async fn an_interrupt_ends_a_stream_with_130_and_what_was_sent_is_stored() {
         stdin.write_all(b"1\n2\n").await.unwrap();
         let mut receipts = BufReader::new(child.stdout.take().unwrap()).lines();
         for _ in 0..2 {
-            assert!(receipts.next_line().await.unwrap().unwrap().starts_with("stored"));
+            assert!(next_line(&mut receipts).await.unwrap().starts_with("stored"));
         }
         signal(&child, name).await;
         let run = finish(child).await.expect_code(130);
@@ -23,6 +26,40 @@ async fn an_interrupt_ends_a_stream_with_130_and_what_was_sent_is_stored() {
         assert_eq!(landed_bodies(&broker, name).await, ["1", "2"]);
         drop(stdin);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_at_an_interrupt_is_accounted_for() {
+    // Takes the send and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let broker = broker().await;
+    let map = format!("{}={}", broker.address(), listener.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("undelivered.jsonl");
+    let flags = [
+        "send",
+        "T",
+        "--timeout",
+        "1s",
+        "--broker-map",
+        &map,
+        "--failed-to",
+        file.to_str().unwrap(),
+    ];
+    let mut child = posthaste_at(broker.name_server(), &flags).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"1\n").await.unwrap();
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut arrived = Vec::new();
+    while !String::from_utf8_lossy(&arrived).contains("\"code\":310") {
+        socket.read_buf(&mut arrived).await.unwrap();
+    }
+    signal(&child, "INT").await;
+    let run = finish(child).await.expect_code(130);
+    assert!(run.stderr.contains("0 stored, 1 failed (1 unknown)"), "{}", run.stderr);
+    let undelivered = json_lines(&std::fs::read_to_string(&file).unwrap());
+    assert_eq!((undelivered[0]["body"].as_str(), undelivered.len()), (Some("1"), 1));
+    drop(stdin);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,10 +80,10 @@ async fn a_broker_that_dies_in_the_stream_leaves_an_exact_account() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut stdout = Vec::new();
     for _ in 0..500 {
-        stdout.push(lines.next_line().await.unwrap().unwrap());
+        stdout.push(next_line(&mut lines).await.unwrap());
     }
     first.stop().await;
-    while let Some(line) = lines.next_line().await.unwrap() {
+    while let Some(line) = next_line(&mut lines).await {
         stdout.push(line);
     }
     let run = finish(child).await.expect_code(4);

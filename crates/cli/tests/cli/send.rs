@@ -77,6 +77,34 @@ async fn receipts_come_in_the_order_of_the_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failures_are_told_in_the_order_of_the_input_too() {
+    let broker = broker().await;
+    // Every other line fails before it leaves, long before the line above it is answered.
+    let lines: String = (1..=100)
+        .map(|n| format!("{{\"body\":\"{}\"}}\n", if n % 2 == 0 { "" } else { "x" }))
+        .collect();
+    let flags = ["T", "--json", "-o", "json", "--on-error", "continue"];
+    let told = send(&broker, &flags, lines).await.expect_code(4).json();
+    assert_eq!(told.len(), 100);
+    for (line, n) in told.iter().zip(1..) {
+        match n % 2 {
+            0 => {
+                assert_eq!((&line["line"], &line["error"]["kind"]), (&json!(n), &json!("invalid")))
+            }
+            _ => assert_eq!(line["status"], "ok", "line {n}: {line}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_only_where_they_are_wanted() {
+    for (when, coloured) in [("always", true), ("never", false), ("auto", false)] {
+        let run = run(posthaste(&["send", "a/b", "x", "--color", when]), "").await.expect_code(5);
+        assert_eq!(run.stderr.contains('\x1b'), coloured, "{when}: {:?}", run.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quiet_says_nothing_when_all_is_well() {
     let broker = broker().await;
     let run = send(&broker, &["T", "-q"], "1\n2\n3\n").await.expect_code(0);

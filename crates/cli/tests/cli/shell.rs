@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use posthaste_broker::Broker;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufRead, AsyncWriteExt, Lines};
 use tokio::process::{Child, Command};
 
 /// No test waits longer for anything. A bound on hanging, not a measure of speed.
@@ -89,6 +89,11 @@ pub(crate) async fn finish(child: Child) -> Run {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// The next line that a running program writes; `None` when it writes no more.
+pub(crate) async fn next_line(lines: &mut Lines<impl AsyncBufRead + Unpin>) -> Option<String> {
+    tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says nothing").unwrap()
 }
 
 /// Sends a signal, as `Ctrl-C` and `kill` do.

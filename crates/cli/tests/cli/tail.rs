@@ -3,7 +3,9 @@
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use crate::shell::{Run, broker, finish, landed, landed_bodies, posthaste_at, run, send, signal};
+use crate::shell::{
+    Run, broker, finish, landed, landed_bodies, next_line, posthaste_at, run, send, signal,
+};
 
 async fn tail(broker: &posthaste_broker::Broker, flags: &[&str]) -> Run {
     let args: Vec<&str> = ["tail"].iter().chain(flags).copied().collect();
@@ -101,9 +103,9 @@ async fn it_follows_what_lands_until_it_is_interrupted() {
     let mut child =
         posthaste_at(broker.name_server(), &["tail", "T", "-o", "json"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.next_line().await.unwrap().unwrap().contains("\"old\""));
+    assert!(next_line(&mut lines).await.unwrap().contains("\"old\""));
     send(&broker, &["T", "new", "-q"], "").await.expect_code(0);
-    assert!(lines.next_line().await.unwrap().unwrap().contains("\"new\""));
+    assert!(next_line(&mut lines).await.unwrap().contains("\"new\""));
     signal(&child, "INT").await;
     finish(child).await.expect_code(130);
 }
@@ -119,13 +121,7 @@ async fn from_the_end_only_new_messages_are_shown() {
             .spawn()
             .unwrap();
     let mut talk = BufReader::new(child.stderr.take().unwrap()).lines();
-    while !talk
-        .next_line()
-        .await
-        .unwrap()
-        .expect("it says that it is reading")
-        .contains("following")
-    {}
+    while !next_line(&mut talk).await.expect("it says that it is reading").contains("following") {}
     send(&broker, &["T", "new", "-q"], "").await.expect_code(0);
     let run = finish(child).await.expect_code(0);
     assert!(run.stdout.contains("new") && !run.stdout.contains("old"), "{}", run.stdout);
@@ -138,7 +134,7 @@ async fn it_stops_when_its_reader_does() {
     send(&broker, &["T", "-q"], lines).await.expect_code(0);
     let mut child = posthaste_at(broker.name_server(), &["tail", "T"]).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    stdout.next_line().await.unwrap().unwrap();
+    next_line(&mut stdout).await.unwrap();
     drop(stdout);
     // A message that lands makes it write, and so notice.
     send(&broker, &["T", "more", "-q"], "").await.expect_code(0);
