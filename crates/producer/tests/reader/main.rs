@@ -378,12 +378,17 @@ async fn a_broker_that_stays_away_is_an_error_that_the_reader_survives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_small_messages_are_all_read_once() {
     let (_broker, producer) = start(Broker::builder().topic("many", 4)).await;
+    // This is about reading; a machine under load may take its time to send.
+    let producer = producer.with_timeout(Duration::from_secs(60));
     let mut reader = producer.admin().reader("many").open().await.unwrap();
     let count = 20_000;
     let sending = async {
+        let mut deliveries = Vec::new();
         for n in 0..count {
-            // What is dropped here is sent all the same; the reader is the proof.
-            drop(producer.enqueue(Message::new("many", format!("m{n}"))).await.unwrap());
+            deliveries.push(producer.enqueue(Message::new("many", format!("m{n}"))).await.unwrap());
+        }
+        for delivery in deliveries {
+            delivery.await.unwrap();
         }
     };
     let ((), messages) = tokio::join!(sending, take(&mut reader, count));
