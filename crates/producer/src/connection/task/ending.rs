@@ -1,0 +1,136 @@
+//! Ends: of a connect that fails, of a connection, of the time to close.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthaste_protocol::command;
+use posthaste_protocol::request::UnregisterClient;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::Task;
+use crate::accepted::Accepted;
+use crate::connection::pending::{Asker, Sent};
+use crate::connection::{CallError, Peer};
+use crate::deliver::AttemptFailed;
+use crate::retry::Ended;
+use crate::{ErrorKind, Outcome};
+
+/// How long an unregister and the last bytes may take.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+impl Task {
+    /// The address cannot be reached: what waits for it looks for another way.
+    pub(super) fn unreachable(&mut self, reason: &str) {
+        tracing::debug!(address = %self.address, reason, "cannot connect");
+        self.failures += 1;
+        self.load.connect_failed();
+        for call in self.calls.drain(..) {
+            let error = CallError::Connect { address: self.address.clone(), reason: reason.into() };
+            // The caller may have stopped waiting.
+            let _ = call.answer.send(Err(error));
+        }
+        for waiting in self.outbox.drain() {
+            self.attempt_failed(waiting, None, |failed| AttemptFailed {
+                kind: ErrorKind::Connect,
+                reason: reason.into(),
+                refresh_route: true,
+                ..failed
+            });
+        }
+    }
+
+    /// The connection is gone. What was in flight may have been stored, unless not a byte of it
+    /// had been written; what waits goes on waiting for the next connection.
+    pub(super) fn lost(&mut self, reason: &str) {
+        tracing::debug!(address = %self.address, reason, "connection ended");
+        for asker in self.pending.drain() {
+            match asker {
+                Asker::Message(sent) => self.lost_message(sent, reason),
+                Asker::Call(caller) => {
+                    let (address, reason) = (self.address.clone(), reason.to_owned());
+                    // The caller may have stopped waiting.
+                    let _ = caller.send(Err(CallError::Lost { address, reason }));
+                }
+                Asker::Probe { .. } | Asker::Heartbeat => {}
+            }
+        }
+        // A request that was cut short is no request: it was not stored.
+        for (_, waiting, queue) in std::mem::take(&mut self.link.oneways) {
+            self.attempt_failed(waiting, Some(queue), |failed| AttemptFailed {
+                kind: ErrorKind::ConnectionLost,
+                reason: reason.into(),
+                refresh_route: true,
+                ..failed
+            });
+        }
+    }
+
+    pub(super) fn lost_message(&mut self, sent: Sent, reason: &str) {
+        if sent.given_up {
+            return self.done_with(1);
+        }
+        let (outcome, ended) = match sent.starts_at < self.link.written {
+            true => (Outcome::Unknown, Ended::Unanswered),
+            false => (Outcome::NotStored, Ended::Unsent),
+        };
+        self.attempt_failed(sent.waiting, Some(sent.queue), |failed| AttemptFailed {
+            kind: ErrorKind::ConnectionLost,
+            outcome,
+            reason: reason.into(),
+            ended,
+            refresh_route: true,
+            ..failed
+        });
+    }
+
+    /// Closing has run out of time: every message ends now. What is not written yet ends as not
+    /// stored, so it must not be written any more.
+    pub(super) fn abandon(&mut self, reason: &str) {
+        if !self.link.out.is_empty() {
+            self.link.out.clear();
+            self.link.cut = true;
+        }
+        let waiting = self.outbox.drain().into_iter().map(|waiting| waiting.accepted);
+        let mut all: Vec<Arc<Accepted>> = waiting.collect();
+        self.done_with(all.len());
+        for sent in self.pending.messages() {
+            if sent.starts_at >= self.link.written {
+                sent.waiting.accepted.back_in_line();
+            }
+            all.push(sent.waiting.accepted.clone());
+        }
+        let oneways = std::mem::take(&mut self.link.oneways);
+        self.done_with(oneways.len());
+        for (_, waiting, _) in oneways {
+            // Not written, or cut short: not stored either way.
+            waiting.accepted.back_in_line();
+            all.push(waiting.accepted);
+        }
+        for accepted in all {
+            self.client.fail(&accepted, ErrorKind::Closed, reason);
+        }
+    }
+
+    /// Unregisters, then lets the peer read what was written before the socket goes.
+    pub(super) async fn say_goodbye(&mut self, mut stream: TcpStream) {
+        if self.peer == Peer::Broker && !self.link.cut {
+            let unregister = UnregisterClient {
+                client_id: self.client.id().to_owned(),
+                producer_group: Some(self.client.config().group.to_string()),
+                consumer_group: None,
+            };
+            let opaque = self.pending.next_opaque();
+            command::put_request(&mut self.link.out, opaque, false, &unregister);
+        }
+        let goodbye = async {
+            stream.write_all_buf(&mut self.link.out).await?;
+            stream.shutdown().await?;
+            let mut rest = [0; 1024];
+            while stream.read(&mut rest).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        // Courtesy: the broker notices a closed connection anyway.
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}

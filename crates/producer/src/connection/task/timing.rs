@@ -1,0 +1,104 @@
+//! What is due: deadlines, heartbeats, and peers that have fallen silent.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use posthaste_protocol::command;
+use posthaste_protocol::request::{Heartbeat, ProducerGroup};
+
+use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
+use crate::connection::Peer;
+use crate::connection::pending::Asker;
+use crate::deliver::AttemptFailed;
+use crate::outbox::Waiting;
+use crate::retry::Ended;
+use crate::{ErrorKind, Outcome};
+
+impl Task {
+    pub(super) fn next_due(&self) -> Instant {
+        let now = Instant::now();
+        let soon = now + TIMER_STEP;
+        let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
+        let silence = (!self.pending.is_empty()).then(|| now + SILENCE / 2);
+        let ends = [self.outbox.earliest(), self.pending.earliest()];
+        ends.into_iter()
+            .flatten()
+            .map(|at| at.max(soon))
+            .chain(paused)
+            .chain(silence)
+            .fold(self.link.heartbeat_at.max(soon), Instant::min)
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) -> Result<(), String> {
+        self.expire_waiting(now);
+        self.expire_pending(now);
+        let owed_since = self.pending.oldest().map(|oldest| oldest.max(self.link.last_read));
+        if owed_since.is_some_and(|since| now.saturating_duration_since(since) > SILENCE) {
+            return Err(format!("the peer owes an answer and was silent for {SILENCE:?}"));
+        }
+        if now >= self.link.heartbeat_at {
+            self.heartbeat(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn heartbeat(&mut self, now: Instant) {
+        self.link.heartbeat_at = now + HEARTBEAT_INTERVAL;
+        if self.peer == Peer::NameServer {
+            return;
+        }
+        let heartbeat = Heartbeat {
+            client_id: self.client.id().to_owned(),
+            producers: vec![ProducerGroup { group_name: self.client.config().group.to_string() }],
+            ..Heartbeat::default()
+        };
+        let opaque = self.pending.next_opaque();
+        let forget_at = now + HEARTBEAT_INTERVAL;
+        self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
+        command::put_request(&mut self.link.out, opaque, false, &heartbeat);
+    }
+
+    pub(super) fn expire_waiting(&mut self, now: Instant) {
+        let (kind, reason) = match self.load.connected.load(Ordering::Relaxed) {
+            true => (ErrorKind::Busy, "no room in the broker's window in time"),
+            false => (ErrorKind::Connect, "no connection in time"),
+        };
+        for waiting in self.outbox.expire(now) {
+            self.attempt_failed(waiting, None, |failed| AttemptFailed {
+                kind,
+                reason: reason.into(),
+                ..failed
+            });
+        }
+    }
+
+    pub(super) fn expire_pending(&mut self, now: Instant) {
+        let mut late = Vec::new();
+        let forgotten = self.pending.expire(now, |sent| {
+            let Waiting { accepted, target, since, until } = &sent.waiting;
+            let (accepted, target) = (accepted.clone(), target.clone());
+            let waiting = Waiting { accepted, target, since: *since, until: *until };
+            late.push((waiting, sent.queue));
+        });
+        for (waiting, queue) in late {
+            // It stays in the table, and in the backlog, until it is forgotten.
+            self.load.backlog.fetch_add(1, Ordering::Relaxed);
+            self.attempt_failed(waiting, Some(queue), |failed| AttemptFailed {
+                kind: ErrorKind::Timeout,
+                outcome: Outcome::Unknown,
+                reason: "no answer in time".into(),
+                ended: Ended::Unanswered,
+                ..failed
+            });
+        }
+        for asker in forgotten {
+            match asker {
+                Asker::Message(_) => self.done_with(1),
+                Asker::Probe { confirms } => {
+                    self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
+                }
+                Asker::Call(_) | Asker::Heartbeat => {}
+            }
+        }
+    }
+}
