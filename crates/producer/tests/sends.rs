@@ -1,5 +1,7 @@
 //! Sends to the embedded broker.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::time::Duration;
 
 use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer};
