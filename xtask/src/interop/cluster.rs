@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,11 +9,10 @@ use posthaste::Producer;
 use tokio::runtime::{Handle, Runtime};
 
 use super::agent::Agent;
-use super::artefacts::{self, Artefacts};
+use super::artefacts::Artefacts;
 use super::broker::Broker;
 use super::name_server::NameServer;
 use super::version::Version;
-use super::workshop::Workshop;
 
 const ROUTE_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
@@ -31,22 +30,28 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts a name server and one master, `broker-a`.
-    pub(crate) fn start(version: Version, workshop: &Workshop) -> Result<Self> {
-        let folder = workshop.run().join(version.as_str());
-        fs::create_dir_all(&folder)?;
-        let artefacts = Arc::new(Artefacts::of(version, workshop)?);
-        let name_server = NameServer::start(&artefacts, &folder)?;
+    pub(crate) fn start(artefacts: Artefacts, go_program: PathBuf, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let artefacts = Arc::new(artefacts);
+        let name_server = NameServer::start(&artefacts, folder)?;
         let address = name_server.address();
-        let mut broker = Broker::new("broker-a", address.clone(), Arc::clone(&artefacts), &folder)?;
+        let mut broker = Broker::new("broker-a", address.clone(), Arc::clone(&artefacts), folder)?;
         let (started, agent) = thread::scope(|scope| {
             let broker = scope.spawn(|| broker.start());
-            (broker.join(), Agent::java(&artefacts, &address, &folder))
+            (broker.join(), Agent::java(&artefacts, &address, folder))
         });
         started.map_err(|_| anyhow!("starting broker-a panicked"))??;
         let brokers = vec![broker];
-        let go_program = artefacts::go_agent(workshop)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { agent: agent?, brokers, name_server, artefacts, folder, go_program, runtime })
+        Ok(Self {
+            agent: agent?,
+            brokers,
+            name_server,
+            artefacts,
+            folder: folder.to_path_buf(),
+            go_program,
+            runtime,
+        })
     }
 
     pub(crate) fn version(&self) -> Version {

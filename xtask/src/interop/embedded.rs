@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use posthaste_broker::Broker;
@@ -36,6 +37,20 @@ impl Client {
             Self::Go => "go".to_owned(),
         }
     }
+
+    /// Fetches and builds what the client needs.
+    pub(crate) fn provide(self, workshop: &Workshop) -> Result<Program> {
+        Ok(match self {
+            Self::Java(version) => Program::Java(Box::new(Artefacts::of(version, workshop)?)),
+            Self::Go => Program::Go(artefacts::go_agent(workshop)?),
+        })
+    }
+}
+
+/// A client that can be started.
+pub(crate) enum Program {
+    Java(Box<Artefacts>),
+    Go(PathBuf),
 }
 
 /// The embedded broker, and an official client to use it.
@@ -47,9 +62,8 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    pub(crate) fn start(client: Client, workshop: &Workshop) -> Result<Self> {
-        let folder = workshop.run().join(format!("embedded-{}", client.name()));
-        fs::create_dir_all(&folder)?;
+    pub(crate) fn start(program: &Program, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let mut settings = Broker::builder();
         for (topic, queues) in scenario::TOPICS_BEFORE {
@@ -57,11 +71,9 @@ impl Embedded {
         }
         let broker = runtime.block_on(settings.start()).context("the embedded broker")?;
         let name_server = broker.name_server().to_string();
-        let agent = match client {
-            Client::Java(version) => {
-                Agent::java(&Artefacts::of(version, workshop)?, &name_server, &folder)?
-            }
-            Client::Go => Agent::go(&artefacts::go_agent(workshop)?, &name_server, &folder)?,
+        let agent = match program {
+            Program::Java(artefacts) => Agent::java(artefacts, &name_server, folder)?,
+            Program::Go(program) => Agent::go(program, &name_server, folder)?,
         };
         Ok(Self { agent, _broker: broker, _runtime: runtime })
     }

@@ -33,7 +33,16 @@ impl Report {
         }
     }
 
-    /// Runs what scenarios need first. Says nothing when it works.
+    /// Fetches or builds what scenarios need, which may take long and says so itself.
+    pub(crate) fn provision<T>(
+        &mut self,
+        name: &str,
+        run: impl FnOnce() -> Result<T>,
+    ) -> Option<T> {
+        run().map_err(|error| self.failed(name, &error)).ok()
+    }
+
+    /// Starts what scenarios need. Says nothing when it works.
     pub(crate) fn stage<T>(&mut self, name: &str, run: impl FnOnce() -> Result<T>) -> Option<T> {
         guarded(name, run).map_err(|error| self.failed(name, &error)).ok()
     }

@@ -19,8 +19,27 @@ use super::cluster::Cluster;
 use super::embedded::Embedded;
 use super::version::Version;
 
-/// A scenario against real servers. Returns what the report shows behind its name.
-pub(crate) type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
+/// A scenario against real servers.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// The package whose program it runs, optimised.
+    pub(crate) package: Option<&'static str>,
+    pub(crate) check: Check,
+}
+
+/// Returns what the report shows behind the scenario's name.
+type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
+
+impl Scenario {
+    fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
+        Self { name, package: None, check: Box::new(check) }
+    }
+
+    fn running(mut self, package: &'static str) -> Self {
+        self.package = Some(package);
+        self
+    }
+}
 
 /// A scenario of an official client against the embedded broker.
 pub(crate) type ReverseCheck = fn(&Embedded) -> Result<String>;
@@ -29,22 +48,25 @@ pub(crate) use self::burst::Burst;
 pub(crate) use self::reverse::TOPICS as TOPICS_BEFORE;
 
 /// The scenarios against real servers of a version, in the order in which they run.
-pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<(&'static str, Check)> {
-    let is_newest = version == Version::V5_5_0;
-    let mut scenarios: Vec<(&'static str, Check)> = Vec::new();
-    if is_newest {
+pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    if version == Version::V5_5_0 {
         // The first of all: it wants a broker that has done nothing yet.
-        scenarios.push(("burst", Box::new(move |cluster| burst.run(cluster))));
-        scenarios.push(("official-go", Box::new(official::go)));
-        scenarios.push(("command-line", Box::new(command_line::run)));
+        let burst = Scenario::new("burst", move |cluster| burst.run(cluster));
+        scenarios.push(burst.running(burst::PACKAGE));
+        let command_line = Scenario::new("command-line", command_line::run);
+        scenarios.push(command_line.running(command_line::PACKAGE));
+        scenarios.push(Scenario::new("official-go", official::go));
     }
-    scenarios.push(("official-java", Box::new(official::java)));
-    scenarios.push(("arrival", Box::new(arrival::run)));
-    scenarios.push(("creation", Box::new(creation::run)));
-    scenarios.push(("ordered", Box::new(ordered::run)));
-    scenarios.push(("killed", Box::new(killed::run)));
-    scenarios.push(("two-masters", Box::new(two_masters::run)));
-    scenarios.push(("choice", Box::new(choice::run)));
+    scenarios.extend([
+        Scenario::new("official-java", official::java),
+        Scenario::new("arrival", arrival::run),
+        Scenario::new("creation", creation::run),
+        Scenario::new("ordered", ordered::run),
+        Scenario::new("killed", killed::run),
+        Scenario::new("two-masters", two_masters::run),
+        Scenario::new("choice", choice::run),
+    ]);
     scenarios
 }
 

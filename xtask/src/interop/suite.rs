@@ -1,11 +1,15 @@
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
+use super::artefacts::{self, Artefacts};
 use super::cluster::Cluster;
 use super::embedded::{Client, Embedded};
 use super::prerequisites;
+use super::release;
 use super::report::Report;
-use super::scenario::{self, Burst, Check, ReverseCheck};
+use super::scenario::{self, Burst, ReverseCheck, Scenario};
 use super::version::Version;
 use super::workshop::Workshop;
 
@@ -69,22 +73,32 @@ impl Suite {
     /// The scenarios against real servers of one version share one cluster, because starting one
     /// takes longer than most of them.
     fn run_on_cluster(&self, version: Version, report: &mut Report) {
-        let chosen: Vec<(String, Check)> = scenario::on_cluster(version, self.selection.burst())
-            .into_iter()
-            .map(|(name, check)| (format!("{version}/{name}"), check))
-            .filter(|(name, _)| self.selection.takes(version, name))
-            .collect();
+        let mut chosen = scenario::on_cluster(version, self.selection.burst());
+        chosen.retain(|scenario| self.selection.takes(version, &named(version, scenario)));
         if chosen.is_empty() {
             return;
         }
-        let start = || Cluster::start(version, &self.workshop);
+        let provide = || self.provide(version, &chosen);
+        let Some((artefacts, go_program)) = report.provision(&format!("{version}"), provide) else {
+            return;
+        };
+        let folder = self.workshop.run().join(version.as_str());
+        let start = || Cluster::start(artefacts, go_program, &folder);
         let Some(mut cluster) = report.stage(&format!("{version}/start"), start) else { return };
-        for (name, check) in chosen {
-            report.scenario(&name, || {
+        for scenario in &chosen {
+            report.scenario(&named(version, scenario), || {
                 cluster.ensure_masters(1)?;
-                check(&mut cluster)
+                (scenario.check)(&mut cluster)
             });
         }
+    }
+
+    /// What the scenarios need: fetched and built, as long as that may take.
+    fn provide(&self, version: Version, chosen: &[Scenario]) -> Result<(Artefacts, PathBuf)> {
+        for package in chosen.iter().filter_map(|scenario| scenario.package) {
+            release::build(package)?;
+        }
+        Ok((Artefacts::of(version, &self.workshop)?, artefacts::go_agent(&self.workshop)?))
     }
 
     fn run_on_embedded(&self, client: Client, report: &mut Report) {
@@ -97,10 +111,17 @@ impl Suite {
         if chosen.is_empty() {
             return;
         }
-        let start = || Embedded::start(client, &self.workshop);
+        let provide = || client.provide(&self.workshop);
+        let Some(program) = report.provision(&label, provide) else { return };
+        let folder = self.workshop.run().join(format!("embedded-{}", client.name()));
+        let start = || Embedded::start(&program, &folder);
         let Some(embedded) = report.stage(&format!("{label}/start"), start) else { return };
         for (name, check) in chosen {
             report.scenario(&name, || check(&embedded));
         }
     }
+}
+
+fn named(version: Version, scenario: &Scenario) -> String {
+    format!("{version}/{}", scenario.name)
 }

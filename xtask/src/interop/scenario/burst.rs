@@ -8,6 +8,9 @@ use crate::flood::Outcome;
 use crate::interop::cluster::Cluster;
 use crate::interop::release;
 
+/// Has the program that sends the burst.
+pub(crate) const PACKAGE: &str = "xtask";
+
 /// Of all requests, in tenths of a percent; the promise for every cold start.
 const MOST_REFUSED_PER_MILLE: u64 = 1;
 
@@ -20,7 +23,7 @@ pub(crate) struct Burst {
 
 impl Burst {
     pub(crate) fn run(self, cluster: &mut Cluster) -> Result<String> {
-        let program = release::build("xtask")?;
+        let program = release::build(PACKAGE)?;
         let mut outcomes = Vec::new();
         for start in 0..self.cold_starts {
             // The suite has started the first one just now.

@@ -12,13 +12,16 @@ use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
 use crate::interop::release;
 
+/// Has the command line.
+pub(crate) const PACKAGE: &str = "posthaste-cli";
+
 const TOPIC: &str = "command-line";
 const KEYS: usize = 100;
 const MESSAGES: usize = 100_000;
 const LIMIT: Duration = Duration::from_secs(90);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    let program = release::build("posthaste-cli")?;
+    let program = release::build(PACKAGE)?;
     cluster.create_topic(TOPIC, 8)?;
     let mut command = Command::new(program);
     command.args(["--namesrv", &cluster.name_server(), "--quiet", "send", TOPIC]).args([
