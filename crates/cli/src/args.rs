@@ -228,7 +228,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "RATE", value_parser = value::rate)]
     pub(crate) rate: Option<f64>,
 
-    /// Messages that may wait for their answer at a time
+    /// Messages that may wait for their answer at a time; fewer while answers are slow
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) in_flight: u32,
 

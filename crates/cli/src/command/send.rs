@@ -3,6 +3,7 @@
 mod pace;
 mod pipeline;
 mod report;
+mod room;
 mod tally;
 
 use std::fs::File;
@@ -109,7 +110,7 @@ fn settings(global: &Global, args: &args::Send) -> Settings {
         // Of bodies on the command line it says how often they are sent, which the source does.
         count: args.count.filter(|_| args.bodies.is_empty()),
         rate: args.rate,
-        drain: global.timeout,
+        timeout: global.timeout,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::pace::Pace;
 use super::report::{Keepsake, Report};
+use super::room::Room;
 use super::tally::Tally;
 use crate::input::{Input, Item};
 use crate::interrupt::Interrupt;
@@ -27,8 +28,9 @@ pub(crate) struct Settings {
     /// Messages to send at most.
     pub(crate) count: Option<u64>,
     pub(crate) rate: Option<f64>,
-    /// How long messages on their way may take to end after an interrupt.
-    pub(crate) drain: Duration,
+    /// Deadline of each message; and how long those on their way may take to end after an
+    /// interrupt.
+    pub(crate) timeout: Duration,
 }
 
 /// How a message ended. A one-way message has no receipt.
@@ -63,6 +65,7 @@ pub(crate) struct Pipeline {
     report: Report,
     tally: Tally,
     pace: Option<Pace>,
+    room: Room,
     started: Instant,
     slots: VecDeque<Slot>,
     /// Messages that were told: the sequence number of the first slot.
@@ -97,6 +100,7 @@ impl Pipeline {
         Self {
             producer,
             pace: settings.rate.map(|rate| Pace::new(rate, started)),
+            room: Room::new(settings.in_flight, settings.timeout),
             settings,
             report,
             tally: Tally::new(),
@@ -171,7 +175,7 @@ impl Pipeline {
     /// Whether another message may be taken from the input once it is due.
     fn has_space(&self) -> bool {
         self.reading
-            && self.on_their_way < self.settings.in_flight
+            && self.on_their_way < self.room.limit()
             && self.slots.len() < AHEAD * self.settings.in_flight
     }
 
@@ -229,6 +233,7 @@ impl Pipeline {
         }
         let index = (ended.sequence - self.told) as usize;
         if let Some(slot) = self.slots.get_mut(index) {
+            self.room.ended(ended.at.saturating_duration_since(slot.started));
             slot.state = State::Ended { at: ended.at, ending: ended.ending };
         }
         self.tell();
@@ -284,7 +289,7 @@ impl Pipeline {
         self.tally.interrupted = true;
         self.stopped_early |= self.reading;
         self.reading = false;
-        self.drain_until = Some(Instant::now() + self.settings.drain);
+        self.drain_until = Some(Instant::now() + self.settings.timeout);
         if self.on_their_way > 0 {
             self.report
                 .talk
