@@ -230,15 +230,20 @@ impl Client {
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let held = Held::new(self, accepted);
+        let (kind, reason) = (failed.kind, failed.reason.clone());
         self.spawn(async move {
             let Held { client, accepted, .. } = &held;
+            let mut in_time = true;
             if new_route {
-                client.refresh_before(accepted.topic(), accepted.deadline).await;
+                in_time = client.route_looked_up(accepted.topic(), accepted.deadline).await;
             } else {
                 client.sleep(pause).await;
             }
             let (client, accepted) = held.let_go();
-            client.place_again(accepted, Some(&avoid));
+            match in_time {
+                true => client.place_again(accepted, Some(&avoid)),
+                false => client.fail(&accepted, kind, &reason),
+            }
         });
     }
 

@@ -308,7 +308,7 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::Mode;
+    use crate::accepted::{End, Mode};
     use crate::unique_id::{UniqueIds, own_ip};
 
     fn message(key: &'static str) -> Arc<Accepted> {
@@ -334,7 +334,11 @@ mod tests {
     }
 
     fn end(lanes: &Lanes, one: &Arc<Accepted>, failed: bool) -> Followers {
-        lanes.end(one, failed, || Some(())).unwrap().1
+        if failed {
+            return lanes.fail(one, ErrorKind::Timeout, "").unwrap().1;
+        }
+        let (_, next) = lanes.end(one, || one.succeed(End::Written)).unwrap();
+        Followers { next, failed: Vec::new() }
     }
 
     fn same(left: Option<&Arc<Accepted>>, right: &Arc<Accepted>) -> bool {
@@ -355,7 +359,7 @@ mod tests {
         let (lanes, messages) = lane(&["a", "b", "a", "c", "a"]);
         let followers = end(&lanes, &messages[0], true);
         assert_eq!(followers.failed.len(), 2);
-        assert!(same(followers.failed.first(), &messages[2]));
+        assert!(same(followers.failed.first().map(|(one, _)| one), &messages[2]));
         assert!(same(followers.next.as_ref(), &messages[1]));
         assert!(same(end(&lanes, &messages[1], false).next.as_ref(), &messages[3]));
         assert!(end(&lanes, &messages[3], false).next.is_none());
@@ -386,12 +390,12 @@ mod tests {
     fn one_taken_back_fails_nobody() {
         let (lanes, messages) = lane(&["a", "a", "a"]);
         assert!(messages[1].withdraw());
-        assert!(lanes.withdrawn(&messages[1]).next.is_none());
+        assert!(lanes.withdrawn(&messages[1]).is_none());
         let followers = end(&lanes, &messages[0], false);
         assert!(followers.failed.is_empty());
         assert!(same(followers.next.as_ref(), &messages[2]));
         assert!(messages[2].withdraw());
-        assert!(lanes.withdrawn(&messages[2]).next.is_none());
+        assert!(lanes.withdrawn(&messages[2]).is_none());
         assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
     }
 

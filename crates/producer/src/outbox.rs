@@ -21,6 +21,15 @@ pub(crate) struct Waiting {
     pub(crate) until: Instant,
 }
 
+impl Waiting {
+    /// The same attempt, for another place that has to do with it.
+    pub(crate) fn copy(&self) -> Self {
+        let Self { accepted, target, since, until } = self;
+        let (accepted, target) = (accepted.clone(), target.clone());
+        Self { accepted, target, since: *since, until: *until }
+    }
+}
+
 /// Messages that wait for the same thing: any queue of a topic on a broker, or one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct LineKey {

@@ -17,6 +17,9 @@ const MISSING_LIFETIME: Duration = Duration::from_secs(1);
 /// So many messages may wait for a route before those taken back are looked for.
 const SWEEP_AT: usize = 128;
 
+/// A topic has no more queues than this, whatever a name server says.
+const MOST_QUEUES: i32 = 1 << 16;
+
 /// The queues of a topic that may be written, and the brokers that have them.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -123,15 +126,15 @@ pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
     if ordered.is_empty() {
         counts.sort();
     }
+    let mut left = MOST_QUEUES;
     counts
         .into_iter()
-        .filter(|(_, count)| *count > 0)
         .filter_map(|(name, count)| {
-            Some(BrokerQueues {
-                broker: name.to_owned(),
-                address: master(name)?.to_owned(),
-                queues: (0..count).collect(),
-            })
+            let address = master(name)?.to_owned();
+            let count = count.min(left);
+            left -= count.max(0);
+            let (broker, queues) = (name.to_owned(), (0..count).collect());
+            (count > 0).then_some(BrokerQueues { broker, address, queues })
         })
         .collect()
 }

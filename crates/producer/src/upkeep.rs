@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::client::Client;
 use crate::look_up::Found;
@@ -28,10 +28,12 @@ pub(crate) struct Watch {
     wake: Notify,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Troubled {
     due: Instant,
     until: Instant,
+    /// When the latest look-up began that is over.
+    looked_up: watch::Sender<Option<Instant>>,
 }
 
 impl Watch {
@@ -43,7 +45,8 @@ impl Watch {
         match troubled.get_mut(topic) {
             Some(known) => known.until = until,
             None => {
-                troubled.insert(topic.clone(), Troubled { due: now, until });
+                let looked_up = watch::Sender::new(None);
+                troubled.insert(topic.clone(), Troubled { due: now, until, looked_up });
                 self.wake.notify_one();
             }
         }
@@ -66,6 +69,23 @@ impl Watch {
             topic.clone()
         })
         .collect()
+    }
+
+    /// A look-up that began then is over, whatever came of it.
+    fn looked_up(&self, topic: &str, began: Instant) {
+        if let Some(known) = self.troubled().get(topic) {
+            known.looked_up.send_replace(Some(began));
+        }
+    }
+
+    /// Awaits the end of a look-up that begins from now on, for a topic in trouble.
+    async fn next_look_up(&self, topic: &str) {
+        let now = Instant::now();
+        let looked_up = self.troubled().get(topic).map(|known| known.looked_up.subscribe());
+        if let Some(mut looked_up) = looked_up {
+            // An error means that it is in trouble no more.
+            let _ = looked_up.wait_for(|began| began.is_some_and(|began| began >= now)).await;
+        }
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -128,6 +148,7 @@ impl Client {
     /// Looks a known route up again. What cannot be looked up, or is not known any more, stays as
     /// it was (as in Java): a name server that restarts forgets every topic for a while.
     pub(crate) async fn refresh(self: &Arc<Self>, topic: &Arc<str>) {
+        let began = Instant::now();
         let found = tokio::select! {
             found = self.ask_for_route(topic) => found,
             () = self.stopped.cancelled() => return,
@@ -137,12 +158,23 @@ impl Client {
             Ok(Found::NoTopic) => tracing::debug!(%topic, "the name server has no route any more"),
             Err(reason) => tracing::debug!(%topic, reason, "route not refreshed"),
         }
+        self.watch.looked_up(topic, began);
     }
 
-    /// As [`refresh`](Self::refresh), for a message that waits for it.
+    /// As [`refresh`](Self::refresh), but at most until `deadline`.
     pub(crate) async fn refresh_before(self: &Arc<Self>, topic: &Arc<str>, deadline: Instant) {
         // What has not come by the deadline is of no use any more.
         let _ = tokio::time::timeout_at(deadline.into(), self.refresh(topic)).await;
+    }
+
+    /// Awaits the next look-up of a topic in trouble, which all messages of the topic share;
+    /// `false` when the deadline comes first.
+    pub(crate) async fn route_looked_up(&self, topic: &str, deadline: Instant) -> bool {
+        tokio::select! {
+            () = self.watch.next_look_up(topic) => true,
+            () = self.stopped.cancelled() => true,
+            () = tokio::time::sleep_until(deadline.into()) => false,
+        }
     }
 
     fn take_newer(&self, route: Arc<Route>) {

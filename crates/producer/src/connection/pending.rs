@@ -71,11 +71,6 @@ impl Pending {
         self.earliest
     }
 
-    /// When the request was sent that has been waiting longest.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.entries.values().map(|entry| entry.sent_at).min()
-    }
-
     /// A number that no request in flight has.
     pub(super) fn next_opaque(&mut self) -> i32 {
         let mut opaque = self.next;

@@ -38,6 +38,8 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(8);
 /// What is due is looked for in steps of this, not one by one.
 const TIMER_STEP: Duration = Duration::from_millis(5);
+/// How long answers are waited for on the connection of a server that is about to stop.
+const DRAIN: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
@@ -59,8 +61,9 @@ pub(super) struct Task {
     failures: u32,
     /// The broker does not know the newer form of a send.
     v1: bool,
-    /// The server is about to stop: nothing new is sent on this connection.
-    draining: bool,
+    /// The server is about to stop: nothing new is sent on this connection, which ends when all is
+    /// answered, or at this time.
+    draining: Option<Instant>,
     scratch: String,
 }
 
@@ -90,7 +93,7 @@ impl Task {
             link: Link::new(Instant::now()),
             failures: 0,
             v1: false,
-            draining: false,
+            draining: None,
             scratch: String::new(),
         }
     }
@@ -188,7 +191,7 @@ impl Task {
             self.say_goodbye(stream).await;
         }
         self.load.connected.store(false, Ordering::Relaxed);
-        self.draining = false;
+        self.draining = None;
         self.failures = if self.link.fruitful { 0 } else { self.failures + 1 };
         self.lost(&reason);
     }
@@ -200,7 +203,8 @@ impl Task {
         loop {
             self.take_queued_orders();
             self.fill(Instant::now());
-            if self.is_over() || self.link.cut || (self.draining && self.pending.is_empty()) {
+            let drained = self.draining.is_some() && self.pending.is_empty();
+            if self.is_over() || self.link.cut || drained {
                 return "closed".into();
             }
             let due = self.next_due().into();

@@ -729,10 +729,10 @@ pub async fn refusing() -> String {
 
 // ---- producers, and what must hold of them ----
 
-/// A producer that gives a send a second.
+/// A producer that gives a send three seconds.
 pub fn producer(servers: &[&NameServer]) -> ProducerBuilder {
     let list: Vec<String> = servers.iter().map(|server| server.address()).collect();
-    Producer::builder("faults", list.join(";")).send_timeout(Duration::from_secs(1))
+    Producer::builder("faults", list.join(";")).send_timeout(Duration::from_secs(3))
 }
 
 /// A broker, its name server, and a producer for them.

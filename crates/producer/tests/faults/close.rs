@@ -28,9 +28,10 @@ async fn enqueue(producer: &Producer, count: usize, body: &str) -> Vec<(String, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_accepted_drains() {
     let (broker, _server, producer) = one_broker().await;
+    let patient = producer.with_timeout(Duration::from_secs(15));
     broker.always(Action::ok().after(Duration::from_millis(20)));
-    let deliveries = enqueue(&producer, 300, "").await;
-    let report = soon(producer.close(Duration::from_secs(5))).await;
+    let deliveries = enqueue(&patient, 300, "").await;
+    let report = soon(producer.close(Duration::from_secs(15))).await;
     assert!(report.is_clean(), "{report:?}");
     for (_, delivery) in deliveries {
         soon(delivery).await.unwrap();

@@ -5,8 +5,13 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod answers;
+mod busy;
 mod cancel;
 mod close;
-
+mod dead;
+mod oneway;
 mod order;
 mod outcomes;
+mod room;
+mod routes;

@@ -6,7 +6,8 @@ use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::request::Empty;
 use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 
-use super::Task;
+use super::leaving::WRITE_BUFFER;
+use super::{DRAIN, Task};
 use crate::answer::Remedy;
 use crate::attempt;
 use crate::connection::pending::{Asker, Sent};
@@ -16,7 +17,7 @@ use crate::retry::Ended;
 impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {
         let now = Instant::now();
-        self.link.last_read = now;
+        self.link.owed_since = None;
         while let Some(frame) =
             Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
         {
@@ -80,7 +81,7 @@ impl Task {
             return self.put_back(sent);
         }
         if code == ResponseCode::GO_AWAY {
-            self.draining = true;
+            self.draining.get_or_insert(now + DRAIN);
         }
         let verdict = refusal.verdict;
         let ended = Ended::Answered(verdict.remedy);
@@ -117,7 +118,9 @@ impl Task {
     pub(super) fn answer_peer(&mut self, request: &Command) {
         let code = request.request_code();
         tracing::debug!(address = %self.address, %code, "request from the peer");
-        if !request.is_oneway() && code != RequestCode::CHECK_TRANSACTION_STATE {
+        // A peer that asks and does not read gets no answers, rather than all of our memory.
+        let has_room = self.link.out.len() < WRITE_BUFFER;
+        if has_room && !request.is_oneway() && code != RequestCode::CHECK_TRANSACTION_STATE {
             let remark = format!(" request type {} not supported", code.0);
             let not_supported = ResponseCode::REQUEST_CODE_NOT_SUPPORTED;
             let out = &mut self.link.out;

@@ -56,8 +56,12 @@ impl Task {
             }
         }
         // A request that was cut short is no request: it was not stored.
-        for (_, waiting, queue) in std::mem::take(&mut self.link.oneways) {
-            self.attempt_failed(waiting, Some(queue), |failed| AttemptFailed {
+        for one in std::mem::take(&mut self.link.oneways) {
+            if one.given_up {
+                self.done_with(1);
+                continue;
+            }
+            self.attempt_failed(one.waiting, Some(one.queue), |failed| AttemptFailed {
                 kind: ErrorKind::ConnectionLost,
                 reason: reason.into(),
                 refresh_route: true,
@@ -102,10 +106,10 @@ impl Task {
         }
         let oneways = std::mem::take(&mut self.link.oneways);
         self.done_with(oneways.len());
-        for (_, waiting, _) in oneways {
+        for one in oneways {
             // Not written, or cut short: not stored either way.
-            waiting.accepted.back_in_line();
-            all.push(waiting.accepted);
+            one.waiting.accepted.back_in_line();
+            all.push(one.waiting.accepted);
         }
         for accepted in all {
             self.client.fail(&accepted, ErrorKind::Closed, reason);

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::link::Unwritten;
 use super::{SILENCE, Task};
 use crate::accepted::Mode;
 use crate::attempt::{self, Form};
@@ -11,7 +12,7 @@ use crate::connection::pending::{Asker, Sent};
 use crate::outbox::Waiting;
 
 /// No more requests are encoded while so much is not written: encoded copies count as memory too.
-const WRITE_BUFFER: usize = 256 * 1024;
+pub(super) const WRITE_BUFFER: usize = 256 * 1024;
 /// One in so many one-way messages goes as an ordinary request.
 const ONEWAYS_PER_PROBE: usize = 64;
 
@@ -25,6 +26,9 @@ impl Task {
             let Some(waiting) = self.outbox.next() else { break };
             self.put_message(waiting, now);
         }
+        if !self.pending.is_empty() {
+            self.link.owed_since.get_or_insert(now);
+        }
         self.load.in_flight.store(self.pending.places(), Ordering::Relaxed);
         self.load.window.store(self.window.limit(), Ordering::Relaxed);
     }
@@ -34,7 +38,7 @@ impl Task {
         self.pending.places() < limit
             && self.link.out.len() < WRITE_BUFFER
             && self.link.unconfirmed < limit * ONEWAYS_PER_PROBE
-            && !self.draining
+            && self.draining.is_none()
             && self.pause.until(now).is_none()
     }
 
@@ -98,15 +102,18 @@ impl Task {
             let forget_at = now + SILENCE;
             self.pending.insert(opaque, Asker::Probe { confirms }, now, forget_at, forget_at);
         }
-        link.oneways.push_back((link.position(), waiting, queue));
+        let due = waiting.until;
+        link.oneways_due = Some(link.oneways_due.map_or(due, |at| at.min(due)));
+        let ends_at = link.position();
+        link.oneways.push_back(Unwritten { waiting, queue, ends_at, given_up: false });
     }
 
     /// Hop 6 is done for the first `length` bytes of the write buffer.
     pub(super) fn wrote(&mut self, length: usize) {
         self.link.written += length as u64;
-        while self.link.oneways.front().is_some_and(|(end, ..)| *end <= self.link.written) {
-            let Some((_, waiting, _)) = self.link.oneways.pop_front() else { break };
-            self.client.written(&waiting.accepted);
+        while self.link.oneways.front().is_some_and(|one| one.ends_at <= self.link.written) {
+            let Some(one) = self.link.oneways.pop_front() else { break };
+            self.client.written(&one.waiting.accepted);
             self.done_with(1);
         }
     }

@@ -13,12 +13,15 @@ pub(super) struct Link {
     pub(super) input: BytesMut,
     /// Bytes written since it was made.
     pub(super) written: u64,
-    pub(super) last_read: Instant,
+    /// Since when the peer owes an answer and has said nothing.
+    pub(super) owed_since: Option<Instant>,
     pub(super) heartbeat_at: Instant,
     /// Whether anything of use has been read.
     pub(super) fruitful: bool,
-    /// One-way messages that are not written yet, with the place at which each ends.
-    pub(super) oneways: VecDeque<(u64, Waiting, i32)>,
+    /// One-way messages that are not written yet.
+    pub(super) oneways: VecDeque<Unwritten>,
+    /// None of them is due before this.
+    pub(super) oneways_due: Option<Instant>,
     /// One-way messages since the last probe.
     pub(super) since_probe: usize,
     /// One-way messages written that no answered probe speaks for.
@@ -27,16 +30,27 @@ pub(super) struct Link {
     pub(super) cut: bool,
 }
 
+/// A one-way message in the write buffer.
+pub(super) struct Unwritten {
+    pub(super) waiting: Waiting,
+    pub(super) queue: i32,
+    /// Place of the byte after its last among all that the connection writes.
+    pub(super) ends_at: u64,
+    /// Whether its attempt has ended already.
+    pub(super) given_up: bool,
+}
+
 impl Link {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             out: BytesMut::new(),
             input: BytesMut::new(),
             written: 0,
-            last_read: now,
+            owed_since: None,
             heartbeat_at: now,
             fruitful: false,
             oneways: VecDeque::new(),
+            oneways_due: None,
             since_probe: 0,
             unconfirmed: 0,
             cut: false,

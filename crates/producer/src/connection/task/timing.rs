@@ -10,7 +10,6 @@ use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
-use crate::outbox::Waiting;
 use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
@@ -19,22 +18,27 @@ impl Task {
         let now = Instant::now();
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
-        let silence = (!self.pending.is_empty()).then(|| now + SILENCE / 2);
+        let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), self.pending.earliest()];
         ends.into_iter()
             .flatten()
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(silence)
+            .chain(self.draining)
+            .chain(self.link.oneways_due.map(|at| at.max(soon)))
             .fold(self.link.heartbeat_at.max(soon), Instant::min)
     }
 
     pub(super) fn tick(&mut self, now: Instant) -> Result<(), String> {
         self.expire_waiting(now);
         self.expire_pending(now);
-        let owed_since = self.pending.oldest().map(|oldest| oldest.max(self.link.last_read));
-        if owed_since.is_some_and(|since| now.saturating_duration_since(since) > SILENCE) {
+        self.expire_oneways(now);
+        if self.link.owed_since.is_some_and(|since| now >= since + SILENCE) {
             return Err(format!("the peer owes an answer and was silent for {SILENCE:?}"));
+        }
+        if self.draining.is_some_and(|until| until <= now) {
+            return Err("the server is about to stop and owes answers".into());
         }
         if now >= self.link.heartbeat_at {
             self.heartbeat(now);
@@ -75,10 +79,7 @@ impl Task {
     pub(super) fn expire_pending(&mut self, now: Instant) {
         let mut late = Vec::new();
         let forgotten = self.pending.expire(now, |sent| {
-            let Waiting { accepted, target, since, until } = &sent.waiting;
-            let (accepted, target) = (accepted.clone(), target.clone());
-            let waiting = Waiting { accepted, target, since: *since, until: *until };
-            late.push((waiting, sent.queue));
+            late.push((sent.waiting.copy(), sent.queue));
         });
         for (waiting, queue) in late {
             // It stays in the table, and in the backlog, until it is forgotten.
@@ -99,6 +100,36 @@ impl Task {
                 }
                 Asker::Call(_) | Asker::Heartbeat => {}
             }
+        }
+    }
+
+    /// One-way messages whose time is up in the write buffer. They cannot be taken out of it, so
+    /// they may be written yet.
+    fn expire_oneways(&mut self, now: Instant) {
+        if self.link.oneways_due.is_none_or(|due| now < due) {
+            return;
+        }
+        let mut late = Vec::new();
+        let mut due: Option<Instant> = None;
+        for one in self.link.oneways.iter_mut().filter(|one| !one.given_up) {
+            if one.waiting.until <= now {
+                one.given_up = true;
+                late.push((one.waiting.copy(), one.queue));
+            } else {
+                due = Some(due.map_or(one.waiting.until, |at| at.min(one.waiting.until)));
+            }
+        }
+        self.link.oneways_due = due;
+        for (waiting, queue) in late {
+            // It stays in the backlog until it is written or lost.
+            self.load.backlog.fetch_add(1, Ordering::Relaxed);
+            self.attempt_failed(waiting, Some(queue), |failed| AttemptFailed {
+                kind: ErrorKind::Timeout,
+                outcome: Outcome::Unknown,
+                reason: "not written in time".into(),
+                ended: Ended::Unanswered,
+                ..failed
+            });
         }
     }
 }

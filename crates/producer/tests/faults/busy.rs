@@ -1,0 +1,90 @@
+//! Brokers that refuse because they are busy.
+
+use std::time::{Duration, Instant};
+
+use posthaste::{ErrorKind, Message, Outcome};
+
+use crate::fake::{Action, NameServer, assert_all_ended, one_broker, producer, soon, two_brokers};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_uses_up_no_retry() {
+    let (broker, server, _) = one_broker().await;
+    let timeout = Duration::from_secs(5);
+    let producer = producer(&[&server]).retries(0).send_timeout(timeout).start().await.unwrap();
+    broker.first([2, 215, 2, 2].map(|code| Action::refuse(code, "[TIMEOUT_CLEAN_QUEUE]")));
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    let stats = producer.stats();
+    assert_eq!((stats.retries, stats.busy, stats.acked), (0, 4, 1));
+    assert_eq!(broker.seen_count(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_to_the_end_is_not_stored() {
+    let (broker, _server, producer) = one_broker().await;
+    broker.always(Action::refuse(2, "busy"));
+    let begun = Instant::now();
+    let hasty = producer.with_timeout(Duration::from_secs(1));
+    let error = soon(hasty.send(Message::new("t", "x"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Busy, Outcome::NotStored));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(broker.stored_count(), 0);
+}
+
+/// Everything is refused for three seconds, then nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_broker_is_not_stormed_and_its_recovery_is_noticed() {
+    let (broker, _server, producer) = one_broker().await;
+    broker.always(Action::refuse(2, "busy"));
+    let mut tasks = tokio::task::JoinSet::new();
+    let begun = Instant::now();
+    let mut offered = 0;
+    while begun.elapsed() < Duration::from_secs(3) {
+        for _ in 0..2 {
+            let producer = producer.with_timeout(Duration::from_secs(1));
+            tasks.spawn(async move { producer.send(Message::new("t", "x")).await });
+            offered += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let attempts = broker.seen_count();
+    assert!(attempts * 10 <= offered * 12, "{attempts} requests for {offered} sends");
+    broker.always(Action::ok());
+    let well_again = Instant::now();
+    soon(producer.with_timeout(Duration::from_secs(5)).send(Message::new("t", "x"))).await.unwrap();
+    assert!(well_again.elapsed() < Duration::from_secs(3), "{:?}", well_again.elapsed());
+    while let Some(sent) = soon(tasks.join_next()).await {
+        if let Err(error) = sent.unwrap() {
+            // On a slow machine the answer itself may come too late.
+            let late = (ErrorKind::Timeout, Outcome::Unknown);
+            let busy = (ErrorKind::Busy, Outcome::NotStored);
+            assert!([late, busy].contains(&(error.kind(), error.outcome())), "{error}");
+        }
+    }
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_refuses_what_it_cannot_take_gets_everything_in_the_end() {
+    let (a, b, server, _) = two_brokers().await;
+    for broker in [&a, &b] {
+        let mut random = fastrand::Rng::with_seed(3);
+        broker.script(move |_| match random.u32(0..10) {
+            0 => Action::refuse(2, "busy"),
+            _ => Action::ok(),
+        });
+    }
+    let timeout = Duration::from_secs(15);
+    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let mut deliveries = Vec::new();
+    for n in 0..1000 {
+        deliveries.push(producer.enqueue(Message::new("t", n.to_string())).await.unwrap());
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    assert_eq!(a.stored_count() + b.stored_count(), 1000);
+    let stats = producer.stats();
+    assert_eq!(stats.retries, 0);
+    assert!(stats.busy > 50);
+    let _: &NameServer = &server;
+}

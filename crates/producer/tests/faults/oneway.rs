@@ -1,0 +1,165 @@
+//! One-way sends.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use posthaste::{ErrorKind, Message, Outcome};
+
+use crate::fake::{
+    Action, Broker, NameServer, Say, assert_all_ended, broker_data, one_broker, producer,
+    queue_data, refusing, route, soon, until,
+};
+
+fn message(n: usize) -> Message {
+    Message::new("t", n.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_when_written_and_one_in_64_is_an_ordinary_request() {
+    let (broker, _server, producer) = one_broker().await;
+    for n in 0..640 {
+        soon(producer.send_oneway(message(n))).await.unwrap();
+    }
+    until("all are stored", || broker.stored_count() == 640).await;
+    let stats = producer.stats();
+    assert_eq!((stats.oneway, stats.acked, stats.in_flight), (640, 0, 0));
+    let ordinary = broker.seen().iter().filter(|seen| !seen.oneway).count();
+    assert_eq!(ordinary, 10);
+}
+
+/// The broker does not work anything off: a flood stops at 64 for each place of the window.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_waits_for_the_broker() {
+    let (broker, server, _) = one_broker().await;
+    broker.always(Action::ignore());
+    let begin = || producer(&[&server]).max_window(4).max_pending(10_000, 32 << 20);
+    let bounded = begin().start().await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..1000 {
+        let producer = bounded.clone();
+        tasks.spawn(async move { producer.send_oneway(message(n)).await });
+    }
+    let (mut written, mut busy) = (0, 0);
+    while let Some(sent) = soon(tasks.join_next()).await {
+        match sent.unwrap() {
+            Ok(()) => written += 1,
+            Err(error) => {
+                assert_eq!((error.kind(), error.outcome()), (ErrorKind::Busy, Outcome::NotStored));
+                busy += 1;
+            }
+        }
+    }
+    assert_eq!((written, busy), (4 * 64, 1000 - 4 * 64));
+    until("all written have arrived", || broker.seen_count() == written).await;
+    assert_all_ended(&bounded);
+
+    broker.forget();
+    let unlimited = begin().oneway_unlimited().start().await.unwrap();
+    for n in 0..1000 {
+        soon(unlimited.send_oneway(message(n))).await.unwrap();
+    }
+    until("all have arrived", || broker.seen_count() == 1000).await;
+    assert!(broker.seen().iter().all(|seen| seen.oneway));
+}
+
+/// The probes are answered as ever: the flood goes on at the broker's pace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_goes_on_as_probes_are_answered() {
+    let (broker, _server, producer) = one_broker().await;
+    broker.always(Action::ok().after(Duration::from_millis(5)));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..5000 {
+        let producer = producer.with_timeout(Duration::from_secs(10));
+        tasks.spawn(async move { producer.send_oneway(message(n)).await });
+    }
+    while let Some(sent) = soon(tasks.join_next()).await {
+        sent.unwrap().unwrap();
+    }
+    until("all are stored", || broker.stored_count() == 5000).await;
+    let ids: HashSet<String> = broker.stored().iter().map(|seen| seen.id.clone()).collect();
+    assert_eq!(ids.len(), 5000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_down_is_reported() {
+    let server = NameServer::start().await;
+    let mut document = route(&[], 0);
+    document.brokers = vec![broker_data("a", &refusing().await)];
+    document.queues = vec![queue_data("a", 4, 6)];
+    server.otherwise(Say::Route(document));
+    let producer =
+        producer(&[&server]).send_timeout(Duration::from_millis(500)).start().await.unwrap();
+    let begun = Instant::now();
+    let error = soon(producer.send_oneway(message(0))).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotStored));
+    assert!(begun.elapsed() < Duration::from_millis(1500));
+}
+
+/// The peer reads nothing, so that what is encoded cannot be written: it ends at its deadline all
+/// the same, and nothing that is called not stored turns up later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_ends_at_its_deadline() {
+    let (broker, _server, producer) = one_broker().await;
+    soon(producer.send(message(0))).await.unwrap();
+    broker.read(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let producer = producer.with_timeout(Duration::from_millis(600));
+        let text = format!("{n} {}", "x".repeat(60_000));
+        tasks.spawn(async move {
+            let begun = Instant::now();
+            let result = producer.send_oneway(Message::new("t", text.clone())).await;
+            (text, result, begun.elapsed())
+        });
+    }
+    let mut not_stored = HashSet::new();
+    let mut failed = 0;
+    while let Some(sent) = soon(tasks.join_next()).await {
+        let (text, result, took) = sent.unwrap();
+        assert!(took < Duration::from_millis(1600), "{took:?}");
+        if let Err(error) = result {
+            failed += 1;
+            if error.outcome() == Outcome::NotStored {
+                not_stored.insert(text);
+            }
+        }
+    }
+    assert!(failed > 0 && failed < 200, "{failed}");
+    assert_all_ended(&producer);
+    broker.read(true);
+    soon(producer.with_timeout(Duration::from_secs(5)).send(message(1))).await.unwrap();
+    let found = broker.seen().iter().filter(|seen| not_stored.contains(&seen.text())).count();
+    assert_eq!(found, 0, "of {}", not_stored.len());
+    assert_eq!(broker.broken().0, 0);
+}
+
+/// A connection that breaks takes one-way messages with it that were not written; these go again,
+/// and what was never written is never called written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_breaks_loses_only_what_was_written() {
+    let (broker, server, _) = one_broker().await;
+    let producer = producer(&[&server]).oneway_unlimited().start().await.unwrap();
+    soon(producer.send(message(0))).await.unwrap();
+    broker.read(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let producer = producer.with_timeout(Duration::from_secs(5));
+        let text = format!("{n} {}", "x".repeat(60_000));
+        tasks.spawn(async move { (n, producer.send_oneway(Message::new("t", text)).await) });
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let written_before = producer.stats().oneway;
+    assert!(written_before < 200);
+    broker.down();
+    broker.read(true);
+    broker.up().await;
+    while let Some(sent) = soon(tasks.join_next()).await {
+        sent.unwrap().1.unwrap();
+    }
+    let after = || broker.stored().iter().filter(|seen| seen.connection > 0).count() as u64;
+    until("the rest has arrived", || after() >= 200 - written_before).await;
+    assert_all_ended(&producer);
+    // A broker may only ever see a whole frame, or none.
+    assert_eq!(broker.broken().0, 0);
+    let _: &Broker = &broker;
+}
