@@ -333,12 +333,14 @@ mod tests {
         (lanes, messages)
     }
 
-    fn end(lanes: &Lanes, one: &Arc<Accepted>, failed: bool) -> Followers {
-        if failed {
-            return lanes.fail(one, ErrorKind::Timeout, "").unwrap().1;
-        }
-        let (_, next) = lanes.end(one, || one.succeed(End::Written)).unwrap();
-        Followers { next, failed: Vec::new() }
+    /// The message ends well; what may leave now.
+    fn end(lanes: &Lanes, one: &Arc<Accepted>) -> Option<Arc<Accepted>> {
+        lanes.end(one, || one.succeed(End::Written)).unwrap().1
+    }
+
+    /// The message fails; what fails with it, and what may leave now.
+    fn fail(lanes: &Lanes, one: &Arc<Accepted>) -> Followers {
+        lanes.fail(one, ErrorKind::Timeout, "").unwrap().1
     }
 
     fn same(left: Option<&Arc<Accepted>>, right: &Arc<Accepted>) -> bool {
@@ -348,29 +350,29 @@ mod tests {
     #[test]
     fn one_at_a_time_in_the_order_of_acceptance() {
         let (lanes, messages) = lane(&["a", "b", "a"]);
-        assert!(same(end(&lanes, &messages[0], false).next.as_ref(), &messages[1]));
-        assert!(same(end(&lanes, &messages[1], false).next.as_ref(), &messages[2]));
-        assert!(end(&lanes, &messages[2], false).next.is_none());
+        assert!(same(end(&lanes, &messages[0]).as_ref(), &messages[1]));
+        assert!(same(end(&lanes, &messages[1]).as_ref(), &messages[2]));
+        assert!(end(&lanes, &messages[2]).is_none());
         assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
     }
 
     #[test]
     fn a_failure_takes_those_of_its_key_along_and_no_other() {
         let (lanes, messages) = lane(&["a", "b", "a", "c", "a"]);
-        let followers = end(&lanes, &messages[0], true);
+        let followers = fail(&lanes, &messages[0]);
         assert_eq!(followers.failed.len(), 2);
         assert!(same(followers.failed.first().map(|(one, _)| one), &messages[2]));
         assert!(same(followers.next.as_ref(), &messages[1]));
-        assert!(same(end(&lanes, &messages[1], false).next.as_ref(), &messages[3]));
-        assert!(end(&lanes, &messages[3], false).next.is_none());
+        assert!(same(end(&lanes, &messages[1]).as_ref(), &messages[3]));
+        assert!(end(&lanes, &messages[3]).is_none());
         assert!(lanes.state().keys.is_empty() && lanes.state().waiting == 0);
     }
 
     #[test]
     fn one_that_expires_while_it_waits_holds_up_nobody() {
         let (lanes, messages) = lane(&["a", "b", "c"]);
-        assert!(end(&lanes, &messages[1], true).next.is_none());
-        assert!(same(end(&lanes, &messages[0], false).next.as_ref(), &messages[2]));
+        assert!(fail(&lanes, &messages[1]).next.is_none());
+        assert!(same(end(&lanes, &messages[0]).as_ref(), &messages[2]));
     }
 
     #[test]
@@ -379,8 +381,8 @@ mod tests {
         let second = message("a");
         lanes.enter(&second, || queue(5));
         assert_eq!(lanes.queue_of(&second), queue(0));
-        end(&lanes, &messages[0], false);
-        end(&lanes, &second, false);
+        end(&lanes, &messages[0]);
+        end(&lanes, &second);
         let third = message("a");
         lanes.enter(&third, || queue(5));
         assert_eq!(lanes.queue_of(&third), queue(5));
@@ -391,9 +393,7 @@ mod tests {
         let (lanes, messages) = lane(&["a", "a", "a"]);
         assert!(messages[1].withdraw());
         assert!(lanes.withdrawn(&messages[1]).is_none());
-        let followers = end(&lanes, &messages[0], false);
-        assert!(followers.failed.is_empty());
-        assert!(same(followers.next.as_ref(), &messages[2]));
+        assert!(same(end(&lanes, &messages[0]).as_ref(), &messages[2]));
         assert!(messages[2].withdraw());
         assert!(lanes.withdrawn(&messages[2]).is_none());
         assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
