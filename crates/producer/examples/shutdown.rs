@@ -12,7 +12,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let cluster = support::cluster().await?;
     let producer = Producer::builder("shutdown", cluster.name_servers.as_str()).start().await?;
 
-    for n in 0..500 {
+    for n in 0..100 {
         // Nobody waits for these deliveries; they run to their ends all the same.
         drop(producer.enqueue(Message::new("shutdown-topic", format!("{n}"))).await?);
     }

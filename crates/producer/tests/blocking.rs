@@ -164,7 +164,8 @@ fn dropping_the_last_handle_in_asynchronous_code_neither_panics_nor_loses_anythi
     let server = serve(Broker::builder().topic("dropped", 4));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let producer = producer(&server);
+        // More than the producer can have written when the handle goes, on any machine.
+        let producer = builder(&server).send_timeout(Duration::from_secs(60)).start().unwrap();
         for n in 0..2_000 {
             drop(producer.enqueue(Message::new("dropped", format!("{n}"))).unwrap());
         }
