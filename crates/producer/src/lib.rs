@@ -19,6 +19,8 @@
 //! - Where a message goes belongs to the [`Message`]: any queue, a given one, or by ordering key.
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
 //!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
+//! - [`Producer::admin`] creates topics, asks for offsets, and reads back what landed ([`Reader`]).
+//! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!
 //! The path of one send is told in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`, `outbox`,
 //! `connection/task`.

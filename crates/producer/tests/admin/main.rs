@@ -77,6 +77,8 @@ async fn names_that_cannot_be_and_queues_that_are_none_are_refused_before_anybod
         ("SCHEDULE_TOPIC_XXXX", 1),
         ("RMQ_SYS_TRANS_HALF_TOPIC", 1),
         ("SELF_TEST_TOPIC", 1),
+        ("BenchmarkTest", 1),
+        ("rmq_sys_something", 1),
         ("t", 0),
         ("t", 65_536),
         ("t", u32::MAX),
