@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::client::Client;
 use crate::outbox::Waiting;
@@ -108,7 +109,8 @@ impl Connection {
             born: Instant::now(),
         });
         let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), receiver);
-        client.spawn(task.run());
+        let span = tracing::debug_span!(parent: None, "connection", %address);
+        client.spawn(task.run().instrument(span));
         Self { address, orders, load }
     }
 

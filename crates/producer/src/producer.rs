@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
+use tracing::Instrument as _;
 
 use crate::accepted::{End, Mode};
 use crate::client::Client;
@@ -71,11 +72,8 @@ impl Producer {
     /// Dropping the future before the message has left takes it back: it will not be stored. Later
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
-        let client = &self.handle.client;
-        let accepted = client.accept(message, Mode::Sync, self.timeout).await?;
-        let awaited = Awaited::new(accepted.clone(), client);
-        client.deliver(accepted);
-        match awaited.await {
+        let span = tracing::debug_span!("send", topic = message.topic());
+        match self.run(message, Mode::Sync).instrument(span).await? {
             End::Stored(receipt) => Ok(receipt),
             End::Failed(error) => Err(error),
             // Only one-way sends end as written.
@@ -121,14 +119,20 @@ impl Producer {
     /// # Cancellation
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        let client = &self.handle.client;
-        let accepted = client.accept(message, Mode::Oneway, self.timeout).await?;
-        let awaited = Awaited::new(accepted.clone(), client);
-        client.deliver(accepted);
-        match awaited.await {
+        let span = tracing::debug_span!("send_oneway", topic = message.topic());
+        match self.run(message, Mode::Oneway).instrument(span).await? {
             End::Failed(error) => Err(error),
             End::Written | End::Stored(_) => Ok(()),
         }
+    }
+
+    /// From acceptance to the end.
+    async fn run(&self, message: Message, mode: Mode) -> Result<End, SendError> {
+        let client = &self.handle.client;
+        let accepted = client.accept(message, mode, self.timeout).await?;
+        let awaited = Awaited::new(accepted.clone(), client);
+        client.deliver(accepted);
+        Ok(awaited.await)
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {
