@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use posthaste::{ErrorKind as K, Message, MessageQueue, Outcome, ResponseCode, SendStatus};
 
+use posthaste_protocol::request::Empty;
+
 use crate::fake::{
     Action, Broker, NameServer, answer, assert_all_ended, frame_of, one_broker, producer, request,
     soon, stored_answer, two_brokers, until,
@@ -290,13 +292,13 @@ async fn answers_to_nothing_twice_and_byte_by_byte() {
     let (broker, _server, producer) = one_broker().await;
     broker.first([
         Action::frames(|opaque| {
-            [stored_answer(opaque ^ 0x4000_0000), stored_answer(opaque)].concat()
+            [answer(opaque ^ 0x4000_0000, 13, "not yours", &Empty), stored_answer(opaque)].concat()
         }),
         Action::ok_twice(),
         Action::frames(|opaque| {
             [
                 answer(opaque, 0, "", &posthaste_protocol::request::SendAnswer::default()),
-                answer(opaque, 13, "second", &posthaste_protocol::request::Empty),
+                answer(opaque, 13, "second", &Empty),
             ]
             .concat()
         }),
