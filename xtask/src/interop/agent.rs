@@ -27,6 +27,13 @@ pub(crate) enum Mode {
     Keyed,
 }
 
+/// What may be done with a topic's queues on a broker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Permission {
+    Read,
+    ReadAndWrite,
+}
+
 /// An official client in a process of its own, under remote control.
 pub(crate) struct Agent {
     name: String,
@@ -97,8 +104,22 @@ impl Agent {
         self.ask("choose", json!({ "queues": queues, "keys": keys }))
     }
 
-    pub(crate) fn create_topic(&self, topic: &str, queues: u32, brokers: &[String]) -> Result<()> {
-        self.tell("create-topic", json!({ "topic": topic, "queues": queues, "brokers": brokers }))
+    /// Creates a topic on the brokers at these addresses, or changes it there.
+    pub(crate) fn create_topic(
+        &self,
+        topic: &str,
+        queues: u32,
+        permission: Permission,
+        brokers: &[String],
+    ) -> Result<()> {
+        let permissions = match permission {
+            Permission::Read => 4,
+            Permission::ReadAndWrite => 6,
+        };
+        self.tell(
+            "create-topic",
+            json!({ "topic": topic, "queues": queues, "permissions": permissions, "brokers": brokers }),
+        )
     }
 
     pub(crate) fn offsets(&self, topic: &str) -> Result<Vec<QueueOffsets>> {

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use posthaste::Producer;
 use tokio::runtime::{Handle, Runtime};
 
-use super::agent::Agent;
+use super::agent::{Agent, Permission};
 use super::artefacts::Artefacts;
 use super::broker::Broker;
+use super::envelope::RoutedBroker;
 use super::name_server::NameServer;
 use super::version::Version;
 
@@ -108,26 +109,35 @@ impl Cluster {
     /// Creates a topic with so many queues on every master, and waits until the route shows it.
     pub(crate) fn create_topic(&self, topic: &str, queues: u32) -> Result<()> {
         let addresses: Vec<String> = self.brokers.iter().map(Broker::address).collect();
-        self.agent.create_topic(topic, queues, &addresses)?;
+        self.agent.create_topic(topic, queues, Permission::ReadAndWrite, &addresses)?;
         self.await_route(topic, &addresses)
     }
 
     /// Waits until a topic's route shows exactly these brokers.
     pub(crate) fn await_route(&self, topic: &str, addresses: &[String]) -> Result<()> {
-        let deadline = Instant::now() + ROUTE_LIMIT;
         let mut wanted = addresses.to_vec();
         wanted.sort();
+        self.await_shown(topic, |route| {
+            let mut shown: Vec<String> = route.iter().map(|b| b.address.clone()).collect();
+            shown.sort();
+            shown == wanted
+        })
+    }
+
+    /// Waits until a topic's route shows so many queues that may be written.
+    pub(crate) fn await_write_queues(&self, topic: &str, queues: i32) -> Result<()> {
+        self.await_shown(topic, |route| route.iter().map(|b| b.queues).sum::<i32>() == queues)
+    }
+
+    fn await_shown(&self, topic: &str, wanted: impl Fn(&[RoutedBroker]) -> bool) -> Result<()> {
+        let deadline = Instant::now() + ROUTE_LIMIT;
         loop {
             let seen = self.agent.route(topic);
-            if let Ok(brokers) = &seen {
-                let mut shown: Vec<String> = brokers.iter().map(|b| b.address.clone()).collect();
-                shown.sort();
-                if shown == wanted {
-                    return Ok(());
-                }
+            if seen.as_ref().is_ok_and(|route| wanted(route)) {
+                return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("the route of {topic} never became {wanted:?}; last seen: {seen:?}");
+                bail!("the route of {topic} never became what it should; last seen: {seen:?}");
             }
             thread::sleep(POLL);
         }

@@ -95,7 +95,7 @@ pub(crate) struct QueueOffsets {
 pub(crate) struct RoutedBroker {
     pub(crate) broker: String,
     pub(crate) address: String,
-    /// Its write queues.
+    /// Its queues that may be written.
     pub(crate) queues: i32,
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow};
 
-/// No scenario takes nearly as long, so one that does hangs.
-const HANG_LIMIT: Duration = Duration::from_secs(300);
+/// Servers have limits of their own for their starts; this is beyond all of them together.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// What became of the scenarios, one line each.
 pub(crate) struct Report {
@@ -22,9 +22,14 @@ impl Report {
     }
 
     /// Runs one scenario and says how it went. What it returns is shown behind its name.
-    pub(crate) fn scenario(&mut self, name: &str, run: impl FnOnce() -> Result<String>) {
+    pub(crate) fn scenario(
+        &mut self,
+        name: &str,
+        limit: Duration,
+        run: impl FnOnce() -> Result<String>,
+    ) {
         let started = Instant::now();
-        match guarded(name, run) {
+        match guarded(name, limit, run) {
             Ok(detail) => {
                 self.passed += 1;
                 println!("ok      {name:<28} {:>6.1} s  {detail}", started.elapsed().as_secs_f64());
@@ -44,7 +49,7 @@ impl Report {
 
     /// Starts what scenarios need. Says nothing when it works.
     pub(crate) fn stage<T>(&mut self, name: &str, run: impl FnOnce() -> Result<T>) -> Option<T> {
-        guarded(name, run).map_err(|error| self.failed(name, &error)).ok()
+        guarded(name, START_LIMIT, run).map_err(|error| self.failed(name, &error)).ok()
     }
 
     pub(crate) fn failed(&mut self, name: &str, error: &Error) {
@@ -73,17 +78,17 @@ impl Report {
 }
 
 /// Turns a panic into an error, and a hang into the end of the program.
-fn guarded<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    let _watch = watch(name.to_owned());
+fn guarded<T>(name: &str, limit: Duration, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _watch = watch(name.to_owned(), limit);
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(anyhow!("panicked, see above")))
 }
 
 /// Watches until the returned value is dropped.
-fn watch(name: String) -> Sender<()> {
+fn watch(name: String, limit: Duration) -> Sender<()> {
     let (watched, end) = mpsc::channel();
     thread::spawn(move || {
-        if end.recv_timeout(HANG_LIMIT) == Err(RecvTimeoutError::Timeout) {
-            println!("FAILED  {name}: no end after {HANG_LIMIT:?}");
+        if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            println!("FAILED  {name}: no end after {limit:?}");
             println!("interop: FAILED ({name} hangs)");
             // The children's pipes close with this process, and that ends them.
             std::process::exit(1);

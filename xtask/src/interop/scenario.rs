@@ -12,6 +12,9 @@ mod official;
 mod ordered;
 mod reverse;
 mod two_masters;
+mod write_protected;
+
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -19,11 +22,16 @@ use super::cluster::Cluster;
 use super::embedded::Embedded;
 use super::version::Version;
 
+/// None takes nearly as long.
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
+
 /// A scenario against real servers.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The package whose program it runs, optimised.
     pub(crate) package: Option<&'static str>,
+    /// One that takes longer hangs.
+    pub(crate) limit: Duration,
     pub(crate) check: Check,
 }
 
@@ -32,7 +40,12 @@ type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
 
 impl Scenario {
     fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
-        Self { name, package: None, check: Box::new(check) }
+        Self { name, package: None, limit: LIMIT, check: Box::new(check) }
+    }
+
+    fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
     }
 
     fn running(mut self, package: &'static str) -> Self {
@@ -52,8 +65,8 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     if version == Version::V5_5_0 {
         // The first of all: it wants a broker that has done nothing yet.
-        let burst = Scenario::new("burst", move |cluster| burst.run(cluster));
-        scenarios.push(burst.running(burst::PACKAGE));
+        let scenario = Scenario::new("burst", move |cluster| burst.run(cluster));
+        scenarios.push(scenario.running(burst::PACKAGE).within(LIMIT + burst.expected()));
         let command_line = Scenario::new("command-line", command_line::run);
         scenarios.push(command_line.running(command_line::PACKAGE));
         scenarios.push(Scenario::new("official-go", official::go));
@@ -66,6 +79,7 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
+        Scenario::new("write-protected", write_protected::run),
     ]);
     scenarios
 }

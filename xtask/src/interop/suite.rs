@@ -86,7 +86,7 @@ impl Suite {
         let start = || Cluster::start(artefacts, go_program, &folder);
         let Some(mut cluster) = report.stage(&format!("{version}/start"), start) else { return };
         for scenario in &chosen {
-            report.scenario(&named(version, scenario), || {
+            report.scenario(&named(version, scenario), scenario.limit, || {
                 cluster.ensure_masters(1)?;
                 (scenario.check)(&mut cluster)
             });
@@ -117,7 +117,7 @@ impl Suite {
         let start = || Embedded::start(&program, &folder);
         let Some(embedded) = report.stage(&format!("{label}/start"), start) else { return };
         for (name, check) in chosen {
-            report.scenario(&name, || check(&embedded));
+            report.scenario(&name, scenario::LIMIT, || check(&embedded));
         }
     }
 }

@@ -36,7 +36,7 @@ final class Agent {
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             Command command = Command.parse(line);
             Map<String, Object> answer = new LinkedHashMap<>();
-            answer.put("id", command.number("id", 0));
+            answer.put("id", command.number("id"));
             try {
                 answer.put("ok", perform(command));
             } catch (Exception e) {

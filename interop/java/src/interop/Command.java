@@ -29,9 +29,11 @@ final class Command {
         return value == null ? null : value.toString();
     }
 
-    int number(String name, int otherwise) {
-        Object value = fields.get(name);
-        return value == null ? otherwise : ((Number) value).intValue();
+    int number(String name) {
+        if (!(fields.get(name) instanceof Number)) {
+            throw new IllegalArgumentException("the command has no number " + name);
+        }
+        return ((Number) fields.get(name)).intValue();
     }
 
     boolean flag(String name) {

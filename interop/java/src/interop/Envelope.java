@@ -55,7 +55,7 @@ final class Envelope {
         if (envelope.optional("keys") != null) {
             message.setKeys(envelope.text("keys"));
         }
-        message.setFlag(envelope.number("flag", 0));
+        message.setFlag(envelope.number("flag"));
         envelope.map("properties").forEach((name, value) -> message.putUserProperty(name.toString(), value.toString()));
         return message;
     }

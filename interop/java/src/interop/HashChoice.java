@@ -13,7 +13,7 @@ final class HashChoice {
 
     static List<Integer> of(Command command) {
         List<MessageQueue> queues = new ArrayList<>();
-        for (int i = 0; i < command.number("queues", 0); i++) {
+        for (int i = 0; i < command.number("queues"); i++) {
             queues.add(new MessageQueue("topic", "broker", i));
         }
         SelectMessageQueueByHash selector = new SelectMessageQueueByHash();

@@ -14,7 +14,7 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** What the name server and the brokers know of a topic. Types that moved between versions stay unnamed. */
 final class Topics {
-    private static final int READ_AND_WRITE = 6;
+    private static final int WRITE = 2;
     private static final int PULL_COUNT = 32;
 
     private final String nameServers;
@@ -25,8 +25,8 @@ final class Topics {
     }
 
     boolean create(Command command) throws Exception {
-        int queues = command.number("queues", 4);
-        int permissions = command.number("permissions", READ_AND_WRITE);
+        int queues = command.number("queues");
+        int permissions = command.number("permissions");
         TopicConfig topic = new TopicConfig(command.text("topic"), queues, queues, permissions);
         for (Object broker : command.list("brokers")) {
             admin().createAndUpdateTopicConfig(broker.toString(), topic);
@@ -53,7 +53,8 @@ final class Topics {
         for (var broker : route.getBrokerDatas()) {
             int queues = 0;
             for (var queue : route.getQueueDatas()) {
-                if (queue.getBrokerName().equals(broker.getBrokerName())) {
+                boolean writable = (queue.getPerm() & WRITE) != 0;
+                if (writable && queue.getBrokerName().equals(broker.getBrokerName())) {
                     queues += queue.getWriteQueueNums();
                 }
             }

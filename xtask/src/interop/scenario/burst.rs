@@ -1,6 +1,7 @@
 //! A freshly started broker gets more than it can take, at once, and no send fails.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -22,6 +23,14 @@ pub(crate) struct Burst {
 }
 
 impl Burst {
+    /// How long it takes on a slow machine.
+    pub(crate) fn expected(self) -> Duration {
+        const START: Duration = Duration::from_secs(60);
+        const SLOW_PER_SECOND: u64 = 5_000;
+        let flood = Duration::from_secs(self.messages / SLOW_PER_SECOND);
+        (START + flood).saturating_mul(u32::try_from(self.cold_starts).unwrap_or(u32::MAX))
+    }
+
     pub(crate) fn run(self, cluster: &mut Cluster) -> Result<String> {
         let program = release::build(PACKAGE)?;
         let mut outcomes = Vec::new();
