@@ -10,7 +10,9 @@
 
 use std::time::{Duration, Instant};
 
-/// In flight at the start, before anything is known of the broker.
+/// In flight at the start, before anything is known of the broker. Slow answers alone never make
+/// the window smaller than this: so few do not overrun any broker, and on a host that is short of
+/// processors answers are slow whatever is in flight. Only refusals do.
 const START: f64 = 16.0;
 /// How long requests may wait in the broker's queue, in seconds: this for a large window, and up
 /// to the sum of both for a small one. A cold broker's speed changes tenfold within a second; a
@@ -79,7 +81,9 @@ impl Window {
             self.starting = false;
         }
         if waiting > target {
+            let least = START.min(self.limit);
             self.lower(now, 1.0 - SHRINK * (waiting - target) / waiting);
+            self.limit = self.limit.max(least);
         } else if in_flight as f64 >= self.limit * 0.75 {
             let step = if self.starting { 1.0 } else { 1.0 / self.limit.max(1.0).sqrt() };
             self.limit = (self.limit + step).min(self.ceiling);
@@ -245,6 +249,17 @@ mod tests {
             window.refused(now + Duration::from_millis(20 * step));
         }
         assert_eq!(window.limit(), 1);
+    }
+
+    #[test]
+    fn slow_answers_alone_leave_a_few_in_flight() {
+        let mut window = Window::new(1024);
+        let now = Instant::now();
+        window.answered(now, Duration::from_millis(1), 1);
+        for step in 1..100 {
+            window.answered(now + Duration::from_millis(25 * step), Duration::from_millis(500), 16);
+        }
+        assert_eq!(window.limit(), 16);
     }
 
     #[test]

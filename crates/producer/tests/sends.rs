@@ -7,10 +7,14 @@ use std::time::Duration;
 use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer};
 use posthaste_broker::Broker;
 
+/// Long, for a machine under load.
+const TIME: Duration = Duration::from_secs(60);
+
 async fn start() -> (Broker, Producer) {
     let broker = Broker::builder().start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer = Producer::builder("sends", name_server).start().await.unwrap();
+    let producer =
+        Producer::builder("sends", name_server).send_timeout(TIME).start().await.unwrap();
     (broker, producer)
 }
 
