@@ -46,6 +46,8 @@ fn keys(version: Version) -> Vec<String> {
 
 /// Enqueues without waiting for answers, so that order is put to the test; gives each key's queue.
 async fn send_all(producer: Producer, keys: &[String]) -> Result<BTreeMap<String, i32>> {
+    // Hundreds wait in each queue's line for a broker that is still cold.
+    let producer = producer.with_timeout(LIMIT);
     let mut deliveries = Vec::new();
     for number in 0..MESSAGES {
         let key = keys.get(number % keys.len()).context("a key")?;
