@@ -32,7 +32,7 @@ impl Report {
         match guarded(name, limit, run) {
             Ok(detail) => {
                 self.passed += 1;
-                println!("ok      {name:<28} {:>6.1} s  {detail}", started.elapsed().as_secs_f64());
+                println!("ok      {name:<36} {:>6.1} s  {detail}", started.elapsed().as_secs_f64());
             }
             Err(error) => self.failed(name, &error),
         }
