@@ -17,6 +17,8 @@ use super::version::Version;
 
 const ROUTE_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
+/// What the first sends to a broker may take that has just started, on a machine that is busy.
+const COLD: Duration = Duration::from_secs(20);
 
 /// A real name server, real masters, and the official Java client, all of one version.
 pub(crate) struct Cluster {
@@ -67,6 +69,11 @@ impl Cluster {
     /// Starts a producer of ours, with its defaults, in a group of that name.
     pub(crate) fn producer(&self, group: &str) -> Result<Producer> {
         Ok(self.block_on(Producer::builder(group, self.name_server()).start())?)
+    }
+
+    /// As [`producer`](Self::producer), with sends that wait for a broker that is still cold.
+    pub(crate) fn patient_producer(&self, group: &str) -> Result<Producer> {
+        Ok(self.producer(group)?.with_timeout(COLD))
     }
 
     /// Where our producers run.

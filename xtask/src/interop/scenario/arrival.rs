@@ -45,7 +45,7 @@ type Sent = BTreeMap<Vec<u8>, (Message, Option<Receipt>)>;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(TOPIC, 4)?;
-    let sent = cluster.block_on(send_all(cluster.producer(TOPIC)?))?;
+    let sent = cluster.block_on(send_all(cluster.patient_producer(TOPIC)?))?;
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
     let mut awaited = sent.clone();
     for delivery in consumer.take(sent.len(), LIMIT)? {

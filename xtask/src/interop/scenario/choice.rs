@@ -18,7 +18,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     agent.start_producer(TOPIC, TOPIC)?;
     let chosen = agent.send(TOPIC, Mode::Keyed, &messages)?;
     agent.stop(TOPIC)?;
-    let producer = cluster.producer("choice-of-ours")?;
+    let producer = cluster.patient_producer("choice-of-ours")?;
     for (message, java) in messages.iter().zip(chosen) {
         let key = message.order_key.as_deref().unwrap_or_default();
         let ours = cluster

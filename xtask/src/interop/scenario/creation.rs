@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(40);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     ensure!(cluster.agent().route(TOPIC).is_err(), "the topic is there already");
-    let producer = cluster.producer(TOPIC)?;
+    let producer = cluster.patient_producer(TOPIC)?;
     let first = cluster
         .block_on(producer.send(Message::new(TOPIC, "0")))
         .context("the send that should create the topic")?;

@@ -17,7 +17,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let (name, address) = (protected.name().to_owned(), protected.address());
     cluster.agent().create_topic(TOPIC, 4, Permission::Read, &[address])?;
     cluster.await_write_queues(TOPIC, 4)?;
-    let producer = cluster.producer(TOPIC)?;
+    let producer = cluster.patient_producer(TOPIC)?;
     for number in 0..MESSAGES {
         let receipt = cluster.block_on(producer.send(Message::new(TOPIC, number.to_string())))?;
         ensure!(receipt.queue().broker() != name, "{number} went to {}", receipt.queue());
