@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use posthaste::{Producer, ProducerBuilder};
+use posthaste::{Producer, ProducerBuilder, Stats};
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
@@ -774,10 +774,22 @@ pub fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> 
     }
 }
 
+/// What the producer has counted when all have ended: whoever ends a message counts it a moment
+/// after its end can be seen.
+pub fn settled(producer: &Producer) -> Stats {
+    for _ in 0..1000 {
+        if producer.stats().in_flight == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    producer.stats()
+}
+
 /// Every message has ended, each once, and none holds anything any more.
 #[track_caller]
 pub fn assert_all_ended(producer: &Producer) {
-    let stats = producer.stats();
+    let stats = settled(producer);
     let ended = stats.acked + stats.not_stored + stats.unknown + stats.oneway + stats.withdrawn;
     assert_eq!((stats.sent, stats.in_flight), (ended, 0), "{stats:?}");
 }

@@ -10,7 +10,7 @@ use posthaste_protocol::request::Empty;
 
 use crate::fake::{
     Action, Broker, NameServer, answer, assert_all_ended, frame_of, one_broker, producer, request,
-    soon, stored_answer, two_brokers, until,
+    settled, soon, stored_answer, two_brokers, until,
 };
 
 fn message(body: impl ToString) -> Message {
@@ -95,7 +95,7 @@ async fn retries_are_counted_and_end() {
     let (broker, server, producer_of_two) = one_broker().await;
     broker.first([Action::refuse(14, ""), Action::refuse(14, "")]);
     soon(producer_of_two.send(message("third time"))).await.unwrap();
-    let stats = producer_of_two.stats();
+    let stats = settled(&producer_of_two);
     assert_eq!((stats.retries, stats.acked, stats.not_stored), (2, 1, 0));
     assert_eq!(broker.seen_count(), 3);
 
@@ -308,7 +308,7 @@ async fn answers_to_nothing_twice_and_byte_by_byte() {
         soon(producer.send(message(n))).await.unwrap();
     }
     assert_eq!(broker.connections(), 1);
-    assert_eq!(producer.stats().acked, 6);
+    assert_eq!(settled(&producer).acked, 6);
     assert_all_ended(&producer);
 }
 
@@ -369,7 +369,7 @@ async fn a_late_answer_changes_nothing() {
     assert_eq!((error.kind(), error.outcome()), (K::Timeout, Outcome::Unknown));
     tokio::time::sleep(Duration::from_millis(700)).await;
     soon(producer.send(message("x"))).await.unwrap();
-    let stats = producer.stats();
+    let stats = settled(&producer);
     assert_eq!((stats.unknown, stats.acked), (1, 1));
     until("its place is free", || producer.stats().brokers[0].in_flight == 0).await;
     assert_all_ended(&producer);

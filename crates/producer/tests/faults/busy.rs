@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use posthaste::{ErrorKind, Message, Outcome};
 
-use crate::fake::{Action, NameServer, assert_all_ended, one_broker, producer, soon, two_brokers};
+use crate::fake::{
+    Action, NameServer, assert_all_ended, one_broker, producer, settled, soon, two_brokers,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn busy_uses_up_no_retry() {
@@ -13,7 +15,7 @@ async fn busy_uses_up_no_retry() {
     let producer = producer(&[&server]).retries(0).send_timeout(timeout).start().await.unwrap();
     broker.first([2, 215, 2, 2].map(|code| Action::refuse(code, "[TIMEOUT_CLEAN_QUEUE]")));
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
-    let stats = producer.stats();
+    let stats = settled(&producer);
     assert_eq!((stats.retries, stats.busy, stats.acked), (0, 4, 1));
     assert_eq!(broker.seen_count(), 5);
 }

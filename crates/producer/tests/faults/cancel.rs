@@ -137,7 +137,7 @@ async fn many_dropped_behind_a_silent_broker() {
     let broker = Broker::start("a").await;
     broker.always(Action::ignore());
     let server = NameServer::of(&[&broker], 4).await;
-    let timeout = Duration::from_secs(2);
+    let timeout = Duration::from_secs(1);
     let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
     drop_many(&producer, |n| Message::new("t", n.to_string()), 20_000).await;
     drop_many(&producer, |n| Message::new("t", n.to_string()).order_by("x"), 20_000).await;
@@ -152,7 +152,7 @@ async fn many_dropped_before_a_broker_that_cannot_be_reached() {
     document.queues = vec![queue_data("a", 4, 6)];
     server.otherwise(Say::Route(document));
     server.say("cold", Say::Nothing);
-    let timeout = Duration::from_secs(2);
+    let timeout = Duration::from_secs(1);
     let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
     drop_many(&producer, |n| Message::new("t", n.to_string()), 20_000).await;
     drop_many(&producer, |n| Message::new("cold", n.to_string()), 20_000).await;

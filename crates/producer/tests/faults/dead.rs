@@ -9,7 +9,7 @@ use posthaste_protocol::RequestCode;
 
 use crate::fake::{
     Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, one_broker,
-    producer, queue_data, refusing, route, soon, two_brokers, until,
+    producer, queue_data, refusing, route, settled, soon, two_brokers, until,
 };
 
 fn message(body: impl ToString) -> Message {
@@ -225,5 +225,5 @@ async fn callbacks_that_block_or_panic() {
     for _ in 0..50 {
         assert!(soon(heard.recv()).await.unwrap());
     }
-    assert_eq!(producer.stats().acked, 102);
+    assert_eq!(settled(&producer).acked, 102);
 }

@@ -7,7 +7,7 @@ use posthaste::{ErrorKind, Message, Outcome};
 
 use crate::fake::{
     Action, Broker, NameServer, Say, assert_all_ended, broker_data, one_broker, producer,
-    queue_data, refusing, route, soon, until,
+    queue_data, refusing, route, settled, soon, until,
 };
 
 fn message(n: usize) -> Message {
@@ -21,7 +21,7 @@ async fn ends_when_written_and_one_in_64_is_an_ordinary_request() {
         soon(producer.send_oneway(message(n))).await.unwrap();
     }
     until("all are stored", || broker.stored_count() == 640).await;
-    let stats = producer.stats();
+    let stats = settled(&producer);
     assert_eq!((stats.oneway, stats.acked, stats.in_flight), (640, 0, 0));
     let ordinary = broker.seen().iter().filter(|seen| !seen.oneway).count();
     assert_eq!(ordinary, 10);
@@ -32,7 +32,7 @@ async fn ends_when_written_and_one_in_64_is_an_ordinary_request() {
 async fn a_flood_waits_for_the_broker() {
     let (broker, server, _) = one_broker().await;
     broker.always(Action::ignore());
-    let begin = || producer(&[&server]).max_window(4).max_pending(10_000, 32 << 20);
+    let begin = || producer(&[&server]).max_window(4).send_timeout(Duration::from_secs(1));
     let bounded = begin().start().await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..1000 {
