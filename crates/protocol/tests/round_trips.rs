@@ -488,12 +488,12 @@ proptest! {
             Incoming::LockQueues,
         );
         check(
-            UnlockQueues {
+            UnlockQueues(LockQueues {
                 client_id: source.text(),
                 group: source.text(),
                 queues: source.list(Source::queue),
                 only_this_broker: source.flag(),
-            },
+            }),
             Incoming::UnlockQueues,
         );
         check(

@@ -41,7 +41,10 @@ impl Engine {
     }
 
     /// 42: releases a member's locks.
-    pub(crate) fn unlock_queues(&mut self, request: &UnlockQueues) -> Result<Empty, Refusal> {
+    pub(crate) fn unlock_queues(
+        &mut self,
+        UnlockQueues(request): &UnlockQueues,
+    ) -> Result<Empty, Refusal> {
         for queue in &request.queues {
             let key = self.queue(&queue.topic, queue.queue_id);
             if let Some((key, group)) = key.zip(self.groups.get_mut(&request.group)) {

@@ -161,21 +161,10 @@ pub struct LockedQueues {
 }
 json_body!(LockedQueues);
 
-/// Releases locked queues.
+/// Releases the queues that a [`LockQueues`] of the same content locks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct UnlockQueues {
-    /// `ip@instance` of the client.
-    pub client_id: String,
-    /// Consumer group.
-    #[serde(rename = "consumerGroup")]
-    pub group: String,
-    /// The queues.
-    #[serde(rename = "mqSet")]
-    pub queues: Vec<QueueName>,
-    /// Whether other brokers are left alone (5.x).
-    pub only_this_broker: bool,
-}
+#[serde(transparent)]
+pub struct UnlockQueues(pub LockQueues);
 json_body!(UnlockQueues);
 request!(UnlockQueues => UNLOCK_BATCH_MQ, Empty);
 

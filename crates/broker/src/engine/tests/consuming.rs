@@ -323,13 +323,7 @@ fn one_member_at_a_time_holds_a_lock() {
     assert_eq!(bench.call(1, &lock("c1", &[0])).queues, [queue(0)], "renewed");
     bench.pass(20_000);
     assert_eq!(bench.call(2, &lock("c2", &[0, 1])).queues, [queue(1)], "not renewed: free");
-    let unlock = UnlockQueues {
-        client_id: "c1".into(),
-        group: "readers".into(),
-        queues: vec![queue(0), queue(1)],
-        ..UnlockQueues::default()
-    };
-    bench.call(1, &unlock);
+    bench.call(1, &UnlockQueues(lock("c1", &[0, 1])));
     assert_eq!(bench.call(1, &lock("c1", &[0, 1])).queues, [queue(0)], "c2 keeps its own");
 }
 
