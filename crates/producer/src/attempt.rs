@@ -34,16 +34,11 @@ pub(crate) fn put_request(
     (broker, queue): (&str, i32),
     form: Form,
 ) {
-    use std::fmt::Write as _;
     scratch.clear();
     for (n, value) in message.wire_properties() {
         properties::push(scratch, n, &value);
     }
-    scratch.push_str(name::UNIQ_KEY);
-    scratch.push(properties::NAME_END);
-    // Writing to a String cannot fail.
-    let _ = write!(scratch, "{}", accepted.id);
-    scratch.push(properties::VALUE_END);
+    properties::push(scratch, name::UNIQ_KEY, accepted.id.text().as_str());
     let request = SendMessage {
         group: Cow::Borrowed(&config.group),
         topic: Cow::Borrowed(message.topic()),

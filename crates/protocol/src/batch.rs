@@ -25,17 +25,23 @@ impl BatchEntry {
     }
 }
 
+/// Bytes that an entry takes in a batch's body. Its properties have at most
+/// [`MAX_LENGTH`](properties::MAX_LENGTH) bytes.
+pub fn entry_length(body_length: usize, properties_length: usize) -> usize {
+    ENTRY_OVERHEAD + body_length + properties_length
+}
+
 /// Appends one entry to a batch's body.
 ///
 /// Properties have room for 32,767 bytes; whoever sends refuses longer ones, and what is too much
 /// is not written: it would be read as the next message.
 pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
     let properties = properties::that_fit(properties);
-    out.put_i32((ENTRY_OVERHEAD + body.len() + properties.len()) as i32);
-    out.put_i32(0);
-    out.put_i32(0);
-    out.put_i32(flag);
-    out.put_i32(body.len() as i32);
+    let size = entry_length(body.len(), properties.len());
+    // Size, magic, CRC, flag and length in one piece: each piece asks the buffer for room.
+    let head = [size as i32, 0, 0, flag, body.len() as i32].map(i32::to_be_bytes);
+    out.reserve(size);
+    out.put_slice(head.as_flattened());
     out.put_slice(body);
     out.put_i16(properties.len() as i16);
     out.put_slice(properties.as_bytes());

@@ -86,7 +86,7 @@ impl Command {
                 });
             }
         };
-        frame::put(out, encoding, header, &self.body);
+        frame::put(out, encoding, header, |out| out.extend_from_slice(&self.body));
     }
 
     /// Whether this is an answer; otherwise it is a request.
@@ -120,6 +120,19 @@ impl Command {
 
 /// Appends a request, as a frame, to `out`. `oneway` says that no answer is wanted.
 pub fn put_request<R: Request>(out: &mut BytesMut, opaque: i32, oneway: bool, request: &R) {
+    put_request_with(out, opaque, oneway, request, |out| out.extend_from_slice(&request.body()));
+}
+
+/// As [`put_request`], with a body that `put_body` appends to `out`, whatever body the request has.
+///
+/// A batch is written into the connection's buffer at once in this way, message by message.
+pub fn put_request_with<R: Request>(
+    out: &mut BytesMut,
+    opaque: i32,
+    oneway: bool,
+    request: &R,
+    put_body: impl FnOnce(&mut BytesMut),
+) {
     let envelope = json::Envelope {
         code: R::CODE.0,
         flag: if oneway { ONEWAY } else { 0 },
@@ -128,7 +141,7 @@ pub fn put_request<R: Request>(out: &mut BytesMut, opaque: i32, oneway: bool, re
         remark: None,
         version: crate::VERSION,
     };
-    put(out, &envelope, request);
+    put(out, &envelope, request, put_body);
 }
 
 /// Appends an answer, as a frame, to `out`. `opaque` is the request's.
@@ -149,12 +162,17 @@ pub fn put_answer<P: Payload>(
         remark,
         version: crate::VERSION,
     };
-    put(out, &envelope, answer);
+    put(out, &envelope, answer, |out| out.extend_from_slice(&answer.body()));
 }
 
-fn put<P: Payload>(out: &mut BytesMut, envelope: &json::Envelope<'_>, payload: &P) {
+fn put<P: Payload>(
+    out: &mut BytesMut,
+    envelope: &json::Envelope<'_>,
+    payload: &P,
+    put_body: impl FnOnce(&mut BytesMut),
+) {
     let header = |out: &mut BytesMut| json::write(out, envelope, |writer| payload.write(writer));
-    frame::put(out, HeaderEncoding::Json, header, &payload.body());
+    frame::put(out, HeaderEncoding::Json, header, put_body);
 }
 
 macro_rules! languages {

@@ -77,7 +77,8 @@ impl Frame {
     }
 }
 
-/// Appends a frame to `out`: `write_header` writes the header, then comes `body`.
+/// Appends a frame to `out`: `write_header` writes the header, then `write_body` the body. Their
+/// lengths are filled in at the end.
 ///
 /// A header too long for its 24 bits makes a frame above [`MAX_FRAME`], and a length above 32 bits
 /// is written as one that is negative when read: every peer refuses both by the first four bytes.
@@ -85,13 +86,13 @@ pub(crate) fn put(
     out: &mut BytesMut,
     encoding: HeaderEncoding,
     write_header: impl FnOnce(&mut BytesMut),
-    body: &[u8],
+    write_body: impl FnOnce(&mut BytesMut),
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     write_header(out);
     let header_length = out.len() - start - PREFIX;
-    out.extend_from_slice(body);
+    write_body(out);
     let length = out.len() - start - 4;
     let marker = match encoding {
         HeaderEncoding::Json => 0u32,

@@ -34,28 +34,84 @@ pub struct OffsetId {
     pub offset: i64,
 }
 
+/// The text of an id: 32 or 56 upper-case hex digits, without memory of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdText {
+    digits: [u8; 56],
+    length: u8,
+}
+
+impl UniqueId {
+    /// The id's text.
+    pub fn text(&self) -> IdText {
+        let rest = u128::from(self.process) << 80
+            | u128::from(self.instance) << 48
+            | u128::from(self.time_ms) << 16
+            | u128::from(self.counter);
+        IdText::new(self.ip, rest)
+    }
+}
+
+impl OffsetId {
+    /// The id's text.
+    pub fn text(&self) -> IdText {
+        let rest = u128::from(self.host.port()) << 64 | u128::from(self.offset.cast_unsigned());
+        IdText::new(self.host.ip(), rest)
+    }
+}
+
+impl IdText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        let digits = self.digits.get(..usize::from(self.length)).unwrap_or_default();
+        std::str::from_utf8(digits).unwrap_or_default()
+    }
+
+    /// The digits of an address and of the 12 bytes that follow it in both kinds of id.
+    fn new(ip: IpAddr, rest: u128) -> Self {
+        let mut text = Self { digits: [0; 56], length: 32 };
+        match ip {
+            IpAddr::V4(ip) => put_hex(&mut text.digits, u128::from(u32::from(ip)) << 96 | rest),
+            IpAddr::V6(ip) => {
+                // The rest first: the address then covers the four bytes that are not of it.
+                text.length = 56;
+                put_hex(text.digits.get_mut(24..).unwrap_or_default(), rest);
+                put_hex(&mut text.digits, ip.into());
+            }
+        }
+        text
+    }
+}
+
+/// Writes 32 hex digits.
+fn put_hex(out: &mut [u8], number: u128) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'A' - 10 };
+    for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(number.to_be_bytes()) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+}
+
+impl fmt::Display for IdText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for IdText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_ip(f, self.ip)?;
-        write!(
-            f,
-            "{:04X}{:08X}{:08X}{:04X}",
-            self.process, self.instance, self.time_ms, self.counter
-        )
+        fmt::Display::fmt(&self.text(), f)
     }
 }
 
 impl fmt::Display for OffsetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_ip(f, self.host.ip())?;
-        write!(f, "{:08X}{:016X}", self.host.port(), self.offset)
-    }
-}
-
-fn write_ip(f: &mut fmt::Formatter<'_>, ip: IpAddr) -> fmt::Result {
-    match ip {
-        IpAddr::V4(ip) => write!(f, "{:08X}", u32::from(ip)),
-        IpAddr::V6(ip) => write!(f, "{:032X}", u128::from(ip)),
+        fmt::Display::fmt(&self.text(), f)
     }
 }
 

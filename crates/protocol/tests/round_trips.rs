@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::batch::{self, BatchEntry};
-use posthaste_protocol::command::put_answer;
+use posthaste_protocol::command::{put_answer, put_request, put_request_with};
 use posthaste_protocol::id::{OffsetId, UniqueId};
 use posthaste_protocol::properties::{self, Properties};
 use posthaste_protocol::request::*;
@@ -315,8 +315,23 @@ proptest! {
             sizes += u32::from_be_bytes(size[..].try_into().unwrap()) as usize;
             prop_assert!(entry.properties.len() <= properties::MAX_LENGTH);
         }
+        let lengths = entries.iter().map(|e| batch::entry_length(e.body.len(), e.properties.len()));
+        prop_assert_eq!(lengths.sum::<usize>(), body.len());
         prop_assert_eq!(sizes, body.len());
         prop_assert_eq!(batch::decode(body), Ok(entries));
+    }
+
+    /// A body that is written into the frame is the body that was handed over as a whole.
+    #[test]
+    fn bodies_in_place(seed in vec(any::<u8>(), 0..100), opaque in any::<i32>(), oneway in any::<bool>()) {
+        let send = Source(&seed).send();
+        let (mut whole, mut in_place) = (BytesMut::new(), BytesMut::from(&b"before"[..]));
+        put_request(&mut whole, opaque, oneway, &send);
+        let headless = SendMessage { body: Bytes::new(), ..send.clone() };
+        put_request_with(&mut in_place, opaque, oneway, &headless, |out| {
+            send.body.chunks(2).for_each(|piece| out.extend_from_slice(piece));
+        });
+        prop_assert_eq!(&in_place[6..], &whole[..]);
     }
 
     #[test]
