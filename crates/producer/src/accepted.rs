@@ -1,12 +1,14 @@
 //! An accepted message: from its permit to its end, which comes exactly once.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use posthaste_protocol::id::UniqueId;
 
+use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::message::Destination;
 use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError};
 
@@ -36,6 +38,20 @@ pub(crate) enum End {
 /// What runs when a message has ended.
 pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 
+/// What is settled when a message is accepted.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) id: UniqueId,
+    pub(crate) born_at_ms: i64,
+    pub(crate) deadline: Instant,
+    pub(crate) mode: Mode,
+    pub(crate) sharing: Sharing,
+    /// Bytes of the permit.
+    pub(crate) bytes: u32,
+    /// Bytes that a broker stores.
+    pub(crate) stored_bytes: u32,
+}
+
 /// A message that holds its permit, shared by whoever waits for its end and by wherever it is.
 pub(crate) struct Accepted {
     topic: Arc<str>,
@@ -46,6 +62,11 @@ pub(crate) struct Accepted {
     pub(crate) mode: Mode,
     /// Bytes of the permit.
     pub(crate) bytes: u32,
+    /// Bytes that a broker stores.
+    pub(crate) stored_bytes: u32,
+    pub(crate) sharing: Sharing,
+    /// After a batch was refused, how many messages may go together with this one, itself counted.
+    most_together: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -57,6 +78,8 @@ struct State {
     retries: u32,
     /// An attempt may have stored it.
     maybe_stored: bool,
+    /// An earlier message of its key failed while this one was under way: it is not sent again.
+    earlier_failed: bool,
     end: Option<End>,
     waiter: Waiter,
 }
@@ -84,14 +107,8 @@ pub(crate) enum Wake {
 }
 
 impl Accepted {
-    pub(crate) fn new(
-        message: Message,
-        mode: Mode,
-        id: UniqueId,
-        born_at_ms: i64,
-        deadline: Instant,
-        bytes: u32,
-    ) -> Self {
+    pub(crate) fn new(message: Message, terms: Terms) -> Self {
+        let Terms { id, born_at_ms, deadline, mode, sharing, bytes, stored_bytes } = terms;
         Self {
             topic: message.topic_arc().clone(),
             destination: message.destination().clone(),
@@ -99,13 +116,17 @@ impl Accepted {
             born_at_ms,
             deadline,
             mode,
+            sharing,
             bytes,
+            stored_bytes,
+            most_together: AtomicUsize::new(MOST_MESSAGES),
             state: Mutex::new(State {
                 stage: Stage::Waiting,
                 message: Some(message),
                 attempts: Vec::new(),
                 retries: 0,
                 maybe_stored: false,
+                earlier_failed: false,
                 end: None,
                 waiter: Waiter::None,
             }),
@@ -143,14 +164,34 @@ impl Accepted {
         self.state().retries += 1;
     }
 
-    /// The message leaves: `encode` writes it. `None` when it has ended meanwhile.
-    pub(crate) fn leave<T>(&self, encode: impl FnOnce(&Message) -> T) -> Option<T> {
+    /// After a batch was refused, how many messages may go together with this one.
+    pub(crate) fn most_together(&self) -> usize {
+        self.most_together.load(Ordering::Relaxed)
+    }
+
+    /// Not so many messages may go together with this one any more.
+    pub(crate) fn go_with(&self, most: usize) {
+        self.most_together.fetch_min(most.max(1), Ordering::Relaxed);
+    }
+
+    /// The message leaves. `false` when it has ended meanwhile.
+    pub(crate) fn leave(&self) -> bool {
         let mut state = self.state();
         if state.stage == Stage::Ended {
-            return None;
+            return false;
         }
         state.stage = Stage::Left;
-        state.message.as_ref().map(encode)
+        true
+    }
+
+    /// Shows the message, unless it has ended.
+    pub(crate) fn show<T>(&self, look: impl FnOnce(&Message) -> T) -> Option<T> {
+        self.state().message.as_ref().map(look)
+    }
+
+    /// Whether an earlier message of its key failed while this one was under way.
+    pub(crate) fn earlier_failed(&self) -> bool {
+        self.state().earlier_failed
     }
 
     /// What left was certainly not stored, and waits again.
@@ -189,17 +230,18 @@ impl Accepted {
     /// Ends the message as failed. Whether an attempt may have stored it decides the outcome; one
     /// that is still under way may. `None` when it had ended before.
     pub(crate) fn fail(&self, kind: ErrorKind, reason: &str) -> Option<Failed> {
+        self.state().fail(kind, reason)
+    }
+
+    /// An earlier message of its key failed. What has not left fails with it; what has may be
+    /// stored by the request that it is in, but is not sent again.
+    pub(crate) fn fail_with_earlier(&self, reason: &str) -> Option<Failed> {
         let mut state = self.state();
-        let message = state.message.take()?;
-        let outcome = match state.maybe_stored || state.stage == Stage::Left {
-            true => Outcome::Unknown,
-            false => Outcome::NotStored,
-        };
-        let attempts = std::mem::take(&mut state.attempts);
-        let copy = message.clone();
-        let error = SendError::new(kind, outcome, reason, attempts, message);
-        let wake = state.end(End::Failed(error));
-        Some(Failed { wake, outcome, message: copy })
+        state.earlier_failed = true;
+        match state.stage {
+            Stage::Waiting => state.fail(ErrorKind::EarlierFailed, reason),
+            Stage::Left | Stage::Ended => None,
+        }
     }
 
     /// Takes the message back if nothing of it has left; its end is then nobody's.
@@ -253,6 +295,19 @@ pub(crate) struct Failed {
 }
 
 impl State {
+    fn fail(&mut self, kind: ErrorKind, reason: &str) -> Option<Failed> {
+        let message = self.message.take()?;
+        let outcome = match self.maybe_stored || self.stage == Stage::Left {
+            true => Outcome::Unknown,
+            false => Outcome::NotStored,
+        };
+        let attempts = std::mem::take(&mut self.attempts);
+        let copy = message.clone();
+        let error = SendError::new(kind, outcome, reason, attempts, message);
+        let wake = self.end(End::Failed(error));
+        Some(Failed { wake, outcome, message: copy })
+    }
+
     fn end(&mut self, end: End) -> Wake {
         self.stage = Stage::Ended;
         self.attempts = Vec::new();

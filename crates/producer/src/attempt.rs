@@ -1,16 +1,21 @@
-//! One attempt: the request for a queue, and what its answer says.
+//! One attempt: the request for a queue, of one message or of a batch, and what its answer says.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, Bytes, BytesMut};
+use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
-use posthaste_protocol::request::{DEFAULT_TOPIC, SendAnswer, SendMessage, SendMessageV1};
-use posthaste_protocol::{Command, ResponseCode, command};
+use posthaste_protocol::request::{
+    DEFAULT_TOPIC, SendAnswer, SendBatch, SendMessage, SendMessageV1,
+};
+use posthaste_protocol::{Command, ResponseCode, batch, command};
 
 use crate::accepted::Accepted;
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
 use crate::message::Message;
+use crate::outbox::Waiting;
 use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
 
 /// How a request leaves.
@@ -22,44 +27,99 @@ pub(crate) struct Form {
     pub(crate) v1: bool,
 }
 
-/// Appends the request that stores `message` in queue `queue` of `broker`.
-///
-/// `scratch` is memory for the properties' text, used again and again.
-pub(crate) fn put_request(
-    out: &mut BytesMut,
-    scratch: &mut String,
-    config: &Config,
-    accepted: &Accepted,
-    message: &Message,
-    (broker, queue): (&str, i32),
-    form: Form,
-) {
-    scratch.clear();
-    for (n, value) in message.wire_properties() {
-        properties::push(scratch, n, &value);
+/// Writes requests into a connection's buffer.
+pub(crate) struct Writer<'a> {
+    pub(crate) out: &'a mut BytesMut,
+    /// Memory for the properties' text, used again and again.
+    pub(crate) scratch: &'a mut String,
+    pub(crate) config: &'a Config,
+    pub(crate) broker: &'a str,
+    pub(crate) queue: i32,
+    pub(crate) form: Form,
+}
+
+impl Writer<'_> {
+    /// Appends the request that stores one message.
+    pub(crate) fn put_message(&mut self, accepted: &Accepted) {
+        let _ = accepted.show(|message| {
+            put_properties(self.scratch, message, accepted);
+            let mut request = self.request(accepted, Cow::Borrowed(self.scratch));
+            request.flag = message.flag_value();
+            let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
+            let put_body = |out: &mut BytesMut| out.extend_from_slice(message.body());
+            match v1 {
+                true => {
+                    let request = SendMessageV1(request);
+                    command::put_request_with(out, opaque, oneway, &request, put_body);
+                }
+                false => command::put_request_with(out, opaque, oneway, &request, put_body),
+            }
+        });
     }
-    properties::push(scratch, name::UNIQ_KEY, accepted.id.text().as_str());
-    let request = SendMessage {
-        group: Cow::Borrowed(&config.group),
-        topic: Cow::Borrowed(message.topic()),
-        default_topic: Cow::Borrowed(DEFAULT_TOPIC),
-        default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
-        queue_id: queue,
-        sys_flag: 0,
-        born_at_ms: accepted.born_at_ms,
-        flag: message.flag_value(),
-        properties: Cow::Borrowed(scratch),
-        reconsume_times: 0,
-        unit_mode: false,
-        max_reconsume_times: None,
-        batch: false,
-        broker_name: Some(Cow::Borrowed(broker)),
-        body: message.body().clone(),
-    };
-    match form.v1 {
-        true => command::put_request(out, form.opaque, form.oneway, &SendMessageV1(request)),
-        false => command::put_request(out, form.opaque, form.oneway, &request),
+
+    /// Appends the request that stores these messages as a batch.
+    ///
+    /// Brokers give members nothing of the outer properties; a proxy reads from them that the
+    /// messages are ordered.
+    pub(crate) fn put_batch(&mut self, messages: &[Waiting]) {
+        let Some(first) = messages.first().map(|first| &first.accepted) else { return };
+        let outer = first.show(outer_properties).unwrap_or_default();
+        let request = SendBatch(self.request(first, Cow::Owned(outer)));
+        let Form { opaque, oneway, .. } = self.form;
+        let scratch = &mut *self.scratch;
+        command::put_request_with(self.out, opaque, oneway, &request, |out| {
+            for accepted in messages.iter().map(|waiting| &waiting.accepted) {
+                let _ = accepted.show(|message| {
+                    put_properties(scratch, message, accepted);
+                    batch::put_entry(out, message.flag_value(), message.body(), scratch);
+                });
+            }
+        });
     }
+
+    fn request<'a>(&self, accepted: &'a Accepted, properties: Cow<'a, str>) -> SendMessage<'a>
+    where
+        Self: 'a,
+    {
+        let config = self.config;
+        SendMessage {
+            group: Cow::Borrowed(&config.group),
+            topic: Cow::Borrowed(accepted.topic()),
+            default_topic: Cow::Borrowed(DEFAULT_TOPIC),
+            default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
+            queue_id: self.queue,
+            sys_flag: 0,
+            born_at_ms: accepted.born_at_ms,
+            flag: 0,
+            properties,
+            reconsume_times: 0,
+            unit_mode: false,
+            max_reconsume_times: None,
+            batch: false,
+            broker_name: Some(Cow::Borrowed(self.broker)),
+            body: Bytes::new(),
+        }
+    }
+}
+
+/// A message's properties as they travel, its unique id with them.
+fn put_properties(out: &mut String, message: &Message, accepted: &Accepted) {
+    out.clear();
+    for (name, value) in message.wire_properties() {
+        properties::push(out, name, &value);
+    }
+    properties::push(out, name::UNIQ_KEY, accepted.id.text().as_str());
+}
+
+/// What a batch says of itself, given its first message.
+fn outer_properties(first: &Message) -> String {
+    let mut outer = String::new();
+    let wait = if first.waits_until_stored() { "true" } else { "false" };
+    properties::push(&mut outer, name::WAIT, wait);
+    if let Some(key) = first.ordering_key() {
+        properties::push(&mut outer, name::SHARDING_KEY, key);
+    }
+    outer
 }
 
 /// A refusal, and what it means.
@@ -69,39 +129,89 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
-/// Reads the answer to a send of a message to `queue` of `broker`.
-pub(crate) fn receipt(
-    answer: &Command,
-    accepted: &Accepted,
-    broker: &std::sync::Arc<str>,
-) -> Result<Receipt, Refusal> {
-    let status = match answer.response_code() {
-        ResponseCode::SUCCESS => SendStatus::Stored,
-        ResponseCode::FLUSH_DISK_TIMEOUT => SendStatus::FlushDiskTimeout,
-        ResponseCode::FLUSH_SLAVE_TIMEOUT => SendStatus::FlushSlaveTimeout,
-        ResponseCode::SLAVE_NOT_AVAILABLE => SendStatus::SlaveNotAvailable,
-        code => {
-            let reason = answer.remark.clone().unwrap_or_default();
-            return Err(Refusal { verdict: answer::judge(code, &reason), reason });
-        }
-    };
-    let stored: SendAnswer = answer.read().map_err(|error| Refusal {
-        // It says that it stored the message, but not where.
-        verdict: Verdict {
-            kind: ErrorKind::Protocol,
-            outcome: Outcome::Unknown,
-            remedy: Remedy::Stop,
-            refresh_route: false,
-        },
-        reason: error.to_string(),
-    })?;
-    Ok(Receipt {
-        message_id: accepted.id.to_string(),
-        offset_message_id: stored.offset_message_id,
-        queue: MessageQueue::new(accepted.topic().clone(), broker.clone(), stored.queue_id),
-        queue_offset: stored.queue_offset,
-        status,
-        region: stored.region.filter(|region| !region.is_empty()),
-        transaction_id: stored.transaction_id,
-    })
+/// Where the messages of a request were stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    status: SendStatus,
+    queue: MessageQueue,
+    /// Place of the first in the queue; the others follow it.
+    first_offset: i64,
+    /// Offset message ids, separated by commas.
+    ids: Bytes,
+    region: Option<Arc<str>>,
+    /// Only of a request with one message.
+    transaction_id: Option<Arc<str>>,
+}
+
+impl Stored {
+    /// Reads the answer to a request that went to a queue of `broker`.
+    pub(crate) fn read(
+        answer: &Command,
+        topic: &Arc<str>,
+        broker: &Arc<str>,
+    ) -> Result<Self, Refusal> {
+        let status = match answer.response_code() {
+            ResponseCode::SUCCESS => SendStatus::Stored,
+            ResponseCode::FLUSH_DISK_TIMEOUT => SendStatus::FlushDiskTimeout,
+            ResponseCode::FLUSH_SLAVE_TIMEOUT => SendStatus::FlushSlaveTimeout,
+            ResponseCode::SLAVE_NOT_AVAILABLE => SendStatus::SlaveNotAvailable,
+            code => {
+                let reason = answer.remark.clone().unwrap_or_default();
+                return Err(Refusal { verdict: answer::judge(code, &reason), reason });
+            }
+        };
+        let stored: SendAnswer = answer.read().map_err(|error| Refusal {
+            // It says that it stored the message, but not where.
+            verdict: Verdict {
+                kind: ErrorKind::Protocol,
+                outcome: Outcome::Unknown,
+                remedy: Remedy::Stop,
+                refresh_route: false,
+            },
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            status,
+            queue: MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id),
+            first_offset: stored.queue_offset,
+            ids: stored.offset_message_id.into(),
+            region: stored.region.filter(|region| !region.is_empty()).map(Arc::from),
+            transaction_id: stored.transaction_id.map(Arc::from),
+        })
+    }
+
+    /// Receipts of the request's messages, given their unique ids, in their order. A batch that is
+    /// stored as one (batch queues of 5.x) has one offset message id for all.
+    pub(crate) fn receipts(
+        &self,
+        ids: impl ExactSizeIterator<Item = UniqueId>,
+    ) -> impl Iterator<Item = Receipt> {
+        let alone = ids.len() == 1;
+        let mut rest = self.ids.clone();
+        let mut first = None;
+        ids.zip(self.first_offset..).map(move |(id, queue_offset)| {
+            let own = next_id(&mut rest);
+            let first = first.get_or_insert_with(|| own.clone().unwrap_or_default());
+            Receipt {
+                message_id: id.text(),
+                offset_message_id: own.unwrap_or_else(|| first.clone()),
+                queue: self.queue.clone(),
+                queue_offset,
+                status: self.status,
+                region: self.region.clone(),
+                transaction_id: self.transaction_id.clone().filter(|_| alone),
+            }
+        })
+    }
+}
+
+/// Takes the next of a list separated by commas.
+fn next_id(rest: &mut Bytes) -> Option<Bytes> {
+    if rest.is_empty() {
+        return None;
+    }
+    let end = rest.iter().position(|byte| *byte == b',');
+    let id = rest.split_to(end.unwrap_or(rest.len()));
+    rest.advance(usize::from(end.is_some()));
+    Some(id)
 }

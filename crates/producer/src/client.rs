@@ -1,6 +1,6 @@
 //! What all parts of a producer share: settings, routes, connections, permits, counters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Callback, End, Failed, Mode, Wake};
+use crate::accepted::{Accepted, Callback, End, Failed, Mode, Terms, Wake};
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
@@ -22,7 +22,7 @@ use crate::route::RouteTable;
 use crate::stats::{Counters, Stats};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::upkeep::Watch;
-use crate::{ErrorKind, Message, Outcome, Receipt, SendError, validate};
+use crate::{ErrorKind, Message, Outcome, Receipt, SendError, batch, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -77,12 +77,12 @@ impl Client {
         let client = Arc::new(Self {
             id: format!("{ip}@{}#{:08x}", config.instance_name, fastrand::u32(..)),
             ids: UniqueIds::new(ip),
+            lanes: Lanes::new(batch::most_bytes(&config)),
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
             budget: Budget::new(),
             routes: RouteTable::default(),
-            lanes: Lanes::default(),
             watch: Watch::default(),
             name_servers: OnceLock::new(),
             pool: Mutex::default(),
@@ -141,7 +141,8 @@ impl Client {
             Room::Taken(accepted) => return Ok(accepted),
             Room::None(message) => message,
         };
-        let cost = self.cost(&message);
+        let held = message.held_bytes();
+        let cost = self.cost(held);
         let room = async {
             let one = self.messages.acquire().await?;
             self.bytes.acquire_many(cost).await?.forget();
@@ -151,7 +152,7 @@ impl Client {
         let room: Result<Result<(), tokio::sync::AcquireError>, _> =
             tokio::time::timeout_at(deadline.into(), room).await;
         match room {
-            Ok(Ok(())) => Ok(self.accepted(message, mode, deadline, cost)),
+            Ok(Ok(())) => Ok(self.accepted(message, mode, deadline, held)),
             Ok(Err(_)) => Err(closed(message)),
             Err(_) => {
                 let reason = "no room for the message before its deadline";
@@ -188,18 +189,21 @@ impl Client {
         if let Err(reason) = validate::message(&message, self.config.max_message_size) {
             return Err(self.refuse(ErrorKind::Invalid, reason, message));
         }
-        let cost = self.cost(&message);
+        let held = message.held_bytes();
         let Ok(one) = self.messages.try_acquire() else { return Ok(Room::None(message)) };
-        let Ok(bytes) = self.bytes.try_acquire_many(cost) else { return Ok(Room::None(message)) };
+        let Ok(bytes) = self.bytes.try_acquire_many(self.cost(held)) else {
+            return Ok(Room::None(message));
+        };
         one.forget();
         bytes.forget();
-        Ok(Room::Taken(self.accepted(message, mode, deadline, cost)))
+        Ok(Room::Taken(self.accepted(message, mode, deadline, held)))
     }
 
-    /// Bytes of a message's permit. One that is larger than the whole bound takes all of it.
-    fn cost(&self, message: &Message) -> u32 {
-        let held = message.held_bytes() + MESSAGE_OVERHEAD;
-        u32::try_from(held.min(self.config.max_pending_bytes)).unwrap_or(u32::MAX)
+    /// Bytes of the permit of a message that keeps `held` bytes. One that is larger than the whole
+    /// bound takes all of it.
+    fn cost(&self, held: usize) -> u32 {
+        let cost = (held + MESSAGE_OVERHEAD).min(self.config.max_pending_bytes);
+        u32::try_from(cost).unwrap_or(u32::MAX)
     }
 
     fn accepted(
@@ -207,13 +211,22 @@ impl Client {
         message: Message,
         mode: Mode,
         deadline: Instant,
-        cost: u32,
+        held: usize,
     ) -> Arc<Accepted> {
         self.counters.sent.add_one();
         self.budget.earn();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let born_at_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
-        Arc::new(Accepted::new(message, mode, self.ids.next(), born_at_ms, deadline, cost))
+        let terms = Terms {
+            id: self.ids.next(),
+            born_at_ms,
+            deadline,
+            mode,
+            sharing: batch::sharing(&message, mode, held, batch::most_bytes(&self.config)),
+            bytes: self.cost(held),
+            stored_bytes: u32::try_from(batch::stored_bytes(held)).unwrap_or(u32::MAX),
+        };
+        Arc::new(Accepted::new(message, terms))
     }
 
     /// A message that is not even accepted counts as sent and not stored.
@@ -251,14 +264,16 @@ impl Client {
         self.let_follow(next);
     }
 
-    /// As [`fail`](Self::fail), but gives the message that may leave now.
+    /// As [`fail`](Self::fail), but gives the messages that may leave now.
     fn fail_one(
         &self,
         accepted: &Arc<Accepted>,
         kind: ErrorKind,
         reason: &str,
-    ) -> Option<Arc<Accepted>> {
-        let (failed, followers) = self.lanes.fail(accepted, kind, reason)?;
+    ) -> Vec<Arc<Accepted>> {
+        let Some((failed, followers)) = self.lanes.fail(accepted, kind, reason) else {
+            return Vec::new();
+        };
         for (follower, failed) in followers.failed {
             self.finish_failed(&follower, ErrorKind::EarlierFailed, failed);
         }
@@ -280,12 +295,13 @@ impl Client {
         self.finish(accepted, Wake::Nothing);
     }
 
-    /// The message before this one in its lane has ended. One that can go nowhere ends too, and
-    /// lets the next one follow: a loop, since thousands may wait in a lane.
-    fn let_follow(self: &Arc<Self>, mut next: Option<Arc<Accepted>>) {
-        while let Some(accepted) = next.take() {
+    /// What was before these messages in their lane has ended. One that can go nowhere ends too,
+    /// and lets the next ones follow: a loop, since thousands may wait in a lane.
+    fn let_follow(self: &Arc<Self>, next: Vec<Arc<Accepted>>) {
+        let mut next = VecDeque::from(next);
+        while let Some(accepted) = next.pop_front() {
             if let Err(stranded) = self.try_place_again(accepted, None) {
-                next = self.fail_one(&stranded.accepted, stranded.kind, &stranded.reason);
+                next.extend(self.fail_one(&stranded.accepted, stranded.kind, &stranded.reason));
             }
         }
     }

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) max_window: usize,
     pub(crate) connect_timeout: Duration,
     pub(crate) oneway_unlimited: bool,
+    pub(crate) batching: bool,
     pub(crate) address_map: Option<Arc<AddressMap>>,
 }
 
@@ -52,6 +53,7 @@ impl ProducerBuilder {
             max_window: 1024,
             connect_timeout: Duration::from_secs(1),
             oneway_unlimited: false,
+            batching: true,
             address_map: None,
         };
         Self { config, name_servers: name_servers.into() }
@@ -129,6 +131,17 @@ impl ProducerBuilder {
     #[must_use]
     pub fn oneway_unlimited(mut self) -> Self {
         self.config.oneway_unlimited = true;
+        self
+    }
+
+    /// Whether messages that have to wait for room at a broker, or behind an ordered message of
+    /// their queue, leave together as one batch. Default: on. Callers do not notice, except by the
+    /// speed: each message keeps its own deadline, id, offset and outcome, and one that need not
+    /// wait leaves at once and alone. Off, every message is a request of its own, which costs a
+    /// broker several times the work.
+    #[must_use]
+    pub fn batching(mut self, on: bool) -> Self {
+        self.config.batching = on;
         self
     }
 

@@ -84,7 +84,10 @@ pub(crate) enum Peer {
 pub(crate) struct Load {
     /// Messages queued for the task, waiting in its outbox, or in flight.
     backlog: AtomicUsize,
+    /// Those of them that are in flight.
     in_flight: AtomicUsize,
+    /// Requests in flight that carry messages.
+    requests: AtomicUsize,
     window: AtomicUsize,
     /// When a connect failed last, in ms since `born`, plus one.
     failed_at: AtomicU64,
@@ -102,6 +105,7 @@ impl Connection {
         let load = Arc::new(Load {
             backlog: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
             window: AtomicUsize::new(0),
             failed_at: AtomicU64::new(0),
             connected: AtomicBool::new(false),
@@ -201,7 +205,8 @@ impl Connection {
         BrokerStats {
             address: self.address.to_string(),
             window: self.load.window.load(Ordering::Relaxed),
-            in_flight,
+            in_flight: self.load.requests.load(Ordering::Relaxed),
+            messages_in_flight: in_flight,
             waiting: backlog.saturating_sub(in_flight),
         }
     }

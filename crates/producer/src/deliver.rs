@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::accepted::{Accepted, Mode};
 use crate::client::{Client, Phase};
 use crate::message::Destination;
-use crate::order::Entered;
+use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
 use crate::retry::{self, Ended, Left, Next};
 use crate::route::{Parked, Route, Target};
@@ -19,36 +19,33 @@ use crate::{Attempt, ErrorKind, Outcome, queue};
 
 /// No attempt is cut shorter than this for the sake of another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
-/// How often an ordered message looks whether its queue's broker is back.
-const BROKER_RECHECK: Duration = Duration::from_millis(200);
 
-/// A failed attempt.
+/// How an attempt failed.
 #[derive(Debug, Clone)]
 pub(crate) struct AttemptFailed {
-    pub(crate) target: Target,
     /// Queue, once one was chosen.
     pub(crate) queue: Option<i32>,
-    pub(crate) since: Instant,
     pub(crate) kind: ErrorKind,
     pub(crate) outcome: Outcome,
     pub(crate) reason: String,
     pub(crate) ended: Ended,
     /// Whether the route is looked up again, since it may be out of date.
     pub(crate) refresh_route: bool,
+    /// Whether the messages go singly from now on.
+    pub(crate) singly: bool,
 }
 
 impl AttemptFailed {
     /// An attempt of which nothing was written.
-    pub(crate) fn unsent(target: Target, since: Instant, queue: Option<i32>) -> Self {
+    pub(crate) fn unsent(kind: ErrorKind, reason: impl Into<String>) -> Self {
         Self {
-            queue: queue.or(target.queue),
-            target,
-            since,
-            kind: ErrorKind::Connect,
+            queue: None,
+            kind,
             outcome: Outcome::NotStored,
-            reason: String::new(),
+            reason: reason.into(),
             ended: Ended::Unsent,
             refresh_route: false,
+            singly: false,
         }
     }
 }
@@ -66,28 +63,32 @@ impl Stranded {
     }
 }
 
-/// A message that a task of the runtime holds. Should the runtime end first, the message does too.
+/// Messages that a task of the runtime holds. Should the runtime end first, the messages do too.
 struct Held {
     client: Arc<Client>,
-    accepted: Arc<Accepted>,
-    armed: bool,
+    messages: Vec<Arc<Accepted>>,
 }
 
 impl Held {
-    fn new(client: &Arc<Client>, accepted: Arc<Accepted>) -> Self {
-        Self { client: client.clone(), accepted, armed: true }
+    fn new(client: &Arc<Client>, messages: Vec<Arc<Accepted>>) -> Self {
+        Self { client: client.clone(), messages }
     }
 
-    fn let_go(mut self) -> (Arc<Client>, Arc<Accepted>) {
-        self.armed = false;
-        (self.client.clone(), self.accepted.clone())
+    /// The messages' topic, and the first of their deadlines.
+    fn first_to_end(&self) -> Option<(Arc<str>, Instant)> {
+        let first = self.messages.iter().min_by_key(|one| one.deadline)?;
+        Some((first.topic().clone(), first.deadline))
+    }
+
+    fn let_go(mut self) -> (Arc<Client>, Vec<Arc<Accepted>>) {
+        (self.client.clone(), std::mem::take(&mut self.messages))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.armed {
-            self.client.fail(&self.accepted, ErrorKind::Closed, "the runtime has ended");
+        for accepted in &self.messages {
+            self.client.fail(accepted, ErrorKind::Closed, "the runtime has ended");
         }
     }
 }
@@ -158,6 +159,9 @@ impl Client {
         if self.phase() == Phase::Abandoned {
             return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
         }
+        if accepted.earlier_failed() {
+            return Err(Stranded::new(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED));
+        }
         if accepted.deadline <= now {
             return Err(Stranded::new(accepted, ErrorKind::Timeout, "the deadline passed"));
         }
@@ -172,13 +176,15 @@ impl Client {
             if !accepted.is_ordered() {
                 return Err(self.no_queue(accepted));
             }
-            self.wait_for_broker(accepted);
+            self.watch.trouble(accepted.topic());
+            self.watch.put_absent(accepted);
             return Ok(());
         };
         let until = attempt_end(&accepted, &target, now);
         let connection = target.route.brokers.get(target.broker).map(|b| b.connection.clone());
         if let Some(connection) = connection {
-            let sent = connection.send(Waiting { accepted, target, since: now, until });
+            let waiting = Waiting { accepted, target, since: now, until, trial: None };
+            let sent = connection.send(waiting);
             // Its task has ended, as after closing.
             sent.map_err(|waiting| {
                 let kind = ErrorKind::Closed;
@@ -188,17 +194,47 @@ impl Client {
         Ok(())
     }
 
-    /// The attempt has failed: again, elsewhere or here, or the end.
-    pub(crate) fn attempt_failed(self: &Arc<Self>, accepted: Arc<Accepted>, failed: AttemptFailed) {
+    /// The attempt that these messages shared has failed: for each of them again, elsewhere or
+    /// here, or the end. Those that go again do so together, in their order.
+    pub(crate) fn attempt_failed(self: &Arc<Self>, messages: Vec<Waiting>, failed: &AttemptFailed) {
         let now = Instant::now();
-        let broker = failed.target.broker_name().clone();
-        let attempt = failed.describe(now);
+        let mut again = Vec::new();
+        let mut shortest = Duration::MAX;
+        for waiting in messages {
+            match self.next_attempt(&waiting, failed, now) {
+                None => {}
+                Some(Next::Stop) => self.fail(&waiting.accepted, failed.kind, &failed.reason),
+                Some(Next::Free) => {
+                    let broker = waiting.target.broker_name();
+                    self.place_again(waiting.accepted, Some(broker));
+                }
+                Some(Next::Again(pause)) => {
+                    shortest = shortest.min(pause);
+                    again.push(waiting);
+                }
+            }
+        }
+        self.retry(again, failed, shortest);
+    }
+
+    /// What comes after a failed attempt of a message; `None` when it has ended meanwhile.
+    fn next_attempt(
+        &self,
+        waiting: &Waiting,
+        failed: &AttemptFailed,
+        now: Instant,
+    ) -> Option<Next> {
+        let Waiting { accepted, target, .. } = waiting;
+        let attempt = failed.describe(waiting, now);
         tracing::debug!(topic = %accepted.topic(), id = %accepted.id, %attempt, "attempt failed");
         if !accepted.failed_attempt(attempt) {
-            return;
+            return None;
         }
         if failed.refresh_route {
             self.watch.trouble(accepted.topic());
+        }
+        if failed.singly {
+            accepted.go_with(1);
         }
         let used = accepted.retries();
         let most = match accepted.mode {
@@ -209,61 +245,58 @@ impl Client {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
             used,
-            elsewhere: failed.target.has_others() && *accepted.destination() == Destination::Any,
+            elsewhere: target.has_others() && *accepted.destination() == Destination::Any,
         };
-        match retry::next(failed.ended, left, || self.budget.take()) {
-            Next::Stop => self.fail(&accepted, failed.kind, &failed.reason),
-            Next::Free => self.place_again(accepted, Some(&broker)),
-            Next::Again(pause) => {
-                accepted.use_retry();
-                self.counters().retries.add_one();
-                self.retry(accepted, &failed, pause);
-            }
+        let next = retry::next(failed.ended, left, || self.budget.take());
+        if matches!(next, Next::Again(_)) {
+            accepted.use_retry();
+            self.counters().retries.add_one();
         }
+        Some(next)
     }
 
-    fn retry(self: &Arc<Self>, accepted: Arc<Accepted>, failed: &AttemptFailed, pause: Duration) {
-        let avoid = failed.target.broker_name().clone();
+    fn retry(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed, pause: Duration) {
+        let Some(avoid) = again.first().map(|first| first.target.broker_name().clone()) else {
+            return;
+        };
+        let messages: Vec<_> = again.into_iter().map(|waiting| waiting.accepted).collect();
         let new_route = failed.ended.wants_new_route();
         if pause.is_zero() && !new_route {
-            return self.place_again(accepted, Some(&avoid));
+            return messages.into_iter().for_each(|one| self.place_again(one, Some(&avoid)));
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let held = Held::new(self, accepted);
+        let held = Held::new(self, messages);
         let (kind, reason) = (failed.kind, failed.reason.clone());
         self.spawn(async move {
-            let Held { client, accepted, .. } = &held;
             let mut in_time = true;
-            if new_route {
-                in_time = client.route_looked_up(accepted.topic(), accepted.deadline).await;
-            } else {
-                client.sleep(pause).await;
+            match held.first_to_end() {
+                Some((topic, deadline)) if new_route => {
+                    in_time = held.client.route_looked_up(&topic, deadline).await;
+                }
+                _ => held.client.sleep(pause).await,
             }
-            let (client, accepted) = held.let_go();
-            match in_time {
-                true => client.place_again(accepted, Some(&avoid)),
-                false => client.fail(&accepted, kind, &reason),
+            let (client, messages) = held.let_go();
+            for accepted in messages {
+                match in_time || accepted.deadline > Instant::now() {
+                    true => client.place_again(accepted, Some(&avoid)),
+                    false => client.fail(&accepted, kind, &reason),
+                }
             }
         });
     }
 
-    /// The broker of an ordered message's queue is in no route: the message waits for it, since
-    /// it may not go anywhere else.
-    fn wait_for_broker(self: &Arc<Self>, accepted: Arc<Accepted>) {
-        self.watch.trouble(accepted.topic());
-        let held = Held::new(self, accepted);
-        self.spawn(async move {
-            let left = held.accepted.deadline.saturating_duration_since(Instant::now());
-            held.client.sleep(left.min(BROKER_RECHECK)).await;
-            let (client, accepted) = held.let_go();
+    /// Ordered messages whose queue's broker was in no route look whether it is back: all of them
+    /// in one go, or their order would be lost.
+    pub(crate) fn place_absent(self: &Arc<Self>, now: Instant) {
+        for accepted in self.watch.take_absent() {
             if accepted.has_ended() {
                 // Its caller took it back.
-            } else if left <= BROKER_RECHECK {
-                client.end_stranded(client.no_queue(accepted));
+            } else if accepted.deadline <= now {
+                self.end_stranded(self.no_queue(accepted));
             } else {
-                client.place_again(accepted, None);
+                self.place_again(accepted, None);
             }
-        });
+        }
     }
 
     fn no_queue(&self, accepted: Arc<Accepted>) -> Stranded {
@@ -295,12 +328,13 @@ fn attempt_end(accepted: &Accepted, target: &Target, now: Instant) -> Instant {
 }
 
 impl AttemptFailed {
-    fn describe(&self, now: Instant) -> Attempt {
+    fn describe(&self, waiting: &Waiting, now: Instant) -> Attempt {
+        let target = &waiting.target;
         Attempt {
-            broker: self.target.broker_name().clone(),
-            address: self.target.address(),
-            queue: self.queue,
-            took: now.saturating_duration_since(self.since),
+            broker: target.broker_name().clone(),
+            address: target.address(),
+            queue: self.queue.or(target.queue),
+            took: now.saturating_duration_since(waiting.since),
             kind: self.kind,
             outcome: self.outcome,
             reason: self.reason.clone(),

@@ -29,6 +29,7 @@ mod accepted;
 mod admin;
 mod answer;
 mod attempt;
+mod batch;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod client;

@@ -199,6 +199,27 @@ impl Message {
             .chain([(name::WAIT, Cow::Borrowed(wait))])
     }
 
+    /// Whether brokers treat the message alike in a batch and alone. Whoever gives messages
+    /// another member decides here what it means for that.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        let Self {
+            topic: _,
+            body: _,
+            flag: _,
+            wait_stored: _,
+            tag: _,
+            keys: _,
+            // The application's own: what the protocol gives a meaning to is refused.
+            properties: _,
+            destination: _,
+        } = self;
+        true
+    }
+
+    pub(crate) fn waits_until_stored(&self) -> bool {
+        self.wait_stored
+    }
+
     /// Bytes that the message keeps while it is on its way.
     pub(crate) fn held_bytes(&self) -> usize {
         let properties: usize = self.wire_properties().map(|(n, v)| n.len() + v.len() + 2).sum();

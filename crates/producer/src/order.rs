@@ -1,8 +1,8 @@
-//! Order: one message of a queue on its way at a time, the others wait behind it.
+//! Order: one request of a queue on its way at a time; what waits behind it is the next one.
 //!
-//! Real brokers store pipelined requests of one connection out of order (4.9.7 and 5.5.0 do), so an
-//! ordered message leaves only when the one before it has ended. Plain data under one lock; the
-//! order is the order of acceptance.
+//! Real brokers store pipelined requests of one connection out of order (4.9.7 and 5.5.0 do), so
+//! ordered messages leave only when those before them have ended, and then together, as far as they
+//! may share a batch. Plain data under one lock; the order is the order of acceptance.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::accepted::{Accepted, Failed};
+use crate::batch::{MOST_MESSAGES, Room};
 use crate::message::Destination;
 use crate::{ErrorKind, MessageQueue};
 
@@ -17,8 +18,12 @@ use crate::{ErrorKind, MessageQueue};
 pub(crate) const EARLIER_FAILED: &str = "it was accepted before that was known";
 
 /// Every queue that ordered messages are on their way to.
-#[derive(Debug, Default)]
-pub(crate) struct Lanes(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    state: Mutex<State>,
+    /// Most bytes of a batch.
+    batch_bytes: usize,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,7 +41,7 @@ struct State {
 /// One queue: what is on its way, and what waits behind it.
 #[derive(Debug, Default)]
 struct Lane {
-    on_its_way: Option<Arc<Accepted>>,
+    on_its_way: VecDeque<Arc<Accepted>>,
     waiting: VecDeque<Arc<Accepted>>,
 }
 
@@ -45,6 +50,12 @@ struct Lane {
 pub(crate) enum OrderKey {
     Key(Arc<str>, Arc<str>),
     Queue(MessageQueue),
+}
+
+impl Lane {
+    fn place_on_its_way(&self, accepted: &Arc<Accepted>) -> Option<usize> {
+        self.on_its_way.iter().position(|one| Arc::ptr_eq(one, accepted))
+    }
 }
 
 #[derive(Debug)]
@@ -58,13 +69,18 @@ struct KeyState {
 /// What follows from the failure of an ordered message.
 #[derive(Default)]
 pub(crate) struct Followers {
-    /// The next message of the queue, which may leave now.
-    pub(crate) next: Option<Arc<Accepted>>,
+    /// The next messages of the queue, which may leave now.
+    pub(crate) next: Vec<Arc<Accepted>>,
     /// Messages of the same key that failed with it.
     pub(crate) failed: Vec<(Arc<Accepted>, Failed)>,
 }
 
 impl Lanes {
+    /// Lanes whose batches have at most so many bytes.
+    pub(crate) fn new(batch_bytes: usize) -> Self {
+        Self { state: Mutex::default(), batch_bytes }
+    }
+
     /// Puts a message at the end of its lane. `choose` names the queue when its key is not bound to
     /// one already.
     pub(crate) fn enter(
@@ -87,8 +103,8 @@ impl Lanes {
         };
         bound.unfinished += 1;
         let lane = state.lanes.entry(bound.queue.clone()).or_default();
-        if lane.on_its_way.is_none() {
-            lane.on_its_way = Some(accepted.clone());
+        if lane.on_its_way.is_empty() {
+            lane.on_its_way.push_back(accepted.clone());
             return Entered::MayLeave;
         }
         bound.waiting.push_back(accepted.clone());
@@ -108,16 +124,16 @@ impl Lanes {
     }
 
     /// Ends a message well, by `end`, which says `None` when it had ended before. Gives the next
-    /// message of its queue, if it was in the way of one.
+    /// messages of its queue, if it was the last in their way.
     pub(crate) fn end<T>(
         &self,
         accepted: &Arc<Accepted>,
         end: impl FnOnce() -> Option<T>,
-    ) -> Option<(T, Option<Arc<Accepted>>)> {
-        let Some(key) = order_key(accepted) else { return Some((end()?, None)) };
+    ) -> Option<(T, Vec<Arc<Accepted>>)> {
+        let Some(key) = order_key(accepted) else { return Some((end()?, Vec::new())) };
         let mut state = self.state();
         let ended = end()?;
-        Some((ended, state.leave(&key, accepted)))
+        Some((ended, state.leave(&key, accepted, self.batch_bytes)))
     }
 
     /// Ends a message as failed, wherever it is, and with it those of its key that wait behind it.
@@ -137,25 +153,32 @@ impl Lanes {
         let mut state = self.state();
         let failed = accepted.fail(kind, reason)?;
         let mut followers = Followers::default();
-        for follower in state.take_behind(&key, accepted) {
-            state.ended += 1;
-            if let Some(failed) = follower.fail(ErrorKind::EarlierFailed, EARLIER_FAILED) {
+        for follower in state.on_its_way_behind(&key, accepted) {
+            if let Some(failed) = follower.fail_with_earlier(EARLIER_FAILED) {
+                // It is not the last of its lane: the failed one is still there.
+                state.leave(&key, &follower, self.batch_bytes);
                 followers.failed.push((follower, failed));
             }
         }
-        followers.next = state.leave(&key, accepted);
+        for follower in state.take_behind(&key, accepted) {
+            state.ended += 1;
+            if let Some(failed) = follower.fail_with_earlier(EARLIER_FAILED) {
+                followers.failed.push((follower, failed));
+            }
+        }
+        followers.next = state.leave(&key, accepted, self.batch_bytes);
         Some((failed, followers))
     }
 
-    /// A caller took a message back. Gives the next message of its queue, if it was in the way of
-    /// one.
-    pub(crate) fn withdrawn(&self, accepted: &Arc<Accepted>) -> Option<Arc<Accepted>> {
-        let key = order_key(accepted)?;
+    /// A caller took a message back. Gives the next messages of its queue, if it was the last in
+    /// their way.
+    pub(crate) fn withdrawn(&self, accepted: &Arc<Accepted>) -> Vec<Arc<Accepted>> {
+        let Some(key) = order_key(accepted) else { return Vec::new() };
         let mut state = self.state();
         if !state.is_on_its_way(&key, accepted) {
             state.ended += 1;
         }
-        state.leave(&key, accepted)
+        state.leave(&key, accepted, self.batch_bytes)
     }
 
     /// A time before which nothing that waits expires.
@@ -184,7 +207,7 @@ impl Lanes {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -204,7 +227,16 @@ pub(crate) enum Entered {
 impl State {
     fn is_on_its_way(&self, key: &OrderKey, accepted: &Arc<Accepted>) -> bool {
         let lane = self.keys.get(key).and_then(|bound| self.lanes.get(&bound.queue));
-        lane.and_then(|lane| lane.on_its_way.as_ref()).is_some_and(|one| Arc::ptr_eq(one, accepted))
+        lane.is_some_and(|lane| lane.place_on_its_way(accepted).is_some())
+    }
+
+    /// Messages of a key that are on their way behind this one.
+    fn on_its_way_behind(&self, key: &OrderKey, accepted: &Arc<Accepted>) -> Vec<Arc<Accepted>> {
+        let lane = self.keys.get(key).and_then(|bound| self.lanes.get(&bound.queue));
+        let Some(lane) = lane else { return Vec::new() };
+        let Some(place) = lane.place_on_its_way(accepted) else { return Vec::new() };
+        let behind = lane.on_its_way.iter().skip(place + 1);
+        behind.filter(|one| order_key(one).as_ref() == Some(key)).cloned().collect()
     }
 
     /// Takes an ended message and those of its key behind it from those that wait for their key.
@@ -221,18 +253,18 @@ impl State {
         }
     }
 
-    /// Takes an ended message out of the way of its lane; gives the next one, which may leave now.
-    fn leave(&mut self, key: &OrderKey, accepted: &Arc<Accepted>) -> Option<Arc<Accepted>> {
-        let mut next = None;
-        if self.is_on_its_way(key, accepted) {
-            let queue = self.keys.get(key)?.queue.clone();
+    /// Takes an ended message out of the way of its lane; gives the next ones, which may leave now
+    /// if it was the last that was on its way.
+    fn leave(
+        &mut self,
+        key: &OrderKey,
+        accepted: &Arc<Accepted>,
+        batch_bytes: usize,
+    ) -> Vec<Arc<Accepted>> {
+        let mut next = Vec::new();
+        if let Some(queue) = self.take_from_its_way(key, accepted) {
             self.unbind(key);
-            let mut lane = self.lanes.remove(&queue)?;
-            next = self.next_of(&mut lane);
-            lane.on_its_way.clone_from(&next);
-            if next.is_some() {
-                self.lanes.insert(queue, lane);
-            }
+            next = self.next_of(&queue, batch_bytes);
         }
         if self.ended > 64 && self.ended * 2 > self.waiting {
             self.sweep();
@@ -240,21 +272,50 @@ impl State {
         next
     }
 
-    /// The next message of a lane, over those that have ended.
-    fn next_of(&mut self, lane: &mut Lane) -> Option<Arc<Accepted>> {
-        while let Some(next) = lane.waiting.pop_front() {
-            self.waiting -= 1;
-            if next.has_ended() {
-                self.forget(&next);
+    /// Takes a message from those on their way; gives its queue.
+    fn take_from_its_way(
+        &mut self,
+        key: &OrderKey,
+        accepted: &Arc<Accepted>,
+    ) -> Option<MessageQueue> {
+        let queue = self.keys.get(key)?.queue.clone();
+        let lane = self.lanes.get_mut(&queue)?;
+        let place = lane.place_on_its_way(accepted)?;
+        lane.on_its_way.remove(place);
+        Some(queue)
+    }
+
+    /// The next messages of a lane, as many as may share a batch, if nothing of it is on its way.
+    fn next_of(&mut self, queue: &MessageQueue, batch_bytes: usize) -> Vec<Arc<Accepted>> {
+        let Some(mut lane) = self.lanes.remove(queue) else { return Vec::new() };
+        let mut next: Vec<Arc<Accepted>> = Vec::new();
+        let mut room: Option<Room> = None;
+        while lane.on_its_way.is_empty()
+            && let Some(one) = lane.waiting.pop_front()
+        {
+            if one.has_ended() {
+                self.waiting -= 1;
+                self.forget(&one);
                 continue;
             }
-            if let Some(bound) = order_key(&next).and_then(|key| self.keys.get_mut(&key)) {
-                // What stands before it there has ended.
-                while bound.waiting.pop_front().is_some_and(|one| !Arc::ptr_eq(&one, &next)) {}
+            let joins = room.as_mut().is_none_or(|room| room.take(&one));
+            if !joins {
+                lane.waiting.push_front(one);
+                break;
             }
-            return Some(next);
+            room.get_or_insert_with(|| Room::beside(&one, MOST_MESSAGES, batch_bytes));
+            self.waiting -= 1;
+            if let Some(bound) = order_key(&one).and_then(|key| self.keys.get_mut(&key)) {
+                // What stands before it there has ended.
+                while bound.waiting.pop_front().is_some_and(|other| !Arc::ptr_eq(&other, &one)) {}
+            }
+            next.push(one);
         }
-        None
+        lane.on_its_way.extend(next.iter().cloned());
+        if !lane.on_its_way.is_empty() {
+            self.lanes.insert(queue.clone(), lane);
+        }
+        next
     }
 
     /// Drops what has ended, so that it does not pile up while a broker stalls.
@@ -308,14 +369,27 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{End, Mode};
+    use crate::accepted::{End, Mode, Terms};
+    use crate::batch::Sharing;
     use crate::unique_id::{UniqueIds, own_ip};
 
-    fn message(key: &'static str) -> Arc<Accepted> {
-        let id = UniqueIds::new(own_ip()).next();
-        let deadline = Instant::now() + Duration::from_secs(1);
+    fn shared(key: &'static str, sharing: Sharing) -> Arc<Accepted> {
         let message = Message::new("t", "x").order_by(key);
-        Arc::new(Accepted::new(message, Mode::Async, id, 0, deadline, 1))
+        let terms = Terms {
+            id: UniqueIds::new(own_ip()).next(),
+            born_at_ms: 0,
+            deadline: Instant::now() + Duration::from_secs(1),
+            mode: Mode::Async,
+            sharing,
+            bytes: 1,
+            stored_bytes: 200,
+        };
+        Arc::new(Accepted::new(message, terms))
+    }
+
+    /// A message that goes alone.
+    fn message(key: &'static str) -> Arc<Accepted> {
+        shared(key, Sharing::Alone)
     }
 
     fn queue(id: i32) -> Option<MessageQueue> {
@@ -324,7 +398,7 @@ mod tests {
 
     /// Enters messages of these keys, all into queue 0.
     fn lane(keys: &[&'static str]) -> (Lanes, Vec<Arc<Accepted>>) {
-        let lanes = Lanes::default();
+        let lanes = Lanes::new(1 << 20);
         let messages: Vec<_> = keys.iter().map(|key| message(key)).collect();
         for (place, one) in messages.iter().enumerate() {
             let entered = lanes.enter(one, || queue(0));
@@ -334,7 +408,7 @@ mod tests {
     }
 
     /// The message ends well; what may leave now.
-    fn end(lanes: &Lanes, one: &Arc<Accepted>) -> Option<Arc<Accepted>> {
+    fn end(lanes: &Lanes, one: &Arc<Accepted>) -> Vec<Arc<Accepted>> {
         lanes.end(one, || one.succeed(End::Written)).unwrap().1
     }
 
@@ -343,16 +417,16 @@ mod tests {
         lanes.fail(one, ErrorKind::Timeout, "").unwrap().1
     }
 
-    fn same(left: Option<&Arc<Accepted>>, right: &Arc<Accepted>) -> bool {
-        left.is_some_and(|left| Arc::ptr_eq(left, right))
+    fn same(left: &[Arc<Accepted>], right: &[&Arc<Accepted>]) -> bool {
+        left.len() == right.len() && left.iter().zip(right).all(|(l, r)| Arc::ptr_eq(l, r))
     }
 
     #[test]
     fn one_at_a_time_in_the_order_of_acceptance() {
         let (lanes, messages) = lane(&["a", "b", "a"]);
-        assert!(same(end(&lanes, &messages[0]).as_ref(), &messages[1]));
-        assert!(same(end(&lanes, &messages[1]).as_ref(), &messages[2]));
-        assert!(end(&lanes, &messages[2]).is_none());
+        assert!(same(&end(&lanes, &messages[0]), &[&messages[1]]));
+        assert!(same(&end(&lanes, &messages[1]), &[&messages[2]]));
+        assert!(end(&lanes, &messages[2]).is_empty());
         assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
     }
 
@@ -361,18 +435,18 @@ mod tests {
         let (lanes, messages) = lane(&["a", "b", "a", "c", "a"]);
         let followers = fail(&lanes, &messages[0]);
         assert_eq!(followers.failed.len(), 2);
-        assert!(same(followers.failed.first().map(|(one, _)| one), &messages[2]));
-        assert!(same(followers.next.as_ref(), &messages[1]));
-        assert!(same(end(&lanes, &messages[1]).as_ref(), &messages[3]));
-        assert!(end(&lanes, &messages[3]).is_none());
+        assert!(Arc::ptr_eq(&followers.failed[0].0, &messages[2]));
+        assert!(same(&followers.next, &[&messages[1]]));
+        assert!(same(&end(&lanes, &messages[1]), &[&messages[3]]));
+        assert!(end(&lanes, &messages[3]).is_empty());
         assert!(lanes.state().keys.is_empty() && lanes.state().waiting == 0);
     }
 
     #[test]
     fn one_that_expires_while_it_waits_holds_up_nobody() {
         let (lanes, messages) = lane(&["a", "b", "c"]);
-        assert!(fail(&lanes, &messages[1]).next.is_none());
-        assert!(same(end(&lanes, &messages[0]).as_ref(), &messages[2]));
+        assert!(fail(&lanes, &messages[1]).next.is_empty());
+        assert!(same(&end(&lanes, &messages[0]), &[&messages[2]]));
     }
 
     #[test]
@@ -392,10 +466,10 @@ mod tests {
     fn one_taken_back_fails_nobody() {
         let (lanes, messages) = lane(&["a", "a", "a"]);
         assert!(messages[1].withdraw());
-        assert!(lanes.withdrawn(&messages[1]).is_none());
-        assert!(same(end(&lanes, &messages[0]).as_ref(), &messages[2]));
+        assert!(lanes.withdrawn(&messages[1]).is_empty());
+        assert!(same(&end(&lanes, &messages[0]), &[&messages[2]]));
         assert!(messages[2].withdraw());
-        assert!(lanes.withdrawn(&messages[2]).is_none());
+        assert!(lanes.withdrawn(&messages[2]).is_empty());
         assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
     }
 
@@ -409,5 +483,62 @@ mod tests {
             lanes.withdrawn(&one);
         }
         assert!(lanes.state().waiting < 200, "{} wait", lanes.state().waiting);
+    }
+
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+
+    /// Enters messages that may share a batch, all into queue 0.
+    fn shared_lane(keys: &[&'static str]) -> (Lanes, Vec<Arc<Accepted>>) {
+        let lanes = Lanes::new(1 << 20);
+        let messages: Vec<_> = keys.iter().map(|key| shared(key, WITH)).collect();
+        for one in &messages {
+            lanes.enter(one, || queue(0));
+        }
+        (lanes, messages)
+    }
+
+    #[test]
+    fn what_waited_leaves_together_when_all_before_it_has_ended() {
+        let (lanes, messages) = shared_lane(&["a", "b", "a", "b"]);
+        let [first, second, third, fourth] = &messages[..] else { unreachable!() };
+        assert!(same(&end(&lanes, first), &[second, third, fourth]));
+        let fifth = shared("c", WITH);
+        assert_eq!(lanes.enter(&fifth, || queue(0)), Entered::Waits { sooner: false });
+        assert!(end(&lanes, third).is_empty());
+        assert!(end(&lanes, second).is_empty());
+        assert!(same(&end(&lanes, fourth), &[&fifth]));
+        assert!(end(&lanes, &fifth).is_empty());
+        assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
+    }
+
+    #[test]
+    fn a_message_that_goes_alone_keeps_its_place_among_batches() {
+        let (lanes, first) = shared_lane(&["a"]);
+        let second = shared("a", WITH);
+        let alone = message("a");
+        let last = shared("a", WITH);
+        for one in [&second, &alone, &last] {
+            lanes.enter(one, || queue(0));
+        }
+        assert!(same(&end(&lanes, &first[0]), &[&second]));
+        assert!(same(&end(&lanes, &second), &[&alone]));
+        assert!(same(&end(&lanes, &alone), &[&last]));
+    }
+
+    #[test]
+    fn a_failure_in_a_batch_takes_those_of_its_key_along_that_have_not_left() {
+        let (lanes, messages) = shared_lane(&["x", "a", "b", "a", "a"]);
+        end(&lanes, &messages[0]);
+        // The third message of key `a` comes while the others are on their way.
+        let late = shared("a", WITH);
+        lanes.enter(&late, || queue(0));
+        assert!(messages[3].leave());
+        let followers = fail(&lanes, &messages[1]);
+        let failed: Vec<_> = followers.failed.iter().map(|(one, _)| one.clone()).collect();
+        assert!(same(&failed, &[&messages[4], &late]));
+        assert!(followers.next.is_empty());
+        // What is on the wire may be stored yet, but is not sent again; other keys go on.
+        assert!(messages[3].earlier_failed() && !messages[3].has_ended());
+        assert!(!messages[2].earlier_failed());
     }
 }

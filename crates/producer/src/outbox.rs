@@ -1,13 +1,16 @@
 //! What waits for room in one broker's window.
 //!
-//! Plain data, no runtime: the connection's task puts messages in and takes them out. Lines are
-//! served in turn, the oldest first within each, so that one busy topic never starves another.
+//! Plain data, no runtime: the connection's task puts messages in and takes out what leaves
+//! together. Lines are served in turn, the oldest first within each, so that one busy topic never
+//! starves another.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accepted::Accepted;
+use crate::batch::{Room, Sharing, Trial};
 use crate::route::Target;
 
 /// One message that waits to leave.
@@ -19,30 +22,80 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     /// When this attempt ends, at the latest at the message's deadline.
     pub(crate) until: Instant,
+    /// Set when it was in a batch that was refused.
+    pub(crate) trial: Option<Arc<Trial>>,
 }
 
 impl Waiting {
     /// The same attempt, for another place that has to do with it.
     pub(crate) fn copy(&self) -> Self {
-        let Self { accepted, target, since, until } = self;
-        let (accepted, target) = (accepted.clone(), target.clone());
-        Self { accepted, target, since: *since, until: *until }
+        let Self { accepted, target, since, until, trial } = self;
+        let (accepted, target, trial) = (accepted.clone(), target.clone(), trial.clone());
+        Self { accepted, target, since: *since, until: *until, trial }
+    }
+
+    /// Whether it may be held back for its batch to grow.
+    pub(crate) fn may_be_held(&self) -> bool {
+        self.accepted.sharing != Sharing::Alone && !self.accepted.is_ordered()
+    }
+
+    fn line(&self) -> LineKey {
+        let accepted = &self.accepted;
+        LineKey {
+            topic: accepted.topic().clone(),
+            broker: self.target.broker_name().clone(),
+            queue: self.target.queue,
+            sharing: accepted.sharing,
+            ordered: accepted.is_ordered(),
+        }
     }
 }
 
-/// Messages that wait for the same thing: any queue of a topic on a broker, or one queue.
+/// What messages that wait in one line have in common: any queue of a topic on a broker, or one
+/// queue; and with whom they may share a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct LineKey {
+pub(crate) struct LineKey {
     topic: Arc<str>,
     broker: Arc<str>,
     queue: Option<i32>,
+    sharing: Sharing,
+    /// One request of an ordered line is in flight at a time.
+    ordered: bool,
+}
+
+impl LineKey {
+    /// Whether the line may be held back for its batch to grow.
+    fn may_be_held(&self) -> bool {
+        self.sharing != Sharing::Alone && !self.ordered
+    }
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<Waiting>,
+    /// Ordered: a request of it is in flight.
+    blocked: bool,
+}
+
+/// What leaves in one request.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(crate) messages: Vec<Waiting>,
+    /// The line to [`unblock`](Outbox::unblock) when the request has ended.
+    pub(crate) blocks: Option<LineKey>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    lines: HashMap<LineKey, VecDeque<Waiting>>,
-    /// Lines that are not empty, the next to be served first.
-    turn: VecDeque<LineKey>,
+    lines: HashMap<LineKey, Line>,
+    /// Lines that have messages which may leave, the next to be served first: those that leave as
+    /// soon as there is room, and those that may be held back.
+    at_once: VecDeque<LineKey>,
+    holdable: VecDeque<LineKey>,
+    /// Whether it is the turn of the second kind.
+    turn_of_holdable: bool,
+    /// Messages in lines that may be held back.
+    holdable_messages: usize,
     len: usize,
     /// No attempt in here ends before this.
     earliest: Option<Instant>,
@@ -51,6 +104,11 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// How many messages may be held back for their batch to grow.
+    pub(crate) fn holdable(&self) -> usize {
+        self.holdable_messages
     }
 
     /// A time before which nothing in here expires.
@@ -68,19 +126,54 @@ impl Outbox {
         self.line(&waiting).push_front(waiting);
     }
 
-    /// Takes the next message that leaves. This is where a batch will form: what stands behind it
-    /// in the same line may leave with it.
-    pub(crate) fn next(&mut self) -> Option<Waiting> {
-        let key = self.turn.pop_front()?;
+    /// Takes what leaves next: a message, and those behind it in its line that share its request.
+    /// `hold` passes over lines that may be held back; `room` says what a first message has beside
+    /// itself.
+    pub(crate) fn next(
+        &mut self,
+        hold: bool,
+        room: impl FnOnce(&Accepted) -> Room,
+    ) -> Option<Departure> {
+        let holdable = !hold && !self.holdable.is_empty();
+        let key = match holdable && (self.turn_of_holdable || self.at_once.is_empty()) {
+            true => self.holdable.pop_front()?,
+            false => self.at_once.pop_front()?,
+        };
+        self.turn_of_holdable = !key.may_be_held();
         let line = self.lines.get_mut(&key)?;
-        let waiting = line.pop_front();
-        self.len -= usize::from(waiting.is_some());
-        if line.is_empty() {
-            self.lines.remove(&key);
-        } else {
-            self.turn.push_back(key);
+        let first = line.waiting.pop_front()?;
+        let mut room = room(&first.accepted);
+        let mut messages = vec![first];
+        while line.waiting.front().is_some_and(|next| room.take(&next.accepted)) {
+            messages.extend(line.waiting.pop_front());
         }
-        waiting
+        line.blocked = key.ordered;
+        self.len -= messages.len();
+        if key.may_be_held() {
+            self.holdable_messages -= messages.len();
+        }
+        let blocks = key.ordered.then(|| key.clone());
+        self.give_turn(key);
+        Some(Departure { messages, blocks })
+    }
+
+    /// The request of an ordered line has ended.
+    pub(crate) fn unblock(&mut self, key: LineKey) {
+        if let Some(line) = self.lines.get_mut(&key) {
+            line.blocked = false;
+            self.give_turn(key);
+        }
+    }
+
+    /// Puts a line that is not in a row of turns at its end, or forgets it when nothing is left.
+    fn give_turn(&mut self, key: LineKey) {
+        match self.lines.get(&key) {
+            None => {}
+            Some(line) if line.blocked => {}
+            Some(line) if line.waiting.is_empty() => drop(self.lines.remove(&key)),
+            Some(_) if key.may_be_held() => self.holdable.push_back(key),
+            Some(_) => self.at_once.push_back(key),
+        }
     }
 
     /// Takes out what expired by `now`.
@@ -104,33 +197,40 @@ impl Outbox {
     fn take_if(&mut self, wanted: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let mut taken = Vec::new();
         let mut earliest: Option<Instant> = None;
-        for line in self.lines.values_mut() {
-            let (out, kept) = std::mem::take(line).into_iter().partition(&wanted);
-            *line = kept;
+        for (key, line) in &mut self.lines {
+            let (out, kept) = std::mem::take(&mut line.waiting).into_iter().partition(&wanted);
+            line.waiting = kept;
+            if key.may_be_held() {
+                self.holdable_messages -= VecDeque::len(&out);
+            }
             taken.extend::<VecDeque<_>>(out);
-            let line_earliest = line.iter().map(|waiting| waiting.until).min();
+            let line_earliest = line.waiting.iter().map(|waiting| waiting.until).min();
             earliest = [earliest, line_earliest].into_iter().flatten().min();
         }
-        self.lines.retain(|_, line| !line.is_empty());
-        self.turn.retain(|key| self.lines.contains_key(key));
+        self.lines.retain(|_, line| line.blocked || !line.waiting.is_empty());
+        let lines = &self.lines;
+        let has_some = |key: &LineKey| lines.get(key).is_some_and(|line| !line.waiting.is_empty());
+        self.at_once.retain(has_some);
+        self.holdable.retain(has_some);
         self.len -= taken.len();
         self.earliest = earliest;
         taken
     }
 
     fn line(&mut self, waiting: &Waiting) -> &mut VecDeque<Waiting> {
+        let key = waiting.line();
         self.len += 1;
+        self.holdable_messages += usize::from(key.may_be_held());
         self.earliest = Some(self.earliest.map_or(waiting.until, |at| at.min(waiting.until)));
-        let key = LineKey {
-            topic: waiting.accepted.topic().clone(),
-            broker: waiting.target.broker_name().clone(),
-            queue: waiting.target.queue,
+        let row = if key.may_be_held() { &mut self.holdable } else { &mut self.at_once };
+        let line = match self.lines.entry(key) {
+            Entry::Occupied(line) => line.into_mut(),
+            Entry::Vacant(place) => {
+                row.push_back(place.key().clone());
+                place.insert(Line::default())
+            }
         };
-        let turn = &mut self.turn;
-        self.lines.entry(key.clone()).or_insert_with(|| {
-            turn.push_back(key);
-            VecDeque::new()
-        })
+        &mut line.waiting
     }
 }
 
@@ -140,7 +240,8 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::Mode;
+    use crate::accepted::{Mode, Terms};
+    use crate::batch::MOST_MESSAGES;
     use crate::route::Route;
     use crate::unique_id::{UniqueIds, own_ip};
 
@@ -150,21 +251,52 @@ mod tests {
         queue: Option<i32>,
         until: Instant,
     ) -> Waiting {
+        sharing_waiting(topic, body, queue, until, Sharing::Alone)
+    }
+
+    fn sharing_waiting(
+        topic: &'static str,
+        body: &'static str,
+        queue: Option<i32>,
+        until: Instant,
+        sharing: Sharing,
+    ) -> Waiting {
         let id = UniqueIds::new(own_ip()).next();
         let message = Message::new(topic, body);
-        let accepted = Arc::new(Accepted::new(message, Mode::Async, id, 0, until, 1));
+        let terms = Terms {
+            id,
+            born_at_ms: 0,
+            deadline: until,
+            mode: Mode::Async,
+            sharing,
+            bytes: 1,
+            stored_bytes: 300,
+        };
+        let accepted = Arc::new(Accepted::new(message, terms));
         let no_connection = |_: &str| unreachable!("the route has no broker");
         let route = Arc::new(Route::new(Arc::from(topic), Vec::new(), false, no_connection));
-        Waiting { accepted, target: Target { route, broker: 0, queue }, since: until, until }
+        Waiting {
+            accepted,
+            target: Target { route, broker: 0, queue },
+            since: until,
+            until,
+            trial: None,
+        }
     }
 
     fn bodies(outbox: &mut Outbox) -> Vec<String> {
-        std::iter::from_fn(|| outbox.next())
-            .filter_map(|waiting| {
-                let body = |message: &Message| message.body().to_vec();
-                waiting.accepted.leave(body).map(|body| String::from_utf8(body).unwrap())
-            })
-            .collect()
+        std::iter::from_fn(|| next(outbox, false)).collect()
+    }
+
+    /// The bodies of what leaves next.
+    fn next(outbox: &mut Outbox, hold: bool) -> Option<String> {
+        let departure = outbox.next(hold, |first| Room::beside(first, MOST_MESSAGES, 1 << 20))?;
+        let body = |waiting: &Waiting| {
+            let text = |message: &Message| String::from_utf8_lossy(message.body()).into_owned();
+            waiting.accepted.show(text)
+        };
+        let bodies: Vec<String> = departure.messages.iter().filter_map(body).collect();
+        Some(bodies.join("+"))
     }
 
     #[test]
@@ -213,5 +345,70 @@ mod tests {
         outbox.push(waiting("a", "there", None, now));
         assert_eq!(outbox.sweep(), 1);
         assert_eq!(bodies(&mut outbox), ["there"]);
+    }
+
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+
+    #[test]
+    fn what_waits_in_a_line_leaves_together_unless_it_is_held() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        for body in ["1", "2", "3"] {
+            outbox.push(sharing_waiting("a", body, None, now, WITH));
+        }
+        outbox.push(waiting("a", "alone", None, now));
+        let other = Sharing::With { wait_stored: false, oneway: false };
+        outbox.push(sharing_waiting("a", "fast", None, now, other));
+        assert_eq!(outbox.holdable(), 4);
+        assert_eq!(next(&mut outbox, true).as_deref(), Some("alone"));
+        assert_eq!(next(&mut outbox, true), None);
+        assert_eq!(next(&mut outbox, false).as_deref(), Some("1+2+3"));
+        assert_eq!(next(&mut outbox, false).as_deref(), Some("fast"));
+        assert!(outbox.is_empty() && outbox.holdable() == 0);
+    }
+
+    #[test]
+    fn kinds_of_lines_take_turns() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        for body in ["1", "2", "3"] {
+            outbox.push(waiting("a", body, None, now));
+        }
+        outbox.push(sharing_waiting("a", "batch", None, now, WITH));
+        outbox.push(sharing_waiting("b", "batch", None, now, WITH));
+        let order: Vec<_> = std::iter::from_fn(|| next(&mut outbox, false)).collect();
+        assert_eq!(order, ["1", "batch", "2", "batch", "3"]);
+    }
+
+    #[test]
+    fn an_ordered_line_has_one_request_in_flight() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        let ordered = |body: &'static str| {
+            let mut one = sharing_waiting("a", body, Some(1), now, WITH);
+            let message = Message::new("a", body).order_by("k");
+            let terms = Terms {
+                id: one.accepted.id,
+                born_at_ms: 0,
+                deadline: now,
+                mode: Mode::Async,
+                sharing: WITH,
+                bytes: 1,
+                stored_bytes: 300,
+            };
+            one.accepted = Arc::new(Accepted::new(message, terms));
+            one
+        };
+        let alone = |first: &Accepted| Room::beside(first, 1, 1 << 20);
+        outbox.push(ordered("1"));
+        outbox.push(ordered("2"));
+        let first = outbox.next(true, alone).unwrap();
+        assert_eq!(first.messages.len(), 1);
+        assert!(outbox.next(true, alone).is_none());
+        outbox.push(ordered("3"));
+        assert!(outbox.next(true, alone).is_none());
+        outbox.unblock(first.blocks.unwrap());
+        assert_eq!(next(&mut outbox, true).as_deref(), Some("2+3"));
+        assert!(outbox.is_empty());
     }
 }

@@ -1,31 +1,37 @@
 //! What a broker says of a stored message.
 
 use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use posthaste_protocol::id::IdText;
 
 use crate::MessageQueue;
 
 /// A message was stored; this is where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Receipt {
-    pub(crate) message_id: String,
-    pub(crate) offset_message_id: String,
+    pub(crate) message_id: IdText,
+    /// A part of the answer, which for a batch has those of all its messages.
+    pub(crate) offset_message_id: Bytes,
     pub(crate) queue: MessageQueue,
     pub(crate) queue_offset: i64,
     pub(crate) status: SendStatus,
-    pub(crate) region: Option<String>,
-    pub(crate) transaction_id: Option<String>,
+    pub(crate) region: Option<Arc<str>>,
+    pub(crate) transaction_id: Option<Arc<str>>,
 }
 
 impl Receipt {
     /// The message's unique id, made by the producer (property `UNIQ_KEY`). Consumers see it as
     /// the message id. All copies that retries may have made carry the same one.
     pub fn message_id(&self) -> &str {
-        &self.message_id
+        self.message_id.as_str()
     }
 
     /// The broker's id of the message: where it lies in the commit log.
     pub fn offset_message_id(&self) -> &str {
-        &self.offset_message_id
+        // The answer's header was text.
+        std::str::from_utf8(&self.offset_message_id).unwrap_or_default()
     }
 
     /// The queue that the message was stored in.
@@ -48,9 +54,23 @@ impl Receipt {
         self.region.as_deref()
     }
 
-    /// Transaction id, where the broker gives one (5.x does for every message).
+    /// Transaction id, where the broker gives one (5.x does for every message that it gets alone).
     pub fn transaction_id(&self) -> Option<&str> {
         self.transaction_id.as_deref()
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt")
+            .field("message_id", &self.message_id())
+            .field("offset_message_id", &self.offset_message_id())
+            .field("queue", &self.queue)
+            .field("queue_offset", &self.queue_offset)
+            .field("status", &self.status)
+            .field("region", &self.region)
+            .field("transaction_id", &self.transaction_id)
+            .finish()
     }
 }
 

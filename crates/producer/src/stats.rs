@@ -27,6 +27,12 @@ pub struct Stats {
     pub retries: u64,
     /// Requests that a broker refused as busy.
     pub busy: u64,
+    /// Requests that carried messages to a broker, each try counted.
+    pub requests: u64,
+    /// How many of them were batches.
+    pub batches: u64,
+    /// How many messages left in batches, each try counted.
+    pub batched: u64,
     /// Every broker address with a connection.
     pub brokers: Vec<BrokerStats>,
 }
@@ -37,11 +43,14 @@ pub struct Stats {
 pub struct BrokerStats {
     /// Address.
     pub address: String,
-    /// How many requests may be in flight.
+    /// How much may be in flight: a single message counts as 1, a batch as 1 and an eighth for each
+    /// further message, which is about what they cost a broker.
     pub window: usize,
     /// How many requests are in flight.
     pub in_flight: usize,
-    /// How many messages wait for room in the window.
+    /// How many messages are in flight in them.
+    pub messages_in_flight: usize,
+    /// How many messages wait to leave.
     pub waiting: usize,
 }
 
@@ -56,6 +65,9 @@ pub(crate) struct Counters {
     pub(crate) withdrawn: Counter,
     pub(crate) retries: Counter,
     pub(crate) busy: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) batches: Counter,
+    pub(crate) batched: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +75,11 @@ pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -93,6 +109,9 @@ impl Counters {
             withdrawn: self.withdrawn.get(),
             retries: self.retries.get(),
             busy: self.busy.get(),
+            requests: self.requests.get(),
+            batches: self.batches.get(),
+            batched: self.batched.get(),
             brokers,
         }
     }

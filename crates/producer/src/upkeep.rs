@@ -1,5 +1,5 @@
-//! What goes on in the background: routes are kept fresh, and messages that wait in their lanes
-//! end at their deadlines.
+//! What goes on in the background: routes are kept fresh, and messages that wait in their lanes, or
+//! for their queue's broker, end at their deadlines.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
+use crate::accepted::Accepted;
 use crate::client::Client;
 use crate::look_up::Found;
 use crate::{ErrorKind, route::Route};
@@ -18,13 +19,18 @@ const POLL_INTERVAL: Duration = Duration::from_secs(30);
 const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
 /// For how long after its last trouble a topic is looked up more often.
 const TROUBLE_LASTS: Duration = Duration::from_secs(600);
+/// How often ordered messages look whether their queue's broker is back.
+const BROKER_RECHECK: Duration = Duration::from_millis(200);
 /// Many topics in trouble share so many look-ups a second.
 const LOOK_UPS_PER_SECOND: u32 = 100;
 
-/// Topics whose brokers have made trouble, and when each is looked up next.
+/// Topics whose brokers have made trouble, and when each is looked up next; and the messages that
+/// can go nowhere else.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     troubled: Mutex<HashMap<Arc<str>, Troubled>>,
+    /// Ordered messages whose queue's broker is in no route, in their order.
+    absent: Mutex<Vec<Arc<Accepted>>>,
     wake: Notify,
 }
 
@@ -55,6 +61,27 @@ impl Watch {
     /// Something expires sooner than was known.
     pub(crate) fn look(&self) {
         self.wake.notify_one();
+    }
+
+    /// An ordered message waits for its queue's broker to come back.
+    pub(crate) fn put_absent(&self, accepted: Arc<Accepted>) {
+        self.absent().push(accepted);
+        self.wake.notify_one();
+    }
+
+    /// Takes all messages that wait for a broker.
+    pub(crate) fn take_absent(&self) -> Vec<Arc<Accepted>> {
+        std::mem::take(&mut self.absent())
+    }
+
+    /// When to look next whether a broker is back, or a message that waits for one expires.
+    fn recheck_at(&self) -> Option<Instant> {
+        let first = self.absent().iter().map(|one| one.deadline).min()?;
+        Some(first.min(Instant::now() + BROKER_RECHECK))
+    }
+
+    fn absent(&self) -> MutexGuard<'_, Vec<Arc<Accepted>>> {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the topics that are due, and sets when they are due again.
@@ -102,7 +129,8 @@ pub(crate) async fn run(client: Arc<Client>) {
     let _guard = EndsProducer(&client);
     let mut poll_at = Instant::now() + POLL_INTERVAL;
     loop {
-        let dues = [client.watch.next_due(), client.lanes.earliest()];
+        let recheck_at = client.watch.recheck_at();
+        let dues = [client.watch.next_due(), client.lanes.earliest(), recheck_at];
         let due = dues.into_iter().flatten().fold(poll_at, Instant::min);
         tokio::select! {
             () = client.stopped.cancelled() => return,
@@ -110,6 +138,9 @@ pub(crate) async fn run(client: Arc<Client>) {
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = Instant::now();
+        if recheck_at.is_some_and(|at| at <= now) {
+            client.place_absent(now);
+        }
         for accepted in client.lanes.expired(now) {
             let reason = "it waited behind earlier messages of its queue";
             client.fail(&accepted, ErrorKind::Timeout, reason);
@@ -138,7 +169,8 @@ impl Drop for EndsProducer<'_> {
         client.begin_closing();
         client.begin_abandoning();
         client.stopped.cancel();
-        for accepted in client.lanes.all_waiting() {
+        let absent = client.watch.take_absent();
+        for accepted in client.lanes.all_waiting().into_iter().chain(absent) {
             client.fail(&accepted, ErrorKind::Closed, "the runtime has ended");
         }
     }

@@ -1,9 +1,12 @@
-//! How many requests may be in flight to one broker.
+//! How much may be in flight to one broker.
 //!
 //! A pure state machine: answers go in, a limit comes out. The idea is that of TCP Vegas: what the
 //! least round trip does not explain of a round trip was waiting in the broker's queue. Little
-//! waiting: there is room for more. Much: fewer. A real broker refuses what has waited for 200 ms;
+//! waiting: there is room for more. Much: less. A real broker refuses what has waited for 200 ms;
 //! the window keeps far away from that, and does not learn it by being refused.
+//!
+//! The limit is in requests of one message. A batch weighs more, as it costs the broker more; and
+//! what it costs is not taken for waiting.
 //!
 //! Growth is by steps and shrinking by parts, so that several producers on one broker end up with
 //! equal shares: the one with the larger window loses more than it gains.
@@ -14,6 +17,9 @@ use std::time::{Duration, Instant};
 /// the window smaller than this: so few do not overrun any broker, and on a host that is short of
 /// processors answers are slow whatever is in flight. Only refusals do.
 const START: f64 = 16.0;
+/// A real broker spends on a single send about what it spends on so many messages of a batch
+/// (measured on 4.7.0 and 5.5.0).
+const MESSAGES_PER_WEIGHT: usize = 8;
 /// How long requests may wait in the broker's queue, in seconds: this for a large window, and up
 /// to the sum of both for a small one. A cold broker's speed changes tenfold within a second; a
 /// tenth of what makes it refuse leaves room for that. The smaller of two windows on one broker
@@ -32,21 +38,51 @@ const QUIET: usize = 1;
 /// How long the window is nearly closed to measure. Long enough for others to be measuring too.
 const MEASURING: Duration = Duration::from_millis(60);
 
+/// What a request of so many messages weighs.
+pub(crate) fn weight(messages: usize) -> usize {
+    1 + messages.saturating_sub(1) / MESSAGES_PER_WEIGHT
+}
+
+/// The way of a request to the broker and back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trip {
+    /// When the answer came.
+    pub(crate) now: Instant,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// The weight of all that was in flight, itself counted.
+    pub(crate) in_flight: usize,
+}
+
 /// The window of one broker.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: f64,
     ceiling: f64,
-    /// Least round trip, in seconds, and when it was last seen.
-    least: Option<(f64, Instant)>,
-    /// Average of the latest round trips, in seconds.
+    /// Least round trip of a small request, in seconds.
+    least: Least,
+    /// What a message of a large batch adds to that at the least, in seconds.
+    least_per_message: Least,
+    /// Average of the latest round trips, and of what their size explains of them, in seconds.
     smooth: f64,
+    smooth_cost: f64,
     /// Until the first sign of a queue the window doubles with each round trip.
     starting: bool,
     /// The limit is lowered at most once in a round trip.
     lowered_at: Option<Instant>,
-    /// While measuring: since when, and the least round trip found.
-    measuring: Option<(Instant, f64)>,
+    measuring: Option<Measuring>,
+}
+
+/// The least value seen, and when it was seen last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Least(Option<(f64, Instant)>);
+
+/// The window is nearly closed, to see round trips without a queue.
+#[derive(Debug)]
+struct Measuring {
+    since: Instant,
+    least: Least,
+    least_per_message: Least,
 }
 
 impl Window {
@@ -55,38 +91,51 @@ impl Window {
         Self {
             limit: START.min(ceiling),
             ceiling,
-            least: None,
+            least: Least::default(),
+            least_per_message: Least::default(),
             smooth: 0.0,
+            smooth_cost: 0.0,
             starting: true,
             lowered_at: None,
             measuring: None,
         }
     }
 
-    /// How many requests may be in flight.
+    /// What may be in flight: another request may leave while what is weighs less.
     pub(crate) fn limit(&self) -> usize {
         let limit = self.limit.max(1.0) as usize;
         if self.measuring.is_some() { limit.min(QUIET) } else { limit }
     }
 
-    /// A request was answered, and not as busy. `in_flight` counts it: a window that was not used
-    /// up is not made larger, since nothing was learnt about a larger one.
-    pub(crate) fn answered(&mut self, now: Instant, round_trip: Duration, in_flight: usize) {
-        let round_trip = round_trip.as_secs_f64();
-        let Some(least) = self.least_round_trip(now, round_trip) else { return };
+    /// How long answers take at present.
+    pub(crate) fn round_trip(&self) -> Duration {
+        Duration::from_secs_f64(self.smooth)
+    }
+
+    /// A request of so many messages was answered, and not as busy. A window that was not used up
+    /// is not made larger, since nothing was learnt about a larger one.
+    pub(crate) fn answered(&mut self, trip: &Trip, messages: usize) {
+        let round_trip = trip.took.as_secs_f64();
+        if !self.learn(trip.now, round_trip, messages) {
+            return;
+        }
+        if self.smooth == 0.0 {
+            self.smooth = round_trip;
+        }
         self.smooth += (round_trip - self.smooth) / 8.0;
-        let waiting = (self.smooth - least).max(0.0);
+        self.smooth_cost += (self.cost(messages) - self.smooth_cost) / 8.0;
+        let waiting = (self.smooth - self.least.value() - self.smooth_cost).max(0.0);
         let target = TARGET_LARGE + TARGET_SMALL / self.limit.max(1.0).sqrt();
         if waiting > target / 2.0 {
             self.starting = false;
         }
         if waiting > target {
             let least = START.min(self.limit);
-            self.lower(now, 1.0 - SHRINK * (waiting - target) / waiting);
+            self.lower(trip.now, 1.0 - SHRINK * (waiting - target) / waiting);
             self.limit = self.limit.max(least);
-        } else if in_flight as f64 >= self.limit * 0.75 {
+        } else if trip.in_flight as f64 >= self.limit * 0.75 {
             let step = if self.starting { 1.0 } else { 1.0 / self.limit.max(1.0).sqrt() };
-            self.limit = (self.limit + step).min(self.ceiling);
+            self.limit = (self.limit + step * weight(messages) as f64).min(self.ceiling);
         }
     }
 
@@ -96,38 +145,46 @@ impl Window {
         self.lower(now, AFTER_BUSY);
     }
 
-    /// The least round trip; `None` while it is being measured.
+    /// Keeps the least round trips up to date. `false` while they are being measured.
     ///
     /// Under steady load every round trip has waiting in it; believed for ever, the least would go
     /// stale, and taken from the latest, it would creep up and the window with it. So when it has
     /// not been seen for a while the window nearly closes for a moment. Producers that share a
     /// broker see each other's pause as a new least, and so come to pause together: only then is
     /// the queue really empty.
-    fn least_round_trip(&mut self, now: Instant, round_trip: f64) -> Option<f64> {
-        if let Some((since, found)) = &mut self.measuring {
-            *found = found.min(round_trip);
-            if now.saturating_duration_since(*since) < MEASURING {
-                return None;
+    fn learn(&mut self, now: Instant, round_trip: f64, messages: usize) -> bool {
+        let small = messages <= MESSAGES_PER_WEIGHT;
+        let value = match small {
+            true => round_trip,
+            false => (round_trip - self.least.value()).max(0.0) / messages as f64,
+        };
+        if let Some(measuring) = &mut self.measuring {
+            let least = if small { &mut measuring.least } else { &mut measuring.least_per_message };
+            least.see(value, now);
+            if now.saturating_duration_since(measuring.since) < MEASURING {
+                return false;
             }
-            self.least = Some((*found, now));
-            self.smooth = *found;
+            self.least.replace(measuring.least);
+            self.least_per_message.replace(measuring.least_per_message);
+            self.smooth = round_trip;
+            self.smooth_cost = self.cost(messages);
             self.measuring = None;
         }
-        match self.least {
-            None => {
-                self.smooth = round_trip;
-                self.least = Some((round_trip, now));
-                Some(round_trip)
-            }
-            Some((least, _)) if round_trip <= least => {
-                self.least = Some((round_trip, now));
-                Some(round_trip)
-            }
-            Some((_, seen)) if now.saturating_duration_since(seen) > LEAST_LIFETIME => {
-                self.measuring = Some((now, f64::MAX));
-                None
-            }
-            Some((least, _)) => Some(least),
+        let least = if small { &mut self.least } else { &mut self.least_per_message };
+        if least.is_stale(now) && value > least.value() {
+            let (least, least_per_message) = (Least::default(), Least::default());
+            self.measuring = Some(Measuring { since: now, least, least_per_message });
+            return false;
+        }
+        least.see(value, now);
+        true
+    }
+
+    /// What a request of so many messages costs more than a small one.
+    fn cost(&self, messages: usize) -> f64 {
+        match messages <= MESSAGES_PER_WEIGHT {
+            true => 0.0,
+            false => self.least_per_message.value() * messages as f64,
         }
     }
 
@@ -138,6 +195,28 @@ impl Window {
         }
         self.lowered_at = Some(now);
         self.limit = (self.limit * factor).max(1.0);
+    }
+}
+
+impl Least {
+    /// 0 before anything was seen.
+    fn value(&self) -> f64 {
+        self.0.map_or(0.0, |(value, _)| value)
+    }
+
+    fn see(&mut self, value: f64, now: Instant) {
+        if self.0.is_none_or(|(least, _)| value <= least) {
+            self.0 = Some((value, now));
+        }
+    }
+
+    /// A newer measurement takes the place of this one, if something was seen in it.
+    fn replace(&mut self, measured: Self) {
+        self.0 = measured.0.or(self.0);
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        self.0.is_some_and(|(_, seen)| now.saturating_duration_since(seen) > LEAST_LIFETIME)
     }
 }
 
@@ -186,7 +265,10 @@ mod tests {
                     self.window.refused(self.now);
                 } else {
                     self.done += 1;
-                    self.window.answered(self.now, answered - sent, count);
+                    self.window.answered(
+                        &Trip { now: self.now, took: answered - sent, in_flight: count },
+                        1,
+                    );
                 }
             }
         }
@@ -241,7 +323,7 @@ mod tests {
     fn refusals_halve_the_window_once_a_round_trip_and_never_close_it() {
         let mut window = Window::new(1024);
         let now = Instant::now();
-        window.answered(now, Duration::from_millis(10), 1);
+        window.answered(&Trip { now, took: Duration::from_millis(10), in_flight: 1 }, 1);
         window.refused(now);
         window.refused(now + Duration::from_millis(1));
         assert_eq!(window.limit(), 8);
@@ -255,9 +337,16 @@ mod tests {
     fn slow_answers_alone_leave_a_few_in_flight() {
         let mut window = Window::new(1024);
         let now = Instant::now();
-        window.answered(now, Duration::from_millis(1), 1);
+        window.answered(&Trip { now, took: Duration::from_millis(1), in_flight: 1 }, 1);
         for step in 1..100 {
-            window.answered(now + Duration::from_millis(25 * step), Duration::from_millis(500), 16);
+            window.answered(
+                &Trip {
+                    now: now + Duration::from_millis(25 * step),
+                    took: Duration::from_millis(500),
+                    in_flight: 16,
+                },
+                1,
+            );
         }
         assert_eq!(window.limit(), 16);
     }
@@ -267,7 +356,14 @@ mod tests {
         let mut window = Window::new(1024);
         let now = Instant::now();
         for step in 0..1_000 {
-            window.answered(now + Duration::from_millis(step), Duration::from_micros(300), 1);
+            window.answered(
+                &Trip {
+                    now: now + Duration::from_millis(step),
+                    took: Duration::from_micros(300),
+                    in_flight: 1,
+                },
+                1,
+            );
         }
         assert_eq!(window.limit(), 16);
     }
@@ -298,7 +394,8 @@ mod tests {
                 let (answered, sent, one) = queue.pop_front().unwrap();
                 now = answered;
                 assert!(answered - sent < Duration::from_millis(200), "refused");
-                windows[one].answered(now, answered - sent, in_flight[one]);
+                let trip = Trip { now, took: answered - sent, in_flight: in_flight[one] };
+                windows[one].answered(&trip, 1);
                 in_flight[one] -= 1;
                 // Ten seconds after the last has started.
                 done[one] += u32::from(now > start + Duration::from_secs(16));

@@ -39,6 +39,7 @@ settings! {
     max_window(requests: usize);
     connect_timeout(timeout: Duration);
     oneway_unlimited();
+    batching(on: bool);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
     instance_name(name: impl Into<String>);
 }

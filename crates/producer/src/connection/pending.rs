@@ -1,40 +1,85 @@
 //! Requests in flight on one connection, by their number.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use posthaste_protocol::Command;
 use tokio::sync::oneshot;
 
 use super::CallError;
-use crate::outbox::Waiting;
+use crate::outbox::{LineKey, Waiting};
+use crate::window;
 
 /// Who gets an answer.
 #[derive(Debug)]
 pub(super) enum Asker {
-    /// A message; it holds a place in the window.
-    Message(Sent),
-    /// One-way messages that went before it are known to be worked off when it is answered.
-    Probe { confirms: usize },
+    /// Messages; their request holds a place in the window.
+    Messages(Sent),
+    /// One-way messages that went before it, and with it, are known to be worked off when it is
+    /// answered.
+    Probe { confirms: usize, together: usize, topic: Arc<str> },
     /// A caller.
     Call(oneshot::Sender<Result<Command, CallError>>),
     /// Nobody looks at the answer.
     Heartbeat,
 }
 
-/// A message whose request was handed to the connection.
+/// Messages whose request was handed to the connection.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) waiting: Waiting,
+    pub(super) members: Vec<Member>,
     /// Queue that the request names.
     pub(super) queue: i32,
     /// Place of the request's first byte among all that the connection writes.
     pub(super) starts_at: u64,
-    /// Whether its attempt has ended as unanswered already. The place in the window is kept: the
-    /// broker is still at it.
-    pub(super) given_up: bool,
     /// Whether the request had the older form with full field names.
     pub(super) v1: bool,
+    /// The ordered line that waits for its end.
+    pub(super) blocks: Option<LineKey>,
+}
+
+/// A message in a request.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) waiting: Waiting,
+    /// Whether its attempt has ended as unanswered already. The request's place in the window is
+    /// kept: the broker is still at it.
+    pub(super) given_up: bool,
+}
+
+impl Sent {
+    /// The messages whose attempt has not ended.
+    pub(super) fn open(self) -> impl Iterator<Item = Waiting> {
+        self.members.into_iter().filter(|member| !member.given_up).map(|member| member.waiting)
+    }
+
+    /// How many messages have ended their attempt already.
+    pub(super) fn given_up(&self) -> usize {
+        self.members.iter().filter(|member| member.given_up).count()
+    }
+
+    /// How many messages were held back for their batch to grow, or could have been.
+    fn holdable(&self) -> usize {
+        let open = self.members.iter().filter(|member| !member.given_up);
+        open.filter(|member| member.waiting.may_be_held()).count()
+    }
+
+    /// Gives up the messages that are due; gives them, and when the next one is.
+    fn expire(&mut self, now: Instant) -> (Vec<Waiting>, Option<Instant>) {
+        let mut late = Vec::new();
+        let mut due: Option<Instant> = None;
+        for member in self.members.iter_mut().filter(|member| !member.given_up) {
+            let until = member.waiting.until;
+            if until <= now {
+                member.given_up = true;
+                late.push(member.waiting.copy());
+            } else {
+                due = Some(due.map_or(until, |at| at.min(until)));
+            }
+        }
+        (late, due)
+    }
 }
 
 #[derive(Debug)]
@@ -50,16 +95,35 @@ struct Entry {
 pub(super) struct Pending {
     entries: HashMap<i32, Entry>,
     next: i32,
-    /// How many of the entries hold a place in the window.
-    places: usize,
+    /// How many requests hold a place in the window, and what they weigh.
+    requests: usize,
+    weight: usize,
+    /// How many messages are in them, and how many of those could have been held back.
+    messages: usize,
+    holdable: usize,
     /// Nothing in here is due before this.
     earliest: Option<Instant>,
 }
 
 impl Pending {
     /// How many requests hold a place in the window.
-    pub(super) fn places(&self) -> usize {
-        self.places
+    pub(super) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// What they weigh there.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// How many messages are in them.
+    pub(super) fn messages_in_flight(&self) -> usize {
+        self.messages
+    }
+
+    /// How many messages are on their way that could have been held back for their batch to grow.
+    pub(super) fn holdable(&self) -> usize {
+        self.holdable
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,7 +154,7 @@ impl Pending {
         due: Instant,
         forget_at: Instant,
     ) {
-        self.places += usize::from(asker.holds_place());
+        self.count(&asker);
         self.earliest = Some(self.earliest.map_or(due, |at| at.min(due)));
         self.entries.insert(opaque, Entry { asker, sent_at: now, forget_at });
     }
@@ -98,16 +162,38 @@ impl Pending {
     /// Takes the request that an answer belongs to, and when it was sent.
     pub(super) fn take(&mut self, opaque: i32) -> Option<(Asker, Instant)> {
         let entry = self.entries.remove(&opaque)?;
-        self.places -= usize::from(entry.asker.holds_place());
+        self.uncount(&entry.asker);
         Some((entry.asker, entry.sent_at))
     }
 
-    /// Visits what is due: messages whose attempt ends unanswered are handed to `give_up`, and
-    /// what is to be forgotten comes back.
+    fn count(&mut self, asker: &Asker) {
+        if let Some(together) = asker.together() {
+            self.requests += 1;
+            self.weight += window::weight(together);
+            self.messages += together;
+        }
+        if let Asker::Messages(sent) = asker {
+            self.holdable += sent.holdable();
+        }
+    }
+
+    fn uncount(&mut self, asker: &Asker) {
+        if let Some(together) = asker.together() {
+            self.requests -= 1;
+            self.weight -= window::weight(together);
+            self.messages -= together;
+        }
+        if let Asker::Messages(sent) = asker {
+            self.holdable -= sent.holdable();
+        }
+    }
+
+    /// Visits what is due: the messages of a request whose attempt ends unanswered are handed to
+    /// `give_up`, with the queue that was asked for, and what is to be forgotten comes back.
     pub(super) fn expire(
         &mut self,
         now: Instant,
-        mut give_up: impl FnMut(&mut Sent),
+        mut give_up: impl FnMut(Vec<Waiting>, i32),
     ) -> Vec<Asker> {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Vec::new();
@@ -116,13 +202,14 @@ impl Pending {
         let mut forgotten = Vec::new();
         for (opaque, entry) in &mut self.entries {
             let mut due = entry.forget_at;
-            match &mut entry.asker {
-                Asker::Message(sent) if !sent.given_up && sent.waiting.until <= now => {
-                    sent.given_up = true;
-                    give_up(sent);
+            if let Asker::Messages(sent) = &mut entry.asker {
+                self.holdable -= sent.holdable();
+                let (late, next) = sent.expire(now);
+                self.holdable += sent.holdable();
+                due = next.map_or(due, |at| at.min(due));
+                if !late.is_empty() {
+                    give_up(late, sent.queue);
                 }
-                Asker::Message(sent) if !sent.given_up => due = due.min(sent.waiting.until),
-                _ => {}
             }
             if entry.forget_at <= now {
                 forgotten.push(*opaque);
@@ -134,27 +221,43 @@ impl Pending {
         forgotten.iter().filter_map(|opaque| self.take(*opaque)).map(|(asker, _)| asker).collect()
     }
 
+    /// Requests whose messages have all been given up: what waits behind them need not any longer.
+    pub(super) fn given_up(&mut self) -> Vec<LineKey> {
+        let sent = self.entries.values_mut().filter_map(|entry| match &mut entry.asker {
+            Asker::Messages(sent) => Some(sent),
+            _ => None,
+        });
+        sent.filter(|sent| sent.members.iter().all(|member| member.given_up))
+            .filter_map(|sent| sent.blocks.take())
+            .collect()
+    }
+
     /// Takes everything out, in the order of sending.
     pub(super) fn drain(&mut self) -> Vec<Asker> {
         let mut entries: Vec<_> = self.entries.drain().map(|(_, entry)| entry).collect();
         entries.sort_by_key(|entry| entry.sent_at);
-        self.places = 0;
+        (self.requests, self.weight, self.messages, self.holdable) = (0, 0, 0, 0);
         self.earliest = None;
         entries.into_iter().map(|entry| entry.asker).collect()
     }
 
-    /// Every message in flight.
-    pub(super) fn messages(&self) -> impl Iterator<Item = &Sent> {
+    /// Every request with messages.
+    pub(super) fn sent(&self) -> impl Iterator<Item = &Sent> {
         self.entries.values().filter_map(|entry| match &entry.asker {
-            Asker::Message(sent) => Some(sent),
+            Asker::Messages(sent) => Some(sent),
             _ => None,
         })
     }
 }
 
 impl Asker {
-    fn holds_place(&self) -> bool {
-        matches!(self, Self::Message(_) | Self::Probe { .. })
+    /// How many messages are in its request, if it holds a place in the window.
+    fn together(&self) -> Option<usize> {
+        match self {
+            Self::Messages(sent) => Some(sent.members.len()),
+            Self::Probe { together, .. } => Some(*together),
+            Self::Call(_) | Self::Heartbeat => None,
+        }
     }
 }
 

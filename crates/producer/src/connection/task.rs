@@ -24,9 +24,10 @@ use tokio::sync::{mpsc, oneshot};
 use self::link::Link;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
+use crate::batch::{self, Singly};
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
-use crate::outbox::{Outbox, Waiting};
+use crate::outbox::{LineKey, Outbox, Waiting};
 use crate::pause::Pause;
 use crate::window::Window;
 
@@ -52,6 +53,11 @@ pub(super) struct Task {
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
     outbox: Outbox,
+    /// Since when messages are held back for their batch to grow.
+    held_since: Option<Instant>,
+    /// Most bytes of a batch.
+    batch_bytes: usize,
+    singly: Singly,
     calls: VecDeque<Call>,
     window: Window,
     pause: Pause,
@@ -76,6 +82,7 @@ impl Task {
         orders: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
         let window = Window::new(client.config().max_window);
+        let batch_bytes = batch::most_bytes(client.config());
         load.window.store(window.limit(), Ordering::Relaxed);
         Self {
             client,
@@ -86,6 +93,9 @@ impl Task {
             orders_ended: false,
             leaving: None,
             outbox: Outbox::default(),
+            held_since: None,
+            batch_bytes,
+            singly: Singly::default(),
             calls: VecDeque::new(),
             window,
             pause: Pause::default(),
@@ -202,6 +212,11 @@ impl Task {
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
             self.take_queued_orders();
+            if self.outbox.holdable() > 0 && self.pending.holdable() > 0 {
+                // Under load: whoever is about to send does so first, and joins the batch.
+                tokio::task::yield_now().await;
+                self.take_queued_orders();
+            }
             self.fill(Instant::now());
             let drained = self.draining.is_some() && self.pending.is_empty();
             if self.is_over() || self.link.cut || drained {
@@ -252,15 +267,16 @@ impl Task {
         }
     }
 
-    fn attempt_failed(
-        &mut self,
-        waiting: Waiting,
-        queue: Option<i32>,
-        how: impl FnOnce(AttemptFailed) -> AttemptFailed,
-    ) {
-        self.done_with(1);
-        let failed = how(AttemptFailed::unsent(waiting.target, waiting.since, queue));
-        self.client.attempt_failed(waiting.accepted, failed);
+    fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
+        self.done_with(messages.len());
+        self.client.attempt_failed(messages, failed);
+    }
+
+    /// The request that an ordered line waited for has ended.
+    fn unblock(&mut self, line: Option<LineKey>) {
+        if let Some(line) = line {
+            self.outbox.unblock(line);
+        }
     }
 
     /// So many messages are no longer this connection's.

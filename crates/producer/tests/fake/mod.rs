@@ -2,7 +2,8 @@
 //!
 //! They speak the real protocol on loopback sockets. A broker records each send in the order of
 //! arrival, asks its script what to do with it, and keeps a list of what it "stored": the truth
-//! that the producer's outcomes are held against.
+//! that the producer's outcomes are held against. Of a batch each message is recorded, and the
+//! script is asked once, with the first.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -18,10 +19,10 @@ use posthaste::{Producer, ProducerBuilder, Stats};
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
-    BrokerData, Empty, Payload, QueueData, RouteOf, SendAnswer, TopicRoute,
+    BrokerData, Empty, Payload, QueueData, RouteOf, SendAnswer, SendMessage, TopicRoute,
 };
 use posthaste_protocol::{
-    Command, Fields, Frame, Incoming, Properties, RequestCode, ResponseCode, command,
+    Command, Fields, Frame, Incoming, Properties, RequestCode, ResponseCode, batch, command,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,6 +49,10 @@ pub struct Seen {
     /// The ordering key.
     pub key: Option<String>,
     pub body: Bytes,
+    /// How many messages came in the request.
+    pub together: usize,
+    /// The outer properties of a batch.
+    pub outer: Option<String>,
     pub at: Instant,
 }
 
@@ -414,41 +419,52 @@ impl Broker {
             }
             return;
         };
-        let properties = Properties::decode(&send.properties);
-        let seen = Seen {
-            connection,
-            opaque,
-            code: command.code,
-            oneway,
-            id: properties.get(name::UNIQ_KEY).unwrap_or_default().to_owned(),
-            topic: send.topic.clone().into_owned(),
-            queue: send.queue_id,
-            key: properties.get(name::SHARDING_KEY).map(str::to_owned),
-            body: send.body.clone(),
-            at: Instant::now(),
-        };
+        let messages = messages_of(&send);
+        let together = messages.len();
+        let seen: Vec<Seen> = messages
+            .into_iter()
+            .map(|(text, body)| {
+                let properties = Properties::decode(&text);
+                Seen {
+                    connection,
+                    opaque,
+                    code: command.code,
+                    oneway,
+                    id: properties.get(name::UNIQ_KEY).unwrap_or_default().to_owned(),
+                    topic: send.topic.clone().into_owned(),
+                    queue: send.queue_id,
+                    key: properties.get(name::SHARDING_KEY).map(str::to_owned),
+                    body,
+                    together,
+                    outer: send.batch.then(|| send.properties.clone().into_owned()),
+                    at: Instant::now(),
+                }
+            })
+            .collect();
         let action = {
             let mut all = self.0.seen.lock().unwrap();
-            all.push(seen.clone());
-            (self.0.script.lock().unwrap())(&seen)
+            all.extend(seen.iter().cloned());
+            (self.0.script.lock().unwrap())(&seen[0])
         };
-        let offset = {
+        let first_offset = {
             let mut stored = self.0.stored.lock().unwrap();
             let mut offsets = self.0.offsets.lock().unwrap();
-            let next = offsets.entry((seen.topic.clone(), seen.queue)).or_default();
+            let next = offsets.entry((seen[0].topic.clone(), seen[0].queue)).or_default();
+            let first = *next;
             if action.store {
-                stored.push(seen.clone());
-                *next += 1;
+                stored.extend(seen.iter().cloned());
+                *next += seen.len() as i64;
             }
-            *next - 1
+            first
         };
         if oneway && action.close == Close::No {
             return;
         }
+        let id = |place: usize| format!("{:016X}{:016X}", opaque, place);
         let stored_at = SendAnswer {
-            offset_message_id: format!("{:032X}", opaque),
-            queue_id: seen.queue,
-            queue_offset: offset,
+            offset_message_id: (0..together).map(id).collect::<Vec<_>>().join(","),
+            queue_id: seen[0].queue,
+            queue_offset: first_offset,
             ..SendAnswer::default()
         };
         let ok = || answer(opaque, 0, "", &stored_at);
@@ -485,6 +501,15 @@ impl Broker {
             });
         }
     }
+}
+
+/// Properties and body of each message of a send.
+fn messages_of(send: &SendMessage<'_>) -> Vec<(String, Bytes)> {
+    if !send.batch {
+        return vec![(send.properties.clone().into_owned(), send.body.clone())];
+    }
+    let entries = batch::decode(send.body.clone()).unwrap();
+    entries.into_iter().map(|entry| (entry.properties, entry.body)).collect()
 }
 
 enum Out {

@@ -13,6 +13,7 @@ use crate::accepted::Accepted;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
 use crate::deliver::AttemptFailed;
+use crate::outbox::Waiting;
 use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
@@ -30,14 +31,12 @@ impl Task {
             // The caller may have stopped waiting.
             let _ = call.answer.send(Err(error));
         }
-        for waiting in self.outbox.drain() {
-            self.attempt_failed(waiting, None, |failed| AttemptFailed {
-                kind: ErrorKind::Connect,
-                reason: reason.into(),
-                refresh_route: true,
-                ..failed
-            });
-        }
+        let failed = AttemptFailed {
+            refresh_route: true,
+            ..AttemptFailed::unsent(ErrorKind::Connect, reason)
+        };
+        let waiting = self.outbox.drain();
+        self.attempt_failed(waiting, &failed);
     }
 
     /// The connection is gone. What was in flight may have been stored, unless not a byte of it
@@ -46,7 +45,7 @@ impl Task {
         tracing::debug!(address = %self.address, reason, "connection ended");
         for asker in self.pending.drain() {
             match asker {
-                Asker::Message(sent) => self.lost_message(sent, reason),
+                Asker::Messages(sent) => self.lost_request(sent, reason),
                 Asker::Call(caller) => {
                     let (address, reason) = (self.address.clone(), reason.to_owned());
                     // The caller may have stopped waiting.
@@ -61,31 +60,24 @@ impl Task {
                 self.done_with(1);
                 continue;
             }
-            self.attempt_failed(one.waiting, Some(one.queue), |failed| AttemptFailed {
-                kind: ErrorKind::ConnectionLost,
-                reason: reason.into(),
-                refresh_route: true,
-                ..failed
-            });
+            let failed = connection_lost(one.queue, reason);
+            self.attempt_failed(vec![one.waiting], &failed);
         }
     }
 
-    pub(super) fn lost_message(&mut self, sent: Sent, reason: &str) {
-        if sent.given_up {
-            return self.done_with(1);
+    fn lost_request(&mut self, mut sent: Sent, reason: &str) {
+        self.unblock(sent.blocks.take());
+        self.done_with(sent.given_up());
+        let mut failed = connection_lost(sent.queue, reason);
+        if sent.starts_at < self.link.written {
+            failed.outcome = Outcome::Unknown;
+            failed.ended = Ended::Unanswered;
         }
-        let (outcome, ended) = match sent.starts_at < self.link.written {
-            true => (Outcome::Unknown, Ended::Unanswered),
-            false => (Outcome::NotStored, Ended::Unsent),
-        };
-        self.attempt_failed(sent.waiting, Some(sent.queue), |failed| AttemptFailed {
-            kind: ErrorKind::ConnectionLost,
-            outcome,
-            reason: reason.into(),
-            ended,
-            refresh_route: true,
-            ..failed
-        });
+        let messages: Vec<Waiting> = sent.open().collect();
+        for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
+            trial.failed();
+        }
+        self.attempt_failed(messages, &failed);
     }
 
     /// Closing has run out of time: every message ends now. What is not written yet ends as not
@@ -98,11 +90,13 @@ impl Task {
         let waiting = self.outbox.drain().into_iter().map(|waiting| waiting.accepted);
         let mut all: Vec<Arc<Accepted>> = waiting.collect();
         self.done_with(all.len());
-        for sent in self.pending.messages() {
-            if sent.starts_at >= self.link.written {
-                sent.waiting.accepted.back_in_line();
+        for sent in self.pending.sent() {
+            for accepted in sent.members.iter().map(|member| &member.waiting.accepted) {
+                if sent.starts_at >= self.link.written {
+                    accepted.back_in_line();
+                }
+                all.push(accepted.clone());
             }
-            all.push(sent.waiting.accepted.clone());
         }
         let oneways = std::mem::take(&mut self.link.oneways);
         self.done_with(oneways.len());
@@ -136,5 +130,14 @@ impl Task {
         };
         // Courtesy: the broker notices a closed connection anyway.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}
+
+/// The connection broke before the request was on the wire.
+fn connection_lost(queue: i32, reason: &str) -> AttemptFailed {
+    AttemptFailed {
+        queue: Some(queue),
+        refresh_route: true,
+        ..AttemptFailed::unsent(ErrorKind::ConnectionLost, reason)
     }
 }

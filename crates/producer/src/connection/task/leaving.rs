@@ -1,20 +1,26 @@
 //! Hops 5 and 6: what leaves, from the outbox into the write buffer and onto the wire.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::link::Unwritten;
 use super::{SILENCE, Task};
 use crate::accepted::Mode;
 use crate::attempt::{self, Form};
+use crate::batch::Room;
 use crate::connection::Call;
-use crate::connection::pending::{Asker, Sent};
-use crate::outbox::Waiting;
+use crate::connection::pending::{Asker, Member, Sent};
+use crate::outbox::{Departure, Waiting};
 
 /// No more requests are encoded while so much is not written: encoded copies count as memory too.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
 /// One in so many one-way messages goes as an ordinary request.
 const ONEWAYS_PER_PROBE: usize = 64;
+/// What may share a batch is held back while so many times of it is less than what is on its way.
+const HOLD_BELOW: usize = 1;
+/// How long it is held back at the most, if no answer comes: about a round trip, within these.
+const SHORTEST_HOLD: Duration = Duration::from_millis(1);
+const LONGEST_HOLD: Duration = Duration::from_millis(10);
 
 impl Task {
     /// Lets leave what may: calls at once, messages while the window has room.
@@ -23,23 +29,52 @@ impl Task {
             self.put_call(call, now);
         }
         while self.has_room(now) {
-            let Some(waiting) = self.outbox.next() else { break };
-            self.put_message(waiting, now);
+            let hold = self.holds_back(now);
+            let (singly, batch_bytes) = (&mut self.singly, self.batch_bytes);
+            let departure = self.outbox.next(hold, |first| {
+                Room::beside(first, singly.most(first.topic(), now), batch_bytes)
+            });
+            let Some(departure) = departure else { break };
+            self.held_since = None;
+            self.put_messages(departure, now);
         }
         if !self.pending.is_empty() {
             self.link.owed_since.get_or_insert(now);
         }
-        self.load.in_flight.store(self.pending.places(), Ordering::Relaxed);
-        self.load.window.store(self.window.limit(), Ordering::Relaxed);
+        let load = &self.load;
+        load.requests.store(self.pending.requests(), Ordering::Relaxed);
+        load.in_flight.store(self.pending.messages_in_flight(), Ordering::Relaxed);
+        load.window.store(self.window.limit(), Ordering::Relaxed);
     }
 
     pub(super) fn has_room(&self, now: Instant) -> bool {
         let limit = self.window.limit();
-        self.pending.places() < limit
+        self.pending.weight() < limit
             && self.link.out.len() < WRITE_BUFFER
             && self.link.unconfirmed < limit * ONEWAYS_PER_PROBE
             && self.draining.is_none()
             && self.pause.until(now).is_none()
+    }
+
+    /// Whether messages that may share a batch wait for more of their kind.
+    ///
+    /// Few large requests cost a broker far less than many small ones. So what waits leaves when it
+    /// is as much as what is on its way: under load there are two requests or three, that grow with
+    /// the load, and a lone message leaves at once. It is the answers that end the waiting; should
+    /// one fail to come, it ends after about a round trip.
+    fn holds_back(&mut self, now: Instant) -> bool {
+        let waiting = self.outbox.holdable();
+        let holds = waiting > 0 && waiting * HOLD_BELOW < self.pending.holdable();
+        if !holds {
+            self.held_since = None;
+            return false;
+        }
+        let since = *self.held_since.get_or_insert(now);
+        now < since + self.longest_hold()
+    }
+
+    pub(super) fn longest_hold(&self) -> Duration {
+        self.window.round_trip().clamp(SHORTEST_HOLD, LONGEST_HOLD)
     }
 
     pub(super) fn put_call(&mut self, call: Call, now: Instant) {
@@ -53,59 +88,86 @@ impl Task {
         }
     }
 
-    /// Hop 5: the message goes into the write buffer, and its waiter into the table.
-    pub(super) fn put_message(&mut self, waiting: Waiting, now: Instant) {
-        let accepted = waiting.accepted.clone();
-        let queue = waiting.target.next_queue();
-        let oneway = accepted.mode == Mode::Oneway;
+    /// Hop 5: the request goes into the write buffer, and those who wait for it into the table.
+    fn put_messages(&mut self, departure: Departure, now: Instant) {
+        let Departure { mut messages, blocks } = departure;
+        let before = messages.len();
+        messages.retain(|waiting| waiting.accepted.leave());
+        // Their callers took them back.
+        self.done_with(before - messages.len());
+        let Some(first) = messages.first() else { return self.unblock(blocks) };
+        let (oneway, queue) = (first.accepted.mode == Mode::Oneway, first.target.next_queue());
         let probe = oneway
             && !self.client.config().oneway_unlimited
-            && self.link.since_probe + 1 >= ONEWAYS_PER_PROBE;
-        let form =
-            Form { opaque: self.pending.next_opaque(), oneway: oneway && !probe, v1: self.v1 };
+            && self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE;
+        let opaque = self.pending.next_opaque();
+        let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let starts_at = self.link.position();
-        let broker = waiting.target.broker_name().clone();
-        let left = accepted.leave(|message| {
-            let (out, scratch) = (&mut self.link.out, &mut self.scratch);
-            let to = (&*broker, queue);
-            attempt::put_request(out, scratch, self.client.config(), &accepted, message, to, form);
-        });
-        if left.is_none() {
-            // Its caller took it back.
-            return self.done_with(1);
-        }
+        self.put_request(&messages, queue, form);
         if oneway {
-            return self.remember_oneway(waiting, queue, probe.then_some(form.opaque), now);
+            self.remember_oneways(messages, queue, probe.then_some(opaque), now);
+            return self.unblock(blocks);
         }
-        let until = waiting.until;
         // A timed-out request keeps its place in the window for as long again: the broker may
-        // still be working on it.
-        let forget_at = until + until.saturating_duration_since(waiting.since);
-        let sent = Sent { waiting, queue, starts_at, given_up: false, v1: form.v1 };
-        self.pending.insert(form.opaque, Asker::Message(sent), now, until, forget_at);
+        // still be working on it. It waits as long as its longest message may.
+        let ends = |waiting: &Waiting| {
+            waiting.until + waiting.until.saturating_duration_since(waiting.since)
+        };
+        let forget_at = messages.iter().map(ends).max().unwrap_or(now);
+        let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
+        let member = |waiting| Member { waiting, given_up: false };
+        let members = messages.into_iter().map(member).collect();
+        let sent = Sent { members, queue, starts_at, v1: form.v1, blocks };
+        self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
 
-    pub(super) fn remember_oneway(
+    fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) {
+        let [first, others @ ..] = messages else { return };
+        let counters = self.client.counters();
+        counters.requests.add_one();
+        let mut writer = attempt::Writer {
+            out: &mut self.link.out,
+            scratch: &mut self.scratch,
+            config: self.client.config(),
+            broker: first.target.broker_name(),
+            queue,
+            form,
+        };
+        if others.is_empty() {
+            writer.put_message(&first.accepted);
+        } else {
+            writer.put_batch(messages);
+            counters.batches.add_one();
+            counters.batched.add(messages.len());
+        }
+    }
+
+    fn remember_oneways(
         &mut self,
-        waiting: Waiting,
+        messages: Vec<Waiting>,
         queue: i32,
         probe: Option<i32>,
         now: Instant,
     ) {
         let link = &mut self.link;
-        link.since_probe += 1;
+        let together = messages.len();
+        let topic = messages.first().map(|first| first.accepted.topic().clone());
+        link.since_probe += together;
         if !self.client.config().oneway_unlimited {
-            link.unconfirmed += 1;
+            link.unconfirmed += together;
         }
-        if let Some(opaque) = probe {
+        if let (Some(opaque), Some(topic)) = (probe, topic) {
             let confirms = std::mem::take(&mut link.since_probe);
             let forget_at = now + SILENCE;
-            self.pending.insert(opaque, Asker::Probe { confirms }, now, forget_at, forget_at);
+            let asker = Asker::Probe { confirms, together, topic };
+            self.pending.insert(opaque, asker, now, forget_at, forget_at);
         }
-        let due = waiting.until;
-        link.oneways_due = Some(link.oneways_due.map_or(due, |at| at.min(due)));
         let ends_at = link.position();
-        link.oneways.push_back(Unwritten { waiting, queue, ends_at, given_up: false });
+        for waiting in messages {
+            let due = waiting.until;
+            link.oneways_due = Some(link.oneways_due.map_or(due, |at| at.min(due)));
+            link.oneways.push_back(Unwritten { waiting, queue, ends_at, given_up: false });
+        }
     }
 
     /// Hop 6 is done for the first `length` bytes of the write buffer.

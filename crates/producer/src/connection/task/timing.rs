@@ -18,12 +18,14 @@ impl Task {
         let now = Instant::now();
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
+        let held = self.held_since.map(|since| since + self.longest_hold());
         let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), self.pending.earliest()];
         ends.into_iter()
             .flatten()
             .map(|at| at.max(soon))
             .chain(paused)
+            .chain(held)
             .chain(silence)
             .chain(self.draining)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
@@ -67,35 +69,31 @@ impl Task {
             true => (ErrorKind::Busy, "no room in the broker's window in time"),
             false => (ErrorKind::Connect, "no connection in time"),
         };
-        for waiting in self.outbox.expire(now) {
-            self.attempt_failed(waiting, None, |failed| AttemptFailed {
-                kind,
-                reason: reason.into(),
-                ..failed
-            });
-        }
+        let expired = self.outbox.expire(now);
+        self.attempt_failed(expired, &AttemptFailed::unsent(kind, reason));
     }
 
-    pub(super) fn expire_pending(&mut self, now: Instant) {
+    fn expire_pending(&mut self, now: Instant) {
         let mut late = Vec::new();
-        let forgotten = self.pending.expire(now, |sent| {
-            late.push((sent.waiting.copy(), sent.queue));
-        });
-        for (waiting, queue) in late {
-            // It stays in the table, and in the backlog, until it is forgotten.
-            self.load.backlog.fetch_add(1, Ordering::Relaxed);
-            self.attempt_failed(waiting, Some(queue), |failed| AttemptFailed {
-                kind: ErrorKind::Timeout,
-                outcome: Outcome::Unknown,
-                reason: "no answer in time".into(),
-                ended: Ended::Unanswered,
-                ..failed
-            });
+        let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
+        for (messages, queue) in late {
+            // They stay in the table, and in the backlog, until their request is forgotten.
+            self.load.backlog.fetch_add(messages.len(), Ordering::Relaxed);
+            for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
+                trial.failed();
+            }
+            self.attempt_failed(messages, &unanswered(queue, "no answer in time"));
+        }
+        for key in self.pending.given_up() {
+            self.outbox.unblock(key);
         }
         for asker in forgotten {
             match asker {
-                Asker::Message(_) => self.done_with(1),
-                Asker::Probe { confirms } => {
+                Asker::Messages(sent) => {
+                    self.done_with(sent.members.len());
+                    self.unblock(sent.blocks);
+                }
+                Asker::Probe { confirms, .. } => {
                     self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
                 }
                 Asker::Call(_) | Asker::Heartbeat => {}
@@ -123,13 +121,16 @@ impl Task {
         for (waiting, queue) in late {
             // It stays in the backlog until it is written or lost.
             self.load.backlog.fetch_add(1, Ordering::Relaxed);
-            self.attempt_failed(waiting, Some(queue), |failed| AttemptFailed {
-                kind: ErrorKind::Timeout,
-                outcome: Outcome::Unknown,
-                reason: "not written in time".into(),
-                ended: Ended::Unanswered,
-                ..failed
-            });
+            self.attempt_failed(vec![waiting], &unanswered(queue, "not written in time"));
         }
+    }
+}
+
+fn unanswered(queue: i32, reason: &str) -> AttemptFailed {
+    AttemptFailed {
+        queue: Some(queue),
+        outcome: Outcome::Unknown,
+        ended: Ended::Unanswered,
+        ..AttemptFailed::unsent(ErrorKind::Timeout, reason)
     }
 }

@@ -1,0 +1,155 @@
+//! Batches: which messages may share a request, how many of them, and what a refused batch teaches.
+//!
+//! Plain data and pure decisions. Lanes and outbox form batches by them; linger and batches that a
+//! caller makes follow the same rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::ResponseCode;
+
+use crate::accepted::{Accepted, Mode};
+use crate::config::Config;
+use crate::message::Message;
+
+/// Most messages of a batch.
+pub(crate) const MOST_MESSAGES: usize = 1024;
+/// Most bytes of a batch, as the broker stores it.
+const MOST_BYTES: usize = 1024 * 1024;
+/// What a broker stores beside topic, body and properties (Java: `CommitLog.calMsgLength`, IPv4).
+const STORED_OVERHEAD: usize = 91;
+/// The property that holds the unique id: name, digits, separators.
+const UNIQUE_ID_PROPERTY: usize = 8 + 32 + 2;
+/// How long a broker that stores messages of a topic only one by one is spared batches.
+const SINGLY_FOR: Duration = Duration::from_secs(600);
+/// Topics of redelivered messages: brokers refuse batches for them.
+const RETRY_TOPICS: &str = "%RETRY%";
+
+/// Whether a message may share a request, and with which others of its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Sharing {
+    /// It goes alone.
+    Alone,
+    /// With those that have the same wait flag, and want an answer as well or as little.
+    With { wait_stored: bool, oneway: bool },
+}
+
+/// Decides whether a message may share a request.
+///
+/// Real brokers give members of a batch none of the care that a single send gets, so only what is
+/// known to need none of it may: [`Message::is_ordinary`] is a list of what is allowed.
+pub(crate) fn sharing(message: &Message, mode: Mode, held: usize, most_bytes: usize) -> Sharing {
+    let small = stored_bytes(held) <= most_bytes / 2;
+    if !small || !message.is_ordinary() || message.topic().starts_with(RETRY_TOPICS) {
+        return Sharing::Alone;
+    }
+    Sharing::With { wait_stored: message.waits_until_stored(), oneway: mode == Mode::Oneway }
+}
+
+/// Whether an answer may mean that it is the batch that was refused, and not what is in it: old
+/// DLedger brokers answer 13 to every batch, and brokers before 4.0 do not know them.
+pub(crate) fn is_refused(code: ResponseCode) -> bool {
+    matches!(code, ResponseCode::MESSAGE_ILLEGAL | ResponseCode::REQUEST_CODE_NOT_SUPPORTED)
+}
+
+/// Bytes that a broker stores for a message that keeps `held` bytes here.
+pub(crate) fn stored_bytes(held: usize) -> usize {
+    STORED_OVERHEAD + UNIQUE_ID_PROPERTY + held
+}
+
+/// Most stored bytes of a batch: never over the broker's own limit, which is at least the largest
+/// message's. 0 when batching is off.
+pub(crate) fn most_bytes(config: &Config) -> usize {
+    if config.batching { MOST_BYTES.min(config.max_message_size) } else { 0 }
+}
+
+/// What is left for further messages in the batch that is being formed.
+#[derive(Debug)]
+pub(crate) struct Room {
+    sharing: Sharing,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Room beside a first message, in a batch of at most `most` messages.
+    pub(crate) fn beside(first: &Accepted, most: usize, most_bytes: usize) -> Self {
+        Self {
+            sharing: first.sharing,
+            messages: most.min(MOST_MESSAGES).min(first.most_together()).saturating_sub(1),
+            bytes: most_bytes.saturating_sub(first.stored_bytes as usize),
+        }
+    }
+
+    /// Takes a message in, if it may and fits.
+    pub(crate) fn take(&mut self, accepted: &Accepted) -> bool {
+        let bytes = accepted.stored_bytes as usize;
+        let fits = self.sharing != Sharing::Alone
+            && accepted.sharing == self.sharing
+            && self.messages > 0
+            && accepted.most_together() > 1
+            && bytes <= self.bytes;
+        if fits {
+            self.messages -= 1;
+            self.bytes -= bytes;
+        }
+        fits
+    }
+}
+
+/// The messages of a batch that a broker refused, on their way in smaller ones.
+///
+/// Only when every one of them was then stored in a request of its own was it the batch that the
+/// broker did not like, and not one of the messages.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    left: AtomicUsize,
+    spoiled: AtomicBool,
+}
+
+impl Trial {
+    pub(crate) fn of(messages: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(messages), spoiled: AtomicBool::new(false) })
+    }
+
+    /// A member was stored in a request of `together` messages. `true` when it was the last, and
+    /// all were stored singly.
+    pub(crate) fn stored(&self, together: usize) -> bool {
+        if together > 1 {
+            self.spoiled.store(true, Ordering::Relaxed);
+        }
+        let last = self.left.fetch_sub(1, Ordering::Relaxed) == 1;
+        last && !self.spoiled.load(Ordering::Relaxed)
+    }
+
+    /// A member ended otherwise: nothing can be said of the broker any more.
+    pub(crate) fn failed(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Topics whose messages a broker stores only one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Singly(HashMap<Arc<str>, Instant>);
+
+impl Singly {
+    /// The broker refuses batches of this topic.
+    pub(crate) fn add(&mut self, topic: &Arc<str>, now: Instant) {
+        tracing::warn!(%topic, "the broker refuses batches; its messages go singly for ten minutes");
+        self.0.insert(topic.clone(), now + SINGLY_FOR);
+    }
+
+    /// How many messages of the topic may share a request.
+    pub(crate) fn most(&mut self, topic: &str, now: Instant) -> usize {
+        match self.0.get(topic) {
+            None => MOST_MESSAGES,
+            Some(until) if *until > now => 1,
+            Some(_) => {
+                self.0.remove(topic);
+                MOST_MESSAGES
+            }
+        }
+    }
+}
