@@ -20,6 +20,12 @@ impl Pause {
         self.until.filter(|until| *until > now)
     }
 
+    /// Whether the last thing that the broker said was a refusal: one message finds out whether it
+    /// is well again, and not a thousand.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.in_a_row > 0
+    }
+
     /// A request was refused. Those that were in flight with it count once. `jitter` is between 0
     /// and 1, so that producers do not come back all at once.
     pub(crate) fn refused(&mut self, now: Instant, jitter: f64) {

@@ -67,6 +67,15 @@ async fn a_busy_broker_is_not_stormed_and_its_recovery_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_refuses_what_it_cannot_take_gets_everything_in_the_end() {
+    refusing_one_in_ten(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_refuses_batches_as_busy_gets_everything_in_the_end() {
+    refusing_one_in_ten(true).await;
+}
+
+async fn refusing_one_in_ten(batching: bool) {
     let (a, b, server, _) = two_brokers().await;
     for broker in [&a, &b] {
         let mut random = fastrand::Rng::with_seed(3);
@@ -76,10 +85,15 @@ async fn a_broker_that_refuses_what_it_cannot_take_gets_everything_in_the_end() 
         });
     }
     let timeout = Duration::from_secs(15);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let producer =
+        producer(&[&server]).send_timeout(timeout).batching(batching).start().await.unwrap();
     let mut deliveries = Vec::new();
     for n in 0..1000 {
         deliveries.push(producer.enqueue(Message::new("t", n.to_string())).await.unwrap());
+        if batching && n % 20 == 0 {
+            // Many batches, not one.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
     for delivery in deliveries {
         soon(delivery).await.unwrap();
@@ -87,6 +101,7 @@ async fn a_broker_that_refuses_what_it_cannot_take_gets_everything_in_the_end() 
     assert_eq!(a.stored_count() + b.stored_count(), 1000);
     let stats = producer.stats();
     assert_eq!(stats.retries, 0);
-    assert!(stats.busy > 50);
+    assert!(stats.busy > if batching { 2 } else { 50 }, "{stats:?}");
+    assert_eq!(stats.batches > 0, batching);
     let _: &NameServer = &server;
 }

@@ -78,6 +78,8 @@ impl Task {
 
     fn stored(&mut self, sent: &Sent, stored: &Stored, now: Instant) {
         let together = sent.members.len();
+        // Before the permits go back: who gets one looks at the backlog.
+        self.done_with(together);
         let ids = sent.members.iter().map(|member| member.waiting.accepted.id);
         for (member, receipt) in sent.members.iter().zip(stored.receipts(ids)) {
             let Waiting { accepted, trial, .. } = &member.waiting;
@@ -86,7 +88,6 @@ impl Task {
             }
             self.client.stored(accepted, receipt);
         }
-        self.done_with(together);
     }
 
     fn take_refusal(&mut self, sent: Sent, code: ResponseCode, refusal: Refusal, now: Instant) {

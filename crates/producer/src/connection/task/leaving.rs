@@ -7,7 +7,7 @@ use super::link::Unwritten;
 use super::{SILENCE, Task};
 use crate::accepted::Mode;
 use crate::attempt::{self, Form};
-use crate::batch::Room;
+use crate::batch::{MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::outbox::{Departure, Waiting};
@@ -31,8 +31,14 @@ impl Task {
         while self.has_room(now) {
             let hold = self.holds_back(now);
             let (singly, batch_bytes) = (&mut self.singly, self.batch_bytes);
+            let most = if self.pause.is_refused() { 1 } else { MOST_MESSAGES };
+            let most_oneways = self.window.limit() * ONEWAYS_PER_PROBE - self.link.unconfirmed;
             let departure = self.outbox.next(hold, |first| {
-                Room::beside(first, singly.most(first.topic(), now), batch_bytes)
+                let most = match first.mode {
+                    Mode::Oneway => most.min(most_oneways),
+                    Mode::Sync | Mode::Async => most,
+                };
+                Room::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
             });
             let Some(departure) = departure else { break };
             self.held_since = None;
