@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use posthaste_protocol::id::UniqueId;
 
-use crate::batch::{MOST_MESSAGES, Sharing};
+use crate::batch::{Batch, MOST_MESSAGES, Sharing};
 use crate::message::Destination;
-use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError};
+use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError, unique_id};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -30,6 +30,8 @@ pub(crate) enum Mode {
 #[derive(Debug)]
 pub(crate) enum End {
     Stored(Receipt),
+    /// A batch that its caller made.
+    BatchStored(Vec<Receipt>),
     /// One-way: written to the connection.
     Written,
     Failed(SendError),
@@ -37,6 +39,40 @@ pub(crate) enum End {
 
 /// What runs when a message has ended.
 pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
+
+/// What is sent: a message, or those of a batch that its caller made.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    pub(crate) first: Message,
+    pub(crate) others: Vec<Message>,
+}
+
+impl Content {
+    /// `None` for an empty batch.
+    pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
+        let mut messages = batch.into_messages().into_iter();
+        Some(Self { first: messages.next()?, others: messages.collect() })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    pub(crate) fn into_messages(mut self) -> Vec<Message> {
+        self.others.insert(0, self.first);
+        self.others
+    }
+}
+
+impl From<Message> for Content {
+    fn from(first: Message) -> Self {
+        Self { first, others: Vec::new() }
+    }
+}
 
 /// What is settled when a message is accepted.
 #[derive(Debug)]
@@ -46,22 +82,32 @@ pub(crate) struct Terms {
     pub(crate) deadline: Instant,
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
-    /// Bytes of the permit.
-    pub(crate) bytes: u32,
+    pub(crate) permit: Permit,
     /// Bytes that a broker stores.
     pub(crate) stored_bytes: u32,
+}
+
+/// What a message, or a batch, takes of the bounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Permit {
+    /// Bytes that it keeps while it is on its way.
+    pub(crate) held: usize,
+    pub(crate) messages: u32,
+    pub(crate) bytes: u32,
 }
 
 /// A message that holds its permit, shared by whoever waits for its end and by wherever it is.
 pub(crate) struct Accepted {
     topic: Arc<str>,
     destination: Destination,
+    /// How many messages it is: one, or those of a batch that its caller made.
+    count: usize,
+    /// The id of the first; the others' follow it.
     pub(crate) id: UniqueId,
     pub(crate) born_at_ms: i64,
     pub(crate) deadline: Instant,
     pub(crate) mode: Mode,
-    /// Bytes of the permit.
-    pub(crate) bytes: u32,
+    pub(crate) permit: Permit,
     /// Bytes that a broker stores.
     pub(crate) stored_bytes: u32,
     pub(crate) sharing: Sharing,
@@ -73,7 +119,7 @@ pub(crate) struct Accepted {
 struct State {
     stage: Stage,
     /// Gone once the message has ended.
-    message: Option<Message>,
+    content: Option<Content>,
     attempts: Vec<Attempt>,
     retries: u32,
     /// An attempt may have stored it.
@@ -107,22 +153,23 @@ pub(crate) enum Wake {
 }
 
 impl Accepted {
-    pub(crate) fn new(message: Message, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, deadline, mode, sharing, bytes, stored_bytes } = terms;
+    pub(crate) fn new(content: Content, terms: Terms) -> Self {
+        let Terms { id, born_at_ms, deadline, mode, sharing, permit, stored_bytes } = terms;
         Self {
-            topic: message.topic_arc().clone(),
-            destination: message.destination().clone(),
+            topic: content.first.topic_arc().clone(),
+            destination: content.first.destination().clone(),
+            count: content.count(),
             id,
             born_at_ms,
             deadline,
             mode,
             sharing,
-            bytes,
+            permit,
             stored_bytes,
             most_together: AtomicUsize::new(MOST_MESSAGES),
             state: Mutex::new(State {
                 stage: Stage::Waiting,
-                message: Some(message),
+                content: Some(content),
                 attempts: Vec::new(),
                 retries: 0,
                 maybe_stored: false,
@@ -135,6 +182,17 @@ impl Accepted {
 
     pub(crate) fn topic(&self) -> &Arc<str> {
         &self.topic
+    }
+
+    /// How many messages it is.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The unique id of each of its messages.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = UniqueId> + use<> {
+        let first = self.id;
+        (0..self.count as u64).map(move |steps| unique_id::later(first, steps))
     }
 
     pub(crate) fn destination(&self) -> &Destination {
@@ -184,9 +242,9 @@ impl Accepted {
         true
     }
 
-    /// Shows the message, unless it has ended.
-    pub(crate) fn show<T>(&self, look: impl FnOnce(&Message) -> T) -> Option<T> {
-        self.state().message.as_ref().map(look)
+    /// Shows the message, or all of the batch, unless it has ended.
+    pub(crate) fn show<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
+        self.state().content.as_ref().map(look)
     }
 
     /// Whether an earlier message of its key failed while this one was under way.
@@ -223,7 +281,7 @@ impl Accepted {
     /// Ends the message as stored, or with `Written`. `None` when it had ended before.
     pub(crate) fn succeed(&self, end: End) -> Option<Wake> {
         let mut state = self.state();
-        state.message.take()?;
+        state.content.take()?;
         Some(state.end(end))
     }
 
@@ -253,7 +311,7 @@ impl Accepted {
         state.stage = Stage::Ended;
         state.waiter = Waiter::None;
         state.attempts = Vec::new();
-        state.message.take().is_some()
+        state.content.take().is_some()
     }
 
     /// The end, once it has come; until then the caller is woken by it.
@@ -291,21 +349,21 @@ impl Accepted {
 pub(crate) struct Failed {
     pub(crate) wake: Wake,
     pub(crate) outcome: Outcome,
-    pub(crate) message: Message,
+    pub(crate) content: Content,
 }
 
 impl State {
     fn fail(&mut self, kind: ErrorKind, reason: &str) -> Option<Failed> {
-        let message = self.message.take()?;
+        let content = self.content.take()?;
         let outcome = match self.maybe_stored || self.stage == Stage::Left {
             true => Outcome::Unknown,
             false => Outcome::NotStored,
         };
         let attempts = std::mem::take(&mut self.attempts);
-        let copy = message.clone();
-        let error = SendError::new(kind, outcome, reason, attempts, message);
+        let copy = content.clone();
+        let error = SendError::new(kind, outcome, reason, attempts, content);
         let wake = self.end(End::Failed(error));
-        Some(Failed { wake, outcome, message: copy })
+        Some(Failed { wake, outcome, content: copy })
     }
 
     fn end(&mut self, end: End) -> Wake {
@@ -329,8 +387,8 @@ fn wake_callback(callback: Callback, end: End) -> Wake {
     match end {
         End::Stored(receipt) => Wake::Callback(callback, Ok(receipt)),
         End::Failed(error) => Wake::Callback(callback, Err(error)),
-        // One-way sends have no callbacks.
-        End::Written => Wake::Nothing,
+        // One-way sends and batches have no callbacks.
+        End::Written | End::BatchStored(_) => Wake::Nothing,
     }
 }
 

@@ -11,7 +11,7 @@ use posthaste_protocol::request::{
 };
 use posthaste_protocol::{Command, ResponseCode, batch, command};
 
-use crate::accepted::Accepted;
+use crate::accepted::{Accepted, Content};
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
 use crate::message::Message;
@@ -41,8 +41,8 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Appends the request that stores one message.
     pub(crate) fn put_message(&mut self, accepted: &Accepted) {
-        let _ = accepted.show(|message| {
-            put_properties(self.scratch, message, accepted);
+        let _ = accepted.show(|Content { first: message, .. }| {
+            put_properties(self.scratch, message, accepted.id);
             let mut request = self.request(accepted, Cow::Borrowed(self.scratch));
             request.flag = message.flag_value();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
@@ -69,9 +69,11 @@ impl Writer<'_> {
         let scratch = &mut *self.scratch;
         command::put_request_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
-                let _ = accepted.show(|message| {
-                    put_properties(scratch, message, accepted);
-                    batch::put_entry(out, message.flag_value(), message.body(), scratch);
+                let _ = accepted.show(|content| {
+                    for (id, message) in accepted.ids().zip(content.messages()) {
+                        put_properties(scratch, message, id);
+                        batch::put_entry(out, message.flag_value(), message.body(), scratch);
+                    }
                 });
             }
         });
@@ -103,16 +105,16 @@ impl Writer<'_> {
 }
 
 /// A message's properties as they travel, its unique id with them.
-fn put_properties(out: &mut String, message: &Message, accepted: &Accepted) {
+fn put_properties(out: &mut String, message: &Message, id: UniqueId) {
     out.clear();
     for (name, value) in message.wire_properties() {
         properties::push(out, name, &value);
     }
-    properties::push(out, name::UNIQ_KEY, accepted.id.text().as_str());
+    properties::push(out, name::UNIQ_KEY, id.text().as_str());
 }
 
 /// What a batch says of itself, given its first message.
-fn outer_properties(first: &Message) -> String {
+fn outer_properties(Content { first, .. }: &Content) -> String {
     let mut outer = String::new();
     let wait = if first.waits_until_stored() { "true" } else { "false" };
     properties::push(&mut outer, name::WAIT, wait);
@@ -184,9 +186,10 @@ impl Stored {
     /// stored as one (batch queues of 5.x) has one offset message id for all.
     pub(crate) fn receipts(
         &self,
-        ids: impl ExactSizeIterator<Item = UniqueId>,
+        ids: impl Iterator<Item = UniqueId>,
+        together: usize,
     ) -> impl Iterator<Item = Receipt> {
-        let alone = ids.len() == 1;
+        let alone = together == 1;
         let mut rest = self.ids.clone();
         let mut first = None;
         ids.zip(self.first_offset..).map(move |(id, queue_offset)| {

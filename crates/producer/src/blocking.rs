@@ -36,7 +36,7 @@ pub use builder::ProducerBuilder;
 pub use delivery::Delivery;
 pub use reader::{Reader, ReaderBuilder};
 
-use crate::{CloseReport, Message, Receipt, SendError, Stats};
+use crate::{Batch, CloseReport, Message, Receipt, SendError, Stats};
 use runtime::Runtime;
 
 /// As the asynchronous [`Producer`](crate::Producer), with calls that wait.
@@ -65,6 +65,16 @@ impl Producer {
     /// the message back.
     pub fn send(&self, message: Message) -> Result<Receipt, SendError> {
         self.runtime.wait(self.producer.send(message))
+    }
+
+    /// Sends a batch and waits for the broker's answer: its messages are stored together, one after
+    /// another in one queue, or not at all. Gives a receipt for each, in their order.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); [`SendError::into_messages`] gives all messages back. A batch that
+    /// breaks a rule (see [`Batch`]) is refused before anything is sent.
+    pub fn send_batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>, SendError> {
+        self.runtime.wait(self.producer.send_batch(batch))
     }
 
     /// Accepts a message, waiting for room if need be, and gives a handle of its delivery.

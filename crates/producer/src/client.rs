@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Callback, End, Failed, Mode, Terms, Wake};
+use crate::accepted::{Accepted, Callback, Content, End, Failed, Mode, Permit, Terms, Wake};
+use crate::batch::Sharing;
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
@@ -36,10 +37,12 @@ pub(crate) struct Client {
     pub(crate) budget: Budget,
     pub(crate) routes: RouteTable,
     pub(crate) lanes: Lanes,
+    /// Most bytes of a batch.
+    pub(crate) batch_bytes: usize,
     pub(crate) watch: Watch,
     name_servers: OnceLock<NameServers>,
     pool: Mutex<HashMap<Arc<str>, Arc<Connection>>>,
-    /// Permits of messages: how many, and how many bytes.
+    /// Permits: of how many messages, and of how many bytes.
     messages: Semaphore,
     bytes: Semaphore,
     phase: AtomicU8,
@@ -56,7 +59,7 @@ type CallbackRun = (Callback, Result<Receipt, SendError>);
 /// Whether there was room for a message at once.
 enum Room {
     Taken(Arc<Accepted>),
-    None(Message),
+    None(Content, Permit),
 }
 
 /// How far closing has got.
@@ -78,6 +81,7 @@ impl Client {
             id: format!("{ip}@{}#{:08x}", config.instance_name, fastrand::u32(..)),
             ids: UniqueIds::new(ip),
             lanes: Lanes::new(batch::most_bytes(&config)),
+            batch_bytes: batch::most_bytes(&config),
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
@@ -126,37 +130,36 @@ impl Client {
 
     // ---- accepting ----
 
-    /// Checks a message, takes its permit within the deadline, and counts it as in flight.
+    /// Checks a message or a batch, takes its permit within the deadline, and counts it as in
+    /// flight.
     ///
     /// # Cancellation
     /// Nothing has happened yet when the future is dropped.
     pub(crate) async fn accept(
         &self,
-        message: Message,
+        content: Content,
         mode: Mode,
         timeout: Duration,
     ) -> Result<Arc<Accepted>, SendError> {
         let deadline = Instant::now() + timeout;
-        let message = match self.accept_now(message, mode, deadline)? {
+        let (content, permit) = match self.accept_now(content, mode, deadline)? {
             Room::Taken(accepted) => return Ok(accepted),
-            Room::None(message) => message,
+            Room::None(content, permit) => (content, permit),
         };
-        let held = message.held_bytes();
-        let cost = self.cost(held);
         let room = async {
-            let one = self.messages.acquire().await?;
-            self.bytes.acquire_many(cost).await?.forget();
-            one.forget();
+            let places = self.messages.acquire_many(permit.messages).await?;
+            self.bytes.acquire_many(permit.bytes).await?.forget();
+            places.forget();
             Ok(())
         };
         let room: Result<Result<(), tokio::sync::AcquireError>, _> =
             tokio::time::timeout_at(deadline.into(), room).await;
         match room {
-            Ok(Ok(())) => Ok(self.accepted(message, mode, deadline, held)),
-            Ok(Err(_)) => Err(closed(message)),
+            Ok(Ok(())) => Ok(self.accepted(content, mode, deadline, permit)),
+            Ok(Err(_)) => Err(closed(content)),
             Err(_) => {
                 let reason = "no room for the message before its deadline";
-                Err(self.refuse(ErrorKind::BufferFull, reason, message))
+                Err(self.refuse(ErrorKind::BufferFull, reason, content))
             }
         }
     }
@@ -164,85 +167,100 @@ impl Client {
     /// As [`accept`](Self::accept), but fails at once when there is no room.
     pub(crate) fn try_accept(
         &self,
-        message: Message,
+        content: Content,
         mode: Mode,
         timeout: Duration,
     ) -> Result<Arc<Accepted>, SendError> {
-        match self.accept_now(message, mode, Instant::now() + timeout)? {
+        match self.accept_now(content, mode, Instant::now() + timeout)? {
             Room::Taken(accepted) => Ok(accepted),
-            Room::None(message) => {
+            Room::None(content, _) => {
                 let reason = "no room for the message now";
-                Err(self.refuse(ErrorKind::BufferFull, reason, message))
+                Err(self.refuse(ErrorKind::BufferFull, reason, content))
             }
         }
     }
 
     fn accept_now(
         &self,
-        message: Message,
+        content: Content,
         mode: Mode,
         deadline: Instant,
     ) -> Result<Room, SendError> {
         if self.phase() != Phase::Open {
-            return Err(closed(message));
+            return Err(closed(content));
         }
-        if let Err(reason) = validate::message(&message, self.config.max_message_size) {
-            return Err(self.refuse(ErrorKind::Invalid, reason, message));
+        let max_size = self.config.max_message_size;
+        let checked = content.messages().try_for_each(|one| validate::message(one, max_size));
+        if let Err(reason) = checked.and_then(|()| batch::check(&content, max_size)) {
+            return Err(self.refuse(ErrorKind::Invalid, reason, content));
         }
-        let held = message.held_bytes();
-        let Ok(one) = self.messages.try_acquire() else { return Ok(Room::None(message)) };
-        let Ok(bytes) = self.bytes.try_acquire_many(self.cost(held)) else {
-            return Ok(Room::None(message));
+        let permit = self.permit(&content);
+        let Ok(places) = self.messages.try_acquire_many(permit.messages) else {
+            return Ok(Room::None(content, permit));
         };
-        one.forget();
+        let Ok(bytes) = self.bytes.try_acquire_many(permit.bytes) else {
+            return Ok(Room::None(content, permit));
+        };
+        places.forget();
         bytes.forget();
-        Ok(Room::Taken(self.accepted(message, mode, deadline, held)))
+        Ok(Room::Taken(self.accepted(content, mode, deadline, permit)))
     }
 
-    /// Bytes of the permit of a message that keeps `held` bytes. One that is larger than the whole
-    /// bound takes all of it.
-    fn cost(&self, held: usize) -> u32 {
-        let cost = (held + MESSAGE_OVERHEAD).min(self.config.max_pending_bytes);
-        u32::try_from(cost).unwrap_or(u32::MAX)
+    /// What a message or a batch takes of the bounds. One that is larger than a whole bound takes
+    /// all of it.
+    fn permit(&self, content: &Content) -> Permit {
+        let held: usize = content.messages().map(Message::held_bytes).sum();
+        let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
+        let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
+        let cost = held + MESSAGE_OVERHEAD * content.count();
+        Permit {
+            held,
+            messages: at_most(content.count(), max_pending_messages).unwrap_or(u32::MAX),
+            bytes: at_most(cost, max_pending_bytes).unwrap_or(u32::MAX),
+        }
     }
 
     fn accepted(
         &self,
-        message: Message,
+        content: Content,
         mode: Mode,
         deadline: Instant,
-        held: usize,
+        permit: Permit,
     ) -> Arc<Accepted> {
-        self.counters.sent.add_one();
-        self.budget.earn();
+        let count = content.count();
+        self.counters.sent.add(count);
+        self.budget.earn(count);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let born_at_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+        let sharing = match content.others.is_empty() {
+            true => batch::sharing(&content.first, mode, permit.held, self.batch_bytes),
+            false => Sharing::Alone,
+        };
         let terms = Terms {
-            id: self.ids.next(),
-            born_at_ms,
+            id: self.ids.next(count),
+            born_at_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
             deadline,
             mode,
-            sharing: batch::sharing(&message, mode, held, batch::most_bytes(&self.config)),
-            bytes: self.cost(held),
-            stored_bytes: u32::try_from(batch::stored_bytes(held)).unwrap_or(u32::MAX),
+            sharing,
+            stored_bytes: u32::try_from(batch::stored_bytes(permit.held)).unwrap_or(u32::MAX),
+            permit,
         };
-        Arc::new(Accepted::new(message, terms))
+        Arc::new(Accepted::new(content, terms))
     }
 
     /// A message that is not even accepted counts as sent and not stored.
-    fn refuse(&self, kind: ErrorKind, reason: impl Into<String>, message: Message) -> SendError {
-        self.counters.sent.add_one();
-        self.counters.not_stored.add_one();
-        SendError::not_stored(kind, reason, message)
+    fn refuse(&self, kind: ErrorKind, reason: impl Into<String>, content: Content) -> SendError {
+        self.counters.sent.add(content.count());
+        self.counters.not_stored.add(content.count());
+        SendError::not_stored(kind, reason, content)
     }
 
     // ---- ends ----
 
-    /// The message was stored.
-    pub(crate) fn stored(self: &Arc<Self>, accepted: &Arc<Accepted>, receipt: Receipt) {
-        let end = || accepted.succeed(End::Stored(receipt));
+    /// The message, or the batch, was stored.
+    pub(crate) fn stored(self: &Arc<Self>, accepted: &Arc<Accepted>, end: End) {
+        let end = || accepted.succeed(end);
         if let Some((wake, next)) = self.lanes.end(accepted, end) {
-            self.counters.acked.add_one();
+            self.counters.acked.add(accepted.count());
             self.let_follow(next);
             self.finish(accepted, wake);
         }
@@ -252,7 +270,7 @@ impl Client {
     pub(crate) fn written(self: &Arc<Self>, accepted: &Arc<Accepted>) {
         let end = || accepted.succeed(End::Written);
         if let Some((wake, next)) = self.lanes.end(accepted, end) {
-            self.counters.oneway.add_one();
+            self.counters.oneway.add(accepted.count());
             self.let_follow(next);
             self.finish(accepted, wake);
         }
@@ -286,7 +304,7 @@ impl Client {
         if !accepted.withdraw() {
             return;
         }
-        self.counters.withdrawn.add_one();
+        self.counters.withdrawn.add(accepted.count());
         let next = self.lanes.withdrawn(accepted);
         self.let_follow(next);
         for connection in self.connections() {
@@ -308,22 +326,23 @@ impl Client {
 
     /// A message has failed: it is counted, and whoever waits is told.
     pub(crate) fn finish_failed(&self, accepted: &Accepted, kind: ErrorKind, failed: Failed) {
-        let Failed { wake, outcome, message } = failed;
+        let Failed { wake, outcome, content } = failed;
         if self.phase() != Phase::Open {
             // Before it is counted: closing takes the list when the counts say that all is over.
-            self.undelivered().push(Undelivered { message, kind, outcome });
+            let undelivered = |message| Undelivered { message, kind, outcome };
+            self.undelivered().extend(content.into_messages().into_iter().map(undelivered));
         }
         match outcome {
-            Outcome::NotStored => self.counters.not_stored.add_one(),
-            Outcome::Unknown => self.counters.unknown.add_one(),
+            Outcome::NotStored => self.counters.not_stored.add(accepted.count()),
+            Outcome::Unknown => self.counters.unknown.add(accepted.count()),
         }
         self.finish(accepted, wake);
     }
 
     /// The permit goes back, and whoever waits is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
-        self.bytes.add_permits(accepted.bytes as usize);
-        self.messages.add_permits(1);
+        self.bytes.add_permits(accepted.permit.bytes as usize);
+        self.messages.add_permits(accepted.permit.messages as usize);
         if self.phase() != Phase::Open {
             self.ended.notify_waiters();
         }
@@ -424,8 +443,8 @@ impl std::fmt::Debug for Client {
     }
 }
 
-fn closed(message: Message) -> SendError {
-    SendError::not_stored(ErrorKind::Closed, "", message)
+fn closed(content: Content) -> SendError {
+    SendError::not_stored(ErrorKind::Closed, "", content)
 }
 
 /// Callbacks run on a thread of their own: one that blocks must not hold up a connection.

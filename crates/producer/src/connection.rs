@@ -128,10 +128,11 @@ impl Connection {
 
     /// Queues a message; gives it back when the task has ended.
     pub(crate) fn send(&self, waiting: Waiting) -> Result<(), Waiting> {
-        self.load.backlog.fetch_add(1, Ordering::Relaxed);
+        let count = waiting.count();
+        self.load.backlog.fetch_add(count, Ordering::Relaxed);
         match self.orders.send(Order::Send(waiting)) {
             Err(mpsc::error::SendError(Order::Send(waiting))) => {
-                self.load.backlog.fetch_sub(1, Ordering::Relaxed);
+                self.load.backlog.fetch_sub(count, Ordering::Relaxed);
                 Err(waiting)
             }
             _ => Ok(()),

@@ -48,8 +48,8 @@ impl Future for Delivery {
         match self.accepted.poll_end(context) {
             Poll::Ready(End::Stored(receipt)) => Poll::Ready(Ok(receipt)),
             Poll::Ready(End::Failed(error)) => Poll::Ready(Err(error)),
-            // Only one-way sends end as written, and they have no Delivery.
-            Poll::Ready(End::Written) | Poll::Pending => Poll::Pending,
+            // Neither one-way sends nor batches have a Delivery.
+            Poll::Ready(End::Written | End::BatchStored(_)) | Poll::Pending => Poll::Pending,
         }
     }
 }

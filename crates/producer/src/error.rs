@@ -8,6 +8,7 @@ use std::time::Duration;
 use posthaste_protocol::ResponseCode;
 
 use crate::Message;
+use crate::accepted::Content;
 
 /// Whether a failed message may have been stored all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,7 +138,7 @@ struct Failure {
     outcome: Outcome,
     reason: String,
     attempts: Vec<Attempt>,
-    message: Message,
+    content: Content,
 }
 
 impl SendError {
@@ -146,14 +147,14 @@ impl SendError {
         outcome: Outcome,
         reason: impl Into<String>,
         attempts: Vec<Attempt>,
-        message: Message,
+        content: Content,
     ) -> Self {
-        Self(Box::new(Failure { kind, outcome, reason: reason.into(), attempts, message }))
+        Self(Box::new(Failure { kind, outcome, reason: reason.into(), attempts, content }))
     }
 
-    /// An error of a message that never left.
-    pub(crate) fn not_stored(kind: ErrorKind, reason: impl Into<String>, message: Message) -> Self {
-        Self::new(kind, Outcome::NotStored, reason, Vec::new(), message)
+    /// An error of a message, or a batch, that never left.
+    pub(crate) fn not_stored(kind: ErrorKind, reason: impl Into<String>, content: Content) -> Self {
+        Self::new(kind, Outcome::NotStored, reason, Vec::new(), content)
     }
 
     /// Why the send failed.
@@ -172,19 +173,25 @@ impl SendError {
         &self.0.attempts
     }
 
-    /// The message.
+    /// The message; of a batch the first.
     pub fn message(&self) -> &Message {
-        &self.0.message
+        &self.0.content.first
     }
 
-    /// Gives the message back, to send it again or to put it somewhere safe.
+    /// Gives the message back, to send it again or to put it somewhere safe. Of a batch it is the
+    /// first; [`into_messages`](Self::into_messages) gives all.
     pub fn into_message(self) -> Message {
-        self.0.message
+        self.0.content.first
+    }
+
+    /// Gives the message back, or all those of a batch in their order.
+    pub fn into_messages(self) -> Vec<Message> {
+        self.0.content.into_messages()
     }
 
     /// What to do about it, in a sentence or two.
     pub fn help(&self) -> String {
-        let topic = self.0.message.topic();
+        let topic = self.message().topic();
         match self.0.kind {
             ErrorKind::Invalid => "Correct the message; sending it again as it is will not help.".into(),
             ErrorKind::NoRoute => "Check the name server's address and that it runs; give several separated by `;`.".into(),
@@ -212,7 +219,7 @@ impl SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failure = &self.0;
-        write!(f, "{}: topic {}: {}", failure.outcome, failure.message.topic(), failure.kind)?;
+        write!(f, "{}: topic {}: {}", failure.outcome, self.message().topic(), failure.kind)?;
         if !failure.reason.is_empty() {
             write!(f, ": {}", failure.reason)?;
         }
@@ -232,7 +239,7 @@ impl fmt::Debug for SendError {
             .field("outcome", &self.0.outcome)
             .field("reason", &self.0.reason)
             .field("attempts", &self.0.attempts)
-            .field("message", &self.0.message)
+            .field("content", &self.0.content)
             .finish()
     }
 }

@@ -58,6 +58,7 @@ mod validate;
 mod window;
 
 pub use admin::{Admin, AdminError};
+pub use batch::Batch;
 pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;
 pub use delivery::Delivery;

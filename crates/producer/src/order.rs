@@ -369,22 +369,22 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{End, Mode, Terms};
+    use crate::accepted::{End, Mode, Permit, Terms};
     use crate::batch::Sharing;
     use crate::unique_id::{UniqueIds, own_ip};
 
     fn shared(key: &'static str, sharing: Sharing) -> Arc<Accepted> {
         let message = Message::new("t", "x").order_by(key);
         let terms = Terms {
-            id: UniqueIds::new(own_ip()).next(),
+            id: UniqueIds::new(own_ip()).next(1),
             born_at_ms: 0,
             deadline: Instant::now() + Duration::from_secs(1),
             mode: Mode::Async,
             sharing,
-            bytes: 1,
+            permit: Permit { held: 1, messages: 1, bytes: 1 },
             stored_bytes: 200,
         };
-        Arc::new(Accepted::new(message, terms))
+        Arc::new(Accepted::new(message.into(), terms))
     }
 
     /// A message that goes alone.

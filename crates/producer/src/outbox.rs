@@ -13,7 +13,12 @@ use crate::accepted::Accepted;
 use crate::batch::{Room, Sharing, Trial};
 use crate::route::Target;
 
-/// One message that waits to leave.
+/// How many messages these are.
+pub(crate) fn count(all: &[Waiting]) -> usize {
+    all.iter().map(Waiting::count).sum()
+}
+
+/// One message, or a batch that its caller made, that waits to leave.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) accepted: Arc<Accepted>,
@@ -32,6 +37,11 @@ impl Waiting {
         let Self { accepted, target, since, until, trial } = self;
         let (accepted, target, trial) = (accepted.clone(), target.clone(), trial.clone());
         Self { accepted, target, since: *since, until: *until, trial }
+    }
+
+    /// How many messages it is.
+    pub(crate) fn count(&self) -> usize {
+        self.accepted.count()
     }
 
     /// Whether it may be held back for its batch to grow.
@@ -186,7 +196,7 @@ impl Outbox {
 
     /// Drops what has ended or was taken back by its caller; says how many.
     pub(crate) fn sweep(&mut self) -> usize {
-        self.take_if(|waiting| waiting.accepted.has_ended()).len()
+        count(&self.take_if(|waiting| waiting.accepted.has_ended()))
     }
 
     /// Takes everything out, each line in its order.
@@ -240,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{Mode, Terms};
+    use crate::accepted::{Content, Mode, Permit, Terms};
     use crate::batch::MOST_MESSAGES;
     use crate::route::Route;
     use crate::unique_id::{UniqueIds, own_ip};
@@ -261,7 +271,7 @@ mod tests {
         until: Instant,
         sharing: Sharing,
     ) -> Waiting {
-        let id = UniqueIds::new(own_ip()).next();
+        let id = UniqueIds::new(own_ip()).next(1);
         let message = Message::new(topic, body);
         let terms = Terms {
             id,
@@ -269,10 +279,10 @@ mod tests {
             deadline: until,
             mode: Mode::Async,
             sharing,
-            bytes: 1,
+            permit: Permit { held: 1, messages: 1, bytes: 1 },
             stored_bytes: 300,
         };
-        let accepted = Arc::new(Accepted::new(message, terms));
+        let accepted = Arc::new(Accepted::new(message.into(), terms));
         let no_connection = |_: &str| unreachable!("the route has no broker");
         let route = Arc::new(Route::new(Arc::from(topic), Vec::new(), false, no_connection));
         Waiting {
@@ -292,7 +302,8 @@ mod tests {
     fn next(outbox: &mut Outbox, hold: bool) -> Option<String> {
         let departure = outbox.next(hold, |first| Room::beside(first, MOST_MESSAGES, 1 << 20))?;
         let body = |waiting: &Waiting| {
-            let text = |message: &Message| String::from_utf8_lossy(message.body()).into_owned();
+            let text =
+                |content: &Content| String::from_utf8_lossy(content.first.body()).into_owned();
             waiting.accepted.show(text)
         };
         let bodies: Vec<String> = departure.messages.iter().filter_map(body).collect();
@@ -393,10 +404,10 @@ mod tests {
                 deadline: now,
                 mode: Mode::Async,
                 sharing: WITH,
-                bytes: 1,
+                permit: Permit { held: 1, messages: 1, bytes: 1 },
                 stored_bytes: 300,
             };
-            one.accepted = Arc::new(Accepted::new(message, terms));
+            one.accepted = Arc::new(Accepted::new(message.into(), terms));
             one
         };
         let alone = |first: &Accepted| Room::beside(first, 1, 1 << 20);

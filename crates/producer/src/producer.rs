@@ -7,11 +7,13 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use crate::accepted::{End, Mode};
+use crate::accepted::{Content, End, Mode};
 use crate::client::Client;
 use crate::config::Config;
 use crate::delivery::Awaited;
-use crate::{Admin, CloseReport, Delivery, Message, ProducerBuilder, Receipt, SendError, Stats};
+use crate::{
+    Admin, Batch, CloseReport, Delivery, Message, ProducerBuilder, Receipt, SendError, Stats,
+};
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
 ///
@@ -73,11 +75,11 @@ impl Producer {
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = tracing::debug_span!("send", topic = message.topic());
-        match self.run(message, Mode::Sync).instrument(span).await? {
+        match self.run(message.into(), Mode::Sync).instrument(span).await? {
             End::Stored(receipt) => Ok(receipt),
             End::Failed(error) => Err(error),
-            // Only one-way sends end as written.
-            End::Written => std::future::pending().await,
+            // Only one-way sends end as written, and batches have receipts.
+            End::Written | End::BatchStored(_) => std::future::pending().await,
         }
     }
 
@@ -92,7 +94,7 @@ impl Producer {
     /// Dropping the handle cancels nothing.
     pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let client = &self.handle.client;
-        let accepted = client.accept(message, Mode::Async, self.timeout).await?;
+        let accepted = client.accept(message.into(), Mode::Async, self.timeout).await?;
         client.deliver(accepted.clone());
         Ok(Delivery::new(accepted, client.clone()))
     }
@@ -103,7 +105,7 @@ impl Producer {
     /// As [`enqueue`](Self::enqueue), at once.
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let client = &self.handle.client;
-        let accepted = client.try_accept(message, Mode::Async, self.timeout)?;
+        let accepted = client.try_accept(message.into(), Mode::Async, self.timeout)?;
         client.deliver(accepted.clone());
         Ok(Delivery::new(accepted, client.clone()))
     }
@@ -120,16 +122,43 @@ impl Producer {
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         let span = tracing::debug_span!("send_oneway", topic = message.topic());
-        match self.run(message, Mode::Oneway).instrument(span).await? {
+        match self.run(message.into(), Mode::Oneway).instrument(span).await? {
             End::Failed(error) => Err(error),
-            End::Written | End::Stored(_) => Ok(()),
+            End::Written | End::Stored(_) | End::BatchStored(_) => Ok(()),
+        }
+    }
+
+    /// Sends a batch and awaits the broker's answer: its messages are stored together, one after
+    /// another in one queue, or not at all. Gives a receipt for each, in their order.
+    ///
+    /// Messages that wait for room share requests without this, too
+    /// ([`batching`](ProducerBuilder::batching)); this is for those that belong together. An empty
+    /// batch is nothing to send, and has no receipts.
+    ///
+    /// # Errors
+    /// [`SendError`], as for [`send`](Self::send), gives all messages back
+    /// ([`into_messages`](SendError::into_messages)). A batch whose messages differ in topic,
+    /// destination or [`wait_stored`](Message::wait_stored), or that is too large (see
+    /// [`Batch::split`]), is refused before anything is sent.
+    ///
+    /// # Cancellation
+    /// As [`send`](Self::send).
+    pub async fn send_batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>, SendError> {
+        let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
+        let span = tracing::debug_span!("send_batch", topic = content.first.topic());
+        match self.run(content, Mode::Sync).instrument(span).await? {
+            End::Stored(receipt) => Ok(vec![receipt]),
+            End::BatchStored(receipts) => Ok(receipts),
+            End::Failed(error) => Err(error),
+            // Only one-way sends end as written.
+            End::Written => std::future::pending().await,
         }
     }
 
     /// From acceptance to the end.
-    async fn run(&self, message: Message, mode: Mode) -> Result<End, SendError> {
+    async fn run(&self, content: Content, mode: Mode) -> Result<End, SendError> {
         let client = &self.handle.client;
-        let accepted = client.accept(message, mode, self.timeout).await?;
+        let accepted = client.accept(content, mode, self.timeout).await?;
         let awaited = Awaited::new(accepted.clone(), client);
         client.deliver(accepted);
         Ok(awaited.await)

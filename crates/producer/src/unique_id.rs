@@ -34,16 +34,19 @@ impl UniqueIds {
         }
     }
 
-    pub(crate) fn next(&self) -> UniqueId {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        UniqueId {
-            ip: self.ip,
-            process: self.process,
-            instance: self.instance,
-            time_ms: (number >> 16) as u32,
-            counter: number as u16,
-        }
+    /// Makes so many ids that follow each other; gives the first.
+    pub(crate) fn next(&self, count: usize) -> UniqueId {
+        let number = self.next.fetch_add(count as u64, Ordering::Relaxed);
+        let Self { ip, process, instance, .. } = *self;
+        let none = UniqueId { ip, process, instance, time_ms: 0, counter: 0 };
+        later(none, number)
     }
+}
+
+/// The id that comes so many after this one.
+pub(crate) fn later(id: UniqueId, steps: u64) -> UniqueId {
+    let number = (u64::from(id.time_ms) << 16 | u64::from(id.counter)) + steps;
+    UniqueId { time_ms: (number >> 16) as u32, counter: number as u16, ..id }
 }
 
 /// The address that this host uses towards others, else loopback. Nothing is sent to find it.
@@ -65,8 +68,11 @@ mod tests {
     #[test]
     fn ids_do_not_repeat_over_the_counter_s_end() {
         let ids = UniqueIds::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let made: HashSet<String> = (0..200_000).map(|_| ids.next().to_string()).collect();
+        let made: HashSet<String> = (0..200_000).map(|_| ids.next(1).to_string()).collect();
         assert_eq!(made.len(), 200_000);
         assert!(made.iter().all(|id| id.len() == 32 && id.starts_with("7F000001")));
+        // Those of a batch are made at once.
+        let first = ids.next(100_000);
+        assert_eq!(later(first, 100_000), ids.next(1));
     }
 }

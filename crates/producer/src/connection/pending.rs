@@ -54,9 +54,15 @@ impl Sent {
         self.members.into_iter().filter(|member| !member.given_up).map(|member| member.waiting)
     }
 
+    /// How many messages it carries.
+    pub(super) fn together(&self) -> usize {
+        self.members.iter().map(|member| member.waiting.accepted.count()).sum()
+    }
+
     /// How many messages have ended their attempt already.
     pub(super) fn given_up(&self) -> usize {
-        self.members.iter().filter(|member| member.given_up).count()
+        let given_up = self.members.iter().filter(|member| member.given_up);
+        given_up.map(|member| member.waiting.accepted.count()).sum()
     }
 
     /// How many messages were held back for their batch to grow, or could have been.
@@ -254,7 +260,7 @@ impl Asker {
     /// How many messages are in its request, if it holds a place in the window.
     fn together(&self) -> Option<usize> {
         match self {
-            Self::Messages(sent) => Some(sent.members.len()),
+            Self::Messages(sent) => Some(sent.together()),
             Self::Probe { together, .. } => Some(*together),
             Self::Call(_) | Self::Heartbeat => None,
         }

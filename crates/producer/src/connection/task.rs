@@ -24,10 +24,10 @@ use tokio::sync::{mpsc, oneshot};
 use self::link::Link;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
-use crate::batch::{self, Singly};
+use crate::batch::Singly;
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
-use crate::outbox::{LineKey, Outbox, Waiting};
+use crate::outbox::{self, LineKey, Outbox, Waiting};
 use crate::pause::Pause;
 use crate::window::Window;
 
@@ -82,7 +82,7 @@ impl Task {
         orders: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
         let window = Window::new(client.config().max_window);
-        let batch_bytes = batch::most_bytes(client.config());
+        let batch_bytes = client.batch_bytes;
         load.window.store(window.limit(), Ordering::Relaxed);
         Self {
             client,
@@ -268,7 +268,7 @@ impl Task {
     }
 
     fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
-        self.done_with(messages.len());
+        self.done_with(outbox::count(&messages));
         self.client.attempt_failed(messages, failed);
     }
 

@@ -9,6 +9,7 @@ use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 use super::leaving::WRITE_BUFFER;
 use super::{DRAIN, Task};
 use crate::ErrorKind;
+use crate::accepted::End;
 use crate::answer::Remedy;
 use crate::attempt::{Refusal, Stored};
 use crate::batch::{self, Trial};
@@ -68,7 +69,7 @@ impl Task {
         let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
         match Stored::read(answer, first.accepted.topic(), first.target.broker_name()) {
             Ok(stored) => {
-                self.window.answered(trip, sent.members.len());
+                self.window.answered(trip, sent.together());
                 self.pause.succeeded();
                 self.stored(&sent, &stored, trip.now);
             }
@@ -77,30 +78,37 @@ impl Task {
     }
 
     fn stored(&mut self, sent: &Sent, stored: &Stored, now: Instant) {
-        let together = sent.members.len();
+        let together = sent.together();
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
-        let ids = sent.members.iter().map(|member| member.waiting.accepted.id);
-        for (member, receipt) in sent.members.iter().zip(stored.receipts(ids)) {
-            let Waiting { accepted, trial, .. } = &member.waiting;
+        let messages = || sent.members.iter().map(|member| &member.waiting);
+        let ids = messages().flat_map(|waiting| waiting.accepted.ids());
+        let mut receipts = stored.receipts(ids, together);
+        for Waiting { accepted, trial, .. } in messages() {
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
                 self.singly.add(accepted.topic(), now);
             }
-            self.client.stored(accepted, receipt);
+            let end = match accepted.count() {
+                1 => receipts.next().map(End::Stored),
+                count => Some(End::BatchStored(receipts.by_ref().take(count).collect())),
+            };
+            if let Some(end) = end {
+                self.client.stored(accepted, end);
+            }
         }
     }
 
     fn take_refusal(&mut self, sent: Sent, code: ResponseCode, refusal: Refusal, now: Instant) {
-        let together = sent.members.len();
+        let shared = sent.members.len() > 1;
         if refusal.verdict.remedy == Remedy::WaitHere {
             self.refused(now);
             return self.put_back(sent);
         }
-        if code == ResponseCode::REQUEST_CODE_NOT_SUPPORTED && !sent.v1 && together == 1 {
+        if code == ResponseCode::REQUEST_CODE_NOT_SUPPORTED && !sent.v1 && sent.together() == 1 {
             self.v1 = true;
             return self.put_back(sent);
         }
-        if together > 1 && batch::is_refused(code) {
+        if shared && batch::is_refused(code) {
             return self.go_in_smaller_batches(sent);
         }
         if code == ResponseCode::GO_AWAY {
@@ -123,7 +131,7 @@ impl Task {
                 ended: Ended::Answered(verdict.remedy),
                 refresh_route: verdict.refresh_route,
                 // 5.x answers a batch that it finds too large in a way that tells nothing.
-                singly: together > 1 && code == ResponseCode::SYSTEM_ERROR,
+                singly: shared && code == ResponseCode::SYSTEM_ERROR,
             },
         );
     }
@@ -151,7 +159,7 @@ impl Task {
 
     /// What was certainly not stored goes back to the head of its line.
     pub(super) fn put_back(&mut self, sent: Sent) {
-        let together = sent.members.len();
+        let together = sent.together();
         let mut kept = 0;
         for waiting in sent.open().collect::<Vec<_>>().into_iter().rev() {
             let accepted = &waiting.accepted;
@@ -160,7 +168,7 @@ impl Task {
                 self.client.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
             }
             if !accepted.has_ended() {
-                kept += 1;
+                kept += accepted.count();
                 self.outbox.push_front(waiting);
             }
         }

@@ -13,7 +13,7 @@ use crate::accepted::Accepted;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
 use crate::deliver::AttemptFailed;
-use crate::outbox::Waiting;
+use crate::outbox::{self, Waiting};
 use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
@@ -87,9 +87,10 @@ impl Task {
             self.link.out.clear();
             self.link.cut = true;
         }
-        let waiting = self.outbox.drain().into_iter().map(|waiting| waiting.accepted);
-        let mut all: Vec<Arc<Accepted>> = waiting.collect();
-        self.done_with(all.len());
+        let waiting = self.outbox.drain();
+        self.done_with(outbox::count(&waiting));
+        let mut all: Vec<Arc<Accepted>> =
+            waiting.into_iter().map(|waiting| waiting.accepted).collect();
         for sent in self.pending.sent() {
             for accepted in sent.members.iter().map(|member| &member.waiting.accepted) {
                 if sent.starts_at >= self.link.written {

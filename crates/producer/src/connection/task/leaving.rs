@@ -10,7 +10,7 @@ use crate::attempt::{self, Form};
 use crate::batch::{MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
-use crate::outbox::{Departure, Waiting};
+use crate::outbox::{self, Departure, Waiting};
 
 /// No more requests are encoded while so much is not written: encoded copies count as memory too.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
@@ -97,10 +97,10 @@ impl Task {
     /// Hop 5: the request goes into the write buffer, and those who wait for it into the table.
     fn put_messages(&mut self, departure: Departure, now: Instant) {
         let Departure { mut messages, blocks } = departure;
-        let before = messages.len();
+        let before = outbox::count(&messages);
         messages.retain(|waiting| waiting.accepted.leave());
         // Their callers took them back.
-        self.done_with(before - messages.len());
+        self.done_with(before - outbox::count(&messages));
         let Some(first) = messages.first() else { return self.unblock(blocks) };
         let (oneway, queue) = (first.accepted.mode == Mode::Oneway, first.target.next_queue());
         let probe = oneway
@@ -128,8 +128,8 @@ impl Task {
     }
 
     fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) {
-        let [first, others @ ..] = messages else { return };
-        let counters = self.client.counters();
+        let Some(first) = messages.first() else { return };
+        let (counters, together) = (self.client.counters(), outbox::count(messages));
         counters.requests.add_one();
         let mut writer = attempt::Writer {
             out: &mut self.link.out,
@@ -139,12 +139,12 @@ impl Task {
             queue,
             form,
         };
-        if others.is_empty() {
+        if together == 1 {
             writer.put_message(&first.accepted);
         } else {
             writer.put_batch(messages);
             counters.batches.add_one();
-            counters.batched.add(messages.len());
+            counters.batched.add(together);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
+use crate::outbox;
 use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
@@ -78,7 +79,7 @@ impl Task {
         let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
         for (messages, queue) in late {
             // They stay in the table, and in the backlog, until their request is forgotten.
-            self.load.backlog.fetch_add(messages.len(), Ordering::Relaxed);
+            self.load.backlog.fetch_add(outbox::count(&messages), Ordering::Relaxed);
             for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
                 trial.failed();
             }
@@ -90,7 +91,7 @@ impl Task {
         for asker in forgotten {
             match asker {
                 Asker::Messages(sent) => {
-                    self.done_with(sent.members.len());
+                    self.done_with(sent.together());
                     self.unblock(sent.blocks);
                 }
                 Asker::Probe { confirms, .. } => {
