@@ -212,8 +212,9 @@ impl Task {
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
             self.take_queued_orders();
-            if self.outbox.holdable() > 0 && self.pending.holdable() > 0 {
-                // Under load: whoever is about to send does so first, and joins the batch.
+            if !self.outbox.is_empty() && self.pending.requests() > 0 {
+                // Under load: whoever is about to send does so first, and shares the write, or the
+                // batch.
                 tokio::task::yield_now().await;
                 self.take_queued_orders();
             }
