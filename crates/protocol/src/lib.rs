@@ -8,6 +8,7 @@
 //! body, [`Request`] and [`Payload`] give a command's fields their types, and
 //! [`Incoming`] is what whoever receives requests matches on.
 
+pub mod answer;
 pub mod batch;
 pub mod code;
 pub mod command;
