@@ -107,7 +107,7 @@ impl Command {
             Self::Dev(_) => "dev",
             Self::Send(_) => "send",
             Self::Tail(_) => "tail",
-            Self::Topic(Topic::List) => "topic list",
+            Self::Topic(Topic::List { .. }) => "topic list",
             Self::Topic(Topic::Create { .. }) => "topic create",
             Self::Topic(Topic::Describe { .. }) => "topic describe",
             Self::Demo => "demo",
@@ -324,7 +324,11 @@ pub(crate) enum Until {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topic {
     /// List the topics of the cluster
-    List,
+    List {
+        /// The topics of the system too
+        #[arg(short, long)]
+        all: bool,
+    },
     /// Create a topic on every broker, or change how many queues it has
     Create {
         /// Name of the topic
