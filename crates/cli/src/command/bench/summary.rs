@@ -1,0 +1,101 @@
+//! What is said of a run on stderr: a line each second, and the summary.
+
+use super::run::{Lap, Results};
+use super::settings::Settings;
+use crate::talk::thousands;
+
+/// One second of the run.
+pub(super) fn lap_line(lap: &Lap, settings: &Settings) -> String {
+    let [p50, p95, p99, p999] = lap.latency.map(|(_, micros)| millis_or_dash(micros));
+    format!(
+        "{:>3}s {:>9}/s {:>7.1} MiB/s   p50 {p50:<4}  p95 {p95:<4}  p99 {p99:<4}  p99.9 {p999:<4} ms   \
+         err {}  retry {}  in flight {}",
+        lap.end.as_secs_f64().round() as u64,
+        thousands(lap.rate().round() as u64),
+        mib(lap.rate() * settings.size as f64),
+        thousands(lap.failures),
+        thousands(lap.retries),
+        thousands(lap.in_flight),
+    )
+}
+
+/// The summary, a line each.
+pub(super) fn lines(results: &Results, settings: &Settings, hdr: Option<String>) -> Vec<String> {
+    let mut lines = counts(results, settings);
+    if let Some(latency) = latency(results, hdr) {
+        lines.insert(1, latency);
+    }
+    lines
+}
+
+/// The summary without latencies.
+pub(super) fn counts(results: &Results, settings: &Settings) -> Vec<String> {
+    let mut lines = vec![total(results, settings)];
+    lines.extend(failures(results));
+    if results.busy > 0 {
+        lines.push(format!("busy          {} requests refused, and sent again", thousands(results.busy)));
+    }
+    lines
+}
+
+fn total(results: &Results, settings: &Settings) -> String {
+    let word = if settings.oneway { "handed over" } else { "stored" };
+    format!(
+        "total {:.1} s  {} {word}  {}/s  {:.1} MiB/s  errors {}  retries {}",
+        results.elapsed.as_secs_f64(),
+        thousands(results.total.good()),
+        thousands(results.rate().round() as u64),
+        mib(results.rate() * settings.size as f64),
+        thousands(results.total.failures()),
+        thousands(results.retries),
+    )
+}
+
+fn latency(results: &Results, hdr: Option<String>) -> Option<String> {
+    let latency = &results.total.latency;
+    let at = |quantile| millis_or_dash(latency.at(quantile));
+    let (max, file) = (latency.max()?, hdr.unwrap_or_else(|| "--hdr out.hgrm".into()));
+    Some(format!(
+        "latency ms    p50 {}   p90 {}   p95 {}   p99 {}   p99.9 {}   max {}      (HDR file: {file})",
+        at(0.5),
+        at(0.9),
+        at(0.95),
+        at(0.99),
+        at(0.999),
+        millis(max as f64),
+    ))
+}
+
+fn failures(results: &Results) -> Option<String> {
+    let total = &results.total;
+    let kinds: Vec<String> = total
+        .errors
+        .iter()
+        .map(|(kind, count)| format!("{kind} {}", thousands(*count)))
+        .collect();
+    (total.failures() > 0).then(|| {
+        format!(
+            "errors        {} not_stored, {} unknown: {}",
+            thousands(total.not_stored),
+            thousands(total.unknown),
+            kinds.join(", ")
+        )
+    })
+}
+
+/// Microseconds in milliseconds, with as many digits as tell something.
+pub(super) fn millis(micros: f64) -> String {
+    match micros / 1_000.0 {
+        ms if ms < 1.0 => format!("{ms:.2}"),
+        ms if ms < 1_000.0 => format!("{ms:.1}"),
+        ms => thousands(ms.round() as u64),
+    }
+}
+
+fn millis_or_dash(micros: Option<u64>) -> String {
+    micros.map_or_else(|| "-".into(), |micros| millis(micros as f64))
+}
+
+fn mib(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}
