@@ -57,9 +57,13 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
     }
     let shows_laps = talk.wants_progress(load.progress);
     let results = Run::start(&producers, &settings)?
-        .to_the_end(
+        .watch(
             &mut interrupt,
-            |lap| if shows_laps { talk.say(&summary::lap_line(lap, &settings)) },
+            |lap| {
+                if shows_laps {
+                    talk.say(&summary::lap_line(lap, &settings))
+                }
+            },
             || talk.note("interrupted: waiting for what is on its way; once more ends at once"),
         )
         .await;
@@ -215,8 +219,8 @@ impl Files {
 impl Opened {
     fn open(flag: &str, path: &Path) -> Result<Self, Failure> {
         let file = OpenOptions::new().create(true).write(true).truncate(false).open(path);
-        let file = file
-            .map_err(|error| Failure::usage(format!("{flag} {}: {error}", path.display())))?;
+        let file =
+            file.map_err(|error| Failure::usage(format!("{flag} {}: {error}", path.display())))?;
         Ok(Self { path: path.to_owned(), file })
     }
 

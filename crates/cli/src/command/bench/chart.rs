@@ -6,8 +6,8 @@ use std::fmt::Write;
 pub(super) const WIDTH: f64 = 720.0;
 pub(super) const HEIGHT: f64 = 260.0;
 /// Of the field between the axes.
-pub(super) const LEFT: f64 = 70.0;
-pub(super) const RIGHT: f64 = WIDTH - 20.0;
+pub(super) const LEFT: f64 = 84.0;
+pub(super) const RIGHT: f64 = WIDTH - 34.0;
 pub(super) const TOP: f64 = 14.0;
 pub(super) const BOTTOM: f64 = HEIGHT - 44.0;
 
@@ -58,15 +58,21 @@ pub(super) struct Line {
 /// Which values an axis shows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scale {
-    Linear { most: f64 },
+    Linear { most: f64, step: f64 },
     Log { least: f64, most: f64 },
 }
 
 impl Scale {
+    /// From 0 to `most`.
+    pub(super) fn to(most: f64) -> Self {
+        let most = most.max(1e-9);
+        Self::Linear { most, step: round_step(most) }
+    }
+
     /// From 0 to a round number that is at least `most`.
-    pub(super) fn up_to(most: f64) -> Self {
-        let step = round_step(most);
-        Self::Linear { most: (most / step).ceil().max(1.0) * step }
+    pub(super) fn beyond(most: f64) -> Self {
+        let step = round_step(most.max(1e-9));
+        Self::Linear { most: (most / step).ceil().max(1.0) * step, step }
     }
 
     /// Whole decades around these values, which are greater than 0.
@@ -78,7 +84,7 @@ impl Scale {
     /// Where a value lies between the ends of the axis, from 0 to 1.
     fn share(self, value: f64) -> f64 {
         let share = match self {
-            Self::Linear { most } => value / most,
+            Self::Linear { most, .. } => value / most,
             Self::Log { least, most } => (value / least).ln() / (most / least).ln(),
         };
         share.clamp(0.0, 1.0)
@@ -87,24 +93,25 @@ impl Scale {
     /// The values to write at the axis.
     fn values(self) -> Vec<f64> {
         match self {
-            Self::Linear { most } => {
-                let step = round_step(most);
-                (0..=(most / step).round() as u32).map(|n| f64::from(n) * step).collect()
+            Self::Linear { most, step } => {
+                // A whole number of steps must not become one less by rounding.
+                let steps = (most / step + 1e-6) as u32;
+                (0..=steps).map(|n| f64::from(n) * step).collect()
             }
-            Self::Log { least, most } => {
-                (0..=(most / least).log10().round() as i32).map(|n| least * 10_f64.powi(n)).collect()
-            }
+            Self::Log { least, most } => (0..=(most / least).log10().round() as i32)
+                .map(|n| least * 10_f64.powi(n))
+                .collect(),
         }
     }
 }
 
-/// 1, 2 or 5 times a power of ten, so that four to ten of them make up `most`.
+/// 1, 2 or 5 times a power of ten, so that two to five of them make up `most`.
 fn round_step(most: f64) -> f64 {
-    let rough = most.max(1e-9) / 5.0;
+    let rough = most / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
-    let times = [1.0, 2.0, 5.0].into_iter().find(|times| times * power >= rough).unwrap_or(10.0);
-    // A little less than a fifth may be missing to the next step.
-    times * power
+    // A hair less than a fifth will do, or 100 would be made up of tens of tens by rounding.
+    let fits = |times: &f64| times * power * 1.000_001 >= rough;
+    [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0) * power
 }
 
 impl Axis {
@@ -162,17 +169,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linear_axes_go_from_zero_to_a_round_number() {
-        for (most, end, count) in
-            [(97_133.0, 100_000.0, 6), (1.0, 1.0, 6), (10.003, 12.0, 7), (0.0, 2e-10, 2)]
-        {
-            let axis = Axis::y("", Scale::up_to(most), |value| value.to_string());
-            let last: f64 = axis.ticks.last().unwrap().text.parse().unwrap();
-            assert!((last - end).abs() < 1e-9, "{most}: {last}");
-            assert_eq!(axis.ticks.len(), count, "{most}");
-            assert_eq!((axis.ticks[0].at, axis.ticks.last().unwrap().at), (BOTTOM, TOP), "{most}");
-            assert!(axis.at(most) >= TOP);
+    fn linear_axes_go_from_zero_in_round_steps() {
+        let ticks = |scale| {
+            let axis = Axis::y("", scale, |value| format!("{value:.1}"));
+            axis.ticks.into_iter().map(|tick| tick.text).collect::<Vec<_>>().join(" ")
+        };
+        for (most, to, beyond) in [
+            (97.1, "0.0 20.0 40.0 60.0 80.0", "0.0 20.0 40.0 60.0 80.0 100.0"),
+            (100.0, "0.0 20.0 40.0 60.0 80.0 100.0", "0.0 20.0 40.0 60.0 80.0 100.0"),
+            (1.0, "0.0 0.2 0.4 0.6 0.8 1.0", "0.0 0.2 0.4 0.6 0.8 1.0"),
+            (10.003, "0.0 5.0 10.0", "0.0 5.0 10.0 15.0"),
+        ] {
+            assert_eq!(
+                (ticks(Scale::to(most)), ticks(Scale::beyond(most))),
+                (to.into(), beyond.into()),
+                "{most}"
+            );
         }
+        for nothing in [Scale::to(0.0), Scale::beyond(0.0)] {
+            assert_eq!(Axis::y("", nothing, |_| String::new()).at(0.0), BOTTOM);
+        }
+        assert_eq!(Axis::y("", Scale::beyond(90.0), |_| String::new()).at(100.0), TOP);
     }
 
     #[test]
@@ -180,8 +197,7 @@ mod tests {
         let axis = Axis::x("", Scale::decades(0.024, 31.0), |value| format!("{value:.2}"));
         let texts: Vec<&str> = axis.ticks.iter().map(|tick| tick.text.as_str()).collect();
         assert_eq!(texts, ["0.01", "0.10", "1.00", "10.00", "100.00"]);
-        let steps: Vec<f64> =
-            axis.ticks.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+        let steps: Vec<f64> = axis.ticks.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
         assert!(steps.iter().all(|step| (step - steps[0]).abs() < 0.2), "{steps:?}");
         assert_eq!(axis.at(0.01), LEFT);
         assert_eq!(axis.at(1_000.0), RIGHT, "what lies outside stays inside");
@@ -192,8 +208,8 @@ mod tests {
         let mut chart = Chart {
             title: "",
             description: String::new(),
-            x: Axis::x("", Scale::up_to(10.0), |_| String::new()),
-            y: Axis::y("", Scale::up_to(10.0), |_| String::new()),
+            x: Axis::x("", Scale::beyond(10.0), |_| String::new()),
+            y: Axis::y("", Scale::beyond(10.0), |_| String::new()),
             bars: Vec::new(),
             lines: Vec::new(),
         };

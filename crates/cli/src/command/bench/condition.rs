@@ -158,11 +158,10 @@ impl FromStr for Condition {
                 Some((name.trim(), *comparison, limit.trim()))
             })
             .ok_or("write a figure, one of < <= > >=, and a limit, as in p99>10ms")?;
-        let (_, figure) =
-            FIGURES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-                let known: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
-                format!("`{name}` is no figure of a benchmark; there are {}", known.join(" "))
-            })?;
+        let (_, figure) = FIGURES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+            let known: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+            format!("`{name}` is no figure of a benchmark; there are {}", known.join(" "))
+        })?;
         let limit = figure.limit(limit)?;
         Ok(Self { text: text.trim().to_owned(), figure: *figure, comparison, limit })
     }

@@ -101,10 +101,11 @@ fn histogram(latency: &Histogram<u64>) -> Chart {
         "How many messages took how long",
         format!("histogram of {} latencies", thousands(latency.len())),
         Axis::x("latency, ms", Scale::decades(least, latency.max() as f64 + 1.0), tick_millis),
-        Axis::y("share of messages, %", Scale::up_to(most), tick),
+        Axis::y("share of messages, %", Scale::beyond(most), tick),
     );
     for (bar, count) in bars {
-        let (from, to) = (10_f64.powf(f64::from(bar) / BARS), 10_f64.powf(f64::from(bar + 1) / BARS));
+        let (from, to) =
+            (10_f64.powf(f64::from(bar) / BARS), 10_f64.powf(f64::from(bar + 1) / BARS));
         let text = format!(
             "{} to {} ms: {} messages, {:.2} %",
             millis(from),
@@ -122,10 +123,17 @@ fn percentiles(latency: &Histogram<u64>) -> Chart {
     let rarest = latency.len().max(10) as f64;
     let mut chart = chart(
         "Latency by percentile",
-        format!("from the median, {} ms, to the maximum, {} ms", 
-            millis(latency.value_at_quantile(0.5) as f64), millis(latency.max() as f64)),
+        format!(
+            "from the median, {} ms, to the maximum, {} ms",
+            millis(latency.value_at_quantile(0.5) as f64),
+            millis(latency.max() as f64)
+        ),
         Axis::x("percentile", Scale::decades(1.0, rarest), tick_percentile),
-        Axis::y("latency, ms", Scale::decades(latency.min().max(1) as f64, latency.max() as f64 + 1.0), tick_millis),
+        Axis::y(
+            "latency, ms",
+            Scale::decades(latency.min().max(1) as f64, latency.max() as f64 + 1.0),
+            tick_millis,
+        ),
     );
     let points = latency.iter_quantiles(5).map(|step| {
         let rarity = 1.0 / (1.0 - step.quantile_iterated_to()).max(1.0 / rarest);
@@ -142,7 +150,7 @@ fn throughput(laps: &[Lap]) -> Chart {
         "Throughput over time",
         format!("at the most {}/s", thousands(most.round() as u64)),
         seconds_axis(laps),
-        Axis::y("messages a second", Scale::up_to(most), tick),
+        Axis::y("messages a second", Scale::beyond(most), tick),
     );
     chart.line("throughput", over_time(laps, |lap| Some(lap.rate())));
     chart
@@ -154,7 +162,11 @@ fn latency_over_time(laps: &[Lap]) -> Chart {
     let (least, most) = (all().min().unwrap_or(1).max(1), all().max().unwrap_or(1));
     let mut chart = chart(
         "Latency over time",
-        format!("each second's percentiles, between {} and {} ms", millis(least as f64), millis(most as f64)),
+        format!(
+            "each second's percentiles, between {} and {} ms",
+            millis(least as f64),
+            millis(most as f64)
+        ),
         seconds_axis(laps),
         Axis::y("latency, ms", Scale::decades(least as f64, most as f64 + 1.0), tick_millis),
     );
@@ -167,7 +179,7 @@ fn latency_over_time(laps: &[Lap]) -> Chart {
 
 fn seconds_axis(laps: &[Lap]) -> Axis {
     let end = laps.last().map_or(1.0, |lap| lap.end.as_secs_f64());
-    Axis::x("seconds", Scale::up_to(end), tick)
+    Axis::x("seconds", Scale::to(end), tick)
 }
 
 /// A level line through each lap, for a figure that some laps may not have.

@@ -15,8 +15,8 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What is left after the last full second is a lap of its own only when it is as long as this: the
-/// rate over less says nothing.
+/// What is left after the last full second is a lap of its own when it is as long as this: the rate
+/// over less says nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A second of a run.
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
 
     /// Lets `tell` know of each lap, until every message has ended. An interrupt lets none begin
     /// that has not.
-    pub(super) async fn to_the_end(
+    pub(super) async fn watch(
         mut self,
         interrupt: &mut Interrupt,
         mut tell: impl FnMut(&Lap),
@@ -153,15 +153,15 @@ impl<'a> Run<'a> {
                 ended = self.senders.join_next() => if ended.is_none() { break },
             }
         }
-        self.finish()
+        let rest = self.schedule.elapsed().saturating_sub(self.lap_began());
+        if rest >= SHORTEST || self.laps.is_empty() {
+            tell(&self.end_lap());
+        }
+        self.results()
     }
 
-    fn finish(mut self) -> Results {
+    fn results(mut self) -> Results {
         let elapsed = self.schedule.elapsed();
-        let rest = elapsed.saturating_sub(self.lap_began());
-        if rest >= SHORTEST || self.laps.is_empty() {
-            self.end_lap();
-        }
         for gauge in &self.gauges {
             gauge.empty_into(&mut self.total);
         }

@@ -242,6 +242,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         schedule.stop();
-        assert_eq!(waiting.await.unwrap(), None);
+        let woken = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        assert_eq!(woken.expect("it still waits").unwrap(), None);
     }
 }

@@ -8,9 +8,9 @@ use crate::talk::thousands;
 pub(super) fn lap_line(lap: &Lap, settings: &Settings) -> String {
     let [p50, p95, p99, p999] = lap.latency.map(|(_, micros)| millis_or_dash(micros));
     format!(
-        "{:>3}s {:>9}/s {:>7.1} MiB/s   p50 {p50:<4}  p95 {p95:<4}  p99 {p99:<4}  p99.9 {p999:<4} ms   \
+        "{:>4}s {:>9}/s {:>7.1} MiB/s   p50 {p50:<4} p95 {p95:<4} p99 {p99:<4} p99.9 {p999:<4} ms   \
          err {}  retry {}  in flight {}",
-        lap.end.as_secs_f64().round() as u64,
+        seconds(lap.end.as_secs_f64()),
         thousands(lap.rate().round() as u64),
         mib(lap.rate() * settings.size as f64),
         thousands(lap.failures),
@@ -33,7 +33,10 @@ pub(super) fn counts(results: &Results, settings: &Settings) -> Vec<String> {
     let mut lines = vec![total(results, settings)];
     lines.extend(failures(results));
     if results.busy > 0 {
-        lines.push(format!("busy          {} requests refused, and sent again", thousands(results.busy)));
+        lines.push(format!(
+            "busy          {} requests refused, and sent again",
+            thousands(results.busy)
+        ));
     }
     lines
 }
@@ -68,11 +71,8 @@ fn latency(results: &Results, hdr: Option<String>) -> Option<String> {
 
 fn failures(results: &Results) -> Option<String> {
     let total = &results.total;
-    let kinds: Vec<String> = total
-        .errors
-        .iter()
-        .map(|(kind, count)| format!("{kind} {}", thousands(*count)))
-        .collect();
+    let kinds: Vec<String> =
+        total.errors.iter().map(|(kind, count)| format!("{kind} {}", thousands(*count))).collect();
     (total.failures() > 0).then(|| {
         format!(
             "errors        {} not_stored, {} unknown: {}",
@@ -83,9 +83,16 @@ fn failures(results: &Results) -> Option<String> {
     })
 }
 
+/// Whole seconds, but for the last line of a run.
+fn seconds(seconds: f64) -> String {
+    let whole = seconds.round();
+    if (seconds - whole).abs() < 0.05 { format!("{whole}") } else { format!("{seconds:.1}") }
+}
+
 /// Microseconds in milliseconds, with as many digits as tell something.
 pub(super) fn millis(micros: f64) -> String {
     match micros / 1_000.0 {
+        ms if ms < 0.1 => format!("{ms:.3}"),
         ms if ms < 1.0 => format!("{ms:.2}"),
         ms if ms < 1_000.0 => format!("{ms:.1}"),
         ms => thousands(ms.round() as u64),
@@ -98,4 +105,16 @@ fn millis_or_dash(micros: Option<u64>) -> String {
 
 fn mib(bytes: f64) -> f64 {
     bytes / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_have_the_digits_that_tell_something() {
+        let texts = [0.0, 24.0, 240.0, 2_449.0, 31_000.0, 1_234_567.0].map(millis);
+        assert_eq!(texts, ["0.000", "0.024", "0.24", "2.4", "31.0", "1,235"]);
+        assert_eq!([1.0004, 9.96, 2.5].map(seconds), ["1", "10", "2.5"]);
+    }
 }
