@@ -110,6 +110,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Option<String>,
 
+    /// Send each message in a request of its own, also where several have to wait
+    #[arg(long)]
+    pub(crate) no_batching: bool,
+
     /// Exit 1 when this is true, as in 'p99>10ms', 'rate<50000/s', 'errors>0' (repeatable)
     ///
     /// One of p50 p90 p95 p99 p99.9 max mean, with a duration; rate, with a rate; or one of stored

@@ -82,6 +82,7 @@ async fn start_producers(global: &Global, settings: &Settings) -> Result<Vec<Pro
         let producer = Producer::builder(cluster::GROUP, name_servers.as_str())
             .instance_name(format!("{}-{number}", std::process::id()))
             .send_timeout(global.timeout)
+            .batching(settings.batching)
             .max_pending(in_flight.max(10_000), bytes.max(PENDING_BYTES))
             .address_map(cluster::address_map(global))
             .start()

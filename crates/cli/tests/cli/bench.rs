@@ -74,7 +74,21 @@ async fn a_count_is_sent_as_the_flags_say() {
         json!({"stored": 500, "handed_over": 0, "not_stored": 0, "unknown": 0})
     );
     assert_eq!((&report["errors"], &report["totals"]["messages"]), (&json!({}), &json!(500)));
-    assert_keys(&report["totals"], &["busy", "errors", "messages", "overdue", "retries", "weaker"]);
+    assert_keys(
+        &report["totals"],
+        &[
+            "batched",
+            "batches",
+            "busy",
+            "errors",
+            "messages",
+            "messages_per_request",
+            "overdue",
+            "requests",
+            "retries",
+            "weaker",
+        ],
+    );
     assert_keys(&report["latency_us"], &["max", "mean", "p50", "p90", "p95", "p99", "p999"]);
     let latencies = ["p50", "p90", "p95", "p99", "p999", "max"]
         .map(|name| report["latency_us"][name].as_u64().unwrap());
@@ -97,7 +111,7 @@ async fn a_count_is_sent_as_the_flags_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_summary_goes_to_stderr_and_nothing_to_stdout() {
     let broker = broker().await;
-    let run = bench(&broker, &["send", "--count", "1000"]).await.expect_code(0);
+    let run = bench(&broker, &["send", "--count", "1000", "--no-batching"]).await.expect_code(0);
     assert_eq!(run.stdout, "");
     let lines: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(lines.len(), 2, "{}", run.stderr);
@@ -186,6 +200,22 @@ async fn keys_keep_their_queue() {
         assert_eq!(of_key.len(), if number == 0 { 61 } else { 60 }, "{key}");
         assert!(of_key.iter().all(|line| line["queue"] == of_key[0]["queue"]), "{key}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_are_counted_and_can_be_turned_off() {
+    let broker = broker().await;
+    // Of one key one message is on its way; what waits behind it leaves together.
+    let flags = ["send", "--count", "640", "--in-flight", "64", "--order-keys", "1", "-o", "json"];
+    let run = bench(&broker, &flags).await.expect_code(0);
+    let totals = &report(&run)["totals"];
+    assert!(totals["batches"].as_u64().unwrap() > 0, "{totals}");
+    assert!(totals["messages_per_request"].as_f64().unwrap() > 1.0, "{totals}");
+    assert!(run.stderr.contains(" messages a request, "), "{}", run.stderr);
+    let run = bench(&broker, &[&flags[..], &["--no-batching"]].concat()).await.expect_code(0);
+    let totals = &report(&run)["totals"];
+    assert_eq!((&totals["batches"], &totals["batched"]), (&json!(0), &json!(0)));
+    assert_eq!((&totals["requests"], &totals["messages_per_request"]), (&json!(640), &json!(1.0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

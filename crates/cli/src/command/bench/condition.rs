@@ -140,8 +140,8 @@ impl Count {
             Self::Errors => results.total.failures(),
             Self::NotStored => results.total.not_stored,
             Self::Unknown => results.total.unknown,
-            Self::Retries => results.retries,
-            Self::Busy => results.busy,
+            Self::Retries => results.counts.retries,
+            Self::Busy => results.counts.busy,
             Self::Overdue => results.overdue,
         }
     }
@@ -174,6 +174,7 @@ fn micros(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::measure::tests::stored;
+    use super::super::run::Counts;
     use super::*;
 
     fn results() -> Results {
@@ -181,8 +182,7 @@ mod tests {
             elapsed: Duration::from_secs(2),
             total: stored(10_000),
             laps: Vec::new(),
-            retries: 7,
-            busy: 0,
+            counts: Counts { retries: 7, ..Counts::default() },
             overdue: 3,
             interrupted: false,
         }

@@ -57,11 +57,16 @@ fn settings_table(settings: &Settings) -> Vec<(&'static str, String)> {
             "rate",
             settings.rate.map_or_else(|| "as fast as possible".into(), |rate| format!("{rate}/s")),
         ),
-        ("one-way", if settings.oneway { "yes" } else { "no" }.into()),
+        ("one-way", yes_or_no(settings.oneway)),
+        ("batching", yes_or_no(settings.batching)),
         ("keys to order by", or_none(settings.order_keys.map(|keys| thousands(keys.into())))),
         ("tag", or_none(settings.tag.clone())),
         ("deadline of a send", format!("{} ms", thousands(settings.timeout_ms))),
     ]
+}
+
+fn yes_or_no(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.into()
 }
 
 fn figures(results: &Results) -> Vec<(&'static str, String)> {

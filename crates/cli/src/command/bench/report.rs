@@ -46,6 +46,12 @@ struct Totals {
     errors: u64,
     retries: u64,
     busy: u64,
+    requests: u64,
+    batches: u64,
+    batched: u64,
+    /// Absent when nothing left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages_per_request: Option<f64>,
     overdue: u64,
     /// Of the stored: with less than the broker's full guarantee.
     weaker: u64,
@@ -82,8 +88,12 @@ impl<'a> Report<'a> {
             totals: Totals {
                 messages: total.good() + total.failures(),
                 errors: total.failures(),
-                retries: results.retries,
-                busy: results.busy,
+                retries: results.counts.retries,
+                busy: results.counts.busy,
+                requests: results.counts.requests,
+                batches: results.counts.batches,
+                batched: results.counts.batched,
+                messages_per_request: results.counts.messages_per_request(),
                 overdue: results.overdue,
                 weaker: total.weaker,
             },

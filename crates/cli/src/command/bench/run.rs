@@ -50,10 +50,8 @@ pub(crate) struct Results {
     pub(super) elapsed: Duration,
     pub(super) total: Measure,
     pub(super) laps: Vec<Lap>,
-    /// Attempts beyond the first of a message.
-    pub(super) retries: u64,
-    /// Requests that a broker refused as busy.
-    pub(super) busy: u64,
+    /// What the producers counted meanwhile.
+    pub(super) counts: Counts,
     /// At a fixed rate: sends that were due and never began.
     pub(super) overdue: u64,
     pub(super) interrupted: bool,
@@ -165,13 +163,11 @@ impl<'a> Run<'a> {
         for gauge in &self.gauges {
             gauge.empty_into(&mut self.total);
         }
-        let counts = Counts::of(self.producers);
         Results {
             elapsed,
             total: self.total,
             laps: self.laps,
-            retries: counts.retries - self.before.retries,
-            busy: counts.busy - self.before.busy,
+            counts: Counts::of(self.producers).since(self.before),
             overdue: self.schedule.overdue(),
             interrupted: self.interrupted,
         }
@@ -192,7 +188,7 @@ impl<'a> Run<'a> {
             length: end.saturating_sub(self.lap_began()).max(Duration::from_micros(1)),
             good: measure.good(),
             failures: measure.failures(),
-            retries: counts.retries - self.last.retries,
+            retries: counts.since(self.last).retries,
             in_flight: counts.in_flight,
             latency: [0.5, 0.95, 0.99, 0.999].map(|share| (share, measure.latency.at(share))),
         };
@@ -204,21 +200,51 @@ impl<'a> Run<'a> {
 }
 
 /// What the producers count themselves.
-#[derive(Debug, Clone, Copy)]
-struct Counts {
-    retries: u64,
-    busy: u64,
-    in_flight: u64,
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    /// Attempts beyond the first of a message.
+    pub(super) retries: u64,
+    /// Requests that a broker refused as busy.
+    pub(super) busy: u64,
+    /// Requests that carried messages.
+    pub(super) requests: u64,
+    /// How many of them were batches.
+    pub(super) batches: u64,
+    /// Messages in these.
+    pub(super) batched: u64,
+    pub(super) in_flight: u64,
 }
 
 impl Counts {
     fn of(producers: &[Producer]) -> Self {
-        let mut counts = Self { retries: 0, busy: 0, in_flight: 0 };
+        let mut counts = Self::default();
         for stats in producers.iter().map(Producer::stats) {
             counts.retries += stats.retries;
             counts.busy += stats.busy;
+            counts.requests += stats.requests;
+            counts.batches += stats.batches;
+            counts.batched += stats.batched;
             counts.in_flight += stats.in_flight;
         }
         counts
+    }
+
+    /// What came to earlier counts.
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            retries: self.retries - earlier.retries,
+            busy: self.busy - earlier.busy,
+            requests: self.requests - earlier.requests,
+            batches: self.batches - earlier.batches,
+            batched: self.batched - earlier.batched,
+            in_flight: self.in_flight,
+        }
+    }
+
+    /// How many messages a request carried, on the average.
+    pub(super) fn messages_per_request(self) -> Option<f64> {
+        // What is read while it changes may be off by a little; below 0 it must not come.
+        let messages = self.requests.saturating_sub(self.batches) + self.batched;
+        (self.requests > 0).then(|| messages as f64 / self.requests as f64)
     }
 }

@@ -32,10 +32,11 @@ pub(super) fn lines(results: &Results, settings: &Settings, hdr: Option<String>)
 pub(super) fn counts(results: &Results, settings: &Settings) -> Vec<String> {
     let mut lines = vec![total(results, settings)];
     lines.extend(failures(results));
-    if results.busy > 0 {
+    lines.extend(batches(results));
+    if results.counts.busy > 0 {
         lines.push(format!(
             "busy          {} requests refused, and sent again",
-            thousands(results.busy)
+            thousands(results.counts.busy)
         ));
     }
     lines
@@ -50,7 +51,7 @@ fn total(results: &Results, settings: &Settings) -> String {
         thousands(results.rate().round() as u64),
         mib(results.rate() * settings.size as f64),
         thousands(results.total.failures()),
-        thousands(results.retries),
+        thousands(results.counts.retries),
     )
 }
 
@@ -87,6 +88,17 @@ fn failures(results: &Results) -> Option<String> {
 fn seconds(seconds: f64) -> String {
     let whole = seconds.round();
     if (seconds - whole).abs() < 0.05 { format!("{whole}") } else { format!("{seconds:.1}") }
+}
+
+fn batches(results: &Results) -> Option<String> {
+    let counts = &results.counts;
+    let size = counts.messages_per_request().filter(|_| counts.batches > 0)?;
+    Some(format!(
+        "batches       {size:.1} messages a request, {} in {} batches, {} alone",
+        thousands(counts.batched),
+        thousands(counts.batches),
+        thousands(counts.requests.saturating_sub(counts.batches)),
+    ))
 }
 
 /// Microseconds in milliseconds, with as many digits as tell something.
