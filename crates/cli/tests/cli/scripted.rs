@@ -1,4 +1,4 @@
-//! A broker that is busy, or stalls, as the test wants it; and what is said of it.
+//! A broker that is busy, stalls or falls silent, as the test wants it; and what is said of it.
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ enum Script {
     BusyEveryOther,
     /// Answers the second late.
     StallsOnce(Duration),
+    /// Answers so many, and no more.
+    FallsSilentAfter(u64),
 }
 
 /// Starts it, and says how a command is made to go there instead of to the embedded broker.
@@ -50,6 +52,7 @@ async fn answer(socket: &mut TcpStream, script: Script, sends: &AtomicU64) -> io
         match (script, sends.fetch_add(1, Ordering::Relaxed)) {
             (Script::BusyEveryOther, n) if n % 2 == 0 => code = SYSTEM_BUSY,
             (Script::StallsOnce(time), 1) => tokio::time::sleep(time).await,
+            (Script::FallsSilentAfter(count), n) if n >= count => return Ok(()),
             _ => {}
         }
     }
@@ -101,4 +104,27 @@ async fn at_a_rate_what_a_stall_keeps_waiting_is_in_the_latency() {
     // All ten are due within 90 ms, and nine of them have to wait for the first. Were latency
     // counted from when they begin, only that one would show it.
     assert!(latency["p50"].as_u64().unwrap() > 300_000, "{latency}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bench_exits_with_4_when_some_were_stored_and_some_are_unknown() {
+    let broker = broker().await;
+    for (condition, code) in [("errors>3", 4), ("unknown>=3", 1)] {
+        let map = in_place_of(&broker, Script::FallsSilentAfter(3)).await;
+        let args = ["bench", "send", "--count", "5", "--in-flight", "1", "--timeout", "300ms"];
+        let flags = ["-o", "json", "--broker-map", &map, "--fail-if", condition];
+        let command = posthaste_at(broker.name_server(), &[&args[..], &flags].concat());
+        let run = run(command, "").await.expect_code(code);
+        let report = &run.json()[0];
+        // One went ahead, two were answered.
+        let outcomes = json!({"stored": 2, "handed_over": 0, "not_stored": 0, "unknown": 3});
+        assert_eq!(report["outcomes"], outcomes);
+        assert_eq!(report["totals"]["errors"], 3);
+        let kinds = report["errors"].as_object().unwrap().values();
+        assert_eq!(kinds.map(|count| count.as_u64().unwrap()).sum::<u64>(), 3, "{report}");
+        for told in ["errors        0 not_stored, 3 unknown: ", "unknown: it may have been stored"]
+        {
+            assert!(run.stderr.contains(told), "{told}: {}", run.stderr);
+        }
+    }
 }

@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
     ) -> Results {
         let mut interrupted = Some(interrupted);
         let mut seconds = interval_at((Instant::now() + SECOND).into(), SECOND);
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 biased;
