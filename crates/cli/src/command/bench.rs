@@ -129,7 +129,12 @@ fn conclude(
     mut files: Files,
 ) -> Exit {
     let hdr = files.hdr.as_ref().map(|file| file.path.display().to_string());
-    summary::lines(results, settings, hdr).iter().for_each(|line| talk.note(line));
+    let tell = match results.exit() {
+        // Whoever has to look after messages needs the counts, -q or not.
+        Exit::Partial | Exit::Interrupted => Talk::say,
+        _ => Talk::note,
+    };
+    summary::lines(results, settings, hdr).iter().for_each(|line| tell(talk, line));
     warn(talk, results);
     failed.iter().for_each(|condition| talk.error(&format!("--fail-if {condition}")));
     let mut written = files.write(talk, settings, results, failed);

@@ -112,7 +112,7 @@ async fn bench_exits_with_4_when_some_were_stored_and_some_are_unknown() {
     for (condition, code) in [("errors>3", 4), ("unknown>=3", 1)] {
         let map = in_place_of(&broker, Script::FallsSilentAfter(3)).await;
         let args = ["bench", "send", "--count", "5", "--in-flight", "1", "--timeout", "300ms"];
-        let flags = ["-o", "json", "--broker-map", &map, "--fail-if", condition];
+        let flags = ["-q", "-o", "json", "--broker-map", &map, "--fail-if", condition];
         let command = posthaste_at(broker.name_server(), &[&args[..], &flags].concat());
         let run = run(command, "").await.expect_code(code);
         let report = &run.json()[0];
