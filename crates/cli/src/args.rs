@@ -1,11 +1,14 @@
 //! Every flag, defined once: parser, help and environment come from here.
 
+mod bench;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::bench::{Bench, Load};
 use crate::value;
 
 /// Send messages to Apache RocketMQ, read back what landed, and develop against a broker that
@@ -96,6 +99,9 @@ pub(crate) enum Command {
     /// List, create and describe topics
     #[command(subcommand)]
     Topic(Topic),
+    /// Measure how fast a cluster takes messages, and how long each takes
+    #[command(subcommand)]
+    Bench(Bench),
     /// Show in half a minute what a producer does, with nothing installed
     Demo,
 }
@@ -107,9 +113,10 @@ impl Command {
             Self::Dev(_) => "dev",
             Self::Send(_) => "send",
             Self::Tail(_) => "tail",
-            Self::Topic(Topic::List) => "topic list",
+            Self::Topic(Topic::List { .. }) => "topic list",
             Self::Topic(Topic::Create { .. }) => "topic create",
             Self::Topic(Topic::Describe { .. }) => "topic describe",
+            Self::Bench(bench) => bench.name(),
             Self::Demo => "demo",
         }
     }
@@ -324,7 +331,11 @@ pub(crate) enum Until {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topic {
     /// List the topics of the cluster
-    List,
+    List {
+        /// The topics of the system too
+        #[arg(short, long)]
+        all: bool,
+    },
     /// Create a topic on every broker, or change how many queues it has
     Create {
         /// Name of the topic

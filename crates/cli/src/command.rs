@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod bench;
 mod demo;
 mod dev;
 mod send;
@@ -16,6 +17,7 @@ pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Send(send) => Box::pin(send::run(&args.global, send)).await,
         Command::Tail(tail) => tail::run(&args.global, tail).await,
         Command::Topic(topic) => topic::run(&args.global, topic).await,
+        Command::Bench(bench) => Box::pin(bench::run(&args.global, bench)).await,
         Command::Demo => demo::run(&args.global).await,
     }
 }

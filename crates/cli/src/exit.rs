@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use posthaste::ErrorKind;
+use posthaste::{ErrorKind, Outcome, SendError};
+
+use crate::cluster::create_topic_hint;
 
 /// The exit codes. Scripts rely on them: a code keeps its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,15 @@ impl Failure {
         Self { exit, kind, message: message.into(), help: Vec::new() }
     }
 
+    /// A message failed, and the command with it.
+    pub(crate) fn of_send(error: &SendError) -> Self {
+        let exit = match error.outcome() {
+            Outcome::NotStored => Exit::of(error.kind()),
+            Outcome::Unknown => Exit::Partial,
+        };
+        Self { help: advice(error), ..Self::new(exit, kind_word(error.kind()), reason(error)) }
+    }
+
     /// Something in the command line or its environment.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message)
@@ -70,6 +81,42 @@ impl Failure {
     pub(crate) fn help(mut self, line: impl Into<String>) -> Self {
         self.help.push(line.into());
         self
+    }
+}
+
+/// Why a message failed, in one line.
+pub(crate) fn reason(error: &SendError) -> String {
+    let whole = error.to_string();
+    // What became of it stands in the advice.
+    let prefix = format!("{}: ", error.outcome());
+    whole.strip_prefix(&prefix).unwrap_or(&whole).to_owned()
+}
+
+/// What became of a message that failed, and what to do, a line each.
+pub(crate) fn advice(error: &SendError) -> Vec<String> {
+    let outcome = match error.outcome() {
+        Outcome::NotStored => "not stored.",
+        Outcome::Unknown => {
+            "unknown: it may have been stored, and sending it again may store it twice."
+        }
+    };
+    [format!("{outcome} {}", error.help())].into_iter().chain(remedy(error)).collect()
+}
+
+/// What to type next, where a command can help.
+fn remedy(error: &SendError) -> Option<String> {
+    let topic = error.message().topic();
+    match error.kind() {
+        ErrorKind::NoTopic => Some(create_topic_hint(topic)),
+        ErrorKind::NoRoute => {
+            Some("try:  posthaste dev        (a broker here), or  posthaste -n HOST:PORT …".into())
+        }
+        ErrorKind::Connect => {
+            let address = &error.attempts().last()?.address;
+            let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
+            Some(format!("try:  posthaste --broker-map {host}=HOST-THAT-CAN-BE-REACHED …"))
+        }
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod envelope;
 mod exit;
 mod input;
 mod interrupt;
+mod latency;
 mod output;
 mod talk;
 mod value;

@@ -87,14 +87,21 @@ impl Talk {
 
     /// Begins to show progress, where the flags and the terminal want it.
     pub(crate) fn start_progress(&mut self, when: When) {
-        let terminal = io::stderr().is_terminal();
-        self.progress = match when {
-            _ if self.quiet => Progress::None,
-            When::Never => Progress::None,
-            When::Auto if !terminal => Progress::None,
-            When::Always if !terminal => Progress::Lines,
-            When::Auto | When::Always => Progress::Bar(bar()),
+        self.progress = match self.wants_progress(when) {
+            false => Progress::None,
+            true if io::stderr().is_terminal() => Progress::Bar(bar()),
+            true => Progress::Lines,
         };
+    }
+
+    /// Whether the flags and the terminal want progress.
+    pub(crate) fn wants_progress(&self, when: When) -> bool {
+        !self.quiet
+            && match when {
+                When::Always => true,
+                When::Never => false,
+                When::Auto => io::stderr().is_terminal(),
+            }
     }
 
     /// Whether anybody looks at progress.

@@ -36,6 +36,15 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// The size of a body, as [`size`], up to what brokers take unless told otherwise.
+pub(crate) fn body_size(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
+    match usize::try_from(bytes) {
+        Ok(bytes @ ..=0x40_0000) => Ok(bytes),
+        _ => Err("a body has at most 4 MiB".into()),
+    }
+}
+
 /// `500`, `500/s`, `30/m`, `100/h`: messages a second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let (count, per) = text.split_once('/').unwrap_or((text, "s"));
@@ -195,6 +204,12 @@ mod tests {
         for text in ["", "MiB", "3x", "0", "-1", "9999999999g"] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_of_bodies() {
+        assert_eq!(body_size("4MiB"), Ok(4 << 20));
+        assert!(body_size("4194305").is_err() && body_size("1g").is_err());
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Fail
     let mut interrupt = Interrupt::listen();
     let mut input = start_input()?;
     let pipeline = Pipeline::new(producer.clone(), settings(global, args), report);
-    let outcome = pipeline.run(&mut input, &mut interrupt).await;
+    let mut outcome = pipeline.run(&mut input, &mut interrupt).await;
+    outcome.tally.busy = producer.stats().busy;
     let parted = outcome.tally.went() > 0;
     let exit = conclude(global, args, outcome, input.blank_lines());
     if parted {

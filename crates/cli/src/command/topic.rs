@@ -1,7 +1,10 @@
 //! `posthaste topic`: list, create, describe.
 
+mod system;
+
 use std::collections::BTreeMap;
 
+use posthaste::MessageQueue;
 use serde::Serialize;
 
 use crate::args::{self, Format, Global};
@@ -15,7 +18,7 @@ use crate::talk::thousands;
 pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Failure> {
     let mut stdout = Stdout::new();
     match args {
-        args::Topic::List => list(global, &mut stdout).await?,
+        args::Topic::List { all } => list(global, &mut stdout, *all).await?,
         args::Topic::Create { topic, queues } => {
             create(global, &mut stdout, topic, *queues).await?
         }
@@ -25,9 +28,15 @@ pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-async fn list(global: &Global, stdout: &mut Stdout) -> Result<(), Failure> {
+async fn list(global: &Global, stdout: &mut Stdout, all: bool) -> Result<(), Failure> {
     let admin = cluster::admin(global).await?;
-    let topics = admin.topics().await.map_err(|error| cluster::failure(&error))?;
+    let mut topics = admin.topics().await.map_err(|error| cluster::failure(&error))?;
+    if !all {
+        // Without its route nothing is known of the brokers' names, and nothing else is lost.
+        let queues = admin.publish_queues(system::ON_EVERY_BROKER).await.unwrap_or_default();
+        let brokers: Vec<&str> = queues.iter().map(MessageQueue::broker).collect();
+        topics = system::without_system(&topics, &brokers);
+    }
     match global.output {
         Format::Text => topics.iter().for_each(|topic| stdout.line(format_args!("{topic}"))),
         Format::Json => stdout.json(&List { _cmd: "topic list", _v: VERSION, topics }),

@@ -8,10 +8,12 @@
     reason = "a test that fails may panic"
 )]
 
+mod bench;
 mod demo;
 mod dev;
 mod exit_codes;
 mod interrupt;
+mod scripted;
 mod send;
 mod shell;
 mod stream;

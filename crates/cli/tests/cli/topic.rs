@@ -32,6 +32,20 @@ async fn created_listed_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn topics_of_the_system_are_listed_when_asked_for() {
+    let broker = broker().await;
+    send(&broker, &["Orders", "hi"], "").await.expect_code(0);
+    let own = topic(&broker, &["list"]).await.expect_code(0);
+    assert_eq!(own.stdout, "Orders\n");
+    let own = topic(&broker, &["list", "-o", "json"]).await.expect_code(0).json();
+    assert_eq!(own[0]["topics"], json!(["Orders"]));
+    let all = topic(&broker, &["list", "--all"]).await.expect_code(0);
+    for name in ["Orders", "SELF_TEST_TOPIC", "SCHEDULE_TOPIC_XXXX", "dev"] {
+        assert!(all.stdout.lines().any(|line| line == name), "{name}: {}", all.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_just_created_can_be_sent_to() {
     let broker =
         posthaste_broker::Broker::builder().auto_create_topics(false).start().await.unwrap();

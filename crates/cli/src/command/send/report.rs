@@ -11,9 +11,8 @@ use posthaste::{ErrorKind, Message, Outcome, Receipt, SendError, SendStatus};
 use serde::Serialize;
 
 use crate::args::{self, Format, Global};
-use crate::cluster::create_topic_hint;
 use crate::envelope::{Content, VERSION};
-use crate::exit::{Failure, kind_word, retryable};
+use crate::exit::{Failure, advice, kind_word, reason, retryable};
 use crate::output::Stdout;
 use crate::talk::Talk;
 
@@ -168,11 +167,9 @@ impl Report {
     /// A message failed.
     pub(crate) fn failed(&mut self, number: u64, error: SendError) {
         let (kind, outcome) = (error.kind(), error.outcome());
-        let prefix = format!("{outcome}: ");
-        let whole = error.to_string();
-        let text = whole.strip_prefix(&prefix).unwrap_or(&whole);
+        let text = &reason(&error);
         if self.is_told(number, text) && self.failures == 1 {
-            self.advise(&error);
+            advice(&error).iter().for_each(|line| self.talk.say(&format!("  {line}")));
         }
         self.error_line(number, &ErrorObject::of(kind, outcome, text));
         if let Some(undelivered) = &mut self.undelivered {
@@ -209,19 +206,6 @@ impl Report {
         false
     }
 
-    fn advise(&self, error: &SendError) {
-        let outcome = match error.outcome() {
-            Outcome::NotStored => "not stored.",
-            Outcome::Unknown => {
-                "unknown: it may have been stored, and sending it again may store it twice."
-            }
-        };
-        self.talk.say(&format!("  {outcome} {}", error.help()));
-        if let Some(command) = remedy(error) {
-            self.talk.say(&format!("  {command}"));
-        }
-    }
-
     fn error_line(&mut self, number: u64, error: &ErrorObject<'_>) {
         if self.format == Format::Json && self.tee.is_none() {
             self.stdout.json(&FailedLine { _cmd: "send", _v: VERSION, error, line: number });
@@ -252,25 +236,6 @@ impl Report {
             }
         }
         complete
-    }
-}
-
-/// What to type next, where a command can help.
-fn remedy(error: &SendError) -> Option<String> {
-    let topic = error.message().topic();
-    match error.kind() {
-        ErrorKind::NoTopic => Some(create_topic_hint(topic)),
-        ErrorKind::NoRoute => Some(
-            "try:  posthaste dev        (a broker here), or  posthaste -n HOST:PORT send …".into(),
-        ),
-        ErrorKind::Connect => {
-            let address = &error.attempts().last()?.address;
-            let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
-            Some(format!(
-                "try:  posthaste --broker-map {host}=HOST-THAT-CAN-BE-REACHED send {topic} …"
-            ))
-        }
-        _ => None,
     }
 }
 

@@ -3,14 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use posthaste::{ErrorKind, Outcome, SendError, SendStatus};
 
 use crate::exit::Exit;
+use crate::latency::Latency;
 use crate::talk::thousands;
-
-/// The longest latency that is told apart from longer ones.
-const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Counts of a run.
 pub(crate) struct Tally {
@@ -29,9 +26,11 @@ pub(crate) struct Tally {
     /// stdout could not be written.
     pub(crate) unwritable: bool,
     pub(crate) interrupted: bool,
+    /// Requests that a broker refused as busy; their messages waited and were sent again.
+    pub(crate) busy: u64,
     /// Why the first message that was not stored was not.
     first: Option<ErrorKind>,
-    latency: Option<Histogram<u32>>,
+    latency: Latency,
 }
 
 impl Tally {
@@ -46,9 +45,9 @@ impl Tally {
             unreadable: false,
             unwritable: false,
             interrupted: false,
+            busy: 0,
             first: None,
-            // The bounds are constants that the histogram accepts; without it, no percentiles.
-            latency: Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3).ok(),
+            latency: Latency::new(),
         }
     }
 
@@ -60,9 +59,7 @@ impl Tally {
 
     /// Counts how long a message took that did not fail.
     pub(crate) fn took(&mut self, latency: Duration) {
-        if let Some(histogram) = &mut self.latency {
-            histogram.saturating_record(latency.as_micros() as u64);
-        }
+        self.latency.record(latency);
     }
 
     /// Counts a message that failed.
@@ -123,16 +120,16 @@ impl Tally {
     pub(crate) fn summary(&self, elapsed: Duration) -> String {
         let rate = thousands(per_second(self.went(), elapsed));
         let mut line = format!("{} in {:.2} s ({rate}/s)", self.counts(), elapsed.as_secs_f64());
-        if let Some(latency) = self.latency.as_ref().filter(|latency| !latency.is_empty()) {
-            let at = |quantile| millis(latency.value_at_quantile(quantile));
+        let latency = &self.latency;
+        if let (Some(p50), Some(p99), Some(max)) =
+            (latency.at(0.5), latency.at(0.99), latency.max())
+        {
+            let (p50, p99, max) = (millis(p50), millis(p99), millis(max));
             // Writing to a text does not fail.
-            let _ = write!(
-                line,
-                "        p50 {}  p99 {}  max {}",
-                at(0.5),
-                at(0.99),
-                millis(latency.max())
-            );
+            let _ = write!(line, "        p50 {p50}  p99 {p99}  max {max}");
+        }
+        if self.busy > 0 {
+            let _ = write!(line, "        {} requests refused as busy", thousands(self.busy));
         }
         line
     }
@@ -292,6 +289,12 @@ mod tests {
         assert_eq!(
             tally.summary(Duration::from_millis(910)),
             "100,000 stored, 0 failed in 0.91 s (109,890/s)        p50 1.6 ms  p99 3.1 ms  max 3.1 ms"
+        );
+        tally.busy = 1_234;
+        assert!(
+            tally
+                .summary(Duration::from_millis(910))
+                .ends_with("max 3.1 ms        1,234 requests refused as busy")
         );
         tally.count_failure(ErrorKind::Busy, Outcome::NotStored);
         tally.count_failure(ErrorKind::Timeout, Outcome::Unknown);
