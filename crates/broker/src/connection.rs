@@ -5,29 +5,23 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use posthaste_protocol::{Command, DecodeError, Frame, Incoming, frame};
+use bytes::{Bytes, BytesMut};
+use posthaste_protocol::{DecodeError, frame};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::engine::{Request, SessionId};
-use crate::outbox::Outbox;
+use crate::engine::SessionId;
+use crate::outbox::{Breach, Outbox};
 use crate::turn::{Event, Permits};
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
 const READ_LENGTH: usize = 64 * 1024;
-/// The longest header. Properties may be 32 KiB, and JSON escapes can make them six times as long.
-const MAX_HEADER: usize = 256 * 1024;
-/// The most fields that a header has.
-const MAX_FIELDS: usize = 256;
-/// How many requests are handed over at once at the most.
-const MAX_BATCH: usize = 256;
-/// How many batches of one connection may be on their way. What has come while the engine commits
-/// is the next commit: with fewer, many small requests in flight would make many small commits.
-const BATCHES_IN_FLIGHT: usize = 8;
+/// How many runs of frames of one connection may be on their way. What has come while the engine
+/// commits is the next commit: with fewer, many requests in flight would make many small commits.
+const RUNS_IN_FLIGHT: usize = 8;
 /// The first frame is there so soon after the connection.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
 /// A frame is complete so soon after its first byte.
@@ -46,8 +40,8 @@ enum Ending {
     Decode(#[from] DecodeError),
     #[error("nothing, or only part of a frame, has come for too long")]
     TooSlow,
-    #[error("the peer does not read what it has asked for")]
-    Overflow,
+    #[error("{0}")]
+    Breach(Breach),
     #[error("the broker has stopped")]
     Stopped,
 }
@@ -57,8 +51,8 @@ enum Ending {
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
-    /// One permit for each batch that may be on its way, all connections together.
-    pub(crate) batches: Arc<Semaphore>,
+    /// One permit for each run of frames that may be on its way, all connections together.
+    pub(crate) runs: Arc<Semaphore>,
     /// Room for frames that are longer than one read, in bytes, all connections together.
     pub(crate) long_frames: Arc<Semaphore>,
 }
@@ -81,7 +75,7 @@ pub(crate) async fn serve(
     let ending = tokio::select! {
         ending = Reader::new(reader, session, &shared).run() => ending,
         ending = write(writer, &outbox) => ending,
-        () = outbox.overflow() => Ending::Overflow,
+        breach = outbox.breach() => Ending::Breach(breach),
     };
     tracing::debug!(%peer, session = session.0, %ending, "connection ends");
     let _ = shared.events.send(Event::Closed(session));
@@ -108,7 +102,7 @@ struct Reader<'a> {
     socket: ReadHalf<'a>,
     session: SessionId,
     shared: &'a Shared,
-    batches: Arc<Semaphore>,
+    runs: Arc<Semaphore>,
     buffer: BytesMut,
     deadline: Instant,
     /// Room for a long frame, from its first bytes until it is done.
@@ -121,7 +115,7 @@ impl<'a> Reader<'a> {
             socket,
             session,
             shared,
-            batches: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT)),
+            runs: Arc::new(Semaphore::new(RUNS_IN_FLIGHT)),
             buffer: BytesMut::new(),
             deadline: Instant::now() + FIRST_FRAME,
             long_frame: None,
@@ -145,15 +139,11 @@ impl<'a> Reader<'a> {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(Ending::TooSlow),
         }
-        let mut any = false;
-        loop {
-            let before = self.buffer.len();
-            let requests = self.take_requests()?;
-            any |= self.buffer.len() < before;
-            if requests.is_empty() {
-                break;
-            }
-            self.hand_over(requests).await?;
+        let whole = frame::whole_frames(&self.buffer, frame::MAX_FRAME)?;
+        let any = whole > 0;
+        if any {
+            let frames = self.buffer.split_to(whole).freeze();
+            self.hand_over(frames).await?;
         }
         self.deadline = match (any, self.buffer.is_empty()) {
             (_, true) => Instant::now() + IDLE,
@@ -177,38 +167,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes the next complete frames off the buffer. Answers of the peer are passed over: nothing
-    /// that it is told wants one.
-    fn take_requests(&mut self) -> Result<Vec<Request>, DecodeError> {
-        let mut requests = Vec::new();
-        while requests.len() < MAX_BATCH {
-            let Some(frame) = Frame::take(&mut self.buffer, frame::MAX_FRAME)? else { break };
-            if frame.header.len() > MAX_HEADER {
-                return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
-            }
-            let command = Command::decode(frame)?;
-            if command.fields.len() > MAX_FIELDS {
-                return Err(DecodeError::Header(format!("{} fields", command.fields.len())));
-            }
-            if !command.is_answer() {
-                requests.push(Request {
-                    opaque: command.opaque,
-                    oneway: command.is_oneway(),
-                    incoming: Incoming::read(&command),
-                });
-            }
-        }
-        Ok(requests)
-    }
-
-    /// Gives requests to the engine. Waits while too much is on its way: the peer then notices
+    /// Gives frames to the engine, unread: reading them where they are handled leaves their texts in
+    /// place, and one thread frees what another one has allocated for no message. Waits while too much is on its way: the peer then notices
     /// that its bytes are not read.
-    async fn hand_over(&mut self, requests: Vec<Request>) -> Result<(), Ending> {
-        let own = Arc::clone(&self.batches).acquire_owned().await;
-        let all = Arc::clone(&self.shared.batches).acquire_owned().await;
+    async fn hand_over(&mut self, frames: Bytes) -> Result<(), Ending> {
+        let own = Arc::clone(&self.runs).acquire_owned().await;
+        let all = Arc::clone(&self.shared.runs).acquire_owned().await;
         let (Ok(own), Ok(all)) = (own, all) else { return Err(Ending::Stopped) };
         let permits = Permits { _own: own, _all: all, _long_frame: self.long_frame.take() };
-        let event = Event::Requests { session: self.session, requests, permits };
+        let event = Event::Frames { session: self.session, frames, permits };
         self.shared.events.send(event).map_err(|_| Ending::Stopped)
     }
 

@@ -19,7 +19,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
-use posthaste_protocol::{DecodeError, Incoming, RequestCode, ResponseCode, StoredMessage};
+use posthaste_protocol::request::SendMessage;
+use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
@@ -29,6 +30,7 @@ use self::schedule::Schedule;
 use self::stamp::Stamper;
 use self::topics::{ALL, QueueEnds, READ_WRITE, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, QueueKey};
+use crate::request::Request;
 use crate::store::{Commit, Fact, Store, StoreError};
 
 /// Milliseconds since 1970.
@@ -40,17 +42,6 @@ const OFFSETS_KEPT_AFTER_MS: Millis = 1_000;
 /// One connection of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionId(pub(crate) u64);
-
-/// A request as it arrived.
-#[derive(Debug)]
-pub(crate) struct Request {
-    /// Number by which the answer finds it.
-    pub(crate) opaque: i32,
-    /// Whether no answer is wanted.
-    pub(crate) oneway: bool,
-    /// What is asked, or what is wrong with the question.
-    pub(crate) incoming: Result<Incoming, DecodeError>,
-}
 
 /// Who the broker says it is.
 #[derive(Debug, Clone)]
@@ -186,10 +177,7 @@ impl Engine {
 
     fn dispatch(&mut self, now: Millis, caller: Caller, incoming: Incoming, out: &mut Effects) {
         match incoming {
-            Incoming::Send(message) => {
-                let result = self.send(now, caller.session, message, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
+            Incoming::Send(message) => self.store(now, caller, &message, out),
             Incoming::Pull(pull) => self.pull(now, caller, pull, out),
             Incoming::SendBack(back) => {
                 let result = self.send_back(now, &back, &mut out.commit);
@@ -244,6 +232,24 @@ impl Engine {
                 out.answer(caller, Err::<Empty, _>(not_supported(code)));
             }
         }
+    }
+
+    /// Stores what was sent: what [`handle`](Self::handle) does for most requests that there are,
+    /// without a copy of their texts.
+    pub(crate) fn handle_send(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        send: &ReceivedSend<'_>,
+        effects: &mut Effects,
+    ) {
+        let caller = Caller { session, opaque: send.opaque, oneway: send.oneway };
+        self.store(now, caller, &send.message, effects);
+    }
+
+    fn store(&mut self, now: Millis, caller: Caller, message: &SendMessage<'_>, out: &mut Effects) {
+        let result = self.send(now, caller.session, message, &mut out.commit);
+        out.answer_after_commit(caller, result);
     }
 
     /// Does what is due: delayed messages, pulls that have waited long enough, offsets to be kept.

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
+use posthaste_protocol::DecodeError;
 use tokio::sync::Notify;
 
 /// Whoever reads so slowly that more than this waits for it is disconnected.
@@ -13,7 +14,16 @@ const MAX_PENDING: usize = 4 * 1024 * 1024;
 pub(crate) struct Outbox {
     state: Mutex<State>,
     changed: Notify,
-    overflowed: Notify,
+    breached: Notify,
+}
+
+/// Why a connection is closed before everything is written to it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Breach {
+    #[error("the peer does not read what it has asked for")]
+    Overflow,
+    #[error("not the protocol: {0}")]
+    Decode(DecodeError),
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +32,7 @@ struct State {
     /// Bytes that are being written.
     in_write: usize,
     finished: bool,
+    breach: Option<Breach>,
 }
 
 impl Outbox {
@@ -29,8 +40,8 @@ impl Outbox {
     pub(crate) fn push(&self, frames: BytesMut) {
         let mut state = self.lock();
         if state.waiting.len() + state.in_write > MAX_PENDING {
-            self.overflowed.notify_one();
-            return;
+            drop(state);
+            return self.break_off(Breach::Overflow);
         }
         match state.waiting.is_empty() {
             true => state.waiting = frames,
@@ -44,6 +55,12 @@ impl Outbox {
     pub(crate) fn finish(&self) {
         self.lock().finished = true;
         self.changed.notify_one();
+    }
+
+    /// The connection closes at once.
+    pub(crate) fn break_off(&self, why: Breach) {
+        self.lock().breach = Some(why);
+        self.breached.notify_one();
     }
 
     /// Everything that waits, as soon as there is something; `None` when nothing comes any more.
@@ -70,9 +87,14 @@ impl Outbox {
         !self.lock().waiting.is_empty()
     }
 
-    /// Waits until too much waits.
-    pub(crate) async fn overflow(&self) {
-        self.overflowed.notified().await;
+    /// Waits until the connection is to be closed at once.
+    pub(crate) async fn breach(&self) -> Breach {
+        loop {
+            self.breached.notified().await;
+            if let Some(why) = self.lock().breach.take() {
+                return why;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use crate::{DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCod
 /// Bit of `flag`: this command answers another.
 const ANSWER: i32 = 1;
 /// Bit of `flag`: no answer is wanted.
-const ONEWAY: i32 = 2;
+pub(crate) const ONEWAY: i32 = 2;
 
 /// A request or an answer with its fields not yet typed (Java: `RemotingCommand`).
 #[derive(Debug, Clone, PartialEq, Eq)]

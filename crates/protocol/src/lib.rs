@@ -28,6 +28,7 @@ pub use error::DecodeError;
 pub use fields::{FieldSink, Fields};
 pub use frame::{Frame, HeaderEncoding};
 pub use properties::Properties;
+pub use header::send::ReceivedSend;
 pub use request::{Incoming, Payload, Request};
 pub use stored::StoredMessage;
 
