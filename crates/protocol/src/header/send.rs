@@ -1,18 +1,15 @@
 //! The JSON header of a send, read in one pass, its texts left where they are.
 //!
-//! Most of what a broker receives are sends, and their headers cost more than anything else about
-//! them when each field is copied twice. What is unusual in any way is left to the general reader.
+//! Most of what a broker receives are sends, and reading their headers field by field into memory
+//! of its own costs more than storing the messages. Every client writes these headers in the same
+//! plain way: no spaces, text for every field, no field twice. What is unusual in any way is left
+//! to the general reader, and so is whatever is wrong.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
 
 use crate::command::ONEWAY;
-use crate::json::is_object;
 use crate::request::SendMessage;
 use crate::{Frame, HeaderEncoding, RequestCode};
 
@@ -28,142 +25,197 @@ pub struct ReceivedSend<'a> {
 }
 
 impl<'a> ReceivedSend<'a> {
-    /// Reads a frame that is a `SEND_MESSAGE_V2` or a `SEND_BATCH_MESSAGE` with a body and the
-    /// fields that every client writes, each of them text. `None` of anything else, also of what
-    /// is wrong: [`Command::decode`](crate::Command::decode) and
-    /// [`Incoming::read`](crate::Incoming::read) read that or say what it is.
+    /// Reads a frame that is a `SEND_MESSAGE_V2` or a `SEND_BATCH_MESSAGE` with a body and a plain
+    /// header. `None` of anything else, also of what is wrong:
+    /// [`Command::decode`](crate::Command::decode) and [`Incoming::read`](crate::Incoming::read)
+    /// read that or say what it is.
     pub fn read(frame: &'a Frame) -> Option<Self> {
-        let is_like_one = frame.encoding == HeaderEncoding::Json
-            && !frame.body.is_empty()
-            && is_object(&frame.header);
-        if !is_like_one {
+        if frame.encoding != HeaderEncoding::Json || frame.body.is_empty() {
             return None;
         }
-        let header: Header<'a> = serde_json::from_slice(&frame.header).ok()?;
+        // Bare control characters are no JSON. Looked for at once, and not in every string.
+        if frame.header.iter().fold(false, |found, byte| found | (*byte < b' ')) {
+            return None;
+        }
+        let mut scanner = Scanner { rest: std::str::from_utf8(&frame.header).ok()? };
+        let envelope = scanner.envelope(&frame.body)?;
         let is_send = [RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE]
-            .contains(&RequestCode(header.code));
-        let is_request = header.flag & !ONEWAY == 0;
-        (is_send && is_request).then(|| Self {
-            opaque: header.opaque,
-            oneway: header.flag & ONEWAY != 0,
-            message: header.fields.message(frame.body.clone()),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct Header<'a> {
-    code: i32,
-    flag: i32,
-    // Nobody asks for these three; what is wrong with them is the general reader's to say.
-    #[serde(borrow, rename = "language")]
-    _language: Text<'a>,
-    opaque: i32,
-    #[serde(borrow, rename = "remark")]
-    _remark: Option<Text<'a>>,
-    #[serde(rename = "version")]
-    _version: i32,
-    #[serde(borrow, rename = "extFields")]
-    fields: SendFields<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SendFields<'a> {
-    #[serde(borrow)]
-    a: Text<'a>,
-    #[serde(borrow)]
-    b: Text<'a>,
-    #[serde(borrow)]
-    c: Text<'a>,
-    d: Number<i32>,
-    e: Number<i32>,
-    f: Number<i32>,
-    g: Number<i64>,
-    h: Number<i32>,
-    #[serde(borrow)]
-    i: Text<'a>,
-    j: Number<i32>,
-    k: Flag,
-    l: Option<Number<i32>>,
-    m: Option<Flag>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    n: Option<Text<'a>>,
-}
-
-impl<'a> SendFields<'a> {
-    fn message(self, body: Bytes) -> SendMessage<'a> {
-        SendMessage {
-            group: self.a.0,
-            topic: self.b.0,
-            default_topic: self.c.0,
-            default_topic_queues: self.d.0,
-            queue_id: self.e.0,
-            sys_flag: self.f.0,
-            born_at_ms: self.g.0,
-            flag: self.h.0,
-            properties: self.i.0,
-            reconsume_times: self.j.0,
-            unit_mode: self.k.0,
-            max_reconsume_times: self.l.map(|number| number.0),
-            batch: self.m.is_some_and(|flag| flag.0),
-            broker_name: self.n.map(|text| text.0),
-            body,
+            .contains(&RequestCode(envelope.code?));
+        let flag = envelope.flag.unwrap_or(0);
+        let is_request = flag & !ONEWAY == 0;
+        if !is_send || !is_request || !scanner.rest.is_empty() {
+            return None;
         }
+        let oneway = flag & ONEWAY != 0;
+        Some(Self { opaque: envelope.opaque?, oneway, message: envelope.message? })
     }
 }
 
-/// A text, borrowed where it has no escapes.
-struct Text<'a>(Cow<'a, str>);
-
-/// A number within quotes. Without them it is left to the general reader, as is an empty one.
-struct Number<T>(T);
-
-/// A text that is there. The general reader takes a null for an empty one.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(text: D) -> Result<Option<Text<'a>>, D::Error> {
-    Text::deserialize(text).map(Some)
+/// What has been read of a header.
+#[derive(Default)]
+struct Envelope<'a> {
+    code: Option<i32>,
+    flag: Option<i32>,
+    opaque: Option<i32>,
+    message: Option<SendMessage<'a>>,
 }
 
-/// `true` or `false` within quotes.
-struct Flag(bool);
+/// Reads plain JSON from the front of a text. Every function returns `None` where it is not plain.
+struct Scanner<'a> {
+    rest: &'a str,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Cow<'de, str>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Cow::Borrowed(text))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(text.to_owned()))
+impl<'a> Scanner<'a> {
+    fn envelope(&mut self, body: &Bytes) -> Option<Envelope<'a>> {
+        let mut envelope = Envelope::default();
+        // Nobody asks for these, but none of them comes twice.
+        let (mut language, mut remark, mut version, mut encoding) = (None, None, None, None);
+        self.skip('{')?;
+        loop {
+            match self.name()? {
+                "code" => once(&mut envelope.code, self.number()?),
+                "flag" => once(&mut envelope.flag, self.number()?),
+                "opaque" => once(&mut envelope.opaque, self.number()?),
+                "extFields" => once(&mut envelope.message, self.message(body)?),
+                "language" => once(&mut language, self.string()?),
+                "remark" => once(&mut remark, self.string()?),
+                "version" => once(&mut version, self.number()?),
+                "serializeTypeCurrentRPC" => once(&mut encoding, self.string()?),
+                _ => None,
+            }?;
+            if self.is_last()? {
+                return Some(envelope);
             }
         }
-
-        deserializer.deserialize_str(TextVisitor).map(Self)
     }
-}
 
-impl<'de, T: FromStr> Deserialize<'de> for Number<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| Error::custom("not a number"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match <&str>::deserialize(deserializer)? {
-            "true" => Ok(Self(true)),
-            "false" => Ok(Self(false)),
-            _ => Err(Error::custom("not a boolean")),
+    /// The fields of a send, by their names of one letter. Those that a real broker cannot do
+    /// without must be there.
+    fn message(&mut self, body: &Bytes) -> Option<SendMessage<'a>> {
+        let mut message = SendMessage { body: body.clone(), ..SendMessage::default() };
+        let mut seen: u32 = 0;
+        self.skip('{')?;
+        loop {
+            let letter = self.letter()?;
+            let bit = 1 << (letter - b'a');
+            if seen & bit != 0 {
+                return None;
+            }
+            seen |= bit;
+            let value = self.string()?;
+            match letter {
+                b'a' => message.group = value,
+                b'b' => message.topic = value,
+                b'c' => message.default_topic = value,
+                b'd' => message.default_topic_queues = value.parse().ok()?,
+                b'e' => message.queue_id = value.parse().ok()?,
+                b'f' => message.sys_flag = value.parse().ok()?,
+                b'g' => message.born_at_ms = value.parse().ok()?,
+                b'h' => message.flag = value.parse().ok()?,
+                b'i' => message.properties = value,
+                b'j' => message.reconsume_times = value.parse().ok()?,
+                b'k' => message.unit_mode = value.parse().ok()?,
+                b'l' => message.max_reconsume_times = Some(value.parse().ok()?),
+                b'm' => message.batch = value.parse().ok()?,
+                _ => message.broker_name = Some(value),
+            }
+            if self.is_last()? {
+                let needed = b"befgh".iter().map(|letter| 1 << (letter - b'a')).sum::<u32>();
+                return (seen & needed == needed).then_some(message);
+            }
         }
     }
+
+    /// Reads a name of one letter and the colon after it.
+    fn letter(&mut self) -> Option<u8> {
+        let &[b'"', letter @ b'a'..=b'n', b'"', b':', ..] = self.rest.as_bytes() else {
+            return None;
+        };
+        self.rest = self.rest.get(4..)?;
+        Some(letter)
+    }
+
+    /// Reads a name and the colon after it.
+    fn name(&mut self) -> Option<&'a str> {
+        self.skip('"')?;
+        let name = self.plain_run()?;
+        self.rest = self.rest.strip_prefix("\":")?;
+        Some(name)
+    }
+
+    /// Reads a string.
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        self.skip('"')?;
+        let run = self.plain_run()?;
+        if self.skip('"').is_some() {
+            return Some(Cow::Borrowed(run));
+        }
+        let mut text = String::with_capacity(256);
+        text.push_str(run);
+        while self.skip('"').is_none() {
+            text.push(self.escape()?);
+            text.push_str(self.plain_run()?);
+        }
+        Some(Cow::Owned(text))
+    }
+
+    /// What comes before the next quote or escape.
+    fn plain_run(&mut self) -> Option<&'a str> {
+        let end = memchr::memchr2(b'"', b'\\', self.rest.as_bytes())?;
+        let (run, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        Some(run)
+    }
+
+    /// Reads an escape. Halves of a pair that stands for one character are not plain.
+    fn escape(&mut self) -> Option<char> {
+        let (escaped, length) = match self.rest.as_bytes() {
+            // The two control characters that properties are made of, mostly.
+            [b'\\', b'u', b'0', b'0', b'0', low, ..] => {
+                (char::from(char::from(*low).to_digit(16)? as u8), 6)
+            }
+            [b'\\', b'u', ..] => {
+                let digits = self.rest.get(2..6).filter(|digits| !digits.starts_with('+'))?;
+                (char::from_u32(u32::from_str_radix(digits, 16).ok()?)?, 6)
+            }
+            [b'\\', kind @ (b'"' | b'\\' | b'/'), ..] => (char::from(*kind), 2),
+            [b'\\', b'b', ..] => ('\u{8}', 2),
+            [b'\\', b'f', ..] => ('\u{c}', 2),
+            [b'\\', b'n', ..] => ('\n', 2),
+            [b'\\', b'r', ..] => ('\r', 2),
+            [b'\\', b't', ..] => ('\t', 2),
+            _ => return None,
+        };
+        self.rest = self.rest.get(length..)?;
+        Some(escaped)
+    }
+
+    /// Reads a number as it is written everywhere but in floating point.
+    fn number(&mut self) -> Option<i32> {
+        let end = self.rest.find([',', '}'])?;
+        let (number, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        let is_plain = digits.starts_with(|digit: char| matches!(digit, '1'..='9')) || number == "0";
+        if is_plain { number.parse().ok() } else { None }
+    }
+
+    /// Passes over what is between members or after the last one; says which of both it was.
+    fn is_last(&mut self) -> Option<bool> {
+        let is_last = self.skip(',').is_none();
+        if is_last {
+            self.skip('}')?;
+        }
+        Some(is_last)
+    }
+
+    fn skip(&mut self, character: char) -> Option<()> {
+        self.rest = self.rest.strip_prefix(character)?;
+        Some(())
+    }
+}
+
+/// Fills a place that must be empty.
+fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
 }
