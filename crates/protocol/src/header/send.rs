@@ -7,8 +7,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-
 use crate::command::ONEWAY;
 use crate::request::SendMessage;
 use crate::{Frame, HeaderEncoding, RequestCode};
@@ -38,7 +36,8 @@ impl<'a> ReceivedSend<'a> {
             return None;
         }
         let mut scanner = Scanner { rest: std::str::from_utf8(&frame.header).ok()? };
-        let envelope = scanner.envelope(&frame.body)?;
+        let mut message = SendMessage { body: frame.body.clone(), ..SendMessage::default() };
+        let envelope = scanner.envelope(&mut message)?;
         let is_send = [RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE]
             .contains(&RequestCode(envelope.code?));
         let flag = envelope.flag.unwrap_or(0);
@@ -47,17 +46,18 @@ impl<'a> ReceivedSend<'a> {
             return None;
         }
         let oneway = flag & ONEWAY != 0;
-        Some(Self { opaque: envelope.opaque?, oneway, message: envelope.message? })
+        envelope.fields?;
+        Some(Self { opaque: envelope.opaque?, oneway, message })
     }
 }
 
-/// What has been read of a header.
+/// What has been read of a header beside its fields.
 #[derive(Default)]
-struct Envelope<'a> {
+struct Envelope {
     code: Option<i32>,
     flag: Option<i32>,
     opaque: Option<i32>,
-    message: Option<SendMessage<'a>>,
+    fields: Option<()>,
 }
 
 /// Reads plain JSON from the front of a text. Every function returns `None` where it is not plain.
@@ -66,17 +66,17 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn envelope(&mut self, body: &Bytes) -> Option<Envelope<'a>> {
+    fn envelope(&mut self, message: &mut SendMessage<'a>) -> Option<Envelope> {
         let mut envelope = Envelope::default();
         // Nobody asks for these, but none of them comes twice.
         let (mut language, mut remark, mut version, mut encoding) = (None, None, None, None);
-        self.skip('{')?;
+        self.skip(b'{')?;
         loop {
             match self.name()? {
                 "code" => once(&mut envelope.code, self.number()?),
                 "flag" => once(&mut envelope.flag, self.number()?),
                 "opaque" => once(&mut envelope.opaque, self.number()?),
-                "extFields" => once(&mut envelope.message, self.message(body)?),
+                "extFields" => once(&mut envelope.fields, self.fields(message)?),
                 "language" => once(&mut language, self.string()?),
                 "remark" => once(&mut remark, self.string()?),
                 "version" => once(&mut version, self.number()?),
@@ -91,10 +91,9 @@ impl<'a> Scanner<'a> {
 
     /// The fields of a send, by their names of one letter. Those that a real broker cannot do
     /// without must be there.
-    fn message(&mut self, body: &Bytes) -> Option<SendMessage<'a>> {
-        let mut message = SendMessage { body: body.clone(), ..SendMessage::default() };
+    fn fields(&mut self, message: &mut SendMessage<'a>) -> Option<()> {
         let mut seen: u32 = 0;
-        self.skip('{')?;
+        self.skip(b'{')?;
         loop {
             let letter = self.letter()?;
             let bit = 1 << (letter - b'a');
@@ -121,7 +120,7 @@ impl<'a> Scanner<'a> {
             }
             if self.is_last()? {
                 let needed = b"befgh".iter().map(|letter| 1 << (letter - b'a')).sum::<u32>();
-                return (seen & needed == needed).then_some(message);
+                return (seen & needed == needed).then_some(());
             }
         }
     }
@@ -137,22 +136,23 @@ impl<'a> Scanner<'a> {
 
     /// Reads a name and the colon after it.
     fn name(&mut self) -> Option<&'a str> {
-        self.skip('"')?;
+        self.skip(b'"')?;
         let name = self.plain_run()?;
-        self.rest = self.rest.strip_prefix("\":")?;
+        self.skip(b'"')?;
+        self.skip(b':')?;
         Some(name)
     }
 
     /// Reads a string.
     fn string(&mut self) -> Option<Cow<'a, str>> {
-        self.skip('"')?;
+        self.skip(b'"')?;
         let run = self.plain_run()?;
-        if self.skip('"').is_some() {
+        if self.skip(b'"').is_some() {
             return Some(Cow::Borrowed(run));
         }
         let mut text = String::with_capacity(256);
         text.push_str(run);
-        while self.skip('"').is_none() {
+        while self.skip(b'"').is_none() {
             text.push(self.escape()?);
             text.push_str(self.plain_run()?);
         }
@@ -192,25 +192,27 @@ impl<'a> Scanner<'a> {
 
     /// Reads a number as it is written everywhere but in floating point.
     fn number(&mut self) -> Option<i32> {
-        let end = self.rest.find([',', '}'])?;
+        let end = self.rest.bytes().position(|byte| matches!(byte, b',' | b'}'))?;
         let (number, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
         let digits = number.strip_prefix('-').unwrap_or(number);
-        let is_plain = digits.starts_with(|digit: char| matches!(digit, '1'..='9')) || number == "0";
+        let is_plain = matches!(digits.as_bytes(), [b'1'..=b'9', ..]) || number == "0";
         if is_plain { number.parse().ok() } else { None }
     }
 
     /// Passes over what is between members or after the last one; says which of both it was.
     fn is_last(&mut self) -> Option<bool> {
-        let is_last = self.skip(',').is_none();
+        let is_last = self.skip(b',').is_none();
         if is_last {
-            self.skip('}')?;
+            self.skip(b'}')?;
         }
         Some(is_last)
     }
 
-    fn skip(&mut self, character: char) -> Option<()> {
-        self.rest = self.rest.strip_prefix(character)?;
+    fn skip(&mut self, byte: u8) -> Option<()> {
+        let found = self.rest.as_bytes().first() == Some(&byte);
+        found.then_some(())?;
+        self.rest = self.rest.get(1..)?;
         Some(())
     }
 }
