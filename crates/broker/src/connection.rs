@@ -1,15 +1,14 @@
 //! One connection: bytes to requests, answers to bytes. One task, which reads and writes at once.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use posthaste_protocol::{DecodeError, frame};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -35,7 +34,7 @@ enum Ending {
     #[error("the peer has closed it")]
     Closed,
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("not the protocol: {0}")]
     Decode(#[from] DecodeError),
     #[error("nothing, or only part of a frame, has come for too long")]
@@ -59,22 +58,22 @@ pub(crate) struct Shared {
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(
-    mut socket: TcpStream,
+    socket: TcpStream,
     peer: SocketAddr,
     session: SessionId,
     shared: Shared,
 ) {
-    let outbox = Arc::new(Outbox::default());
+    let socket = Arc::new(socket);
+    let outbox = Arc::new(Outbox::of(Arc::clone(&socket)));
     let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(&outbox) };
     if shared.events.send(opened).is_err() {
         return;
     }
     // Answers are small and wanted at once.
     let _ = socket.set_nodelay(true);
-    let (reader, writer) = socket.split();
     let ending = tokio::select! {
-        ending = Reader::new(reader, session, &shared).run() => ending,
-        ending = write(writer, &outbox) => ending,
+        ending = Reader::new(&socket, session, &shared).run() => ending,
+        ending = write(&socket, &outbox) => ending,
         breach = outbox.breach() => Ending::Breach(breach),
     };
     tracing::debug!(%peer, session = session.0, %ending, "connection ends");
@@ -89,17 +88,24 @@ fn ipv4(peer: SocketAddr) -> SocketAddr {
     }
 }
 
-async fn write(mut socket: WriteHalf<'_>, outbox: &Outbox) -> Ending {
-    while let Some(frames) = outbox.take().await {
-        if let Err(error) = socket.write_all(&frames).await {
-            return error.into();
+async fn write(socket: &TcpStream, outbox: &Outbox) -> Ending {
+    while let Some(mut frames) = outbox.take().await {
+        while !frames.is_empty() {
+            if let Err(error) = socket.writable().await {
+                return error.into();
+            }
+            match socket.try_write(&frames) {
+                Ok(written) => frames.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return error.into(),
+            }
         }
     }
     Ending::Stopped
 }
 
 struct Reader<'a> {
-    socket: ReadHalf<'a>,
+    socket: &'a TcpStream,
     session: SessionId,
     shared: &'a Shared,
     runs: Arc<Semaphore>,
@@ -110,7 +116,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(socket: ReadHalf<'a>, session: SessionId, shared: &'a Shared) -> Self {
+    fn new(socket: &'a TcpStream, session: SessionId, shared: &'a Shared) -> Self {
         Self {
             socket,
             session,
@@ -156,12 +162,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads into a buffer that exists only while there is something in it.
-    async fn read(&mut self) -> std::io::Result<usize> {
+    async fn read(&mut self) -> io::Result<usize> {
         loop {
             self.socket.readable().await?;
             self.buffer.reserve(READ_LENGTH);
             match self.socket.try_read_buf(&mut self.buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
             }
         }

@@ -14,13 +14,13 @@ pub(crate) mod schedule;
 pub(crate) mod stamp;
 pub(crate) mod topics;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::request::SendMessage;
 use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
+use rustc_hash::FxHashMap;
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
@@ -28,7 +28,7 @@ use self::parked::ParkedPulls;
 use self::refusal::Refusal;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
-use self::topics::{ALL, QueueEnds, READ_WRITE, Topic, TopicConfig, Topics};
+use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, QueueKey};
 use crate::request::Request;
 use crate::store::{Commit, Fact, Store, StoreError};
@@ -69,7 +69,7 @@ pub(crate) struct Engine {
     pub(crate) stamper: Stamper,
     pub(crate) random: fastrand::Rng,
     /// Where each session's client is connected from.
-    pub(crate) sessions: HashMap<SessionId, SocketAddr>,
+    pub(crate) sessions: FxHashMap<SessionId, SocketAddr>,
     /// Why nothing is stored any more: a commit has failed.
     failure: Option<String>,
     /// When offsets of consumer groups go to the store.
@@ -97,7 +97,7 @@ impl Engine {
             parked: ParkedPulls::default(),
             schedule: Schedule::default(),
             random,
-            sessions: HashMap::new(),
+            sessions: FxHashMap::default(),
             failure: None,
             offsets_due: None,
             stored: 0,
@@ -317,7 +317,10 @@ impl Engine {
             }
             self.wake_pulls(*queue, effects);
         }
-        self.plan_deliveries();
+        let schedule = self.topics.get(SCHEDULE_TOPIC).map(|topic| topic.config.number);
+        if queues.iter().any(|queue| Some(queue.topic) == schedule) {
+            self.plan_deliveries();
+        }
     }
 
     /// Whether anything can be kept.

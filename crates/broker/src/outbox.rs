@@ -1,9 +1,10 @@
 //! What waits to be written to one connection.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use posthaste_protocol::DecodeError;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Whoever reads so slowly that more than this waits for it is disconnected.
@@ -12,6 +13,8 @@ const MAX_PENDING: usize = 4 * 1024 * 1024;
 /// Frames for one connection: the engine's thread puts them in, the connection's task writes them.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    /// Where the frames go in the end; `None` in tests, where everything waits.
+    socket: Option<Arc<TcpStream>>,
     state: Mutex<State>,
     changed: Notify,
     breached: Notify,
@@ -36,6 +39,27 @@ struct State {
 }
 
 impl Outbox {
+    /// The outbox of a connection.
+    pub(crate) fn of(socket: Arc<TcpStream>) -> Self {
+        Self { socket: Some(socket), ..Self::default() }
+    }
+
+    /// Writes frames now, as far as the connection takes them and nothing waits before them. The
+    /// rest is added. For who has little to write: to wake the connection's task costs more.
+    pub(crate) fn write(&self, mut frames: BytesMut) {
+        if let Some(socket) = &self.socket {
+            let state = self.lock();
+            if state.waiting.is_empty() && state.in_write == 0 {
+                // What is wrong with the connection shows again when the rest is written.
+                let written = socket.try_write(&frames).unwrap_or(0);
+                frames.advance(written);
+            }
+        }
+        if !frames.is_empty() {
+            self.push(frames);
+        }
+    }
+
     /// Adds frames. When too much waits already the connection is closed instead.
     pub(crate) fn push(&self, frames: BytesMut) {
         let mut state = self.lock();

@@ -4,7 +4,6 @@
 //! It is a thread of its own, since a commit to disk takes a while, and it serves both stores:
 //! with one owner there is nothing to lock.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::{DecodeError, Frame, ReceivedSend};
+use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::engine::effects::Effects;
@@ -25,6 +25,9 @@ use crate::request::Request;
 const MAX_REQUESTS: usize = 4_096;
 /// A turn takes no further requests once its messages have so many bytes.
 const MAX_COMMIT: usize = 4 * 1024 * 1024;
+
+/// So few bytes for one session are written by the engine's thread itself.
+const WRITTEN_AT_ONCE: usize = 4 * 1024;
 
 /// What arrives at the engine's thread.
 pub(crate) enum Event {
@@ -64,14 +67,22 @@ pub(crate) struct Turns {
     engine: Engine,
     clock: Clock,
     events: Receiver<Event>,
-    outboxes: HashMap<SessionId, Arc<Outbox>>,
+    outboxes: FxHashMap<SessionId, Arc<Outbox>>,
     counters: Arc<Counters>,
+    /// Empty between turns; kept for the room that it has.
+    effects: Effects,
 }
 
 impl Turns {
     pub(crate) fn new(engine: Engine, events: Receiver<Event>, counters: Arc<Counters>) -> Self {
-        let turns =
-            Self { engine, clock: Clock::start(), events, outboxes: HashMap::new(), counters };
+        let turns = Self {
+            engine,
+            clock: Clock::start(),
+            events,
+            outboxes: FxHashMap::default(),
+            counters,
+            effects: Effects::default(),
+        };
         turns.count();
         turns
     }
@@ -109,7 +120,7 @@ impl Turns {
     /// One turn; gives back who wants to know that it was the last.
     fn turn(&mut self, first: Option<Event>) -> Option<oneshot::Sender<()>> {
         let now = self.clock.now();
-        let mut effects = Effects::default();
+        let mut effects = std::mem::take(&mut self.effects);
         let mut stop = None;
         let mut done = Vec::new();
         let mut next = first;
@@ -141,6 +152,7 @@ impl Turns {
         // First the figures: who has an answer finds it counted.
         self.count();
         self.deliver(&mut effects);
+        self.effects = effects;
         stop
     }
 
@@ -185,9 +197,14 @@ impl Turns {
     }
 
     fn deliver(&self, effects: &mut Effects) {
-        for (session, frames) in effects.take_ready() {
-            if let Some(outbox) = self.outboxes.get(&session) {
-                outbox.push(frames);
+        let mut ready = effects.take_ready();
+        // A lone caller waits for this answer, and nobody else for this thread.
+        let is_lone = ready.len() == 1;
+        for (session, frames) in &mut ready {
+            let Some(outbox) = self.outboxes.get(&session) else { continue };
+            match is_lone && frames.len() <= WRITTEN_AT_ONCE {
+                true => outbox.write(frames),
+                false => outbox.push(frames),
             }
         }
     }

@@ -28,7 +28,10 @@ impl Engine {
         message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
-        check_topic_name(&message.topic)?;
+        let is_known = self.topics.get(&message.topic).is_some();
+        if !is_known {
+            check_topic_name(&message.topic)?;
+        }
         if is_closed(&message.topic) {
             let topic = &message.topic;
             return Err(Refusal::forbidden(format!(
@@ -36,7 +39,9 @@ impl Engine {
             )));
         }
         self.check_store()?;
-        self.ensure_topic(message, commit)?;
+        if !is_known {
+            self.create_for(message, commit)?;
+        }
         let queue = self.queue_of(message)?;
         if message.body.is_empty() {
             return Err(Refusal::illegal("the message has no body"));
@@ -55,15 +60,12 @@ impl Engine {
 
     /// Creates a topic that does not exist: one for retries as such, any other in the likeness of
     /// the default topic that the sender names.
-    fn ensure_topic(
+    fn create_for(
         &mut self,
         message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<(), Refusal> {
         let name = &message.topic;
-        if self.topics.get(name).is_some() {
-            return Ok(());
-        }
         if name.starts_with(RETRY_PREFIX) {
             return self.set_topic(name, (1, 1), READ_WRITE, commit);
         }
