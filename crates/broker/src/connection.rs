@@ -64,7 +64,7 @@ pub(crate) async fn serve(
     shared: Shared,
 ) {
     let socket = Arc::new(socket);
-    let outbox = Arc::new(Outbox::of(Arc::clone(&socket)));
+    let outbox = Arc::new(Outbox::of(&socket));
     let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(&outbox) };
     if shared.events.send(opened).is_err() {
         return;

@@ -1,6 +1,6 @@
 //! What waits to be written to one connection.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::{Buf, BytesMut};
 use posthaste_protocol::DecodeError;
@@ -13,8 +13,8 @@ const MAX_PENDING: usize = 4 * 1024 * 1024;
 /// Frames for one connection: the engine's thread puts them in, the connection's task writes them.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Where the frames go in the end; `None` in tests, where everything waits.
-    socket: Option<Arc<TcpStream>>,
+    /// Where the frames go in the end. The connection's task owns it: it closes when that ends.
+    socket: Weak<TcpStream>,
     state: Mutex<State>,
     changed: Notify,
     breached: Notify,
@@ -40,14 +40,14 @@ struct State {
 
 impl Outbox {
     /// The outbox of a connection.
-    pub(crate) fn of(socket: Arc<TcpStream>) -> Self {
-        Self { socket: Some(socket), ..Self::default() }
+    pub(crate) fn of(socket: &Arc<TcpStream>) -> Self {
+        Self { socket: Arc::downgrade(socket), ..Self::default() }
     }
 
     /// Writes frames now, as far as the connection takes them and nothing waits before them. The
     /// rest is added. For who has little to write: to wake the connection's task costs more.
     pub(crate) fn write(&self, mut frames: BytesMut) {
-        if let Some(socket) = &self.socket {
+        if let Some(socket) = self.socket.upgrade() {
             let state = self.lock();
             if state.waiting.is_empty() && state.in_write == 0 {
                 // What is wrong with the connection shows again when the rest is written.
