@@ -1,5 +1,6 @@
 //! Chores of this repository, run as `cargo xtask <chore>`.
 
+mod counts;
 mod flood;
 mod interop;
 mod tidy;
@@ -19,6 +20,8 @@ struct Arguments {
 enum Chore {
     /// Proves Posthaste against real Apache RocketMQ servers and clients.
     Interop(interop::Selection),
+    /// Counts allocations and instructions of each operation, and compares with COUNTS.md.
+    Counts(counts::Selection),
     /// Checks the file map and the compiler version.
     Tidy,
     /// Sends as fast as a producer can; part of the interop suite.
@@ -29,6 +32,7 @@ enum Chore {
 fn main() -> ExitCode {
     match Arguments::parse().chore {
         Chore::Interop(selection) => interop::run(selection),
+        Chore::Counts(selection) => counts::run(&selection),
         Chore::Tidy => tidy::run(),
         Chore::Flood(flood) => flood::run(&flood),
     }

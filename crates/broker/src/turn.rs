@@ -188,7 +188,7 @@ impl Turns {
         effects: &mut Effects,
     ) -> Result<bool, DecodeError> {
         let Some(frame) = Frame::take_of_run(frames, MAX_FRAME)? else { return Ok(false) };
-        if let Some(send) = ReceivedSend::read(&frame) {
+        if let Some(send) = ReceivedSend::peek(&frame) {
             self.engine.handle_send(now, session, &send, effects);
         } else if let Some(request) = Request::read(frame)? {
             self.engine.handle(now, session, request, effects);

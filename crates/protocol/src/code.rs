@@ -208,3 +208,12 @@ codes! {
         LITE_SUBSCRIPTION_QUOTA_EXCEEDED = 2018,
     }
 }
+
+impl ResponseCode {
+    /// Whether a send that is answered in this way was stored, if perhaps less firmly than wanted.
+    pub fn means_stored(self) -> bool {
+        let weaker =
+            [Self::FLUSH_DISK_TIMEOUT, Self::SLAVE_NOT_AVAILABLE, Self::FLUSH_SLAVE_TIMEOUT];
+        self == Self::SUCCESS || weaker.contains(&self)
+    }
+}

@@ -11,6 +11,11 @@ const ANSWER: i32 = 1;
 /// Bit of `flag`: no answer is wanted.
 pub(crate) const ONEWAY: i32 = 2;
 
+/// Whether a command with this `flag` is an answer.
+pub(crate) fn is_answer(flag: i32) -> bool {
+    flag & ANSWER != 0
+}
+
 /// A request or an answer with its fields not yet typed (Java: `RemotingCommand`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -91,7 +96,7 @@ impl Command {
 
     /// Whether this is an answer; otherwise it is a request.
     pub fn is_answer(&self) -> bool {
-        self.flag & ANSWER != 0
+        is_answer(self.flag)
     }
 
     /// Whether the sender wants no answer.

@@ -89,7 +89,7 @@ impl Fields {
     /// # Errors
     /// When the field is missing though `T` is not an `Option`, or is not a `T`.
     pub fn read<T: FieldValue>(&self, name: &'static str) -> Result<T, DecodeError> {
-        T::read(self, name)
+        T::parse(self.get(name), name)
     }
 }
 
@@ -198,11 +198,11 @@ pub trait FieldValue: Sized {
     /// Writes the value as field `name`; an absent value writes nothing.
     fn write<S: FieldSink>(&self, name: &'static str, sink: &mut S);
 
-    /// Reads field `name`.
+    /// Reads the text of field `name`; `None` when there is no such field.
     ///
     /// # Errors
     /// When the field is missing or of another type.
-    fn read(fields: &Fields, name: &'static str) -> Result<Self, DecodeError>;
+    fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError>;
 }
 
 impl FieldValue for String {
@@ -210,8 +210,8 @@ impl FieldValue for String {
         sink.text(name, self);
     }
 
-    fn read(fields: &Fields, name: &'static str) -> Result<Self, DecodeError> {
-        fields.get(name).map(str::to_owned).ok_or(DecodeError::MissingField(name))
+    fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
+        text.map(str::to_owned).ok_or(DecodeError::MissingField(name))
     }
 }
 
@@ -221,8 +221,8 @@ impl FieldValue for bool {
     }
 
     /// As Java's `Boolean.parseBoolean`: anything but `true` is false.
-    fn read(fields: &Fields, name: &'static str) -> Result<Self, DecodeError> {
-        let text = fields.get(name).ok_or(DecodeError::MissingField(name))?;
+    fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
+        let text = text.ok_or(DecodeError::MissingField(name))?;
         Ok(text.eq_ignore_ascii_case("true"))
     }
 }
@@ -234,8 +234,8 @@ macro_rules! number_field {
                 sink.number(name, i64::from(*self));
             }
 
-            fn read(fields: &Fields, name: &'static str) -> Result<Self, DecodeError> {
-                let text = fields.get(name).ok_or(DecodeError::MissingField(name))?;
+            fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
+                let text = text.ok_or(DecodeError::MissingField(name))?;
                 text.trim().parse().map_err(|_| DecodeError::BadField {
                     field: name,
                     value: text.chars().take(64).collect(),
@@ -255,10 +255,10 @@ impl<T: FieldValue> FieldValue for Option<T> {
         }
     }
 
-    fn read(fields: &Fields, name: &'static str) -> Result<Self, DecodeError> {
-        match fields.get(name) {
+    fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
+        match text {
             None | Some("") => Ok(None),
-            Some(_) => T::read(fields, name).map(Some),
+            text => T::parse(text, name).map(Some),
         }
     }
 }

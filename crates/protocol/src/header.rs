@@ -2,4 +2,3 @@
 
 pub(crate) mod binary;
 pub(crate) mod json;
-pub(crate) mod send;

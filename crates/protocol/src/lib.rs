@@ -8,6 +8,7 @@
 //! body, [`Request`] and [`Payload`] give a command's fields their types, and
 //! [`Incoming`] is what whoever receives requests matches on.
 
+pub mod answer;
 pub mod batch;
 pub mod code;
 pub mod command;
@@ -19,6 +20,7 @@ pub mod id;
 pub mod java;
 pub mod json;
 pub mod properties;
+mod received;
 pub mod request;
 pub mod stored;
 
@@ -28,7 +30,7 @@ pub use error::DecodeError;
 pub use fields::{FieldSink, Fields};
 pub use frame::{Frame, HeaderEncoding};
 pub use properties::Properties;
-pub use header::send::ReceivedSend;
+pub use received::ReceivedSend;
 pub use request::{Incoming, Payload, Request};
 pub use stored::StoredMessage;
 

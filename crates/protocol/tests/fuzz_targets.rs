@@ -76,6 +76,7 @@ fn seeds_are_many() {
             ("frame", 641),
             ("json_header", 549),
             ("binary_header", 549),
+            ("send_answer", 94),
             ("route_document", 46),
             ("properties", 52),
             ("batch_body", 3),

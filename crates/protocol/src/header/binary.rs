@@ -38,7 +38,38 @@ pub(crate) fn write(out: &mut BytesMut, command: &Command) {
 }
 
 /// Reads a header.
-pub(crate) fn read(mut header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
+pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
+    let mut fields = Fields::new();
+    let head = read_head(header, |name, value| fields.push(name, value))?;
+    Ok(Command {
+        code: head.code,
+        language: head.language,
+        version: head.version,
+        opaque: head.opaque,
+        flag: head.flag,
+        remark: Some(head.remark).filter(|text| !text.is_empty()).map(str::to_owned),
+        fields,
+        body,
+        encoding: HeaderEncoding::Binary,
+    })
+}
+
+/// What a header says beside its fields.
+pub(crate) struct Head<'a> {
+    pub(crate) code: i32,
+    pub(crate) language: Language,
+    pub(crate) version: i32,
+    pub(crate) opaque: i32,
+    pub(crate) flag: i32,
+    pub(crate) remark: &'a str,
+}
+
+/// Reads a header and hands its fields over, in their order. After an error those that were handed
+/// over count for nothing.
+pub(crate) fn read_head<'a>(
+    mut header: &'a [u8],
+    mut field: impl FnMut(&'a str, &'a str),
+) -> Result<Head<'a>, DecodeError> {
     let code = i32::from(header.try_get_i16().map_err(|_| cut_short())?);
     let language = Language::from_code(header.try_get_u8().map_err(|_| cut_short())?);
     let version = i32::from(header.try_get_i16().map_err(|_| cut_short())?);
@@ -47,30 +78,14 @@ pub(crate) fn read(mut header: &[u8], body: Bytes) -> Result<Command, DecodeErro
     let remark_length = header.try_get_i32().map_err(|_| cut_short())?;
     let remark = take_text(&mut header, remark_length)?;
     let fields_length = header.try_get_i32().map_err(|_| cut_short())?;
-    let fields = read_fields(take(&mut header, fields_length)?)?;
-    Ok(Command {
-        code,
-        language,
-        version,
-        opaque,
-        flag,
-        remark: Some(remark).filter(|text| !text.is_empty()).map(str::to_owned),
-        fields,
-        body,
-        encoding: HeaderEncoding::Binary,
-    })
-}
-
-fn read_fields(mut bytes: &[u8]) -> Result<Fields, DecodeError> {
-    let mut fields = Fields::new();
+    let mut bytes = take(&mut header, fields_length)?;
     while !bytes.is_empty() {
         let name_length = bytes.try_get_i16().map_err(|_| cut_short())?;
         let name = take_text(&mut bytes, i32::from(name_length))?;
         let value_length = bytes.try_get_i32().map_err(|_| cut_short())?;
-        let value = take_text(&mut bytes, value_length)?;
-        fields.push(name, value);
+        field(name, take_text(&mut bytes, value_length)?);
     }
-    Ok(fields)
+    Ok(Head { code, language, version, opaque, flag, remark })
 }
 
 fn take<'a>(bytes: &mut &'a [u8], length: i32) -> Result<&'a [u8], DecodeError> {

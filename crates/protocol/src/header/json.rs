@@ -1,7 +1,9 @@
 //! The JSON header, the encoding of every request.
 
+pub(crate) mod plain;
+mod text;
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
@@ -11,6 +13,7 @@ use crate::error::reason;
 use crate::fields::{FieldSink, Fields};
 use crate::json::is_object;
 use crate::{DecodeError, HeaderEncoding};
+use text::{put_escaped, put_text};
 
 /// What a header says beside its fields; everything is known before the first field is written.
 pub(crate) struct Envelope<'a> {
@@ -55,57 +58,43 @@ pub(crate) struct FieldWriter<'a> {
 
 impl FieldWriter<'_> {
     pub(crate) fn put(&mut self, name: &str, value: &str) {
-        self.name(name);
-        put_text(self.out, value);
-    }
-
-    fn name(&mut self, name: &str) {
         if !std::mem::take(&mut self.first) {
             self.out.put_u8(b',');
         }
         put_text(self.out, name);
         self.out.put_u8(b':');
+        put_text(self.out, value);
+    }
+
+    /// A name that needs no escape, up to the quote that opens its value.
+    #[inline]
+    fn open(&mut self, name: &'static str) {
+        let quote: &[u8] = if std::mem::take(&mut self.first) { b"\"" } else { b",\"" };
+        self.out.put_slice(quote);
+        self.out.put_slice(name.as_bytes());
+        self.out.put_slice(b"\":\"");
     }
 }
 
 impl FieldSink for FieldWriter<'_> {
+    #[inline]
     fn text(&mut self, name: &'static str, value: &str) {
-        self.put(name, value);
+        self.open(name);
+        put_escaped(self.out, value);
+        self.out.put_u8(b'"');
     }
 
     /// Quoted: the Go client drops a frame with a bare number among its fields.
+    #[inline]
     fn number(&mut self, name: &'static str, value: i64) {
-        self.name(name);
-        self.out.put_u8(b'"');
+        self.open(name);
         put_number(self.out, value);
         self.out.put_u8(b'"');
     }
 }
 
 fn put_number(out: &mut BytesMut, value: i64) {
-    // Writing to a growing buffer cannot fail.
-    let _ = write!(out, "{value}");
-}
-
-/// Writes a JSON string; what needs no escape is copied in runs.
-fn put_text(out: &mut BytesMut, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let hex = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-    out.put_u8(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\') {
-        let (run, tail) = rest.split_at(at);
-        out.put_slice(run);
-        if let Some((&byte, tail)) = tail.split_first() {
-            match byte {
-                b'"' | b'\\' => out.put_slice(&[b'\\', byte]),
-                _ => out.put_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]),
-            }
-            rest = tail;
-        }
-    }
-    out.put_slice(rest);
-    out.put_u8(b'"');
+    out.put_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[derive(Deserialize)]

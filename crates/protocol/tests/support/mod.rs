@@ -53,6 +53,14 @@ impl Recorded {
     pub(crate) fn is_answer(&self) -> bool {
         self.kind == "answer"
     }
+
+    /// Whether it says where a message was stored. (5.x says so in some errors, too, and names an
+    /// id in answers to other requests.)
+    pub(crate) fn is_send_answer(&self) -> bool {
+        let fields = self.command().fields;
+        let names = ["msgId", "queueOffset"];
+        self.is_answer() && self.code == 0 && names.iter().all(|name| fields.get(name).is_some())
+    }
 }
 
 /// The lines of one recording.
@@ -105,6 +113,10 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
         // Streams, too.
         seeds.extend(lines.chunks(6).map(|lines| lines.iter().flat_map(Recorded::bytes).collect()));
     }
+    if target == "send_answer" {
+        let answers = lines.iter().filter(|line| line.is_send_answer());
+        seeds.extend(answers.map(|line| encoded_answer(line, HeaderEncoding::Binary)));
+    }
     seeds.sort();
     seeds.dedup();
     seeds
@@ -120,12 +132,22 @@ fn seed(target: &str, line: &Recorded) -> Option<Vec<u8>> {
             let command = Command { encoding: HeaderEncoding::Binary, ..line.command() };
             Some(header(&encode(&command)))
         }
+        "send_answer" => line.is_send_answer().then(|| encoded_answer(line, HeaderEncoding::Json)),
         "route_document" => body.starts_with(b"{").then_some(body),
         "properties" => line.command().fields.get("i").map(|text| text.as_bytes().to_vec()),
         "batch_body" => (line.code == 320).then_some(body),
         "stored_record" => stored.then_some(body),
         _ => None,
     }
+}
+
+/// The header of an answer, behind a byte that says its encoding. In JSON it is as it was recorded.
+fn encoded_answer(line: &Recorded, encoding: HeaderEncoding) -> Vec<u8> {
+    let frame = match encoding {
+        HeaderEncoding::Json => line.bytes(),
+        HeaderEncoding::Binary => encode(&Command { encoding, ..line.command() }).to_vec(),
+    };
+    [vec![u8::from(encoding == HeaderEncoding::Binary)], header(&frame)].concat()
 }
 
 fn header(frame: &[u8]) -> Vec<u8> {

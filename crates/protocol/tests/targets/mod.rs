@@ -7,10 +7,11 @@
 #![allow(clippy::panic, reason = "a broken promise")]
 
 use bytes::{Bytes, BytesMut};
+use posthaste_protocol::answer::Stored;
 use posthaste_protocol::batch;
 use posthaste_protocol::frame::{MAX_FRAME, whole_frames};
 use posthaste_protocol::properties::{self, Properties};
-use posthaste_protocol::request::{LitePull, SendBatch, SendMessageV1, TopicRoute};
+use posthaste_protocol::request::{LitePull, SendAnswer, SendBatch, SendMessageV1, TopicRoute};
 use posthaste_protocol::{
     Command, DecodeError, Fields, Frame, HeaderEncoding, Incoming, Payload, ReceivedSend, Request,
     RequestCode, StoredMessage, json,
@@ -20,10 +21,11 @@ use posthaste_protocol::{
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const ALL: [Target; 7] = [
+pub(crate) const ALL: [Target; 8] = [
     ("frame", frame),
     ("json_header", json_header),
     ("binary_header", binary_header),
+    ("send_answer", send_answer),
     ("route_document", route_document),
     ("properties", properties),
     ("batch_body", batch_body),
@@ -46,6 +48,7 @@ pub(crate) fn read(target: &str, data: &[u8]) {
         }
         "json_header" => command(HeaderEncoding::Json),
         "binary_header" => command(HeaderEncoding::Binary),
+        "send_answer" => drop(answer_frame(data).as_ref().and_then(Stored::peek)),
         "route_document" => drop(TopicRoute::read(&Fields::new(), &bytes)),
         "properties" => drop(std::str::from_utf8(data).map(Properties::decode)),
         "batch_body" => drop(batch::decode(bytes)),
@@ -89,6 +92,34 @@ fn header(encoding: HeaderEncoding, data: &[u8]) {
         command_round_trips(&command);
         incoming_round_trips(&command);
     }
+}
+
+/// The header of an answer to a send, behind a byte that says its encoding: what is read in place is
+/// what the general reader reads, or it is left to that one.
+pub(crate) fn send_answer(data: &[u8]) {
+    let Some(frame) = answer_frame(data) else { return };
+    let Some(stored) = Stored::peek(&frame) else { return };
+    let command = Command::decode(frame.clone()).unwrap_or_else(|e| panic!("{e}: {stored:?}"));
+    assert_eq!(Stored::of(&command), Ok(Some(stored)));
+    let answer: SendAnswer = command.read().unwrap_or_else(|e| panic!("{e}: {stored:?}"));
+    let read = SendAnswer {
+        offset_message_id: stored.offset_message_ids.to_owned(),
+        queue_id: stored.queue_id,
+        queue_offset: stored.queue_offset,
+        transaction_id: stored.transaction_id.map(str::to_owned),
+        batch_unique_id: answer.batch_unique_id.clone(),
+        recall_handle: stored.recall_handle.map(str::to_owned),
+        region: stored.region.map(str::to_owned),
+        trace_on: stored.trace_on,
+    };
+    assert_eq!((command.opaque, command.response_code()), (stored.opaque, stored.code));
+    assert_eq!(answer, read);
+}
+
+fn answer_frame(data: &[u8]) -> Option<Frame> {
+    let (kind, header) = data.split_first()?;
+    let encoding = if *kind == 1 { HeaderEncoding::Binary } else { HeaderEncoding::Json };
+    Some(Frame { encoding, header: Bytes::copy_from_slice(header), body: Bytes::new() })
 }
 
 /// A JSON document: standard JSON keeps its meaning, and a route is written and read again as the
@@ -180,7 +211,7 @@ fn take_runs(data: &[u8]) -> (Vec<Frame>, Option<DecodeError>) {
 /// The fast reader of sends reads what the general one reads, or leaves the frame to it. Says
 /// whether it has read it.
 pub(crate) fn received_send_is_what_the_general_reader_reads(frame: &Frame) -> bool {
-    let Some(received) = ReceivedSend::read(frame) else { return false };
+    let Some(received) = ReceivedSend::peek(frame) else { return false };
     let command = match Command::decode(frame.clone()) {
         Ok(command) => command,
         Err(error) => panic!("{error}: {frame:?}"),

@@ -1,0 +1,188 @@
+//! A JSON header in the plain form that servers and clients write, read in one pass and in place.
+//!
+//! Plain means: no spaces, no escapes but in the fields' values, no values but text and whole
+//! numbers, nothing twice. What is not plain is left to the general reader; the two never disagree.
+
+use std::borrow::Cow;
+
+use super::text::first_to_escape;
+
+/// What a header says beside its fields.
+#[derive(Debug, Default)]
+pub(crate) struct Head<'a> {
+    pub(crate) code: i32,
+    pub(crate) flag: i32,
+    pub(crate) language: &'a str,
+    pub(crate) opaque: i32,
+    pub(crate) remark: &'a str,
+    pub(crate) version: i32,
+}
+
+/// Reads a header and hands its fields over, in their order; `field` may refuse one. `None`: the
+/// header is not plain, or a field was refused, and what was handed over counts for nothing.
+pub(crate) fn read<'a>(
+    header: &'a [u8],
+    mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>,
+) -> Option<Head<'a>> {
+    let mut text = Text(std::str::from_utf8(header).ok()?);
+    let (mut head, mut seen) = (Head::default(), 0u8);
+    text.skip(b'{')?;
+    loop {
+        let member = match text.key()? {
+            "code" => Member::Number(1, &mut head.code),
+            "flag" => Member::Number(2, &mut head.flag),
+            "opaque" => Member::Number(4, &mut head.opaque),
+            "version" => Member::Number(8, &mut head.version),
+            "language" => Member::Text(16, &mut head.language),
+            "remark" => Member::Text(32, &mut head.remark),
+            "extFields" => Member::Fields(64),
+            _ => Member::Unknown,
+        };
+        let bit = match member {
+            Member::Number(bit, place) => {
+                *place = text.number()?;
+                bit
+            }
+            Member::Text(bit, place) => {
+                *place = text.string()?;
+                bit
+            }
+            Member::Fields(bit) => {
+                text.fields(&mut field)?;
+                bit
+            }
+            Member::Unknown => {
+                match text.0.as_bytes().first()? {
+                    b'"' => drop(text.string()?),
+                    _ => drop(text.number()?),
+                }
+                0
+            }
+        };
+        if seen & bit != 0 {
+            return None;
+        }
+        seen |= bit;
+        if !text.goes_on()? {
+            break;
+        }
+    }
+    // Without the number by which a request is found there is nothing to do.
+    (text.0.is_empty() && seen & 4 != 0).then_some(head)
+}
+
+/// A member of the header: the bit by which a second one is noticed, and where its value goes.
+enum Member<'m, 'a> {
+    Number(u8, &'m mut i32),
+    Text(u8, &'m mut &'a str),
+    Fields(u8),
+    Unknown,
+}
+
+/// Bytes for a value with escapes: enough for most properties, whose escapes come at every turn.
+const ROOM: usize = 256;
+
+/// What is still to be read.
+struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    fn skip(&mut self, byte: u8) -> Option<()> {
+        match self.0.as_bytes().first() {
+            Some(first) if *first == byte => self.take(1).map(drop),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a str> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn string(&mut self) -> Option<&'a str> {
+        self.skip(b'"')?;
+        let string = self.run()?;
+        // A backslash or a control character ends it otherwise.
+        self.skip(b'"')?;
+        Some(string)
+    }
+
+    /// What comes before the next quote, backslash or control character.
+    fn run(&mut self) -> Option<&'a str> {
+        self.take(first_to_escape(self.0.as_bytes())?)
+    }
+
+    /// A string that may have escapes.
+    fn value(&mut self) -> Option<Cow<'a, str>> {
+        self.skip(b'"')?;
+        let start = self.run()?;
+        if self.skip(b'"').is_some() {
+            return Some(Cow::Borrowed(start));
+        }
+        let mut value = String::with_capacity(ROOM.max(2 * start.len()));
+        value.push_str(start);
+        while self.skip(b'"').is_none() {
+            value.push(self.escape()?);
+            value.push_str(self.run()?);
+        }
+        Some(Cow::Owned(value))
+    }
+
+    /// An escape. The halves of a pair that stands for one character are not plain.
+    fn escape(&mut self) -> Option<char> {
+        self.skip(b'\\')?;
+        let kind = self.take(1)?;
+        Some(match kind {
+            "\"" | "\\" | "/" => kind.chars().next()?,
+            "b" => '\u{8}',
+            "f" => '\u{c}',
+            "n" => '\n',
+            "r" => '\r',
+            "t" => '\t',
+            "u" => {
+                let mut code = 0;
+                for digit in self.take(4)?.chars() {
+                    code = code * 16 + digit.to_digit(16)?;
+                }
+                char::from_u32(code)?
+            }
+            _ => return None,
+        })
+    }
+
+    fn key(&mut self) -> Option<&'a str> {
+        let key = self.string()?;
+        self.skip(b':')?;
+        Some(key)
+    }
+
+    /// A whole number as JSON writes it: no plus, no zeros in front.
+    fn number(&mut self) -> Option<i32> {
+        let length = self.0.bytes().position(|byte| byte != b'-' && !byte.is_ascii_digit())?;
+        let number = self.take(length)?;
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        let padded = digits.starts_with('0') && number.len() > 1;
+        if padded { None } else { number.parse().ok() }
+    }
+
+    fn fields(&mut self, mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>) -> Option<()> {
+        self.skip(b'{')?;
+        if self.0.starts_with('}') {
+            return self.skip(b'}');
+        }
+        loop {
+            let name = self.key()?;
+            field(name, self.value()?)?;
+            if !self.goes_on()? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Whether another member follows; otherwise the object has ended.
+    fn goes_on(&mut self) -> Option<bool> {
+        let goes_on = self.0.starts_with(',');
+        self.skip(if goes_on { b',' } else { b'}' })?;
+        Some(goes_on)
+    }
+}
