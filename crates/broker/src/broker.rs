@@ -18,8 +18,8 @@ use crate::server::{self, MAX_CONNECTIONS, Server};
 use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 use crate::turn::{Counters, Event, Turns};
 
-/// How many batches of requests may be on their way, over all connections; each has about 64 KiB.
-const BATCHES: usize = 1_024;
+/// How many runs of frames may be on their way, over all connections; each has about 64 KiB.
+const RUNS: usize = 1_024;
 /// Bytes of long frames on their way, over all connections.
 const LONG_FRAMES: usize = 64 * 1024 * 1024;
 /// How long connections may take to end when the broker stops.
@@ -65,7 +65,7 @@ impl Broker {
         let (accepting, stop) = watch::channel(());
         let shared = Shared {
             events: events.clone(),
-            batches: Arc::new(Semaphore::new(BATCHES)),
+            runs: Arc::new(Semaphore::new(RUNS)),
             long_frames: Arc::new(Semaphore::new(LONG_FRAMES)),
         };
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -1,33 +1,26 @@
 //! One connection: bytes to requests, answers to bytes. One task, which reads and writes at once.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use posthaste_protocol::{Command, DecodeError, Frame, Incoming, frame};
-use tokio::io::AsyncWriteExt;
+use bytes::{Buf, Bytes, BytesMut};
+use posthaste_protocol::{DecodeError, frame};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::engine::{Request, SessionId};
-use crate::outbox::Outbox;
+use crate::engine::SessionId;
+use crate::outbox::{Breach, Outbox};
 use crate::turn::{Event, Permits};
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
 const READ_LENGTH: usize = 64 * 1024;
-/// The longest header. Properties may be 32 KiB, and JSON escapes can make them six times as long.
-const MAX_HEADER: usize = 256 * 1024;
-/// The most fields that a header has.
-const MAX_FIELDS: usize = 256;
-/// How many requests are handed over at once at the most.
-const MAX_BATCH: usize = 256;
-/// How many batches of one connection may be on their way. What has come while the engine commits
-/// is the next commit: with fewer, many small requests in flight would make many small commits.
-const BATCHES_IN_FLIGHT: usize = 8;
+/// How many runs of frames of one connection may be on their way. What has come while the engine
+/// commits is the next commit: with fewer, many requests in flight would make many small commits.
+const RUNS_IN_FLIGHT: usize = 8;
 /// The first frame is there so soon after the connection.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
 /// A frame is complete so soon after its first byte.
@@ -41,13 +34,13 @@ enum Ending {
     #[error("the peer has closed it")]
     Closed,
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("not the protocol: {0}")]
     Decode(#[from] DecodeError),
     #[error("nothing, or only part of a frame, has come for too long")]
     TooSlow,
-    #[error("the peer does not read what it has asked for")]
-    Overflow,
+    #[error("{0}")]
+    Breach(Breach),
     #[error("the broker has stopped")]
     Stopped,
 }
@@ -57,31 +50,31 @@ enum Ending {
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
-    /// One permit for each batch that may be on its way, all connections together.
-    pub(crate) batches: Arc<Semaphore>,
+    /// One permit for each run of frames that may be on its way, all connections together.
+    pub(crate) runs: Arc<Semaphore>,
     /// Room for frames that are longer than one read, in bytes, all connections together.
     pub(crate) long_frames: Arc<Semaphore>,
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(
-    mut socket: TcpStream,
+    socket: TcpStream,
     peer: SocketAddr,
     session: SessionId,
     shared: Shared,
 ) {
-    let outbox = Arc::new(Outbox::default());
+    let socket = Arc::new(socket);
+    let outbox = Arc::new(Outbox::of(&socket));
     let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(&outbox) };
     if shared.events.send(opened).is_err() {
         return;
     }
     // Answers are small and wanted at once.
     let _ = socket.set_nodelay(true);
-    let (reader, writer) = socket.split();
     let ending = tokio::select! {
-        ending = Reader::new(reader, session, &shared).run() => ending,
-        ending = write(writer, &outbox) => ending,
-        () = outbox.overflow() => Ending::Overflow,
+        ending = Reader::new(&socket, session, &shared).run() => ending,
+        ending = write(&socket, &outbox) => ending,
+        breach = outbox.breach() => Ending::Breach(breach),
     };
     tracing::debug!(%peer, session = session.0, %ending, "connection ends");
     let _ = shared.events.send(Event::Closed(session));
@@ -95,20 +88,27 @@ fn ipv4(peer: SocketAddr) -> SocketAddr {
     }
 }
 
-async fn write(mut socket: WriteHalf<'_>, outbox: &Outbox) -> Ending {
-    while let Some(frames) = outbox.take().await {
-        if let Err(error) = socket.write_all(&frames).await {
-            return error.into();
+async fn write(socket: &TcpStream, outbox: &Outbox) -> Ending {
+    while let Some(mut frames) = outbox.take().await {
+        while !frames.is_empty() {
+            if let Err(error) = socket.writable().await {
+                return error.into();
+            }
+            match socket.try_write(&frames) {
+                Ok(written) => frames.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return error.into(),
+            }
         }
     }
     Ending::Stopped
 }
 
 struct Reader<'a> {
-    socket: ReadHalf<'a>,
+    socket: &'a TcpStream,
     session: SessionId,
     shared: &'a Shared,
-    batches: Arc<Semaphore>,
+    runs: Arc<Semaphore>,
     buffer: BytesMut,
     deadline: Instant,
     /// Room for a long frame, from its first bytes until it is done.
@@ -116,12 +116,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(socket: ReadHalf<'a>, session: SessionId, shared: &'a Shared) -> Self {
+    fn new(socket: &'a TcpStream, session: SessionId, shared: &'a Shared) -> Self {
         Self {
             socket,
             session,
             shared,
-            batches: Arc::new(Semaphore::new(BATCHES_IN_FLIGHT)),
+            runs: Arc::new(Semaphore::new(RUNS_IN_FLIGHT)),
             buffer: BytesMut::new(),
             deadline: Instant::now() + FIRST_FRAME,
             long_frame: None,
@@ -145,15 +145,11 @@ impl<'a> Reader<'a> {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(Ending::TooSlow),
         }
-        let mut any = false;
-        loop {
-            let before = self.buffer.len();
-            let requests = self.take_requests()?;
-            any |= self.buffer.len() < before;
-            if requests.is_empty() {
-                break;
-            }
-            self.hand_over(requests).await?;
+        let whole = frame::whole_frames(&self.buffer, frame::MAX_FRAME)?;
+        let any = whole > 0;
+        if any {
+            let frames = self.buffer.split_to(whole).freeze();
+            self.hand_over(frames).await?;
         }
         self.deadline = match (any, self.buffer.is_empty()) {
             (_, true) => Instant::now() + IDLE,
@@ -166,49 +162,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads into a buffer that exists only while there is something in it.
-    async fn read(&mut self) -> std::io::Result<usize> {
+    async fn read(&mut self) -> io::Result<usize> {
         loop {
             self.socket.readable().await?;
             self.buffer.reserve(READ_LENGTH);
             match self.socket.try_read_buf(&mut self.buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
             }
         }
     }
 
-    /// Takes the next complete frames off the buffer. Answers of the peer are passed over: nothing
-    /// that it is told wants one.
-    fn take_requests(&mut self) -> Result<Vec<Request>, DecodeError> {
-        let mut requests = Vec::new();
-        while requests.len() < MAX_BATCH {
-            let Some(frame) = Frame::take(&mut self.buffer, frame::MAX_FRAME)? else { break };
-            if frame.header.len() > MAX_HEADER {
-                return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
-            }
-            let command = Command::decode(frame)?;
-            if command.fields.len() > MAX_FIELDS {
-                return Err(DecodeError::Header(format!("{} fields", command.fields.len())));
-            }
-            if !command.is_answer() {
-                requests.push(Request {
-                    opaque: command.opaque,
-                    oneway: command.is_oneway(),
-                    incoming: Incoming::read(&command),
-                });
-            }
-        }
-        Ok(requests)
-    }
-
-    /// Gives requests to the engine. Waits while too much is on its way: the peer then notices
+    /// Gives frames to the engine, unread: reading them where they are handled leaves their texts in
+    /// place, and one thread frees what another one has allocated for no message. Waits while too much is on its way: the peer then notices
     /// that its bytes are not read.
-    async fn hand_over(&mut self, requests: Vec<Request>) -> Result<(), Ending> {
-        let own = Arc::clone(&self.batches).acquire_owned().await;
-        let all = Arc::clone(&self.shared.batches).acquire_owned().await;
+    async fn hand_over(&mut self, frames: Bytes) -> Result<(), Ending> {
+        let own = Arc::clone(&self.runs).acquire_owned().await;
+        let all = Arc::clone(&self.shared.runs).acquire_owned().await;
         let (Ok(own), Ok(all)) = (own, all) else { return Err(Ending::Stopped) };
         let permits = Permits { _own: own, _all: all, _long_frame: self.long_frame.take() };
-        let event = Event::Requests { session: self.session, requests, permits };
+        let event = Event::Frames { session: self.session, frames, permits };
         self.shared.events.send(event).map_err(|_| Ending::Stopped)
     }
 

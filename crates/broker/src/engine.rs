@@ -14,12 +14,13 @@ pub(crate) mod schedule;
 pub(crate) mod stamp;
 pub(crate) mod topics;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
-use posthaste_protocol::{DecodeError, Incoming, RequestCode, ResponseCode, StoredMessage};
+use posthaste_protocol::request::SendMessage;
+use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
+use rustc_hash::FxHashMap;
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
@@ -27,8 +28,9 @@ use self::parked::ParkedPulls;
 use self::refusal::Refusal;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
-use self::topics::{ALL, QueueEnds, READ_WRITE, Topic, TopicConfig, Topics};
+use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, QueueKey};
+use crate::request::Request;
 use crate::store::{Commit, Fact, Store, StoreError};
 
 /// Milliseconds since 1970.
@@ -40,17 +42,6 @@ const OFFSETS_KEPT_AFTER_MS: Millis = 1_000;
 /// One connection of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionId(pub(crate) u64);
-
-/// A request as it arrived.
-#[derive(Debug)]
-pub(crate) struct Request {
-    /// Number by which the answer finds it.
-    pub(crate) opaque: i32,
-    /// Whether no answer is wanted.
-    pub(crate) oneway: bool,
-    /// What is asked, or what is wrong with the question.
-    pub(crate) incoming: Result<Incoming, DecodeError>,
-}
 
 /// Who the broker says it is.
 #[derive(Debug, Clone)]
@@ -78,7 +69,7 @@ pub(crate) struct Engine {
     pub(crate) stamper: Stamper,
     pub(crate) random: fastrand::Rng,
     /// Where each session's client is connected from.
-    pub(crate) sessions: HashMap<SessionId, SocketAddr>,
+    pub(crate) sessions: FxHashMap<SessionId, SocketAddr>,
     /// Why nothing is stored any more: a commit has failed.
     failure: Option<String>,
     /// When offsets of consumer groups go to the store.
@@ -106,7 +97,7 @@ impl Engine {
             parked: ParkedPulls::default(),
             schedule: Schedule::default(),
             random,
-            sessions: HashMap::new(),
+            sessions: FxHashMap::default(),
             failure: None,
             offsets_due: None,
             stored: 0,
@@ -186,10 +177,7 @@ impl Engine {
 
     fn dispatch(&mut self, now: Millis, caller: Caller, incoming: Incoming, out: &mut Effects) {
         match incoming {
-            Incoming::Send(message) => {
-                let result = self.send(now, caller.session, message, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
+            Incoming::Send(message) => self.store(now, caller, &message, out),
             Incoming::Pull(pull) => self.pull(now, caller, pull, out),
             Incoming::SendBack(back) => {
                 let result = self.send_back(now, &back, &mut out.commit);
@@ -244,6 +232,24 @@ impl Engine {
                 out.answer(caller, Err::<Empty, _>(not_supported(code)));
             }
         }
+    }
+
+    /// Stores what was sent: what [`handle`](Self::handle) does for most requests that there are,
+    /// without a copy of their texts.
+    pub(crate) fn handle_send(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        send: &ReceivedSend<'_>,
+        effects: &mut Effects,
+    ) {
+        let caller = Caller { session, opaque: send.opaque, oneway: send.oneway };
+        self.store(now, caller, &send.message, effects);
+    }
+
+    fn store(&mut self, now: Millis, caller: Caller, message: &SendMessage<'_>, out: &mut Effects) {
+        let result = self.send(now, caller.session, message, &mut out.commit);
+        out.answer_after_commit(caller, result);
     }
 
     /// Does what is due: delayed messages, pulls that have waited long enough, offsets to be kept.
@@ -311,7 +317,10 @@ impl Engine {
             }
             self.wake_pulls(*queue, effects);
         }
-        self.plan_deliveries();
+        let schedule = self.topics.get(SCHEDULE_TOPIC).map(|topic| topic.config.number);
+        if queues.iter().any(|queue| Some(queue.topic) == schedule) {
+            self.plan_deliveries();
+        }
     }
 
     /// Whether anything can be kept.

@@ -33,6 +33,7 @@ mod error;
 mod handler;
 mod location;
 mod outbox;
+mod request;
 mod server;
 mod store;
 mod turn;

@@ -4,41 +4,48 @@
 //! It is a thread of its own, since a commit to disk takes a while, and it serves both stores:
 //! with one owner there is nothing to lock.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use posthaste_protocol::frame::MAX_FRAME;
+use posthaste_protocol::{DecodeError, Frame, ReceivedSend};
+use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::engine::effects::Effects;
-use crate::engine::{Engine, Millis, Request, SessionId};
-use crate::outbox::Outbox;
+use crate::engine::{Engine, Millis, SessionId};
+use crate::outbox::{Breach, Outbox};
+use crate::request::Request;
 
 /// A turn takes no further requests once it has this many.
 const MAX_REQUESTS: usize = 4_096;
 /// A turn takes no further requests once its messages have so many bytes.
 const MAX_COMMIT: usize = 4 * 1024 * 1024;
 
+/// So few bytes for one session are written by the engine's thread itself.
+const WRITTEN_AT_ONCE: usize = 4 * 1024;
+
 /// What arrives at the engine's thread.
 pub(crate) enum Event {
     /// A client has connected.
     Opened { session: SessionId, peer: SocketAddr, outbox: Arc<Outbox> },
-    /// Requests of one session, in the order of their arrival.
-    Requests { session: SessionId, requests: Vec<Request>, permits: Permits },
+    /// Whole frames of one session, in the order of their arrival.
+    Frames { session: SessionId, frames: Bytes, permits: Permits },
     /// A client is gone.
     Closed(SessionId),
     /// No more turns; tells when everything is kept.
     Stop(oneshot::Sender<()>),
 }
 
-/// Room that requests take up until they are done.
+/// Room that frames take up until they are done.
 pub(crate) struct Permits {
-    /// One of the connection's batches.
+    /// One of the connection's runs of frames.
     pub(crate) _own: OwnedSemaphorePermit,
-    /// One of all batches.
+    /// One of all runs.
     pub(crate) _all: OwnedSemaphorePermit,
     /// For the bytes of a long frame.
     pub(crate) _long_frame: Option<OwnedSemaphorePermit>,
@@ -60,14 +67,22 @@ pub(crate) struct Turns {
     engine: Engine,
     clock: Clock,
     events: Receiver<Event>,
-    outboxes: HashMap<SessionId, Arc<Outbox>>,
+    outboxes: FxHashMap<SessionId, Arc<Outbox>>,
     counters: Arc<Counters>,
+    /// Empty between turns; kept for the room that it has.
+    effects: Effects,
 }
 
 impl Turns {
     pub(crate) fn new(engine: Engine, events: Receiver<Event>, counters: Arc<Counters>) -> Self {
-        let turns =
-            Self { engine, clock: Clock::start(), events, outboxes: HashMap::new(), counters };
+        let turns = Self {
+            engine,
+            clock: Clock::start(),
+            events,
+            outboxes: FxHashMap::default(),
+            counters,
+            effects: Effects::default(),
+        };
         turns.count();
         turns
     }
@@ -105,7 +120,7 @@ impl Turns {
     /// One turn; gives back who wants to know that it was the last.
     fn turn(&mut self, first: Option<Event>) -> Option<oneshot::Sender<()>> {
         let now = self.clock.now();
-        let mut effects = Effects::default();
+        let mut effects = std::mem::take(&mut self.effects);
         let mut stop = None;
         let mut done = Vec::new();
         let mut next = first;
@@ -113,11 +128,8 @@ impl Turns {
         self.engine.tick(now, &mut effects);
         while let Some(event) = next {
             match event {
-                Event::Requests { session, requests: batch, permits } => {
-                    requests += batch.len();
-                    for request in batch {
-                        self.engine.handle(now, session, request, &mut effects);
-                    }
+                Event::Frames { session, frames, permits } => {
+                    requests += self.handle(now, session, frames, &mut effects);
                     done.push(permits);
                 }
                 Event::Opened { session, peer, outbox } => {
@@ -140,13 +152,59 @@ impl Turns {
         // First the figures: who has an answer finds it counted.
         self.count();
         self.deliver(&mut effects);
+        self.effects = effects;
         stop
     }
 
+    /// Handles the frames of a session; says how many there were.
+    fn handle(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        mut frames: Bytes,
+        effects: &mut Effects,
+    ) -> usize {
+        let mut count = 0;
+        loop {
+            match self.handle_next(now, session, &mut frames, effects) {
+                Ok(true) => count += 1,
+                Ok(false) => return count,
+                Err(error) => {
+                    if let Some(outbox) = self.outboxes.get(&session) {
+                        outbox.break_off(Breach::Decode(error));
+                    }
+                    return count;
+                }
+            }
+        }
+    }
+
+    /// Handles the first frame; `false` when there is none.
+    fn handle_next(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        frames: &mut Bytes,
+        effects: &mut Effects,
+    ) -> Result<bool, DecodeError> {
+        let Some(frame) = Frame::take_of_run(frames, MAX_FRAME)? else { return Ok(false) };
+        if let Some(send) = ReceivedSend::peek(&frame) {
+            self.engine.handle_send(now, session, &send, effects);
+        } else if let Some(request) = Request::read(frame)? {
+            self.engine.handle(now, session, request, effects);
+        }
+        Ok(true)
+    }
+
     fn deliver(&self, effects: &mut Effects) {
-        for (session, frames) in effects.take_ready() {
-            if let Some(outbox) = self.outboxes.get(&session) {
-                outbox.push(frames);
+        let mut ready = effects.take_ready();
+        // A lone caller waits for this answer, and nobody else for this thread.
+        let is_lone = ready.len() == 1;
+        for (session, frames) in &mut ready {
+            let Some(outbox) = self.outboxes.get(&session) else { continue };
+            match is_lone && frames.len() <= WRITTEN_AT_ONCE {
+                true => outbox.write(frames),
+                false => outbox.push(frames),
             }
         }
     }
@@ -191,7 +249,8 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::sync::mpsc;
 
-    use posthaste_protocol::Incoming;
+    use bytes::BytesMut;
+    use posthaste_protocol::command::put_request;
     use posthaste_protocol::request::SendMessage;
     use tokio::sync::Semaphore;
 
@@ -214,6 +273,12 @@ mod tests {
         engine
     }
 
+    fn frames<R: posthaste_protocol::Request>(session: SessionId, request: &R) -> Event {
+        let mut frames = BytesMut::new();
+        put_request(&mut frames, 1, false, request);
+        Event::Frames { session, frames: frames.freeze(), permits: permits() }
+    }
+
     fn send(session: SessionId) -> Event {
         let message = SendMessage {
             topic: "orders".into(),
@@ -222,8 +287,7 @@ mod tests {
             body: "x".into(),
             ..SendMessage::default()
         };
-        let request = Request { opaque: 1, oneway: false, incoming: Ok(Incoming::Send(message)) };
-        Event::Requests { session, requests: vec![request], permits: permits() }
+        frames(session, &message)
     }
 
     fn permits() -> Permits {
@@ -266,13 +330,7 @@ mod tests {
             offset: 1,
             ..Default::default()
         };
-        let request = Request {
-            opaque: 2,
-            oneway: true,
-            incoming: Ok(Incoming::UpdateConsumerOffset(update)),
-        };
-        let requests = vec![request];
-        events.send(Event::Requests { session, requests, permits: permits() }).expect("running");
+        events.send(frames(session, &update)).expect("running");
         let (stop, mut stopped) = oneshot::channel();
         events.send(Event::Stop(stop)).expect("running");
         turns.run();

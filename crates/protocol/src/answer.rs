@@ -3,6 +3,8 @@
 //! It says what [`SendAnswer`](crate::request::SendAnswer) says, without memory of its own: a
 //! producer reads one for each request, and of the answer to a batch only the list of ids is long.
 
+use std::borrow::Cow;
+
 use crate::fields::FieldValue;
 use crate::header::{binary, json::plain};
 use crate::{Command, DecodeError, Frame, HeaderEncoding, ResponseCode, command};
@@ -40,7 +42,10 @@ impl<'a> Stored<'a> {
         let mut fields = Wanted::default();
         let (code, opaque, flag) = match frame.encoding {
             HeaderEncoding::Json => {
-                let head = plain::read(&frame.header, |name, value| fields.note(name, value))?;
+                let head = plain::read(&frame.header, |name, value| match value {
+                    Cow::Borrowed(value) => Some(fields.note(name, value)),
+                    Cow::Owned(_) => None,
+                })?;
                 (head.code, head.opaque, head.flag)
             }
             HeaderEncoding::Binary => {

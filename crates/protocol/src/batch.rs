@@ -47,34 +47,69 @@ pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
     out.put_slice(properties.as_bytes());
 }
 
+/// One message of a batch as it lies in the batch's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryView<'a> {
+    /// The application's flag.
+    pub flag: i32,
+    /// The body.
+    pub body: &'a [u8],
+    /// The properties' text of the wire, at most 32,767 bytes.
+    pub properties: &'a str,
+}
+
 /// Reads a batch's body. As real brokers do, it ignores the size, magic and CRC of an entry.
 ///
 /// # Errors
 /// [`DecodeError::Body`] when a length points beyond the end or properties are not UTF-8.
-pub fn decode(mut body: Bytes) -> Result<Vec<BatchEntry>, DecodeError> {
-    let mut entries = Vec::new();
-    while body.has_remaining() {
-        let cut_short = |_| DecodeError::Body("a batch entry is cut short".into());
-        for _ in ["size", "magic", "crc"] {
-            body.try_get_i32().map_err(cut_short)?;
-        }
-        let flag = body.try_get_i32().map_err(cut_short)?;
-        let body_length = body.try_get_i32().map_err(cut_short)?;
-        let message = take(&mut body, i64::from(body_length))?;
-        let properties_length = body.try_get_i16().map_err(cut_short)?;
-        let properties = take(&mut body, i64::from(properties_length))?;
-        let properties = String::from_utf8(properties.into())
-            .map_err(|_| DecodeError::Body("properties of a batch entry are not UTF-8".into()))?;
-        entries.push(BatchEntry { flag, body: message, properties });
-    }
-    Ok(entries)
+pub fn decode(body: Bytes) -> Result<Vec<BatchEntry>, DecodeError> {
+    let owned = |entry: EntryView<'_>| BatchEntry {
+        flag: entry.flag,
+        body: body.slice_ref(entry.body),
+        properties: entry.properties.to_owned(),
+    };
+    entries(&body).map(|entry| entry.map(owned)).collect()
 }
 
-fn take(body: &mut Bytes, length: i64) -> Result<Bytes, DecodeError> {
-    match usize::try_from(length) {
-        Ok(length) if length <= body.len() => Ok(body.split_to(length)),
-        _ => Err(DecodeError::Body(format!(
-            "a batch entry declares {length} bytes that are not there"
-        ))),
+/// The entries of a batch's body one by one, where they lie; it ends after the first error.
+///
+/// The errors are those of [`decode`].
+pub fn entries(body: &[u8]) -> impl Iterator<Item = Result<EntryView<'_>, DecodeError>> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let entry = next_entry(&mut rest);
+        if entry.is_err() {
+            rest = &[];
+        }
+        Some(entry)
+    })
+}
+
+fn next_entry<'a>(rest: &mut &'a [u8]) -> Result<EntryView<'a>, DecodeError> {
+    let cut_short = |_| DecodeError::Body("a batch entry is cut short".into());
+    for _ in ["size", "magic", "crc"] {
+        rest.try_get_i32().map_err(cut_short)?;
     }
+    let flag = rest.try_get_i32().map_err(cut_short)?;
+    let body_length = rest.try_get_i32().map_err(cut_short)?;
+    let body = take(rest, i64::from(body_length))?;
+    let properties_length = rest.try_get_i16().map_err(cut_short)?;
+    let properties = take(rest, i64::from(properties_length))?;
+    let properties = std::str::from_utf8(properties)
+        .map_err(|_| DecodeError::Body("properties of a batch entry are not UTF-8".into()))?;
+    Ok(EntryView { flag, body, properties })
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: i64) -> Result<&'a [u8], DecodeError> {
+    let (taken, after) = usize::try_from(length)
+        .ok()
+        .and_then(|length| rest.split_at_checked(length))
+        .ok_or_else(|| {
+            DecodeError::Body(format!("a batch entry declares {length} bytes that are not there"))
+        })?;
+    *rest = after;
+    Ok(taken)
 }

@@ -9,7 +9,7 @@ use crate::{DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCod
 /// Bit of `flag`: this command answers another.
 const ANSWER: i32 = 1;
 /// Bit of `flag`: no answer is wanted.
-const ONEWAY: i32 = 2;
+pub(crate) const ONEWAY: i32 = 2;
 
 /// Whether a command with this `flag` is an answer.
 pub(crate) fn is_answer(flag: i32) -> bool {

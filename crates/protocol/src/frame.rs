@@ -44,7 +44,52 @@ impl Frame {
     /// [`DecodeError::Frame`] when the prefix is impossible or longer than `limit` or
     /// [`MAX_FRAME`]; the stream cannot be read on.
     pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Self>, DecodeError> {
-        let Some(&[l0, l1, l2, l3]) = buffer.get(..4) else {
+        Ok(Layout::read(buffer, limit)?
+            .filter(|layout| layout.length <= buffer.len())
+            .map(|layout| layout.cut(buffer.split_to(layout.length).freeze())))
+    }
+
+    /// Takes the next frame off the front of `run`, as [`take`](Self::take) does. For whoever
+    /// leaves the reading of frames to somebody else than who [counts](whole_frames) them.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_of_run(run: &mut Bytes, limit: usize) -> Result<Option<Self>, DecodeError> {
+        Ok(Layout::read(run, limit)?
+            .filter(|layout| layout.length <= run.len())
+            .map(|layout| layout.cut(run.split_to(layout.length))))
+    }
+}
+
+/// How many bytes at the front of `bytes` are whole frames.
+///
+/// # Errors
+/// [`DecodeError::Frame`] when the prefix of a frame is impossible or longer than `limit` or
+/// [`MAX_FRAME`], also of one that is not whole yet.
+pub fn whole_frames(bytes: &[u8], limit: usize) -> Result<usize, DecodeError> {
+    let mut whole = 0;
+    while let Some(rest) = bytes.get(whole..)
+        && let Some(layout) = Layout::read(rest, limit)?
+        && layout.length <= rest.len()
+    {
+        whole += layout.length;
+    }
+    Ok(whole)
+}
+
+/// What a frame's prefix says.
+#[derive(Clone, Copy)]
+struct Layout {
+    encoding: HeaderEncoding,
+    header_length: usize,
+    /// Bytes of the frame, its prefix among them.
+    length: usize,
+}
+
+impl Layout {
+    /// Reads a prefix; `None` when it is not there yet.
+    fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, DecodeError> {
+        let Some(&[l0, l1, l2, l3]) = bytes.get(..4) else {
             return Ok(None);
         };
         let length = i32::from_be_bytes([l0, l1, l2, l3]);
@@ -53,7 +98,7 @@ impl Frame {
             .ok()
             .filter(|n| (4..=longest).contains(n))
             .ok_or_else(|| DecodeError::Frame(format!("a length of {length} bytes")))?;
-        let Some(&[marker, h0, h1, h2]) = buffer.get(4..PREFIX) else {
+        let Some(&[marker, h0, h1, h2]) = bytes.get(4..PREFIX) else {
             return Ok(None);
         };
         let encoding = match marker {
@@ -67,13 +112,14 @@ impl Frame {
                 "a header of {header_length} bytes in a frame of {payload}"
             )));
         }
-        if buffer.len() < payload + 4 {
-            return Ok(None);
-        }
-        let mut frame = buffer.split_to(payload + 4).freeze();
+        Ok(Some(Self { encoding, header_length, length: payload + 4 }))
+    }
+
+    /// The parts of the frame that has this layout.
+    fn cut(self, mut frame: Bytes) -> Frame {
         frame.advance(PREFIX);
-        let header = frame.split_to(header_length);
-        Ok(Some(Self { encoding, header, body: frame }))
+        let header = frame.split_to(self.header_length);
+        Frame { encoding: self.encoding, header, body: frame }
     }
 }
 

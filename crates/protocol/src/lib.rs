@@ -20,6 +20,7 @@ pub mod id;
 pub mod java;
 pub mod json;
 pub mod properties;
+mod received;
 pub mod request;
 pub mod stored;
 
@@ -29,6 +30,7 @@ pub use error::DecodeError;
 pub use fields::{FieldSink, Fields};
 pub use frame::{Frame, HeaderEncoding};
 pub use properties::Properties;
+pub use received::ReceivedSend;
 pub use request::{Incoming, Payload, Request};
 pub use stored::StoredMessage;
 

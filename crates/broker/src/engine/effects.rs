@@ -1,11 +1,10 @@
 //! What a turn of the engine leads to: answers, pushes, and what must be kept first.
 
-use std::collections::HashMap;
-
 use bytes::BytesMut;
 use posthaste_protocol::command::{put_answer, put_request};
 use posthaste_protocol::request::{Empty, NotifyConsumerIdsChanged};
 use posthaste_protocol::{Payload, ResponseCode};
+use rustc_hash::FxHashMap;
 
 use super::{SessionId, refusal::Refusal};
 use crate::store::Commit;
@@ -34,7 +33,7 @@ pub(crate) struct Effects {
     promised: Vec<Caller>,
 }
 
-type Frames = HashMap<SessionId, BytesMut>;
+type Frames = FxHashMap<SessionId, BytesMut>;
 
 impl Effects {
     /// Answers with success or an error.
@@ -113,7 +112,9 @@ impl Effects {
     }
 
     /// Takes the frames that may leave, by session.
-    pub(crate) fn take_ready(&mut self) -> impl Iterator<Item = (SessionId, BytesMut)> {
-        std::mem::take(&mut self.ready).into_iter()
+    pub(crate) fn take_ready(
+        &mut self,
+    ) -> impl ExactSizeIterator<Item = (SessionId, BytesMut)> {
+        self.ready.drain()
     }
 }

@@ -1,7 +1,7 @@
 //! Sending: one message, or a batch.
 
-use posthaste_protocol::batch::{self, BatchEntry};
-use posthaste_protocol::id::OffsetId;
+use posthaste_protocol::batch::{self, EntryView};
+use posthaste_protocol::id::{IdText, OffsetId};
 use posthaste_protocol::properties::{self, Properties, name};
 use posthaste_protocol::request::{SendAnswer, SendMessage, permission};
 use posthaste_protocol::stored::sys_flag;
@@ -25,10 +25,13 @@ impl Engine {
         &mut self,
         now: Millis,
         session: SessionId,
-        message: SendMessage<'static>,
+        message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
-        check_topic_name(&message.topic)?;
+        let is_known = self.topics.get(&message.topic).is_some();
+        if !is_known {
+            check_topic_name(&message.topic)?;
+        }
         if is_closed(&message.topic) {
             let topic = &message.topic;
             return Err(Refusal::forbidden(format!(
@@ -36,8 +39,10 @@ impl Engine {
             )));
         }
         self.check_store()?;
-        self.ensure_topic(&message, commit)?;
-        let queue = self.queue_of(&message)?;
+        if !is_known {
+            self.create_for(message, commit)?;
+        }
+        let queue = self.queue_of(message)?;
         if message.body.is_empty() {
             return Err(Refusal::illegal("the message has no body"));
         }
@@ -48,22 +53,19 @@ impl Engine {
             )));
         }
         match message.batch {
-            true => self.store_batch(now, session, queue, &message, commit),
+            true => self.store_batch(now, session, queue, message, commit),
             false => self.store_single(now, session, queue, message, commit),
         }
     }
 
     /// Creates a topic that does not exist: one for retries as such, any other in the likeness of
     /// the default topic that the sender names.
-    fn ensure_topic(
+    fn create_for(
         &mut self,
         message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<(), Refusal> {
         let name = &message.topic;
-        if self.topics.get(name).is_some() {
-            return Ok(());
-        }
         if name.starts_with(RETRY_PREFIX) {
             return self.set_topic(name, (1, 1), READ_WRITE, commit);
         }
@@ -100,11 +102,11 @@ impl Engine {
         now: Millis,
         session: SessionId,
         queue: QueueKey,
-        message: SendMessage<'static>,
+        message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
         let stamped = self.stamper.stamp(now, &message.properties);
-        check_wishes(&message, &stamped)?;
+        check_wishes(message, &stamped)?;
         let Stamped { text, unique_id, delay_level, .. } = stamped;
         let (max_reconsume_times, queue_id) = (message.max_reconsume_times, queue.queue);
         let mut stored = self.record(now, session, message, text);
@@ -119,7 +121,7 @@ impl Engine {
             return Err(properties_too_long(stored.properties.len()));
         }
         self.append(place, &mut stored, commit)?;
-        Ok(self.answer(queue_id, &stored, self.offset_id(&stored), unique_id))
+        Ok(self.answer(queue_id, &stored, self.offset_id(&stored).to_string(), unique_id))
     }
 
     /// All messages of a batch get consecutive places, or none gets one.
@@ -128,33 +130,34 @@ impl Engine {
         now: Millis,
         session: SessionId,
         queue: QueueKey,
-        message: &SendMessage<'static>,
+        message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
         check_batch(message)?;
-        let entries = batch::decode(message.body.clone())
+        let entries: Vec<EntryView<'_>> = batch::entries(&message.body)
+            .collect::<Result<_, _>>()
             .map_err(|error| Refusal::illegal(error.to_string()))?;
         let room = self.topics.ends(queue).next + entries.len() as u64;
         if room > crate::location::MAX_OFFSET {
             return Err(Refusal::unavailable("the queue has no room for the batch"));
         }
         let unique_id = properties::find(&message.properties, name::UNIQ_KEY).unwrap_or_default();
-        let mut first: Option<SendAnswer> = None;
-        for BatchEntry { flag, body, properties } in entries {
-            // The properties stay exactly as the client wrote them.
-            let entry = SendMessage { flag, body, ..message.clone() };
-            let mut stored = self.record(now, session, entry, properties);
+        let mut stored = self.record(now, session, message, String::new());
+        let mut ids = String::with_capacity(entries.len() * 33);
+        let first = self.topics.ends(queue).next;
+        for EntryView { flag, body, properties } in entries {
+            stored.flag = flag;
+            stored.body = message.body.slice_ref(body);
+            // They stay exactly as the client wrote them.
+            properties.clone_into(&mut stored.properties);
             self.append(queue, &mut stored, commit)?;
-            let id = self.offset_id(&stored);
-            match &mut first {
-                Some(answer) => {
-                    answer.offset_message_id.push(',');
-                    answer.offset_message_id.push_str(&id);
-                }
-                None => first = Some(self.answer(queue.queue, &stored, id, unique_id.to_owned())),
+            if !ids.is_empty() {
+                ids.push(',');
             }
+            ids.push_str(self.offset_id(&stored).as_str());
         }
-        first.ok_or_else(|| Refusal::illegal("the batch has no message"))
+        stored.queue_offset = first as i64;
+        Ok(self.answer(queue.queue, &stored, ids, unique_id.to_owned()))
     }
 
     /// A record of a message that has no place yet.
@@ -162,11 +165,11 @@ impl Engine {
         &self,
         now: Millis,
         session: SessionId,
-        message: SendMessage<'static>,
+        message: &SendMessage<'_>,
         properties: String,
     ) -> StoredMessage {
         StoredMessage {
-            topic: message.topic.into_owned(),
+            topic: message.topic.clone().into_owned(),
             queue_id: 0,
             queue_offset: 0,
             physical_offset: 0,
@@ -178,7 +181,7 @@ impl Engine {
             store_host: self.identity.store_host,
             reconsume_times: message.reconsume_times,
             prepared_offset: 0,
-            body: message.body,
+            body: message.body.clone(),
             properties,
         }
     }
@@ -201,9 +204,9 @@ impl Engine {
         }
     }
 
-    fn offset_id(&self, stored: &StoredMessage) -> String {
+    fn offset_id(&self, stored: &StoredMessage) -> IdText {
         let host = self.identity.store_host;
-        OffsetId { host, offset: stored.physical_offset }.to_string()
+        OffsetId { host, offset: stored.physical_offset }.text()
     }
 
     /// The queue in which messages of a delay level wait.

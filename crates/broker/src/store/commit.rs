@@ -1,9 +1,8 @@
 //! A commit: all that one turn of the engine wants kept, as one unit.
 
-use std::collections::HashMap;
-
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::StoredMessage;
+use rustc_hash::FxHashMap;
 
 use super::{Block, Fact};
 use crate::location::QueueKey;
@@ -17,7 +16,7 @@ const BLOCK_LENGTH: usize = 32 * 1024;
 pub(crate) struct Commit {
     blocks: Vec<(QueueKey, u64, BytesMut)>,
     /// The block of each queue that still takes messages.
-    open: HashMap<QueueKey, usize>,
+    open: FxHashMap<QueueKey, usize>,
     facts: Vec<Fact>,
     messages: u64,
     length: usize,

@@ -1,6 +1,8 @@
 //! Messages in memory, bounded by bytes; the oldest are dropped first, whatever their topic.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 use super::{Block, Commit, Fact, Store, StoreError};
 use crate::location::QueueKey;
@@ -11,7 +13,7 @@ const BLOCK_OVERHEAD: u64 = 96;
 /// Keeps the newest messages in memory. Facts are not kept: nothing outlives the process.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
-    queues: HashMap<QueueKey, MemoryQueue>,
+    queues: FxHashMap<QueueKey, MemoryQueue>,
     /// The queue of each block, oldest block first. A queue's blocks are in it in their order.
     ages: VecDeque<QueueKey>,
     bytes: u64,
@@ -28,7 +30,7 @@ struct MemoryQueue {
 impl MemoryStore {
     /// A store that keeps at most `limit` bytes, and the newest block whatever its size.
     pub(crate) fn new(limit: u64) -> Self {
-        Self { queues: HashMap::new(), ages: VecDeque::new(), bytes: 0, limit }
+        Self { queues: FxHashMap::default(), ages: VecDeque::new(), bytes: 0, limit }
     }
 
     fn push(&mut self, key: QueueKey, block: Block) {

@@ -9,12 +9,12 @@
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::batch;
-use posthaste_protocol::frame::MAX_FRAME;
+use posthaste_protocol::frame::{MAX_FRAME, whole_frames};
 use posthaste_protocol::properties::{self, Properties};
 use posthaste_protocol::request::{LitePull, SendAnswer, SendBatch, SendMessageV1, TopicRoute};
 use posthaste_protocol::{
-    Command, DecodeError, Fields, Frame, HeaderEncoding, Incoming, Payload, Request, RequestCode,
-    StoredMessage, json,
+    Command, DecodeError, Fields, Frame, HeaderEncoding, Incoming, Payload, ReceivedSend, Request,
+    RequestCode, StoredMessage, json,
 };
 
 /// A target: its name and what it does.
@@ -63,6 +63,7 @@ pub(crate) fn frame(data: &[u8]) {
     let whole = take_all([data]);
     let piece = data.first().map_or(1, |byte| usize::from(*byte) % 29 + 1);
     assert_eq!(take_all(data.chunks(piece)), whole);
+    assert_eq!(take_runs(data), whole);
     for frame in whole.0.into_iter().take(10) {
         if let Ok(command) = Command::decode(frame) {
             command_round_trips(&command);
@@ -83,6 +84,10 @@ pub(crate) fn binary_header(data: &[u8]) {
 
 fn header(encoding: HeaderEncoding, data: &[u8]) {
     let frame = Frame { encoding, header: Bytes::copy_from_slice(data), body: Bytes::new() };
+    received_send_is_what_the_general_reader_reads(&Frame {
+        body: Bytes::from_static(b"hi"),
+        ..frame.clone()
+    });
     if let Ok(command) = Command::decode(frame) {
         command_round_trips(&command);
         incoming_round_trips(&command);
@@ -178,6 +183,46 @@ pub(crate) fn take_all<'a>(
         }
     }
     (frames, None)
+}
+
+/// Every frame that arrives in whole frames, and the error that ended the stream, if one did.
+fn take_runs(data: &[u8]) -> (Vec<Frame>, Option<DecodeError>) {
+    let (mut frames, mut rest) = (Vec::new(), Bytes::copy_from_slice(data));
+    let mut error = None;
+    while error.is_none() {
+        match whole_frames(&rest, MAX_FRAME) {
+            Ok(0) => break,
+            Ok(length) => {
+                let mut run = rest.split_to(length);
+                while let Ok(Some(frame)) = Frame::take_of_run(&mut run, MAX_FRAME) {
+                    frames.push(frame);
+                }
+                assert!(run.is_empty());
+            }
+            Err(_) => match Frame::take_of_run(&mut rest, MAX_FRAME) {
+                Ok(frame) => frames.extend(frame),
+                Err(reason) => error = Some(reason),
+            },
+        }
+    }
+    (frames, error)
+}
+
+/// The fast reader of sends reads what the general one reads, or leaves the frame to it. Says
+/// whether it has read it.
+pub(crate) fn received_send_is_what_the_general_reader_reads(frame: &Frame) -> bool {
+    let Some(received) = ReceivedSend::peek(frame) else { return false };
+    let command = match Command::decode(frame.clone()) {
+        Ok(command) => command,
+        Err(error) => panic!("{error}: {frame:?}"),
+    };
+    assert!(!command.is_answer());
+    assert_eq!((received.opaque, received.oneway), (command.opaque, command.is_oneway()));
+    let Ok(Incoming::Send(general)) = Incoming::read(&command) else {
+        panic!("no send: {frame:?}");
+    };
+    assert_eq!(received.message, general);
+    true
 }
 
 /// A command that was read is written in both encodings and read again as the same.

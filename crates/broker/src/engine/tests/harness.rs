@@ -10,7 +10,8 @@ use posthaste_protocol::request::{
 use posthaste_protocol::{Command, Frame, Incoming, ResponseCode, StoredMessage, frame};
 
 use crate::engine::effects::Effects;
-use crate::engine::{Engine, Identity, Millis, Request, SessionId};
+use crate::engine::{Engine, Identity, Millis, SessionId};
+use crate::request::Request;
 use crate::store::{MemoryStore, Store};
 
 /// The time at which every test begins.

@@ -9,7 +9,8 @@ use posthaste_protocol::stored::sys_flag;
 use posthaste_protocol::{Command, Fields, RequestCode, ResponseCode, StoredMessage};
 
 use super::harness::{Bench, START, message, with_properties};
-use crate::engine::{Request, SessionId};
+use crate::engine::SessionId;
+use crate::request::Request;
 use crate::store::MemoryStore;
 
 #[test]

@@ -1,7 +1,9 @@
-//! A JSON header in the plain form that servers write, read in one pass and in place.
+//! A JSON header in the plain form that servers and clients write, read in one pass and in place.
 //!
-//! Plain means: no spaces, no escapes, no values but text and whole numbers, nothing twice. What
-//! is not plain is left to the general reader; the two never disagree.
+//! Plain means: no spaces, no escapes but in the fields' values, no values but text and whole
+//! numbers, nothing twice. What is not plain is left to the general reader; the two never disagree.
+
+use std::borrow::Cow;
 
 use super::text::first_to_escape;
 
@@ -16,11 +18,11 @@ pub(crate) struct Head<'a> {
     pub(crate) version: i32,
 }
 
-/// Reads a header and hands its fields over, in their order. `None`: the header is not plain, and
-/// the fields that were handed over count for nothing.
+/// Reads a header and hands its fields over, in their order; `field` may refuse one. `None`: the
+/// header is not plain, or a field was refused, and what was handed over counts for nothing.
 pub(crate) fn read<'a>(
     header: &'a [u8],
-    mut field: impl FnMut(&'a str, &'a str),
+    mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>,
 ) -> Option<Head<'a>> {
     let mut text = Text(std::str::from_utf8(header).ok()?);
     let (mut head, mut seen) = (Head::default(), 0u8);
@@ -77,6 +79,9 @@ enum Member<'m, 'a> {
     Unknown,
 }
 
+/// Bytes for a value with escapes: enough for most properties, whose escapes come at every turn.
+const ROOM: usize = 256;
+
 /// What is still to be read.
 struct Text<'a>(&'a str);
 
@@ -96,10 +101,53 @@ impl<'a> Text<'a> {
 
     fn string(&mut self) -> Option<&'a str> {
         self.skip(b'"')?;
-        let string = self.take(first_to_escape(self.0.as_bytes())?)?;
+        let string = self.run()?;
         // A backslash or a control character ends it otherwise.
         self.skip(b'"')?;
         Some(string)
+    }
+
+    /// What comes before the next quote, backslash or control character.
+    fn run(&mut self) -> Option<&'a str> {
+        self.take(first_to_escape(self.0.as_bytes())?)
+    }
+
+    /// A string that may have escapes.
+    fn value(&mut self) -> Option<Cow<'a, str>> {
+        self.skip(b'"')?;
+        let start = self.run()?;
+        if self.skip(b'"').is_some() {
+            return Some(Cow::Borrowed(start));
+        }
+        let mut value = String::with_capacity(ROOM.max(2 * start.len()));
+        value.push_str(start);
+        while self.skip(b'"').is_none() {
+            value.push(self.escape()?);
+            value.push_str(self.run()?);
+        }
+        Some(Cow::Owned(value))
+    }
+
+    /// An escape. The halves of a pair that stands for one character are not plain.
+    fn escape(&mut self) -> Option<char> {
+        self.skip(b'\\')?;
+        let kind = self.take(1)?;
+        Some(match kind {
+            "\"" | "\\" | "/" => kind.chars().next()?,
+            "b" => '\u{8}',
+            "f" => '\u{c}',
+            "n" => '\n',
+            "r" => '\r',
+            "t" => '\t',
+            "u" => {
+                let mut code = 0;
+                for digit in self.take(4)?.chars() {
+                    code = code * 16 + digit.to_digit(16)?;
+                }
+                char::from_u32(code)?
+            }
+            _ => return None,
+        })
     }
 
     fn key(&mut self) -> Option<&'a str> {
@@ -117,14 +165,14 @@ impl<'a> Text<'a> {
         if padded { None } else { number.parse().ok() }
     }
 
-    fn fields(&mut self, field: &mut impl FnMut(&'a str, &'a str)) -> Option<()> {
+    fn fields(&mut self, mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>) -> Option<()> {
         self.skip(b'{')?;
         if self.0.starts_with('}') {
             return self.skip(b'}');
         }
         loop {
             let name = self.key()?;
-            field(name, self.string()?);
+            field(name, self.value()?)?;
             if !self.goes_on()? {
                 return Some(());
             }

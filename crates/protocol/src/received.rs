@@ -1,0 +1,79 @@
+//! A send as it was received, read where it lies.
+//!
+//! Most of what a broker receives are sends. It says what [`SendMessage`] says, its texts left in
+//! the frame: to copy each of them costs more than to store the message.
+
+use std::borrow::Cow;
+
+use crate::command::{self, ONEWAY};
+use crate::header::json::plain;
+use crate::request::SendMessage;
+use crate::{Frame, HeaderEncoding, RequestCode};
+
+/// A send as it was received. Its texts lie in the frame's header, but for those with escapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedSend<'a> {
+    /// Number by which the answer finds the request.
+    pub opaque: i32,
+    /// Whether no answer is wanted.
+    pub oneway: bool,
+    /// What is to be stored.
+    pub message: SendMessage<'a>,
+}
+
+impl<'a> ReceivedSend<'a> {
+    /// Reads a `SEND_MESSAGE_V2` or a `SEND_BATCH_MESSAGE` with a body and a plain header.
+    ///
+    /// `None` says nothing about the frame, but that [`Command::decode`](crate::Command::decode)
+    /// and [`Incoming::read`](crate::Incoming::read) have to read it, or to say what is wrong
+    /// with it. What is `Some` is what they would make of it.
+    pub fn peek(frame: &'a Frame) -> Option<Self> {
+        if frame.encoding != HeaderEncoding::Json || frame.body.is_empty() {
+            return None;
+        }
+        let mut message = SendMessage { body: frame.body.clone(), ..SendMessage::default() };
+        let mut seen: u32 = 0;
+        let head = plain::read(&frame.header, |name, value| {
+            let &[letter @ b'a'..=b'n'] = name.as_bytes() else { return None };
+            let bit = bit(letter);
+            let is_new = seen & bit == 0;
+            seen |= bit;
+            is_new.then(|| take(&mut message, letter, value))?
+        })?;
+        // Real brokers cannot do without these.
+        let needed = [b'b', b'e', b'f', b'g', b'h'].into_iter().map(bit).sum::<u32>();
+        let is_send = [RequestCode::SEND_MESSAGE_V2, RequestCode::SEND_BATCH_MESSAGE]
+            .contains(&RequestCode(head.code));
+        let is_whole = seen & needed == needed;
+        (is_send && is_whole && !command::is_answer(head.flag)).then(|| Self {
+            opaque: head.opaque,
+            oneway: head.flag & ONEWAY != 0,
+            message,
+        })
+    }
+}
+
+fn bit(letter: u8) -> u32 {
+    1 << (letter - b'a')
+}
+
+/// Puts a field where it belongs; `None` when its text is not as every client writes it.
+fn take<'a>(message: &mut SendMessage<'a>, letter: u8, value: Cow<'a, str>) -> Option<()> {
+    match letter {
+        b'a' => message.group = value,
+        b'b' => message.topic = value,
+        b'c' => message.default_topic = value,
+        b'd' => message.default_topic_queues = value.parse().ok()?,
+        b'e' => message.queue_id = value.parse().ok()?,
+        b'f' => message.sys_flag = value.parse().ok()?,
+        b'g' => message.born_at_ms = value.parse().ok()?,
+        b'h' => message.flag = value.parse().ok()?,
+        b'i' => message.properties = value,
+        b'j' => message.reconsume_times = value.parse().ok()?,
+        b'k' => message.unit_mode = value.parse().ok()?,
+        b'l' => message.max_reconsume_times = Some(value.parse().ok()?),
+        b'm' => message.batch = value.parse().ok()?,
+        _ => message.broker_name = Some(value),
+    }
+    Some(())
+}
