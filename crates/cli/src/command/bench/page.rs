@@ -129,7 +129,7 @@ fn percentiles(latency: &Histogram<u64>) -> Chart {
     let mut chart = chart(
         "Latency by percentile",
         format!(
-            "from the median, {} ms, to the maximum, {} ms",
+            "median {} ms, maximum {} ms",
             millis(latency.value_at_quantile(0.5) as f64),
             millis(latency.max() as f64)
         ),
