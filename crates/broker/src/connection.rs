@@ -57,12 +57,7 @@ pub(crate) struct Shared {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(
-    socket: TcpStream,
-    peer: SocketAddr,
-    session: SessionId,
-    shared: Shared,
-) {
+pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, session: SessionId, shared: Shared) {
     let socket = Arc::new(socket);
     let outbox = Arc::new(Outbox::of(&socket));
     let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(&outbox) };

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
-use posthaste_protocol::request::{
-    DEFAULT_TOPIC, SendAnswer, SendBatch, SendMessage, SendMessageV1,
-};
+use posthaste_protocol::request::{DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1};
 use posthaste_protocol::{Command, ResponseCode, batch, command};
 
 use crate::accepted::{Accepted, Content};
@@ -131,90 +130,61 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
-/// Where the messages of a request were stored.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    status: SendStatus,
-    queue: MessageQueue,
-    /// Place of the first in the queue; the others follow it.
-    first_offset: i64,
-    /// Offset message ids, separated by commas.
-    ids: Bytes,
-    region: Option<Arc<str>>,
-    /// Only of a request with one message.
-    transaction_id: Option<Arc<str>>,
+/// What an answer to a send says when it does not say that anything was stored.
+pub(crate) fn refusal(answer: &Command) -> Refusal {
+    let code = answer.response_code();
+    let reason = answer.remark.clone().unwrap_or_default();
+    if !code.means_stored() {
+        return Refusal { verdict: answer::judge(code, &reason), reason };
+    }
+    // It says that it stored the message, but not where.
+    let verdict = Verdict {
+        kind: ErrorKind::Protocol,
+        outcome: Outcome::Unknown,
+        remedy: Remedy::Stop,
+        refresh_route: false,
+    };
+    let error = Stored::of(answer).err().map(|error| error.to_string());
+    Refusal { verdict, reason: error.unwrap_or(reason) }
 }
 
-impl Stored {
-    /// Reads the answer to a request that went to a queue of `broker`.
-    pub(crate) fn read(
-        answer: &Command,
-        topic: &Arc<str>,
-        broker: &Arc<str>,
-    ) -> Result<Self, Refusal> {
-        let status = match answer.response_code() {
-            ResponseCode::SUCCESS => SendStatus::Stored,
-            ResponseCode::FLUSH_DISK_TIMEOUT => SendStatus::FlushDiskTimeout,
-            ResponseCode::FLUSH_SLAVE_TIMEOUT => SendStatus::FlushSlaveTimeout,
-            ResponseCode::SLAVE_NOT_AVAILABLE => SendStatus::SlaveNotAvailable,
-            code => {
-                let reason = answer.remark.clone().unwrap_or_default();
-                return Err(Refusal { verdict: answer::judge(code, &reason), reason });
-            }
-        };
-        let stored: SendAnswer = answer.read().map_err(|error| Refusal {
-            // It says that it stored the message, but not where.
-            verdict: Verdict {
-                kind: ErrorKind::Protocol,
-                outcome: Outcome::Unknown,
-                remedy: Remedy::Stop,
-                refresh_route: false,
-            },
-            reason: error.to_string(),
-        })?;
-        Ok(Self {
-            status,
-            queue: MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id),
-            first_offset: stored.queue_offset,
-            ids: stored.offset_message_id.into(),
-            region: stored.region.filter(|region| !region.is_empty()).map(Arc::from),
-            transaction_id: stored.transaction_id.map(Arc::from),
-        })
-    }
-
-    /// Receipts of the request's messages, given their unique ids, in their order. A batch that is
-    /// stored as one (batch queues of 5.x) has one offset message id for all.
-    pub(crate) fn receipts(
-        &self,
-        ids: impl Iterator<Item = UniqueId>,
-        together: usize,
-    ) -> impl Iterator<Item = Receipt> {
-        let alone = together == 1;
-        let mut rest = self.ids.clone();
-        let mut first = None;
-        ids.zip(self.first_offset..).map(move |(id, queue_offset)| {
-            let own = next_id(&mut rest);
-            let first = first.get_or_insert_with(|| own.clone().unwrap_or_default());
-            Receipt {
-                message_id: id.text(),
-                offset_message_id: own.unwrap_or_else(|| first.clone()),
-                queue: self.queue.clone(),
-                queue_offset,
-                status: self.status,
-                region: self.region.clone(),
-                transaction_id: self.transaction_id.clone().filter(|_| alone),
-            }
-        })
-    }
+/// Receipts of a request's messages, given their unique ids, in their order. A batch that is stored
+/// as one (batch queues of 5.x) has one offset message id for all.
+pub(crate) fn receipts(
+    stored: &Stored<'_>,
+    (topic, broker): (&Arc<str>, &Arc<str>),
+    ids: impl Iterator<Item = UniqueId>,
+    together: usize,
+) -> impl Iterator<Item = Receipt> {
+    let status = match stored.code {
+        ResponseCode::FLUSH_DISK_TIMEOUT => SendStatus::FlushDiskTimeout,
+        ResponseCode::FLUSH_SLAVE_TIMEOUT => SendStatus::FlushSlaveTimeout,
+        ResponseCode::SLAVE_NOT_AVAILABLE => SendStatus::SlaveNotAvailable,
+        _ => SendStatus::Stored,
+    };
+    let queue = MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id);
+    let region = stored.region.map(Arc::<str>::from);
+    let transaction_id = stored.transaction_id.filter(|_| together == 1).map(Arc::<str>::from);
+    let one_id = !stored.offset_message_ids.contains(',');
+    let mut rest = Bytes::copy_from_slice(stored.offset_message_ids.as_bytes());
+    ids.zip(stored.queue_offset..).map(move |(id, queue_offset)| Receipt {
+        message_id: id.text(),
+        offset_message_id: match one_id && together > 1 {
+            true => rest.clone(),
+            false => next_id(&mut rest),
+        },
+        queue: queue.clone(),
+        queue_offset,
+        status,
+        region: region.clone(),
+        transaction_id: transaction_id.clone(),
+    })
 }
 
 /// Takes the next of a list separated by commas.
-fn next_id(rest: &mut Bytes) -> Option<Bytes> {
-    if rest.is_empty() {
-        return None;
-    }
+fn next_id(rest: &mut Bytes) -> Bytes {
     let end = rest.iter().position(|byte| *byte == b',');
     let id = rest.split_to(end.unwrap_or(rest.len()));
     rest.advance(usize::from(end.is_some()));
-    Some(id)
+    id
 }

@@ -59,7 +59,7 @@ type CallbackRun = (Callback, Result<Receipt, SendError>);
 /// Whether there was room for a message at once.
 enum Room {
     Taken(Arc<Accepted>),
-    None(Content, Permit),
+    None(Box<(Content, Permit)>),
 }
 
 /// How far closing has got.
@@ -144,7 +144,7 @@ impl Client {
         let deadline = Instant::now() + timeout;
         let (content, permit) = match self.accept_now(content, mode, deadline)? {
             Room::Taken(accepted) => return Ok(accepted),
-            Room::None(content, permit) => (content, permit),
+            Room::None(waits) => *waits,
         };
         let room = async {
             let places = self.messages.acquire_many(permit.messages).await?;
@@ -173,9 +173,9 @@ impl Client {
     ) -> Result<Arc<Accepted>, SendError> {
         match self.accept_now(content, mode, Instant::now() + timeout)? {
             Room::Taken(accepted) => Ok(accepted),
-            Room::None(content, _) => {
+            Room::None(waits) => {
                 let reason = "no room for the message now";
-                Err(self.refuse(ErrorKind::BufferFull, reason, content))
+                Err(self.refuse(ErrorKind::BufferFull, reason, waits.0))
             }
         }
     }
@@ -196,10 +196,10 @@ impl Client {
         }
         let permit = self.permit(&content);
         let Ok(places) = self.messages.try_acquire_many(permit.messages) else {
-            return Ok(Room::None(content, permit));
+            return Ok(Room::None(Box::new((content, permit))));
         };
         let Ok(bytes) = self.bytes.try_acquire_many(permit.bytes) else {
-            return Ok(Room::None(content, permit));
+            return Ok(Room::None(Box::new((content, permit))));
         };
         places.forget();
         bytes.forget();

@@ -1,6 +1,7 @@
 //! Requests in flight on one connection, by their number.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -99,7 +100,7 @@ struct Entry {
 /// The table.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    entries: HashMap<i32, Entry>,
+    entries: HashMap<i32, Entry, BuildHasherDefault<OpaqueHasher>>,
     next: i32,
     /// How many requests hold a place in the window, and what they weigh.
     requests: usize,
@@ -170,6 +171,17 @@ impl Pending {
         let entry = self.entries.remove(&opaque)?;
         self.uncount(&entry.asker);
         Some((entry.asker, entry.sent_at))
+    }
+
+    /// As [`take`](Self::take), if it is messages that the answer belongs to.
+    pub(super) fn take_sent(&mut self, opaque: i32) -> Option<(Sent, Instant)> {
+        let Entry { asker: Asker::Messages(_), .. } = self.entries.get(&opaque)? else {
+            return None;
+        };
+        match self.take(opaque)? {
+            (Asker::Messages(sent), sent_at) => Some((sent, sent_at)),
+            _ => None,
+        }
     }
 
     fn count(&mut self, asker: &Asker) {
@@ -264,6 +276,25 @@ impl Asker {
             Self::Probe { together, .. } => Some(*together),
             Self::Call(_) | Self::Heartbeat => None,
         }
+    }
+}
+
+/// Spreads the numbers of requests, which follow each other and which nobody else chooses.
+#[derive(Debug, Default)]
+struct OpaqueHasher(u64);
+
+impl Hasher for OpaqueHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_i32(i32::from(*byte)));
+    }
+
+    fn write_i32(&mut self, opaque: i32) {
+        // Knuth's multiplicative hashing: a hash table looks at the upper and the lower bits.
+        self.0 = (self.0 ^ u64::from(opaque.cast_unsigned())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
 

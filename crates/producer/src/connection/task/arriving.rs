@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use posthaste_protocol::answer::Stored;
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::request::Empty;
 use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
@@ -11,7 +12,7 @@ use super::{DRAIN, Task};
 use crate::ErrorKind;
 use crate::accepted::End;
 use crate::answer::Remedy;
-use crate::attempt::{Refusal, Stored};
+use crate::attempt;
 use crate::batch::{self, Trial};
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::deliver::AttemptFailed;
@@ -27,66 +28,72 @@ impl Task {
         while let Some(frame) =
             Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
         {
+            self.link.fruitful = true;
+            if let Some(stored) = Stored::peek(&frame)
+                && let Some((sent, trip)) = self.take_sent(stored.opaque, now)
+            {
+                self.stored(sent, &stored, &trip);
+                continue;
+            }
             let command = Command::decode(frame).map_err(|e| e.to_string())?;
             if command.is_answer() {
                 self.take_answer(command, now);
             } else {
                 self.answer_peer(&command);
             }
-            self.link.fruitful = true;
         }
         Ok(())
     }
 
+    /// Takes the messages that an answer belongs to, if it is they that it belongs to.
+    fn take_sent(&mut self, opaque: i32, now: Instant) -> Option<(Sent, Trip)> {
+        let in_flight = self.pending.weight();
+        let (sent, sent_at) = self.pending.take_sent(opaque)?;
+        Some((sent, Trip { now, took: now.saturating_duration_since(sent_at), in_flight }))
+    }
+
     fn take_answer(&mut self, answer: Command, now: Instant) {
+        if let Some((sent, trip)) = self.take_sent(answer.opaque, now) {
+            return match Stored::of(&answer) {
+                Ok(Some(stored)) => self.stored(sent, &stored, &trip),
+                Ok(None) | Err(_) => self.take_refusal(sent, &answer, now),
+            };
+        }
         let in_flight = self.pending.weight();
         let Some((asker, sent_at)) = self.pending.take(answer.opaque) else {
             tracing::debug!(address = %self.address, opaque = answer.opaque, "answer to no request");
             return;
         };
-        let trip = Trip { now, took: now.saturating_duration_since(sent_at), in_flight };
         match asker {
             // The caller may have stopped waiting.
             Asker::Call(caller) => drop(caller.send(Ok(answer))),
-            Asker::Heartbeat => {}
+            Asker::Heartbeat | Asker::Messages(_) => {}
             Asker::Probe { confirms, together, topic } => {
                 self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
+                let took = now.saturating_duration_since(sent_at);
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
                     code if together > 1 && batch::is_refused(code) => self.singly.add(&topic, now),
-                    _ => self.window.answered(&trip, together),
+                    _ => self.window.answered(&Trip { now, took, in_flight }, together),
                 }
             }
-            Asker::Messages(mut sent) => {
-                let blocks = sent.blocks.take();
-                self.take_send_answer(sent, &answer, &trip);
-                self.unblock(blocks);
-            }
         }
     }
 
-    fn take_send_answer(&mut self, sent: Sent, answer: &Command, trip: &Trip) {
+    fn stored(&mut self, mut sent: Sent, stored: &Stored<'_>, trip: &Trip) {
         let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
-        match Stored::read(answer, first.accepted.topic(), first.target.broker_name()) {
-            Ok(stored) => {
-                self.window.answered(trip, sent.together());
-                self.pause.succeeded();
-                self.stored(&sent, &stored, trip.now);
-            }
-            Err(refusal) => self.take_refusal(sent, answer.response_code(), refusal, trip.now),
-        }
-    }
-
-    fn stored(&mut self, sent: &Sent, stored: &Stored, now: Instant) {
         let together = sent.together();
+        self.window.answered(trip, together);
+        self.pause.succeeded();
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
+        let to = (first.accepted.topic(), first.target.broker_name());
         let messages = || sent.members.iter().map(|member| &member.waiting);
         let ids = messages().flat_map(|waiting| waiting.accepted.ids());
-        let mut receipts = stored.receipts(ids, together);
+        let mut receipts = attempt::receipts(stored, to, ids, together);
         for Waiting { accepted, trial, .. } in messages() {
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
-                self.singly.add(accepted.topic(), now);
+                self.singly.add(accepted.topic(), trip.now);
             }
             let end = match accepted.count() {
                 1 => receipts.next().map(End::Stored),
@@ -96,9 +103,18 @@ impl Task {
                 self.client.stored(accepted, end);
             }
         }
+        drop(receipts);
+        self.unblock(sent.blocks.take());
     }
 
-    fn take_refusal(&mut self, sent: Sent, code: ResponseCode, refusal: Refusal, now: Instant) {
+    fn take_refusal(&mut self, mut sent: Sent, answer: &Command, now: Instant) {
+        let blocks = sent.blocks.take();
+        self.refuse(sent, answer, now);
+        self.unblock(blocks);
+    }
+
+    fn refuse(&mut self, sent: Sent, answer: &Command, now: Instant) {
+        let (code, refusal) = (answer.response_code(), attempt::refusal(answer));
         let shared = sent.members.len() > 1;
         if refusal.verdict.remedy == Remedy::WaitHere {
             self.refused(now);
