@@ -142,10 +142,20 @@ impl Client {
         timeout: Duration,
     ) -> Result<Arc<Accepted>, SendError> {
         let deadline = Instant::now() + timeout;
-        let (content, permit) = match self.accept_now(content, mode, deadline)? {
-            Room::Taken(accepted) => return Ok(accepted),
-            Room::None(waits) => *waits,
-        };
+        match self.accept_now(content, mode, deadline)? {
+            Room::Taken(accepted) => Ok(accepted),
+            // In memory of its own: every send's future would have room for it otherwise.
+            Room::None(waits) => Box::pin(self.wait_for_room(waits, mode, deadline)).await,
+        }
+    }
+
+    async fn wait_for_room(
+        &self,
+        waits: Box<(Content, Permit)>,
+        mode: Mode,
+        deadline: Instant,
+    ) -> Result<Arc<Accepted>, SendError> {
+        let permit = waits.1;
         let room = async {
             let places = self.messages.acquire_many(permit.messages).await?;
             self.bytes.acquire_many(permit.bytes).await?.forget();
@@ -154,6 +164,7 @@ impl Client {
         };
         let room: Result<Result<(), tokio::sync::AcquireError>, _> =
             tokio::time::timeout_at(deadline.into(), room).await;
+        let (content, _) = *waits;
         match room {
             Ok(Ok(())) => Ok(self.accepted(content, mode, deadline, permit)),
             Ok(Err(_)) => Err(closed(content)),

@@ -4,7 +4,6 @@
 //! together. Lines are served in turn, the oldest first within each, so that one busy topic never
 //! starves another.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +11,9 @@ use std::time::Instant;
 use crate::accepted::Accepted;
 use crate::batch::{Room, Sharing, Trial};
 use crate::route::Target;
+
+/// From so many lines on, unused ones are used again.
+const MANY_LINES: usize = 4096;
 
 /// How many messages these are.
 pub(crate) fn count(all: &[Waiting]) -> usize {
@@ -48,23 +50,12 @@ impl Waiting {
     pub(crate) fn may_be_held(&self) -> bool {
         self.accepted.sharing != Sharing::Alone && !self.accepted.is_ordered()
     }
-
-    fn line(&self) -> LineKey {
-        let accepted = &self.accepted;
-        LineKey {
-            topic: accepted.topic().clone(),
-            broker: self.target.broker_name().clone(),
-            queue: self.target.queue,
-            sharing: accepted.sharing,
-            ordered: accepted.is_ordered(),
-        }
-    }
 }
 
 /// What messages that wait in one line have in common: any queue of a topic on a broker, or one
 /// queue; and with whom they may share a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct LineKey {
+struct LineKey {
     topic: Arc<str>,
     broker: Arc<str>,
     queue: Option<i32>,
@@ -74,34 +65,64 @@ pub(crate) struct LineKey {
 }
 
 impl LineKey {
+    fn of(waiting: &Waiting) -> Self {
+        Self {
+            topic: waiting.target.route.topic.clone(),
+            broker: waiting.target.broker_name().clone(),
+            queue: waiting.target.queue,
+            sharing: waiting.accepted.sharing,
+            ordered: waiting.accepted.is_ordered(),
+        }
+    }
+
+    /// Whether a message belongs here for sure: the names are not compared, but whether they are
+    /// the same ones.
+    fn is_surely_of(&self, waiting: &Waiting) -> bool {
+        let Self { topic, broker, queue, sharing, ordered } = self;
+        Arc::ptr_eq(topic, &waiting.target.route.topic)
+            && Arc::ptr_eq(broker, waiting.target.broker_name())
+            && *queue == waiting.target.queue
+            && *sharing == waiting.accepted.sharing
+            && *ordered == waiting.accepted.is_ordered()
+    }
+
     /// Whether the line may be held back for its batch to grow.
     fn may_be_held(&self) -> bool {
         self.sharing != Sharing::Alone && !self.ordered
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
+    key: LineKey,
     waiting: VecDeque<Waiting>,
     /// Ordered: a request of it is in flight.
     blocked: bool,
 }
+
+/// A line, by its place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LineId(usize);
 
 /// What leaves in one request.
 #[derive(Debug)]
 pub(crate) struct Departure {
     pub(crate) messages: Vec<Waiting>,
     /// The line to [`unblock`](Outbox::unblock) when the request has ended.
-    pub(crate) blocks: Option<LineKey>,
+    pub(crate) blocks: Option<LineId>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    lines: HashMap<LineKey, Line>,
+    /// Empty lines stay, until there are many.
+    lines: Vec<Line>,
+    by_key: HashMap<LineKey, LineId>,
+    /// The line that got a message last: most likely the next message's.
+    recent: Option<LineId>,
     /// Lines that have messages which may leave, the next to be served first: those that leave as
     /// soon as there is room, and those that may be held back.
-    at_once: VecDeque<LineKey>,
-    holdable: VecDeque<LineKey>,
+    at_once: VecDeque<LineId>,
+    holdable: VecDeque<LineId>,
     /// Whether it is the turn of the second kind.
     turn_of_holdable: bool,
     /// Messages in lines that may be held back.
@@ -128,12 +149,25 @@ impl Outbox {
 
     /// Puts a message at the end of its line.
     pub(crate) fn push(&mut self, waiting: Waiting) {
-        self.line(&waiting).push_back(waiting);
+        self.put(waiting, VecDeque::push_back);
     }
 
     /// Puts a message that has to leave once more at the head of its line.
     pub(crate) fn push_front(&mut self, waiting: Waiting) {
-        self.line(&waiting).push_front(waiting);
+        self.put(waiting, VecDeque::push_front);
+    }
+
+    fn put(&mut self, waiting: Waiting, put: fn(&mut VecDeque<Waiting>, Waiting)) {
+        let id = self.line_of(&waiting);
+        let Some(line) = self.lines.get_mut(id.0) else { return };
+        self.len += 1;
+        self.holdable_messages += usize::from(line.key.may_be_held());
+        self.earliest = Some(self.earliest.map_or(waiting.until, |at| at.min(waiting.until)));
+        let had_no_turn = line.waiting.is_empty();
+        put(&mut line.waiting, waiting);
+        if had_no_turn {
+            self.give_turn(id);
+        }
     }
 
     /// Takes what leaves next: a message, and those behind it in its line that share its request.
@@ -145,44 +179,45 @@ impl Outbox {
         room: impl FnOnce(&Accepted) -> Room,
     ) -> Option<Departure> {
         let holdable = !hold && !self.holdable.is_empty();
-        let key = match holdable && (self.turn_of_holdable || self.at_once.is_empty()) {
+        let id = match holdable && (self.turn_of_holdable || self.at_once.is_empty()) {
             true => self.holdable.pop_front()?,
             false => self.at_once.pop_front()?,
         };
-        self.turn_of_holdable = !key.may_be_held();
-        let line = self.lines.get_mut(&key)?;
+        let line = self.lines.get_mut(id.0)?;
         let first = line.waiting.pop_front()?;
         let mut room = room(&first.accepted);
         let mut messages = vec![first];
         while line.waiting.front().is_some_and(|next| room.take(&next.accepted)) {
             messages.extend(line.waiting.pop_front());
         }
-        line.blocked = key.ordered;
+        line.blocked = line.key.ordered;
+        let blocks = line.blocked.then_some(id);
         self.len -= messages.len();
-        if key.may_be_held() {
+        if line.key.may_be_held() {
             self.holdable_messages -= messages.len();
         }
-        let blocks = key.ordered.then(|| key.clone());
-        self.give_turn(key);
+        self.turn_of_holdable = !line.key.may_be_held();
+        self.give_turn(id);
         Some(Departure { messages, blocks })
     }
 
     /// The request of an ordered line has ended.
-    pub(crate) fn unblock(&mut self, key: LineKey) {
-        if let Some(line) = self.lines.get_mut(&key) {
+    pub(crate) fn unblock(&mut self, id: LineId) {
+        if let Some(line) = self.lines.get_mut(id.0)
+            && line.blocked
+        {
             line.blocked = false;
-            self.give_turn(key);
+            self.give_turn(id);
         }
     }
 
-    /// Puts a line that is not in a row of turns at its end, or forgets it when nothing is left.
-    fn give_turn(&mut self, key: LineKey) {
-        match self.lines.get(&key) {
+    /// Puts a line that has no turn at the end of its row, if something in it may leave.
+    fn give_turn(&mut self, id: LineId) {
+        match self.lines.get(id.0) {
+            Some(line) if line.blocked || line.waiting.is_empty() => {}
+            Some(line) if line.key.may_be_held() => self.holdable.push_back(id),
+            Some(_) => self.at_once.push_back(id),
             None => {}
-            Some(line) if line.blocked => {}
-            Some(line) if line.waiting.is_empty() => drop(self.lines.remove(&key)),
-            Some(_) if key.may_be_held() => self.holdable.push_back(key),
-            Some(_) => self.at_once.push_back(key),
         }
     }
 
@@ -207,19 +242,19 @@ impl Outbox {
     fn take_if(&mut self, wanted: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let mut taken = Vec::new();
         let mut earliest: Option<Instant> = None;
-        for (key, line) in &mut self.lines {
-            let (out, kept) = std::mem::take(&mut line.waiting).into_iter().partition(&wanted);
+        for line in &mut self.lines {
+            let (out, kept): (VecDeque<_>, _) =
+                std::mem::take(&mut line.waiting).into_iter().partition(&wanted);
             line.waiting = kept;
-            if key.may_be_held() {
-                self.holdable_messages -= VecDeque::len(&out);
+            if line.key.may_be_held() {
+                self.holdable_messages -= out.len();
             }
-            taken.extend::<VecDeque<_>>(out);
+            taken.extend(out);
             let line_earliest = line.waiting.iter().map(|waiting| waiting.until).min();
             earliest = [earliest, line_earliest].into_iter().flatten().min();
         }
-        self.lines.retain(|_, line| line.blocked || !line.waiting.is_empty());
         let lines = &self.lines;
-        let has_some = |key: &LineKey| lines.get(key).is_some_and(|line| !line.waiting.is_empty());
+        let has_some = |id: &LineId| lines.get(id.0).is_some_and(|line| !line.waiting.is_empty());
         self.at_once.retain(has_some);
         self.holdable.retain(has_some);
         self.len -= taken.len();
@@ -227,20 +262,33 @@ impl Outbox {
         taken
     }
 
-    fn line(&mut self, waiting: &Waiting) -> &mut VecDeque<Waiting> {
-        let key = waiting.line();
-        self.len += 1;
-        self.holdable_messages += usize::from(key.may_be_held());
-        self.earliest = Some(self.earliest.map_or(waiting.until, |at| at.min(waiting.until)));
-        let row = if key.may_be_held() { &mut self.holdable } else { &mut self.at_once };
-        let line = match self.lines.entry(key) {
-            Entry::Occupied(line) => line.into_mut(),
-            Entry::Vacant(place) => {
-                row.push_back(place.key().clone());
-                place.insert(Line::default())
-            }
-        };
-        &mut line.waiting
+    /// The line that a message belongs in, made when there is none.
+    fn line_of(&mut self, waiting: &Waiting) -> LineId {
+        let recent = self.recent.and_then(|id| Some((id, self.lines.get(id.0)?)));
+        if let Some((id, line)) = recent
+            && line.key.is_surely_of(waiting)
+        {
+            return id;
+        }
+        let key = LineKey::of(waiting);
+        let known = self.by_key.get(&key).copied();
+        let id = known.unwrap_or_else(|| self.new_line(key));
+        self.recent = Some(id);
+        id
+    }
+
+    fn new_line(&mut self, key: LineKey) -> LineId {
+        let is_unused = |line: &Line| line.waiting.is_empty() && !line.blocked;
+        let many = self.lines.len() >= MANY_LINES;
+        let unused = many.then(|| self.lines.iter().position(is_unused)).flatten();
+        let id = LineId(unused.unwrap_or(self.lines.len()));
+        let line = Line { key: key.clone(), waiting: VecDeque::new(), blocked: false };
+        match self.lines.get_mut(id.0) {
+            Some(unused) => drop(self.by_key.remove(&std::mem::replace(unused, line).key)),
+            None => self.lines.push(line),
+        }
+        self.by_key.insert(key, id);
+        id
     }
 }
 

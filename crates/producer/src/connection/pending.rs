@@ -9,7 +9,7 @@ use posthaste_protocol::Command;
 use tokio::sync::oneshot;
 
 use super::CallError;
-use crate::outbox::{LineKey, Waiting};
+use crate::outbox::{LineId, Waiting};
 use crate::window;
 
 /// Who gets an answer.
@@ -37,7 +37,7 @@ pub(super) struct Sent {
     /// Whether the request had the older form with full field names.
     pub(super) v1: bool,
     /// The ordered line that waits for its end.
-    pub(super) blocks: Option<LineKey>,
+    pub(super) blocks: Option<LineId>,
 }
 
 /// A message in a request.
@@ -240,7 +240,7 @@ impl Pending {
     }
 
     /// Requests whose messages have all been given up: what waits behind them need not any longer.
-    pub(super) fn given_up(&mut self) -> Vec<LineKey> {
+    pub(super) fn given_up(&mut self) -> Vec<LineId> {
         let sent = self.entries.values_mut().filter_map(|entry| match &mut entry.asker {
             Asker::Messages(sent) => Some(sent),
             _ => None,

@@ -27,7 +27,7 @@ use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
-use crate::outbox::{self, LineKey, Outbox, Waiting};
+use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;
 use crate::window::Window;
 
@@ -274,7 +274,7 @@ impl Task {
     }
 
     /// The request that an ordered line waited for has ended.
-    fn unblock(&mut self, line: Option<LineKey>) {
+    fn unblock(&mut self, line: Option<LineId>) {
         if let Some(line) = line {
             self.outbox.unblock(line);
         }
