@@ -1,6 +1,7 @@
 //! What must hold between Posthaste and real servers and clients.
 
 mod arrival;
+mod batched;
 mod burst;
 mod choice;
 mod command_line;
@@ -74,6 +75,7 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
     scenarios.extend([
         Scenario::new("official-java", official::java),
         Scenario::new("arrival", arrival::run),
+        Scenario::new("batched", batched::run),
         Scenario::new("creation", creation::run),
         Scenario::new("ordered", ordered::run),
         Scenario::new("killed", killed::run),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use posthaste::{Message, Producer, Receipt};
 
 use crate::interop::cluster::Cluster;
-use crate::interop::consumer::Subscription;
+use crate::interop::consumer::{Consumer, Subscription};
 use crate::interop::envelope::Received;
 
 const TOPIC: &str = "arrival";
@@ -32,7 +32,7 @@ const SYSTEM_PROPERTIES: [&str; 12] = [
 ];
 
 #[derive(Debug, Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     Send,
     Enqueue,
     Callback,
@@ -41,24 +41,29 @@ enum Way {
 }
 
 /// What was sent and the receipt for it, by body.
-type Sent = BTreeMap<Vec<u8>, (Message, Option<Receipt>)>;
+pub(super) type Sent = BTreeMap<Vec<u8>, (Message, Option<Receipt>)>;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(TOPIC, 4)?;
     let sent = cluster.block_on(send_all(cluster.patient_producer(TOPIC)?))?;
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
-    let mut awaited = sent.clone();
-    for delivery in consumer.take(sent.len(), LIMIT)? {
+    receive(&consumer, sent.clone(), LIMIT)?;
+    let surplus = consumer.drain(SILENCE);
+    ensure!(surplus.is_empty(), "arrived twice: {surplus:?}");
+    cluster.agent().stop(consumer.name())?;
+    Ok(format!("{} messages in {} ways", sent.len(), WAYS.len()))
+}
+
+/// Receives everything that was sent, once, as it was sent.
+pub(super) fn receive(consumer: &Consumer, mut awaited: Sent, limit: Duration) -> Result<()> {
+    for delivery in consumer.take(awaited.len(), limit)? {
         let got = delivery.message;
         let (message, receipt) = awaited
             .remove(&got.body)
             .with_context(|| format!("not awaited (any more): {}", got.text()))?;
         compare(&message, receipt.as_ref(), &got).with_context(|| format!("{:?}", got.keys))?;
     }
-    let surplus = consumer.drain(SILENCE);
-    ensure!(surplus.is_empty(), "arrived twice: {surplus:?}");
-    cluster.agent().stop(consumer.name())?;
-    Ok(format!("{} messages in {} ways", sent.len(), WAYS.len()))
+    Ok(())
 }
 
 async fn send_all(producer: Producer) -> Result<Sent> {
@@ -95,34 +100,42 @@ async fn send(producer: &Producer, way: Way, message: Message) -> Result<Option<
     receipt.with_context(|| name)
 }
 
+/// The tag of the message that does not wait for the broker's flush.
+pub(super) const UNFLUSHED: &str = "unflushed";
+
 /// Messages that differ in all that a message can carry. Bodies tell them apart.
 fn shapes(way: Way) -> Vec<Message> {
-    let body = |shape: &str| format!("{way:?} {shape}").into_bytes();
-    let filled = |shape: &str, filling: &mut dyn Iterator<Item = u8>| {
-        body(shape).into_iter().chain(filling).collect::<Vec<u8>>()
-    };
-    let shapes = vec![
-        Message::new(TOPIC, body("bare")),
-        Message::new(TOPIC, body("tag")).tag("blue"),
-        Message::new(TOPIC, body("unusual tag")).tag("größer als 1 & <2>"),
-        Message::new(TOPIC, body("key")).key("order-1"),
-        Message::new(TOPIC, body("keys")).keys(["order-1", "ключ", "3"]),
-        Message::new(TOPIC, body("properties"))
-            .property("colour", "grün")
-            .property("quoted", r#"{"a": "b\\"}"#)
-            .property("lines", "one\ntwo\tthree")
-            .property("空", "日本語 🦀"),
-        Message::new(TOPIC, body("flag")).flag(42),
-        Message::new(TOPIC, body("negative flag")).flag(i32::MIN),
-        Message::new(TOPIC, body("unflushed")).wait_stored(false),
-        Message::new(TOPIC, filled("every byte", &mut (0..=u8::MAX))),
-        Message::new(TOPIC, filled("large", &mut (0..200_000).map(|n| (n % 251) as u8))),
-        Message::new(TOPIC, body("all")).tag("red").key("all").property("p", "v").flag(7),
-    ];
+    let mut shapes = small_shapes(TOPIC, &format!("{way:?}"));
+    let large = format!("{way:?} large").into_bytes();
+    let filling = (0..200_000).map(|n| (n % 251) as u8);
+    shapes.push(Message::new(TOPIC, large.into_iter().chain(filling).collect::<Vec<u8>>()));
     match way {
         Way::Ordered => shapes.into_iter().map(|message| message.order_by("one key")).collect(),
         _ => shapes,
     }
+}
+
+/// Those of them that may share a request. Their bodies begin with `name`.
+pub(super) fn small_shapes(topic: &'static str, name: &str) -> Vec<Message> {
+    let body = |shape: &str| format!("{name} {shape}").into_bytes();
+    let every_byte = body("every byte").into_iter().chain(0..=u8::MAX).collect::<Vec<u8>>();
+    vec![
+        Message::new(topic, body("bare")),
+        Message::new(topic, body("tag")).tag("blue"),
+        Message::new(topic, body("unusual tag")).tag("größer als 1 & <2>"),
+        Message::new(topic, body("key")).key("order-1"),
+        Message::new(topic, body("keys")).keys(["order-1", "ключ", "3"]),
+        Message::new(topic, body("properties"))
+            .property("colour", "grün")
+            .property("quoted", r#"{"a": "b\\"}"#)
+            .property("lines", "one\ntwo\tthree")
+            .property("空", "日本語 🦀"),
+        Message::new(topic, body("flag")).flag(42),
+        Message::new(topic, body("negative flag")).flag(i32::MIN),
+        Message::new(topic, body("unflushed")).tag(UNFLUSHED).wait_stored(false),
+        Message::new(topic, every_byte),
+        Message::new(topic, body("all")).tag("red").key("all").property("p", "v").flag(7),
+    ]
 }
 
 fn compare(message: &Message, receipt: Option<&Receipt>, got: &Received) -> Result<()> {

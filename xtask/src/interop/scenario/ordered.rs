@@ -60,6 +60,8 @@ async fn send_all(producer: Producer, keys: &[String]) -> Result<BTreeMap<String
         let first = *queues.entry(key.clone()).or_insert(queue);
         ensure!(first == queue, "{key} went to {first} and to {queue}");
     }
+    let stats = producer.stats();
+    ensure!(stats.batched > stats.batches, "nothing that waited in line left together: {stats:?}");
     producer.close(LIMIT).await;
     Ok(queues)
 }
