@@ -1,15 +1,18 @@
 //! Hops 5 and 6: what leaves, from the outbox into the write buffer and onto the wire.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::link::Unwritten;
 use super::{SILENCE, Task};
-use crate::accepted::Mode;
+use crate::ErrorKind;
+use crate::accepted::{Accepted, Leave, Mode};
 use crate::attempt::{self, Form};
 use crate::batch::{MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
+use crate::order::EARLIER_FAILED;
 use crate::outbox::{Departure, Waiting};
 
 /// No more requests are encoded while so much is not written: encoded copies count as memory too.
@@ -98,8 +101,7 @@ impl Task {
     fn put_messages(&mut self, departure: Departure, now: Instant) {
         let Departure { mut messages, blocks } = departure;
         let before = messages.len();
-        messages.retain(|waiting| waiting.accepted.leave());
-        // Their callers took them back.
+        messages.retain(|waiting| self.leaves(&waiting.accepted));
         self.done_with(before - messages.len());
         let Some(first) = messages.first() else { return self.unblock(blocks) };
         let (oneway, queue) = (first.accepted.mode == Mode::Oneway, first.target.next_queue());
@@ -125,6 +127,16 @@ impl Task {
         let members = messages.into_iter().map(member).collect();
         let sent = Sent { members, queue, starts_at, v1: form.v1, blocks };
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
+    }
+
+    /// Whether a message leaves: not when its caller took it back, or an earlier one of its key has
+    /// failed since it left for the first time.
+    fn leaves(&self, accepted: &Arc<Accepted>) -> bool {
+        let leave = accepted.leave();
+        if leave == Leave::EarlierFailed {
+            self.client.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
+        }
+        leave == Leave::Left
     }
 
     fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) {
