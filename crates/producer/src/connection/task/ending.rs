@@ -55,6 +55,7 @@ impl Task {
             }
         }
         self.lost_oneways(reason);
+        self.show_load();
     }
 
     /// One-way messages that were not written. A request that was cut short is no request: it was

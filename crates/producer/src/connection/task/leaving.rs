@@ -50,6 +50,15 @@ impl Task {
         if !self.pending.is_empty() {
             self.link.owed_since.get_or_insert(now);
         }
+        if !self.has_room(now) {
+            // It is for room that they wait now, and nothing is due.
+            self.held_since = None;
+        }
+        self.show_load();
+    }
+
+    /// Shows others what is in flight.
+    pub(super) fn show_load(&self) {
         let load = &self.load;
         load.requests.store(self.pending.requests(), Ordering::Relaxed);
         load.in_flight.store(self.pending.messages_in_flight(), Ordering::Relaxed);
