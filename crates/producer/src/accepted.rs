@@ -139,6 +139,16 @@ enum Stage {
     Ended,
 }
 
+/// Whether a message left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    Left,
+    /// It has ended meanwhile.
+    Ended,
+    /// It is not sent again, since an earlier message of its key has failed, and has to end.
+    EarlierFailed,
+}
+
 enum Waiter {
     None,
     Waker(Waker),
@@ -232,14 +242,17 @@ impl Accepted {
         self.most_together.fetch_min(most.max(1), Ordering::Relaxed);
     }
 
-    /// The message leaves. `false` when it has ended meanwhile.
-    pub(crate) fn leave(&self) -> bool {
+    /// The message leaves, if it may.
+    pub(crate) fn leave(&self) -> Leave {
         let mut state = self.state();
         if state.stage == Stage::Ended {
-            return false;
+            return Leave::Ended;
+        }
+        if state.earlier_failed {
+            return Leave::EarlierFailed;
         }
         state.stage = Stage::Left;
-        true
+        Leave::Left
     }
 
     /// Shows the message, or all of the batch, unless it has ended.

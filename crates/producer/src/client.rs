@@ -1,6 +1,6 @@
 //! What all parts of a producer share: settings, routes, connections, permits, counters.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -294,7 +294,7 @@ impl Client {
     }
 
     /// As [`fail`](Self::fail), but gives the messages that may leave now.
-    fn fail_one(
+    pub(crate) fn fail_one(
         &self,
         accepted: &Arc<Accepted>,
         kind: ErrorKind,
@@ -324,15 +324,9 @@ impl Client {
         self.finish(accepted, Wake::Nothing);
     }
 
-    /// What was before these messages in their lane has ended. One that can go nowhere ends too,
-    /// and lets the next ones follow: a loop, since thousands may wait in a lane.
+    /// What was before these messages in their lane has ended.
     fn let_follow(self: &Arc<Self>, next: Vec<Arc<Accepted>>) {
-        let mut next = VecDeque::from(next);
-        while let Some(accepted) = next.pop_front() {
-            if let Err(stranded) = self.try_place_again(accepted, None) {
-                next.extend(self.fail_one(&stranded.accepted, stranded.kind, &stranded.reason));
-            }
-        }
+        self.place_all(next, None);
     }
 
     /// A message has failed: it is counted, and whoever waits is told.

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
 pub(crate) enum Order {
     /// Send this, when there is room in the window.
     Send(Waiting),
+    /// Send these, which must not be torn apart.
+    SendAll(Vec<Waiting>),
     /// Send this at once.
     Call(Call),
     /// Messages were taken back; drop what has ended.
@@ -134,6 +136,19 @@ impl Connection {
             Err(mpsc::error::SendError(Order::Send(waiting))) => {
                 self.load.backlog.fetch_sub(count, Ordering::Relaxed);
                 Err(waiting)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Queues messages in one go; gives them back when the task has ended.
+    pub(crate) fn send_all(&self, group: Vec<Waiting>) -> Result<(), Vec<Waiting>> {
+        let count = group.len();
+        self.load.backlog.fetch_add(count, Ordering::Relaxed);
+        match self.orders.send(Order::SendAll(group)) {
+            Err(mpsc::error::SendError(Order::SendAll(group))) => {
+                self.load.backlog.fetch_sub(count, Ordering::Relaxed);
+                Err(group)
             }
             _ => Ok(()),
         }

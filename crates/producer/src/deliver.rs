@@ -5,11 +5,13 @@
 //! dropping a caller's future stops nothing half way.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::accepted::{Accepted, Mode};
 use crate::client::{Client, Phase};
+use crate::connection::Connection;
 use crate::message::Destination;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
@@ -19,6 +21,8 @@ use crate::{Attempt, ErrorKind, Outcome, queue};
 
 /// No attempt is cut shorter than this for the sake of another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
+
+const PRODUCER_ENDED: &str = "the producer has ended";
 
 /// How an attempt failed.
 #[derive(Debug, Clone)]
@@ -55,6 +59,14 @@ pub(crate) struct Stranded {
     pub(crate) accepted: Arc<Accepted>,
     pub(crate) kind: ErrorKind,
     pub(crate) reason: Cow<'static, str>,
+}
+
+/// Where a message goes next.
+enum Aim {
+    /// Into the outbox of this connection.
+    At(Arc<Connection>, Waiting),
+    /// Nowhere, until its queue's broker is back.
+    Absent(Arc<Accepted>),
 }
 
 impl Stranded {
@@ -111,7 +123,7 @@ impl Client {
     pub(crate) fn enter(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>) {
         let choose = || queue::of_ordered(route, accepted.destination());
         match self.lanes.enter(&accepted, choose) {
-            Entered::MayLeave => self.place(accepted, route, None),
+            Entered::MayLeave => self.place(accepted, route),
             Entered::Waits { sooner: false } => {}
             Entered::Waits { sooner: true } => self.watch.look(),
             Entered::Ended => {}
@@ -119,16 +131,15 @@ impl Client {
         }
     }
 
-    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>, avoid: Option<&str>) {
-        if let Err(stranded) = self.try_place(accepted, route, avoid) {
-            self.end_stranded(stranded);
-        }
-    }
-
-    /// Another attempt.
-    fn place_again(self: &Arc<Self>, accepted: Arc<Accepted>, avoid: Option<&str>) {
-        if let Err(stranded) = self.try_place_again(accepted, avoid) {
-            self.end_stranded(stranded);
+    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>) {
+        match self.aim(accepted, route, None) {
+            Ok(Aim::At(connection, waiting)) => {
+                if let Err(waiting) = connection.send(waiting) {
+                    self.fail(&waiting.accepted, ErrorKind::Closed, PRODUCER_ENDED);
+                }
+            }
+            Ok(Aim::Absent(accepted)) => self.watch.put_absent(vec![accepted]),
+            Err(stranded) => self.end_stranded(stranded),
         }
     }
 
@@ -136,25 +147,81 @@ impl Client {
         self.fail(&stranded.accepted, stranded.kind, &stranded.reason);
     }
 
-    /// Another attempt, or the first of a message that has waited in its lane.
-    pub(crate) fn try_place_again(
+    /// Another attempt, or the first of messages that have waited in their lane. One that can go
+    /// nowhere ends, and lets the next ones of its lane follow: a loop, since thousands may wait.
+    pub(crate) fn place_all(
         self: &Arc<Self>,
-        accepted: Arc<Accepted>,
+        mut messages: Vec<Arc<Accepted>>,
         avoid: Option<&str>,
-    ) -> Result<(), Stranded> {
-        match self.routes.known(accepted.topic()) {
-            Some(route) => self.try_place(accepted, &route, avoid),
-            None => Err(Stranded::new(accepted, ErrorKind::Closed, "the producer has ended")),
+    ) {
+        while !messages.is_empty() {
+            messages = self.place_group(messages, avoid);
         }
     }
 
-    /// Chooses a queue and its broker, and hands the message to that broker's outbox.
-    fn try_place(
+    /// Places messages, and gives those that may leave since others have ended.
+    ///
+    /// What goes the same way goes by the same route and in one order: ordered messages must be in
+    /// their line already when the one before them fails there.
+    fn place_group(
+        self: &Arc<Self>,
+        messages: Vec<Arc<Accepted>>,
+        avoid: Option<&str>,
+    ) -> Vec<Arc<Accepted>> {
+        let mut routes = HashMap::new();
+        let mut groups: Vec<(Arc<Connection>, Vec<Waiting>)> = Vec::new();
+        let mut absent = Vec::new();
+        let mut next = Vec::new();
+        for accepted in messages {
+            match self.aim_again(accepted, &mut routes, avoid) {
+                Ok(Aim::At(connection, waiting)) => {
+                    let same = |group: &&mut (_, _)| Arc::ptr_eq(&group.0, &connection);
+                    match groups.iter_mut().find(same) {
+                        Some((_, group)) => group.push(waiting),
+                        None => groups.push((connection, vec![waiting])),
+                    }
+                }
+                Ok(Aim::Absent(accepted)) => absent.push(accepted),
+                Err(Stranded { accepted, kind, reason }) => {
+                    next.extend(self.fail_one(&accepted, kind, &reason));
+                }
+            }
+        }
+        for (connection, group) in groups {
+            for waiting in connection.send_all(group).err().unwrap_or_default() {
+                let accepted = &waiting.accepted;
+                next.extend(self.fail_one(accepted, ErrorKind::Closed, PRODUCER_ENDED));
+            }
+        }
+        if !absent.is_empty() {
+            self.watch.put_absent(absent);
+        }
+        next
+    }
+
+    fn aim_again(
+        self: &Arc<Self>,
+        accepted: Arc<Accepted>,
+        routes: &mut HashMap<Arc<str>, Arc<Route>>,
+        avoid: Option<&str>,
+    ) -> Result<Aim, Stranded> {
+        if let Some(route) = routes.get(accepted.topic()) {
+            return self.aim(accepted, route, avoid);
+        }
+        let Some(route) = self.routes.known(accepted.topic()) else {
+            return Err(Stranded::new(accepted, ErrorKind::Closed, PRODUCER_ENDED));
+        };
+        let topic = accepted.topic().clone();
+        self.aim(accepted, routes.entry(topic).or_insert(route), avoid)
+    }
+
+    /// Chooses a queue and its broker.
+    fn aim(
         self: &Arc<Self>,
         accepted: Arc<Accepted>,
         route: &Arc<Route>,
         avoid: Option<&str>,
-    ) -> Result<(), Stranded> {
+    ) -> Result<Aim, Stranded> {
         let now = Instant::now();
         if self.phase() == Phase::Abandoned {
             return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
@@ -177,42 +244,48 @@ impl Client {
                 return Err(self.no_queue(accepted));
             }
             self.watch.trouble(accepted.topic());
-            self.watch.put_absent(accepted);
-            return Ok(());
+            return Ok(Aim::Absent(accepted));
         };
+        let Some(broker) = target.route.brokers.get(target.broker) else {
+            return Err(self.no_queue(accepted));
+        };
+        let connection = broker.connection.clone();
         let until = attempt_end(&accepted, &target, now);
-        let connection = target.route.brokers.get(target.broker).map(|b| b.connection.clone());
-        if let Some(connection) = connection {
-            let waiting = Waiting { accepted, target, since: now, until, trial: None };
-            let sent = connection.send(waiting);
-            // Its task has ended, as after closing.
-            sent.map_err(|waiting| {
-                let kind = ErrorKind::Closed;
-                Stranded::new(waiting.accepted, kind, "the producer has ended")
-            })?;
-        }
-        Ok(())
+        Ok(Aim::At(connection, Waiting { accepted, target, since: now, until, trial: None }))
     }
 
     /// The attempt that these messages shared has failed: for each of them again, elsewhere or
-    /// here, or the end. Those that go again do so together, in their order.
-    pub(crate) fn attempt_failed(self: &Arc<Self>, messages: Vec<Waiting>, failed: &AttemptFailed) {
+    /// here, or the end. Those that go again do so together, in their order, and what waited
+    /// behind them goes after them.
+    pub(crate) fn attempt_failed(
+        self: &Arc<Self>,
+        messages: Vec<Waiting>,
+        behind: Vec<Waiting>,
+        failed: &AttemptFailed,
+    ) {
         let now = Instant::now();
-        let mut again = Vec::new();
+        let (mut free, mut again) = (Vec::new(), Vec::new());
         let mut shortest = Duration::MAX;
         for waiting in messages {
             match self.next_attempt(&waiting, failed, now) {
                 None => {}
                 Some(Next::Stop) => self.fail(&waiting.accepted, failed.kind, &failed.reason),
-                Some(Next::Free) => {
-                    let broker = waiting.target.broker_name();
-                    self.place_again(waiting.accepted, Some(broker));
-                }
+                Some(Next::Free) => free.push(waiting),
                 Some(Next::Again(pause)) => {
                     shortest = shortest.min(pause);
                     again.push(waiting);
                 }
             }
+        }
+        match again.is_empty() {
+            true => free.extend(behind),
+            false => again.extend(behind),
+        }
+        for group in
+            free.chunk_by(|one, next| one.target.broker_name() == next.target.broker_name())
+        {
+            let avoid = group.first().map(|first| &**first.target.broker_name());
+            self.place_all(group.iter().map(|one| one.accepted.clone()).collect(), avoid);
         }
         self.retry(again, failed, shortest);
     }
@@ -262,7 +335,7 @@ impl Client {
         let messages: Vec<_> = again.into_iter().map(|waiting| waiting.accepted).collect();
         let new_route = failed.ended.wants_new_route();
         if pause.is_zero() && !new_route {
-            return messages.into_iter().for_each(|one| self.place_again(one, Some(&avoid)));
+            return self.place_all(messages, Some(&avoid));
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let held = Held::new(self, messages);
@@ -275,28 +348,25 @@ impl Client {
                 }
                 _ => held.client.sleep(pause).await,
             }
-            let (client, messages) = held.let_go();
-            for accepted in messages {
-                match in_time || accepted.deadline > Instant::now() {
-                    true => client.place_again(accepted, Some(&avoid)),
-                    false => client.fail(&accepted, kind, &reason),
-                }
+            let (client, mut messages) = held.let_go();
+            let now = Instant::now();
+            for late in messages.extract_if(.., |one| !in_time && one.deadline <= now) {
+                client.fail(&late, kind, &reason);
             }
+            client.place_all(messages, Some(&avoid));
         });
     }
 
     /// Ordered messages whose queue's broker was in no route look whether it is back: all of them
     /// in one go, or their order would be lost.
     pub(crate) fn place_absent(self: &Arc<Self>, now: Instant) {
-        for accepted in self.watch.take_absent() {
-            if accepted.has_ended() {
-                // Its caller took it back.
-            } else if accepted.deadline <= now {
-                self.end_stranded(self.no_queue(accepted));
-            } else {
-                self.place_again(accepted, None);
-            }
+        let mut absent = self.watch.take_absent();
+        // What its caller took back.
+        absent.retain(|accepted| !accepted.has_ended());
+        for late in absent.extract_if(.., |one| one.deadline <= now) {
+            self.end_stranded(self.no_queue(late));
         }
+        self.place_all(absent, None);
     }
 
     fn no_queue(&self, accepted: Arc<Accepted>) -> Stranded {

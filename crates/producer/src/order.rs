@@ -369,7 +369,7 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{End, Mode, Permit, Terms};
+    use crate::accepted::{End, Leave, Mode, Permit, Terms};
     use crate::batch::Sharing;
     use crate::unique_id::{UniqueIds, own_ip};
 
@@ -532,7 +532,7 @@ mod tests {
         // The third message of key `a` comes while the others are on their way.
         let late = shared("a", WITH);
         lanes.enter(&late, || queue(0));
-        assert!(messages[3].leave());
+        assert_eq!(messages[3].leave(), Leave::Left);
         let followers = fail(&lanes, &messages[1]);
         let failed: Vec<_> = followers.failed.iter().map(|(one, _)| one.clone()).collect();
         assert!(same(&failed, &[&messages[4], &late]));

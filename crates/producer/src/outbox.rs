@@ -201,6 +201,21 @@ impl Outbox {
         Some(Departure { messages, blocks })
     }
 
+    /// Takes out what waits in the lines of these messages, where they are ordered.
+    pub(crate) fn take_behind(&mut self, messages: &[Waiting]) -> Vec<Waiting> {
+        let mut behind = Vec::new();
+        for one in messages.iter().filter(|one| one.accepted.is_ordered()) {
+            let Some(id) = self.by_key.get(&LineKey::of(one)) else { continue };
+            let Some(line) = self.lines.get_mut(id.0) else { continue };
+            behind.extend(line.waiting.drain(..));
+            if !line.blocked {
+                self.at_once.retain(|other| other != id);
+            }
+        }
+        self.len -= behind.len();
+        behind
+    }
+
     /// The request of an ordered line has ended.
     pub(crate) fn unblock(&mut self, id: LineId) {
         if let Some(line) = self.lines.get_mut(id.0)
@@ -439,26 +454,58 @@ mod tests {
         assert_eq!(order, ["1", "batch", "2", "batch", "3"]);
     }
 
+    fn ordered_waiting(body: &'static str, now: Instant) -> Waiting {
+        let mut one = sharing_waiting("a", body, Some(1), now, WITH);
+        let message = Message::new("a", body).order_by("k");
+        let terms = Terms {
+            id: one.accepted.id,
+            born_at_ms: 0,
+            deadline: now,
+            mode: Mode::Async,
+            sharing: WITH,
+            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            stored_bytes: 300,
+        };
+        one.accepted = Arc::new(Accepted::new(message.into(), terms));
+        one
+    }
+
+    fn alone(first: &Accepted) -> Room {
+        Room::beside(first, 1, 1 << 20)
+    }
+
+    #[test]
+    fn what_waits_behind_an_ordered_request_can_be_taken_along() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        for in_flight in [true, false] {
+            for body in ["1", "2", "3"] {
+                outbox.push(ordered_waiting(body, now));
+            }
+            outbox.push(waiting("a", "other", None, now));
+            let Departure { messages, blocks } = outbox.next(true, alone).unwrap();
+            if !in_flight {
+                outbox.unblock(blocks.clone().unwrap());
+            }
+            assert_eq!(outbox.take_behind(&messages).len(), 2);
+            assert!(outbox.take_behind(&messages).is_empty());
+            if in_flight {
+                outbox.unblock(blocks.unwrap());
+            }
+            assert_eq!(next(&mut outbox, true).as_deref(), Some("other"));
+            assert!(outbox.is_empty());
+            // The line is as good as new.
+            outbox.push(ordered_waiting("4", now));
+            let Departure { blocks, .. } = outbox.next(true, alone).unwrap();
+            outbox.unblock(blocks.unwrap());
+        }
+    }
+
     #[test]
     fn an_ordered_line_has_one_request_in_flight() {
         let mut outbox = Outbox::default();
         let now = Instant::now();
-        let ordered = |body: &'static str| {
-            let mut one = sharing_waiting("a", body, Some(1), now, WITH);
-            let message = Message::new("a", body).order_by("k");
-            let terms = Terms {
-                id: one.accepted.id,
-                born_at_ms: 0,
-                deadline: now,
-                mode: Mode::Async,
-                sharing: WITH,
-                permit: Permit { held: 1, messages: 1, bytes: 1 },
-                stored_bytes: 300,
-            };
-            one.accepted = Arc::new(Accepted::new(message.into(), terms));
-            one
-        };
-        let alone = |first: &Accepted| Room::beside(first, 1, 1 << 20);
+        let ordered = |body| ordered_waiting(body, now);
         outbox.push(ordered("1"));
         outbox.push(ordered("2"));
         let first = outbox.next(true, alone).unwrap();

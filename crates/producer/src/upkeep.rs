@@ -63,9 +63,9 @@ impl Watch {
         self.wake.notify_one();
     }
 
-    /// An ordered message waits for its queue's broker to come back.
-    pub(crate) fn put_absent(&self, accepted: Arc<Accepted>) {
-        self.absent().push(accepted);
+    /// Ordered messages wait for their queue's broker to come back.
+    pub(crate) fn put_absent(&self, messages: Vec<Arc<Accepted>>) {
+        self.absent().extend(messages);
         self.wake.notify_one();
     }
 

@@ -405,4 +405,165 @@ mod tests {
             assert!(fair, "{per_second}/s, {gap} ms apart: {done:?} of {all}");
         }
     }
+
+    /// A broker that spends so much on a request and so much on each of its messages, in seconds,
+    /// and works them off one after another.
+    #[derive(Clone, Copy)]
+    struct Storing {
+        request: f64,
+        message: f64,
+    }
+
+    /// Callers that each wait for their receipt and send the next message then. What waits leaves
+    /// when the window has room and it is as much as is in flight, or after about a round trip, as
+    /// the connection's task has it.
+    struct Callers {
+        window: Window,
+        starts: Instant,
+        waiting: usize,
+        held_since: Option<Instant>,
+        /// When each request is answered, when it was sent, and how many messages it has.
+        in_flight: std::collections::VecDeque<(Instant, Instant, usize)>,
+        done: usize,
+        longest: Duration,
+    }
+
+    impl Callers {
+        fn new(count: usize, starts: Instant) -> Self {
+            let window = Window::new(1024);
+            let in_flight = std::collections::VecDeque::new();
+            let (held_since, longest) = (None, Duration::ZERO);
+            Self { window, starts, waiting: count, held_since, in_flight, done: 0, longest }
+        }
+
+        fn weight(&self) -> usize {
+            self.in_flight.iter().map(|(.., messages)| weight(*messages)).sum()
+        }
+
+        fn has_room(&self) -> bool {
+            self.waiting > 0 && self.weight() < self.window.limit()
+        }
+
+        fn holds_back(&mut self, now: Instant) -> bool {
+            if self.waiting >= self.in_flight.iter().map(|one| one.2).sum() {
+                return false;
+            }
+            let since = *self.held_since.get_or_insert(now);
+            now < since + self.longest_hold()
+        }
+
+        fn longest_hold(&self) -> Duration {
+            self.window.round_trip().clamp(Duration::from_millis(1), Duration::from_millis(10))
+        }
+
+        /// When something happens here next.
+        fn next_event(&self) -> Option<Instant> {
+            let answer = self.in_flight.front().map(|one| one.0);
+            let held = self.held_since.filter(|_| self.has_room());
+            let starts = Some(self.starts).filter(|_| self.done == 0 && self.in_flight.is_empty());
+            let release = held.map(|since| since + self.longest_hold());
+            [answer, release, starts].into_iter().flatten().min()
+        }
+
+        fn send(&mut self, now: Instant, broker: Storing, idle_at: &mut Instant) {
+            while now >= self.starts && self.has_room() && !self.holds_back(now) {
+                self.held_since = None;
+                let together = self.waiting.min(1024);
+                self.waiting -= together;
+                let work = broker.request + broker.message * together as f64;
+                *idle_at = now.max(*idle_at) + Duration::from_secs_f64(work);
+                self.in_flight.push_back((*idle_at + Duration::from_micros(100), now, together));
+            }
+        }
+
+        fn answered(&mut self, now: Instant) {
+            let in_flight = self.weight();
+            let Some((_, sent, messages)) = self.in_flight.pop_front_if(|one| one.0 <= now) else {
+                return;
+            };
+            let took = now - sent;
+            self.longest = took.max(self.longest);
+            self.window.answered(&Trip { now, took, in_flight }, messages);
+            self.waiting += messages;
+            self.done += messages;
+        }
+    }
+
+    /// Producers that share a broker, one for each number of callers, which begin one so long after
+    /// the other. What they have done in the ten seconds after the last has had time to settle.
+    fn share(broker: Storing, callers: &[usize], gap: Duration) -> Vec<Callers> {
+        let start = Instant::now();
+        let begin =
+            |(place, count): (usize, &usize)| Callers::new(*count, start + gap * place as u32);
+        let mut all: Vec<Callers> = callers.iter().enumerate().map(begin).collect();
+        let settled = start + gap * callers.len() as u32 + Duration::from_secs(5);
+        let (mut now, mut idle_at) = (start, start);
+        let mut before: Option<Vec<usize>> = None;
+        while now < settled + Duration::from_secs(10) {
+            all.iter_mut().for_each(|one| one.send(now, broker, &mut idle_at));
+            let next = all.iter_mut().filter(|one| one.next_event().is_some());
+            let next = next.min_by_key(|one| one.next_event()).unwrap();
+            now = now.max(next.next_event().unwrap());
+            next.answered(now);
+            if now > settled && before.is_none() {
+                before = Some(all.iter().map(|one| one.done).collect());
+            }
+        }
+        for (one, before) in all.iter_mut().zip(before.unwrap()) {
+            one.done -= before;
+        }
+        all
+    }
+
+    /// Real brokers, warm: so much for each request, so much for each message.
+    const WARM_STORING: Storing = Storing { request: 30e-6, message: 2.2e-6 };
+    /// A cold one.
+    const COLD_STORING: Storing = Storing { request: 600e-6, message: 50e-6 };
+
+    /// What batches cost more than single messages is not taken for waiting: with ever more
+    /// callers batches grow, and no window closes for it.
+    #[test]
+    fn growing_batches_do_not_look_like_congestion() {
+        let mut before = 0;
+        for callers in [1, 8, 64, 512, 2_048, 10_000] {
+            let run = share(WARM_STORING, &[callers], Duration::ZERO).remove(0);
+            let (limit, longest) = (run.window.limit(), run.longest);
+            println!("{callers}: {} messages, window {limit}, at most {longest:?}", run.done);
+            assert!(run.done * 20 > before * 19, "{callers} callers: {} after {before}", run.done);
+            before = run.done;
+        }
+        // Of what the broker can do when it gets 1,024 at a time.
+        let best = 10.0 / (WARM_STORING.message + WARM_STORING.request / 1024.0);
+        assert!(before as f64 > 0.9 * best, "{before} of {best}");
+    }
+
+    /// From the start on, when nothing is known of it.
+    #[test]
+    fn a_cold_broker_never_has_a_batch_wait_as_long_as_it_allows() {
+        for callers in [1, 64, 1_024, 2_048, 10_000] {
+            let run = share(COLD_STORING, &[callers], Duration::ZERO).remove(0);
+            let (limit, longest) = (run.window.limit(), run.longest);
+            println!("{callers}: {} messages, window {limit}, at most {longest:?}", run.done);
+            assert!(longest < Duration::from_millis(200), "{callers}: {longest:?}");
+        }
+    }
+
+    #[test]
+    fn four_producers_with_batches_share_a_broker() {
+        for (broker, callers, gap) in [
+            (WARM_STORING, 64, 0),
+            (WARM_STORING, 64, 2_000),
+            (WARM_STORING, 1_024, 0),
+            (WARM_STORING, 1_024, 2_000),
+            (WARM_STORING, 10_000, 2_000),
+            (COLD_STORING, 64, 2_000),
+        ] {
+            let all = share(broker, &[callers; 4], Duration::from_millis(gap));
+            let done: Vec<usize> = all.iter().map(|one| one.done).collect();
+            println!("{callers}, {gap} ms apart: {done:?}");
+            let sum: usize = done.iter().sum();
+            let fair = done.iter().all(|part| part * 100 > sum * 15);
+            assert!(fair, "{callers} callers, {gap} ms apart: {done:?}");
+        }
+    }
 }

@@ -180,6 +180,7 @@ impl Task {
     fn take_order(&mut self, order: Order) {
         match order {
             Order::Send(waiting) => self.outbox.push(waiting),
+            Order::SendAll(group) => group.into_iter().for_each(|one| self.outbox.push(one)),
             Order::Call(call) => self.calls.push_back(call),
             Order::Sweep => {
                 let swept = self.outbox.sweep();
@@ -270,7 +271,15 @@ impl Task {
 
     fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
         self.done_with(outbox::count(&messages));
-        self.client.attempt_failed(messages, failed);
+        self.client.attempt_failed(messages, Vec::new(), failed);
+    }
+
+    /// The attempt of a request's messages has failed. Ordered messages that wait here behind them
+    /// go with them, or they would overtake those that are tried again.
+    fn request_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
+        let behind = self.outbox.take_behind(&messages);
+        self.done_with(outbox::count(&messages) + outbox::count(&behind));
+        self.client.attempt_failed(messages, behind, failed);
     }
 
     /// The request that an ordered line waited for has ended.

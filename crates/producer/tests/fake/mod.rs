@@ -3,7 +3,7 @@
 //! They speak the real protocol on loopback sockets. A broker records each send in the order of
 //! arrival, asks its script what to do with it, and keeps a list of what it "stored": the truth
 //! that the producer's outcomes are held against. Of a batch each message is recorded, and the
-//! script is asked once, with the first.
+//! script is asked once, with the first or with all.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -174,7 +174,8 @@ impl Action {
     }
 }
 
-type Script = Box<dyn FnMut(&Seen) -> Action + Send>;
+/// Decides about the messages of a request.
+type Script = Box<dyn FnMut(&[Seen]) -> Action + Send>;
 
 // ---- brokers ----
 
@@ -242,7 +243,12 @@ impl Broker {
     }
 
     /// Replaces the script.
-    pub fn script(&self, script: impl FnMut(&Seen) -> Action + Send + 'static) {
+    pub fn script(&self, mut script: impl FnMut(&Seen) -> Action + Send + 'static) {
+        self.script_requests(move |messages| script(&messages[0]));
+    }
+
+    /// Replaces the script by one that looks at all messages of a request.
+    pub fn script_requests(&self, script: impl FnMut(&[Seen]) -> Action + Send + 'static) {
         *self.0.script.lock().unwrap() = Box::new(script);
     }
 
@@ -444,7 +450,7 @@ impl Broker {
         let action = {
             let mut all = self.0.seen.lock().unwrap();
             all.extend(seen.iter().cloned());
-            (self.0.script.lock().unwrap())(&seen[0])
+            (self.0.script.lock().unwrap())(&seen)
         };
         let first_offset = {
             let mut stored = self.0.stored.lock().unwrap();

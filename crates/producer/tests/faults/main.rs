@@ -6,6 +6,7 @@
 mod fake;
 
 mod answers;
+mod batch;
 mod busy;
 mod cancel;
 mod close;

@@ -137,7 +137,7 @@ impl Task {
             trial.failed();
         }
         self.done_with(given_up);
-        self.attempt_failed(
+        self.request_failed(
             messages,
             &AttemptFailed {
                 queue: Some(queue),

@@ -54,14 +54,23 @@ impl Task {
                 Asker::Probe { .. } | Asker::Heartbeat => {}
             }
         }
-        // A request that was cut short is no request: it was not stored.
-        for one in std::mem::take(&mut self.link.oneways) {
-            if one.given_up {
-                self.done_with(1);
-                continue;
-            }
-            let failed = connection_lost(one.queue, reason);
-            self.attempt_failed(vec![one.waiting], &failed);
+        self.lost_oneways(reason);
+        self.show_load();
+    }
+
+    /// One-way messages that were not written. A request that was cut short is no request: it was
+    /// not stored.
+    fn lost_oneways(&mut self, reason: &str) {
+        let (ended, mut lost): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.link.oneways).into_iter().partition(|one| one.given_up);
+        self.done_with(ended.len());
+        // Those of a queue together, or what waits behind the first would overtake the others.
+        lost.sort_by_key(|one| one.queue);
+        while let Some(queue) = lost.first().map(|one| one.queue) {
+            let others = lost.split_off(lost.partition_point(|one| one.queue == queue));
+            let messages = lost.into_iter().map(|one| one.waiting).collect();
+            self.request_failed(messages, &connection_lost(queue, reason));
+            lost = others;
         }
     }
 
@@ -77,7 +86,7 @@ impl Task {
         for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
             trial.failed();
         }
-        self.attempt_failed(messages, &failed);
+        self.request_failed(messages, &failed);
     }
 
     /// Closing has run out of time: every message ends now. What is not written yet ends as not

@@ -1,15 +1,18 @@
 //! Hops 5 and 6: what leaves, from the outbox into the write buffer and onto the wire.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::link::Unwritten;
 use super::{SILENCE, Task};
-use crate::accepted::Mode;
+use crate::ErrorKind;
+use crate::accepted::{Accepted, Leave, Mode};
 use crate::attempt::{self, Form};
 use crate::batch::{MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
+use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
 
 /// No more requests are encoded while so much is not written: encoded copies count as memory too.
@@ -47,6 +50,15 @@ impl Task {
         if !self.pending.is_empty() {
             self.link.owed_since.get_or_insert(now);
         }
+        if !self.has_room(now) {
+            // It is for room that they wait now, and nothing is due.
+            self.held_since = None;
+        }
+        self.show_load();
+    }
+
+    /// Shows others what is in flight.
+    pub(super) fn show_load(&self) {
         let load = &self.load;
         load.requests.store(self.pending.requests(), Ordering::Relaxed);
         load.in_flight.store(self.pending.messages_in_flight(), Ordering::Relaxed);
@@ -98,8 +110,7 @@ impl Task {
     fn put_messages(&mut self, departure: Departure, now: Instant) {
         let Departure { mut messages, blocks } = departure;
         let before = outbox::count(&messages);
-        messages.retain(|waiting| waiting.accepted.leave());
-        // Their callers took them back.
+        messages.retain(|waiting| self.leaves(&waiting.accepted));
         self.done_with(before - outbox::count(&messages));
         let Some(first) = messages.first() else { return self.unblock(blocks) };
         let (oneway, queue) = (first.accepted.mode == Mode::Oneway, first.target.next_queue());
@@ -125,6 +136,16 @@ impl Task {
         let members = messages.into_iter().map(member).collect();
         let sent = Sent { members, queue, starts_at, v1: form.v1, blocks };
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
+    }
+
+    /// Whether a message leaves: not when its caller took it back, or an earlier one of its key has
+    /// failed since it left for the first time.
+    fn leaves(&self, accepted: &Arc<Accepted>) -> bool {
+        let leave = accepted.leave();
+        if leave == Leave::EarlierFailed {
+            self.client.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
+        }
+        leave == Leave::Left
     }
 
     fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) {

@@ -1,0 +1,108 @@
+//! Batches under load: how they form, and how each of their messages ends on its own.
+
+mod ends;
+mod forming;
+mod lost;
+mod oneway;
+mod ordered;
+mod refused;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use posthaste::{Delivery, Message, Producer, ProducerBuilder};
+
+use crate::fake::{Action, Broker, NameServer, Seen, assert_all_ended, producer, until};
+
+/// How long the request takes behind which others wait.
+const PLUG: Duration = Duration::from_millis(150);
+
+/// A producer with room for one request at a time: what waits meanwhile leaves together.
+fn narrow(server: &NameServer) -> ProducerBuilder {
+    producer(&[server]).max_window(1).send_timeout(Duration::from_secs(8))
+}
+
+/// A broker, its name server, and a producer with room for one request at a time.
+async fn one_narrow() -> (Broker, NameServer, Producer) {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    let producer = narrow(&server).start().await.unwrap();
+    (broker, server, producer)
+}
+
+/// Does what the script says, but answers the plug late.
+fn behind_plug(
+    mut script: impl FnMut(&Seen) -> Action + Send + 'static,
+) -> impl FnMut(&Seen) -> Action + Send + 'static {
+    move |seen| match seen.text().as_str() {
+        "plug" => Action::ok().after(PLUG),
+        _ => script(seen),
+    }
+}
+
+/// Sends something behind which others wait.
+async fn plug(producer: &Producer, brokers: &[&Broker]) -> Vec<Delivery> {
+    let mut plugs = Vec::new();
+    for _ in brokers {
+        plugs.push(producer.enqueue(Message::new("plug", "plug")).await.unwrap());
+    }
+    until("the plugs are there", || brokers.iter().all(|broker| broker.seen_count() == 1)).await;
+    plugs
+}
+
+/// Messages `0..count` of topic `t`, which wait behind a plug and leave together.
+async fn enqueue(producer: &Producer, count: usize) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    for n in 0..count {
+        deliveries.push(producer.enqueue(Message::new("t", n.to_string())).await.unwrap());
+    }
+    deliveries
+}
+
+/// The requests that carried these messages: their texts.
+fn requests(list: &[Seen]) -> Vec<Vec<String>> {
+    let mut requests: Vec<Vec<String>> = Vec::new();
+    let mut last = None;
+    for seen in list.iter().filter(|seen| seen.topic != "plug") {
+        if last.replace((seen.connection, seen.opaque)) != Some((seen.connection, seen.opaque)) {
+            requests.push(Vec::new());
+        }
+        requests.last_mut().unwrap().push(seen.text());
+    }
+    requests
+}
+
+/// How many messages each of these requests carried.
+fn sizes(list: &[Seen]) -> Vec<usize> {
+    requests(list).iter().map(Vec::len).collect()
+}
+
+/// What is stored, but for plugs.
+fn stored(broker: &Broker) -> Vec<Seen> {
+    broker.stored().into_iter().filter(|seen| seen.topic != "plug").collect()
+}
+
+fn texts(list: &[Seen]) -> Vec<String> {
+    list.iter().map(Seen::text).collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+/// Every message was stored once.
+#[track_caller]
+fn assert_stored_once(stored: &[Seen], count: usize) {
+    let found: HashSet<String> = stored.iter().map(Seen::text).collect();
+    assert_eq!((stored.len(), found.len()), (count, count));
+}
+
+/// Every message has ended, and no connection believes that it has to do with one yet.
+async fn assert_nothing_left(producer: &Producer) {
+    assert_all_ended(producer);
+    let idle = || {
+        let brokers = producer.stats().brokers;
+        brokers.iter().all(|one| (one.in_flight, one.messages_in_flight, one.waiting) == (0, 0, 0))
+    };
+    until("no connection has anything left", idle).await;
+}

@@ -1,0 +1,68 @@
+//! One-way messages in batches: as many as ever may be unconfirmed, and each is told when it is
+//! written.
+
+use posthaste::{ErrorKind, Message, Outcome, Producer, SendError};
+use tokio::task::JoinSet;
+
+use super::{
+    assert_nothing_left, assert_stored_once, behind_plug, narrow, one_narrow, plug, sizes, stored,
+};
+use crate::fake::{Action, settled, soon, until};
+
+/// One-way sends of messages `0..count`, all under way.
+fn oneways(producer: &Producer, count: usize) -> JoinSet<Result<(), SendError>> {
+    let mut sends = JoinSet::new();
+    for n in 0..count {
+        let producer = producer.clone();
+        sends.spawn(async move { producer.send_oneway(Message::new("t", n.to_string())).await });
+    }
+    sends
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_ways_that_wait_leave_as_batches_and_are_told_when_they_are_written() {
+    let (broker, _server, producer) = one_narrow().await;
+    broker.script(behind_plug(|_| Action::ok()));
+    let _plugs = plug(&producer, &[&broker]).await;
+    let mut sends = oneways(&producer, 300);
+    while let Some(sent) = soon(sends.join_next()).await {
+        sent.unwrap().unwrap();
+    }
+    until("all are stored", || stored(&broker).len() == 300).await;
+    assert_stored_once(&stored(&broker), 300);
+    let found = sizes(&broker.seen());
+    // Never more than one probe speaks for: 64 for each place of the window.
+    assert!(found.iter().all(|size| *size <= 64) && found.len() < 30, "{found:?}");
+    let seen = broker.seen();
+    assert!(seen.iter().any(|seen| seen.oneway && seen.together > 1 || seen.together > 1));
+    let probed = seen.iter().filter(|seen| seen.topic == "t" && !seen.oneway).count();
+    assert!(probed >= 300 / 64, "{probed} in probes");
+    let stats = settled(&producer);
+    assert_eq!((stats.oneway, stats.acked), (300, 1));
+    assert_nothing_left(&producer).await;
+}
+
+/// The broker answers no probe: so many are written, and the others end at their deadlines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_do_not_let_more_be_unconfirmed() {
+    let (broker, server, _) = one_narrow().await;
+    let timeout = std::time::Duration::from_millis(1200);
+    let producer = narrow(&server).max_window(3).send_timeout(timeout).start().await.unwrap();
+    broker.script(behind_plug(|_| Action::ignore()));
+    let _plugs = plug(&producer, &[&broker]).await;
+    let mut sends = oneways(&producer, 1000);
+    let (mut written, mut busy) = (0, 0);
+    while let Some(sent) = soon(sends.join_next()).await {
+        match sent.unwrap() {
+            Ok(()) => written += 1,
+            Err(error) => {
+                assert_eq!((error.kind(), error.outcome()), (ErrorKind::Busy, Outcome::NotStored));
+                busy += 1;
+            }
+        }
+    }
+    assert_eq!((written + busy, written <= 3 * 64), (1000, true), "{written} written");
+    assert!(written > 64, "{written} written");
+    until("all written have arrived", || broker.seen_count() == 1 + written).await;
+    assert!(sizes(&broker.seen()).iter().any(|size| *size > 1));
+}
