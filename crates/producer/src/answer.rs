@@ -40,6 +40,17 @@ const PROVEN_REFUSALS: &[(&str, ErrorKind, Remedy)] = &[
     ("The specified topic ", ErrorKind::Invalid, Remedy::Stop),
 ];
 
+/// Whether the code says that the message was stored, however firmly.
+pub(crate) fn is_stored(code: ResponseCode) -> bool {
+    matches!(
+        code,
+        ResponseCode::SUCCESS
+            | ResponseCode::FLUSH_DISK_TIMEOUT
+            | ResponseCode::FLUSH_SLAVE_TIMEOUT
+            | ResponseCode::SLAVE_NOT_AVAILABLE
+    )
+}
+
 /// Judges an answer to a send that is not a success (`failures.md` lists the same table).
 pub(crate) fn judge(code: ResponseCode, remark: &str) -> Verdict {
     use ErrorKind as K;

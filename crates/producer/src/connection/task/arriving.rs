@@ -9,7 +9,7 @@ use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 use super::leaving::WRITE_BUFFER;
 use super::{DRAIN, Task};
 use crate::ErrorKind;
-use crate::answer::Remedy;
+use crate::answer::{self, Remedy};
 use crate::attempt::{Refusal, Stored};
 use crate::batch::{self, Trial};
 use crate::connection::pending::{Asker, Member, Sent};
@@ -53,7 +53,8 @@ impl Task {
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
                     code if together > 1 && batch::is_refused(code) => self.singly.add(&topic, now),
-                    _ => self.window.answered(&trip, together),
+                    code if answer::is_stored(code) => self.answered(&trip, together),
+                    _ => {}
                 }
             }
             Asker::Messages(mut sent) => {
@@ -68,12 +69,17 @@ impl Task {
         let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
         match Stored::read(answer, first.accepted.topic(), first.target.broker_name()) {
             Ok(stored) => {
-                self.window.answered(trip, sent.members.len());
-                self.pause.succeeded();
+                self.answered(trip, sent.members.len());
                 self.stored(&sent, &stored, trip.now);
             }
             Err(refusal) => self.take_refusal(sent, answer.response_code(), refusal, trip.now),
         }
+    }
+
+    /// A request of so many messages was stored.
+    fn answered(&mut self, trip: &Trip, together: usize) {
+        self.window.answered(trip, together);
+        self.pause.succeeded();
     }
 
     fn stored(&mut self, sent: &Sent, stored: &Stored, now: Instant) {
