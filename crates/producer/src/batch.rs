@@ -264,3 +264,133 @@ impl Singly {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accepted::{Permit, Terms};
+    use crate::unique_id::{UniqueIds, own_ip};
+
+    const HALF: usize = 1024;
+    const MOST: usize = 2 * HALF;
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+
+    fn accepted(sharing: Sharing, stored_bytes: u32) -> Accepted {
+        let terms = Terms {
+            id: UniqueIds::new(own_ip()).next(1),
+            born_at_ms: 0,
+            deadline: Instant::now(),
+            mode: Mode::Async,
+            sharing,
+            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            stored_bytes,
+        };
+        Accepted::new(Message::new("t", "x").into(), terms)
+    }
+
+    /// How many messages like this one fit beside it.
+    fn fit(room: &mut Room, one: &Accepted) -> usize {
+        (0..10_000).take_while(|_| room.take(one)).count()
+    }
+
+    #[test]
+    fn what_may_share_a_request_and_with_whom() {
+        let plain = || Message::new("t", "x");
+        let share = |message: &Message, mode, held| sharing(message, mode, held, MOST);
+        let with = |wait_stored, oneway| Sharing::With { wait_stored, oneway };
+        let quick = plain().wait_stored(false);
+        assert_eq!(share(&plain(), Mode::Sync, 1), with(true, false));
+        assert_eq!(share(&plain(), Mode::Async, 1), with(true, false));
+        assert_eq!(share(&quick, Mode::Async, 1), with(false, false));
+        assert_eq!(share(&plain(), Mode::Oneway, 1), with(true, true));
+        assert_eq!(share(&plain().order_by("k"), Mode::Sync, 1), with(true, false));
+        let retried = Message::new("%RETRY%group", "x");
+        assert_eq!(share(&retried, Mode::Sync, 1), Sharing::Alone);
+        // Half of the cap, with all that is stored beside it.
+        let beside = stored_bytes(0);
+        assert_eq!(share(&plain(), Mode::Sync, HALF - beside), with(true, false));
+        assert_eq!(share(&plain(), Mode::Sync, HALF - beside + 1), Sharing::Alone);
+        assert_eq!(sharing(&plain(), Mode::Sync, 1, 0), Sharing::Alone, "off");
+    }
+
+    #[test]
+    fn room_is_for_so_many_messages_and_bytes() {
+        for (most, bytes, expected) in [
+            (MOST_MESSAGES, 1, MOST_MESSAGES - 1),
+            (MOST_MESSAGES, 100, 19),
+            (MOST_MESSAGES, 1024, 1),
+            (MOST_MESSAGES, 1025, 0),
+            (usize::MAX, 1, MOST_MESSAGES - 1),
+            (7, 1, 6),
+            (1, 1, 0),
+            (0, 1, 0),
+        ] {
+            let one = accepted(WITH, bytes);
+            let mut room = Room::beside(&one, most, MOST);
+            assert_eq!(fit(&mut room, &one), expected, "most {most}, {bytes} bytes each");
+        }
+        // A larger one does not fit any more, a smaller one may.
+        let mut room = Room::beside(&accepted(WITH, 1_000), 10, MOST);
+        assert!(room.take(&accepted(WITH, 1_000)));
+        assert!(!room.take(&accepted(WITH, 100)));
+        assert!(room.take(&accepted(WITH, 48)));
+    }
+
+    #[test]
+    fn room_is_for_messages_of_the_same_kind() {
+        let kinds = [
+            Sharing::Alone,
+            WITH,
+            Sharing::With { wait_stored: false, oneway: false },
+            Sharing::With { wait_stored: true, oneway: true },
+        ];
+        for first in kinds {
+            for second in kinds {
+                let mut room = Room::beside(&accepted(first, 1), MOST_MESSAGES, MOST);
+                let fits = room.take(&accepted(second, 1));
+                assert_eq!(fits, first == second && first != Sharing::Alone);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_in_a_refused_batch_goes_in_smaller_ones() {
+        let halved = accepted(WITH, 1);
+        halved.go_with(4);
+        let fresh = accepted(WITH, 1);
+        assert_eq!(fit(&mut Room::beside(&halved, MOST_MESSAGES, MOST), &fresh), 3);
+        let singly = accepted(WITH, 1);
+        singly.go_with(0);
+        assert_eq!(singly.most_together(), 1);
+        assert_eq!(fit(&mut Room::beside(&singly, MOST_MESSAGES, MOST), &fresh), 0);
+        assert_eq!(fit(&mut Room::beside(&fresh, MOST_MESSAGES, MOST), &singly), 0);
+        // Never more again.
+        singly.go_with(512);
+        assert_eq!(singly.most_together(), 1);
+    }
+
+    #[test]
+    fn a_trial_convicts_the_broker_when_all_were_stored_singly() {
+        let alone = Trial::of(3);
+        assert_eq!([1, 1, 1].map(|together| alone.stored(together)), [false, false, true]);
+        let in_part = Trial::of(3);
+        assert_eq!([1, 2, 1].map(|together| in_part.stored(together)), [false; 3]);
+        let one_failed = Trial::of(3);
+        one_failed.failed();
+        assert_eq!([1, 1, 1].map(|together| one_failed.stored(together)), [false; 3]);
+    }
+
+    #[test]
+    fn a_broker_is_spared_batches_of_a_topic_for_ten_minutes() {
+        let mut singly = Singly::default();
+        let now = Instant::now();
+        let topic: Arc<str> = "t".into();
+        assert_eq!(singly.most("t", now), MOST_MESSAGES);
+        singly.add(&topic, now);
+        let minutes = |minutes: u64| now + Duration::from_secs(60 * minutes);
+        assert_eq!(singly.most("t", minutes(9)), 1);
+        assert_eq!(singly.most("u", minutes(9)), MOST_MESSAGES);
+        assert_eq!(singly.most("t", minutes(10)), MOST_MESSAGES);
+        assert!(singly.0.is_empty(), "it is forgotten");
+    }
+}

@@ -74,7 +74,10 @@ impl Task {
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
                     code if together > 1 && batch::is_refused(code) => self.singly.add(&topic, now),
-                    _ => self.window.answered(&Trip { now, took, in_flight }, together),
+                    code if code.means_stored() => {
+                        self.answered(&Trip { now, took, in_flight }, together);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -83,8 +86,7 @@ impl Task {
     fn stored(&mut self, mut sent: Sent, stored: &Stored<'_>, trip: &Trip) {
         let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
         let together = sent.together();
-        self.window.answered(trip, together);
-        self.pause.succeeded();
+        self.answered(trip, together);
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
         let to = (first.accepted.topic(), first.target.broker_name());
@@ -105,6 +107,12 @@ impl Task {
         }
         drop(receipts);
         self.unblock(sent.blocks.take());
+    }
+
+    /// A request of so many messages was stored.
+    fn answered(&mut self, trip: &Trip, together: usize) {
+        self.window.answered(trip, together);
+        self.pause.succeeded();
     }
 
     fn take_refusal(&mut self, mut sent: Sent, answer: &Command, now: Instant) {

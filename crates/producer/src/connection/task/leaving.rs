@@ -72,6 +72,8 @@ impl Task {
             && self.link.unconfirmed < limit * ONEWAYS_PER_PROBE
             && self.draining.is_none()
             && self.pause.until(now).is_none()
+            // What the one finds out that is on its way decides about the others.
+            && !(self.pause.is_refused() && self.pending.requests() > 0)
     }
 
     /// Whether messages that may share a batch wait for more of their kind.
@@ -116,7 +118,8 @@ impl Task {
         let (oneway, queue) = (first.accepted.mode == Mode::Oneway, first.target.next_queue());
         let probe = oneway
             && !self.client.config().oneway_unlimited
-            && self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE;
+            && (self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE
+                || self.pause.is_refused());
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let starts_at = self.link.position();

@@ -134,7 +134,7 @@ async fn one_that_expires_in_flight_ends_alone_and_the_others_get_their_answer()
         let offset = soon(delivery).await.unwrap().queue_offset();
         assert_eq!(offset, (place + usize::from(place >= 4)) as i64);
     }
-    assert_eq!(sizes(&broker.seen()), [10]);
+    assert_eq!((sizes(&broker.seen()), settled(&producer).retries), (vec![10], 0));
     assert_nothing_left(&producer).await;
 }
 

@@ -66,3 +66,31 @@ async fn batches_do_not_let_more_be_unconfirmed() {
     until("all written have arrived", || broker.seen_count() == 1 + written).await;
     assert!(sizes(&broker.seen()).iter().any(|size| *size > 1));
 }
+
+/// After a refusal one message finds out whether the broker is well again, an ordinary request; and
+/// then batches form as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_ways_find_out_that_a_busy_broker_is_well_again() {
+    let (broker, server, _) = one_narrow().await;
+    let producer = narrow(&server).start().await.unwrap();
+    broker.first([Action::refuse(2, "busy")]);
+    broker.down();
+    let mut sends = oneways(&producer, 64);
+    until("all wait", || producer.stats().sent == 64).await;
+    broker.up().await;
+    until("the probe was refused", || producer.stats().busy == 1).await;
+    while let Some(sent) = soon(sends.join_next()).await {
+        sent.unwrap().unwrap();
+    }
+    let mut sends = oneways(&producer, 200);
+    while let Some(sent) = soon(sends.join_next()).await {
+        sent.unwrap().unwrap();
+    }
+    until("all have arrived", || broker.seen_count() == 264).await;
+    let requests: Vec<(usize, bool)> =
+        broker.seen().iter().map(|seen| (seen.together, seen.oneway)).collect();
+    assert_eq!(requests[0], (64, false));
+    assert_eq!(requests[64], (1, false), "one that is answered");
+    assert!(requests[65..].iter().any(|(together, _)| *together > 1), "{requests:?}");
+    assert_nothing_left(&producer).await;
+}

@@ -169,3 +169,20 @@ async fn a_batch_that_one_broker_cannot_store_goes_to_the_other() {
     assert_eq!(settled(&producer).retries, 20);
     assert_nothing_left(&producer).await;
 }
+
+/// However wide the window is: one message, and not a window full of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_message_alone_finds_out_whether_a_busy_broker_is_well_again() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    let producer = producer(&[&server]).send_timeout(Duration::from_secs(8)).start().await.unwrap();
+    broker.down();
+    let deliveries = enqueue(&producer, 100).await;
+    broker.first([2, 2, 2].map(|code| Action::refuse(code, "busy")));
+    broker.up().await;
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    assert_eq!(sizes(&broker.seen()), [100, 1, 1, 1, 99]);
+    assert_nothing_left(&producer).await;
+}
