@@ -17,8 +17,8 @@ pub(crate) mod topics;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::request::SendMessage;
+use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
 use rustc_hash::FxHashMap;
 

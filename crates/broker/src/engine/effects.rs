@@ -112,9 +112,7 @@ impl Effects {
     }
 
     /// Takes the frames that may leave, by session.
-    pub(crate) fn take_ready(
-        &mut self,
-    ) -> impl ExactSizeIterator<Item = (SessionId, BytesMut)> {
+    pub(crate) fn take_ready(&mut self) -> impl ExactSizeIterator<Item = (SessionId, BytesMut)> {
         self.ready.drain()
     }
 }
