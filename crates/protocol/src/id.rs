@@ -83,12 +83,24 @@ impl IdText {
     }
 }
 
-/// Writes 32 hex digits.
+/// Writes 32 hex digits, eight at a time: every message has an id.
 fn put_hex(out: &mut [u8], number: u128) {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'A' - 10 };
-    for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(number.to_be_bytes()) {
-        *pair = [digit(byte >> 4), digit(byte & 15)];
+    let places = out.as_chunks_mut::<8>().0.iter_mut();
+    for (place, word) in places.zip(number.to_be_bytes().as_chunks::<4>().0) {
+        *place = hex(u32::from_be_bytes(*word)).to_be_bytes();
     }
+}
+
+/// The eight hex digits of a number.
+fn hex(number: u32) -> u64 {
+    // Half by half, until each nibble has a byte of its own.
+    let mut nibbles = u64::from(number);
+    nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF;
+    nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF;
+    nibbles = (nibbles << 4 | nibbles) & 0x0F0F_0F0F_0F0F_0F0F;
+    // Six more carry into the upper half from ten on; the letters come seven after the digits.
+    let letters = (nibbles + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    nibbles + 0x3030_3030_3030_3030 + letters * 7
 }
 
 impl fmt::Display for IdText {

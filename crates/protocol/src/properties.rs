@@ -197,6 +197,7 @@ impl Properties {
 /// Appends one property to a text of the wire; one without a name or a value is left out.
 pub fn push(out: &mut String, name: &str, value: &str) {
     if !name.is_empty() && !value.is_empty() {
+        out.reserve(name.len() + value.len() + 2);
         out.push_str(name);
         out.push(NAME_END);
         out.push_str(value);

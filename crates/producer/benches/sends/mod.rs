@@ -12,10 +12,10 @@ use posthaste_protocol::request::{BrokerData, Empty, QueueData, SendAnswer, Topi
 use posthaste_protocol::{Command, Frame, Incoming, ResponseCode, batch, command};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::operations::Operation;
+use crate::operations::{Named, Operation};
 
-/// Every operation: its name, and what prepares it.
-pub(crate) const ALL: &[(&str, fn() -> Operation)] =
+/// Every operation.
+pub(crate) const ALL: &[Named] =
     &[("send one message", || send(1)), ("send 256 messages at once", || send(256))];
 
 const BODY: &[u8] = &[b'x'; 128];

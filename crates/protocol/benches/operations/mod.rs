@@ -16,10 +16,13 @@ use posthaste_protocol::{
 };
 
 /// What is measured: runs the operation once.
-pub type Operation = Box<dyn FnMut()>;
+pub(crate) type Operation = Box<dyn FnMut()>;
 
-/// Every operation: its name, and what prepares it.
-pub const ALL: &[(&str, fn() -> Operation)] = &[
+/// An operation's name, and what prepares it.
+pub(crate) type Named = (&'static str, fn() -> Operation);
+
+/// Every operation of the wire.
+pub(crate) const ALL: &[Named] = &[
     ("encode a send", || encode_sends(1)),
     ("encode a batch of 32", || encode_sends(32)),
     ("encode a batch of 1,024", || encode_sends(1024)),

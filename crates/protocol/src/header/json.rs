@@ -94,6 +94,10 @@ impl FieldSink for FieldWriter<'_> {
 }
 
 fn put_number(out: &mut BytesMut, value: i64) {
+    // Most fields of a send are zero, or nearly so.
+    if let Ok(digit @ 0..10) = u8::try_from(value) {
+        return out.put_u8(b'0' + digit);
+    }
     out.put_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
