@@ -1,4 +1,4 @@
-//! One connection: bytes to requests, answers to bytes. One task, which reads and writes at once.
+//! One connection: bytes to frames, answers to bytes. One task, which reads and writes at once.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +19,9 @@ use crate::turn::{Event, Permits};
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
 const READ_LENGTH: usize = 64 * 1024;
 /// How many runs of frames of one connection may be on their way. What has come while the engine
-/// commits is the next commit: with fewer, many requests in flight would make many small commits.
-const RUNS_IN_FLIGHT: usize = 8;
+/// commits is the next commit, and to sync it takes the same time however long it is: there should
+/// be room for what a busy client has in flight, such as 1,024 messages of 1 KiB.
+const RUNS_IN_FLIGHT: usize = 32;
 /// The first frame is there so soon after the connection.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
 /// A frame is complete so soon after its first byte.

@@ -126,3 +126,63 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What is written at once and what waits, taken in turns, arrives in its order also when the
+    /// peer reads so late that the connection takes no more.
+    #[tokio::test]
+    async fn what_is_written_at_once_never_overtakes_what_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut client, (socket, _)) = (client.expect("connect"), accepted.expect("accept"));
+        let socket = Arc::new(socket);
+        socket.writable().await.expect("writable");
+        let outbox = Outbox::of(&socket);
+
+        let mut expected = Vec::new();
+        for n in 0..60_000u32 {
+            let frame = BytesMut::from(&n.to_be_bytes().repeat(16)[..]);
+            expected.extend_from_slice(&frame);
+            match n % 3 {
+                0 => outbox.push(frame),
+                _ => outbox.write(frame),
+            }
+            if n % 1_000 == 1 && outbox.lock().waiting.len() < 2_000_000 {
+                // The connection's task gets as far as it can without a reader.
+                let Some(mut frames) = outbox.take().await else { panic!("nothing waits") };
+                let written = socket.try_write(&frames).unwrap_or(0);
+                frames.advance(written);
+                outbox.put_back(frames);
+            }
+        }
+        outbox.finish();
+        let write = async {
+            while let Some(mut frames) = outbox.take().await {
+                while !frames.is_empty() {
+                    socket.writable().await.expect("writable");
+                    frames.advance(socket.try_write(&frames).unwrap_or(0));
+                }
+            }
+        };
+        let mut arrived = vec![0; expected.len()];
+        let (_, read) = tokio::join!(write, client.read_exact(&mut arrived));
+        read.expect("everything");
+        assert!(arrived == expected, "the order is another one");
+    }
+
+    impl Outbox {
+        /// Undoes a [`take`](Self::take) whose frames could not all be written.
+        fn put_back(&self, mut frames: BytesMut) {
+            let mut state = self.lock();
+            frames.extend_from_slice(&state.waiting);
+            (state.waiting, state.in_write) = (frames, 0);
+        }
+    }
+}

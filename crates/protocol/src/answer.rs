@@ -42,9 +42,11 @@ impl<'a> Stored<'a> {
         let mut fields = Wanted::default();
         let (code, opaque, flag) = match frame.encoding {
             HeaderEncoding::Json => {
-                let head = plain::read(&frame.header, |name, value| match value {
-                    Cow::Borrowed(value) => Some(fields.note(name, value)),
-                    Cow::Owned(_) => None,
+                let head = plain::read(&frame.header, |name, value| {
+                    // With escapes it would have memory of its own.
+                    let Cow::Borrowed(value) = value else { return None };
+                    fields.note(name, value);
+                    Some(())
                 })?;
                 (head.code, head.opaque, head.flag)
             }

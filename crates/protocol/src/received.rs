@@ -35,10 +35,8 @@ impl<'a> ReceivedSend<'a> {
         let mut seen: u32 = 0;
         let head = plain::read(&frame.header, |name, value| {
             let &[letter @ b'a'..=b'n'] = name.as_bytes() else { return None };
-            let bit = bit(letter);
-            let is_new = seen & bit == 0;
-            seen |= bit;
-            is_new.then(|| take(&mut message, letter, value))?
+            seen |= bit(letter);
+            take(&mut message, letter, value)
         })?;
         // Real brokers cannot do without these.
         let needed = [b'b', b'e', b'f', b'g', b'h'].into_iter().map(bit).sum::<u32>();

@@ -96,6 +96,23 @@ fn a_connection_is_read_as_a_stream() {
 }
 
 #[test]
+fn sends_of_java_clients_are_read_where_they_lie() {
+    for (version, text) in RECORDINGS {
+        let sends = recorded(text).into_iter();
+        let sends = sends.filter(|line| !line.is_answer() && [310, 320].contains(&line.code));
+        let mut count = 0;
+        for line in sends {
+            let mut bytes = BytesMut::from(&*line.bytes());
+            let frame = Frame::take(&mut bytes, MAX_FRAME).unwrap().unwrap();
+            let read = targets::received_send_is_what_the_general_reader_reads(&frame);
+            assert!(read, "{version}, line {}: {:?}", line.n, frame.header);
+            count += 1;
+        }
+        assert!(count > 10, "{version}: {count}");
+    }
+}
+
+#[test]
 fn requests_have_types() {
     let mut typed = BTreeMap::new();
     let mut raw = BTreeMap::new();

@@ -136,7 +136,8 @@ impl Engine {
         check_batch(message)?;
         let entries: Vec<EntryView<'_>> = batch::entries(&message.body)
             .collect::<Result<_, _>>()
-            .map_err(|error| Refusal::illegal(error.to_string()))?;
+            // Real brokers stumble over it, and answer 1.
+            .map_err(|error| Refusal::system_error(error.to_string()))?;
         let room = self.topics.ends(queue).next + entries.len() as u64;
         if room > crate::location::MAX_OFFSET {
             return Err(Refusal::unavailable("the queue has no room for the batch"));

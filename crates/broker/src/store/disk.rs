@@ -24,6 +24,9 @@ const FORMAT_1: u64 = 1;
 /// Figure: bytes of all blocks.
 const BYTES: &str = "bytes";
 
+/// Bytes of a block's checksum.
+const CHECKSUM: usize = 4;
+
 /// Left to itself, redb's cache grows past 1 GiB.
 const CACHE: usize = 16 * 1024 * 1024;
 const FILE_NAME: &str = "broker.redb";
@@ -88,9 +91,10 @@ impl DiskStore {
         {
             let mut table = transaction.open_table(BLOCKS)?;
             for (queue, block) in blocks {
-                let sealed = seal(&block);
-                table.insert(queue.physical(block.first), sealed.as_slice())?;
-                bytes += sealed.len() as u64;
+                let length = CHECKSUM + block.bytes.len();
+                let mut place = table.insert_reserve(queue.physical(block.first), length)?;
+                seal(&block, place.as_mut());
+                bytes += length as u64;
             }
             let mut table = transaction.open_table(FACTS)?;
             for fact in facts {
@@ -163,17 +167,17 @@ fn create_tables(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// A block as it is written: its checksum before it.
-fn seal(block: &Block) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(4 + block.bytes.len());
-    sealed.extend_from_slice(&body_crc(&block.bytes).to_be_bytes());
-    sealed.extend_from_slice(&block.bytes);
-    sealed
+/// Writes a block to its place in the file: its checksum, and behind it the block.
+fn seal(block: &Block, place: &mut [u8]) {
+    if let Some((checksum, records)) = place.split_first_chunk_mut::<CHECKSUM>() {
+        *checksum = body_crc(&block.bytes).to_be_bytes();
+        records.copy_from_slice(&block.bytes);
+    }
 }
 
 /// The block that was sealed.
 fn unseal(first: u64, sealed: &[u8]) -> Result<Block, redb::Error> {
-    match sealed.split_first_chunk::<4>() {
+    match sealed.split_first_chunk::<CHECKSUM>() {
         Some((crc, bytes)) if u32::from_be_bytes(*crc) == body_crc(bytes) => {
             Ok(Block { first, bytes: bytes.to_vec().into() })
         }

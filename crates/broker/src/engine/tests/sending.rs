@@ -222,16 +222,31 @@ fn a_batch_gets_consecutive_places_and_keeps_its_properties() {
 fn a_batch_is_stored_whole_or_not_at_all() {
     let mut bench = Bench::new();
     let whole = batch("orders", &[("a", ""), ("b", "")]).0;
-    let cut = Bytes::copy_from_slice(&whole.body[..whole.body.len() - 1]);
+    let mut long = BytesMut::from(&*whole.body);
+    long.extend_from_slice(&[0, 0]);
+    let mut beyond = BytesMut::from(&*whole.body);
+    beyond[16..20].copy_from_slice(&1_000i32.to_be_bytes());
+    let mut negative = BytesMut::from(&*whole.body);
+    negative[16..20].copy_from_slice(&(-1i32).to_be_bytes());
+    for (what, body) in [
+        ("cut short", whole.body.slice(..whole.body.len() - 1)),
+        ("longer than its entries", long.freeze()),
+        ("an entry longer than the rest", beyond.freeze()),
+        ("a negative length", negative.freeze()),
+    ] {
+        let wrong = SendMessage { body, ..whole.clone() };
+        assert_eq!(bench.code(0, &wrong), ResponseCode::SYSTEM_ERROR, "{what}");
+    }
     for (what, wrong) in [
-        ("cut short", SendMessage { body: cut, ..whole.clone() }),
         ("retry topic", SendMessage { topic: "%RETRY%g".into(), queue_id: 0, ..whole.clone() }),
         ("transaction", SendMessage { sys_flag: 4, ..whole.clone() }),
         ("delay", with_properties(&[("DELAY", "3")], whole.clone())),
+        ("no entry", SendMessage { body: Bytes::new(), ..whole.clone() }),
     ] {
         assert_eq!(bench.code(0, &wrong), ResponseCode::MESSAGE_ILLEGAL, "{what}");
     }
     assert!(bench.read("orders", 2).is_empty());
+    assert_eq!(bench.call(0, &whole).queue_offset, 0, "an offset was used up");
 }
 
 #[test]
