@@ -485,7 +485,7 @@ mod tests {
             outbox.push(waiting("a", "other", None, now));
             let Departure { messages, blocks } = outbox.next(true, alone).unwrap();
             if !in_flight {
-                outbox.unblock(blocks.clone().unwrap());
+                outbox.unblock(blocks.unwrap());
             }
             assert_eq!(outbox.take_behind(&messages).len(), 2);
             assert!(outbox.take_behind(&messages).is_empty());

@@ -17,6 +17,9 @@ const MISSING_LIFETIME: Duration = Duration::from_secs(1);
 /// So many messages may wait for a route before those taken back are looked for.
 const SWEEP_AT: usize = 128;
 
+/// So many queues are compared when a request takes the next one.
+const LOOK_AHEAD: usize = 16;
+
 /// A topic has no more queues than this, whatever a name server says.
 const MOST_QUEUES: i32 = 1 << 16;
 
@@ -42,9 +45,17 @@ pub(crate) struct RouteBroker {
     pub(crate) name: Arc<str>,
     pub(crate) connection: Arc<Connection>,
     /// Its queues in `Route::queues`.
-    queues: Vec<i32>,
+    queues: Vec<RouteQueue>,
     /// Whose turn it is among them.
     turn: AtomicUsize,
+}
+
+/// One queue of a broker that takes messages in turn.
+#[derive(Debug)]
+struct RouteQueue {
+    id: i32,
+    /// How many messages it got in its turns.
+    messages: AtomicUsize,
 }
 
 /// Where one attempt of a message goes.
@@ -79,19 +90,25 @@ impl Target {
         others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().unreachable)
     }
 
-    /// The queue that a message leaves for now.
-    pub(crate) fn next_queue(&self) -> i32 {
+    /// The queue that a request of so many messages leaves for now.
+    pub(crate) fn next_queue(&self, messages: usize) -> i32 {
         self.queue.unwrap_or_else(|| {
             let broker = self.route.brokers.get(self.broker);
-            broker.and_then(RouteBroker::next_queue).unwrap_or_default()
+            broker.and_then(|broker| broker.next_queue(messages)).unwrap_or_default()
         })
     }
 }
 
 impl RouteBroker {
-    fn next_queue(&self) -> Option<i32> {
+    /// The next queue in turn, or of those after it one that got fewer messages: batches differ in
+    /// size, and queues get equal shares all the same.
+    fn next_queue(&self, messages: usize) -> Option<i32> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.queues.get(turn % self.queues.len().max(1)).copied()
+        let next = (0..self.queues.len().min(LOOK_AHEAD)).map(|step| turn.wrapping_add(step));
+        let queues = next.filter_map(|place| self.queues.get(place % self.queues.len()));
+        let queue = queues.min_by_key(|queue| queue.messages.load(Ordering::Relaxed))?;
+        queue.messages.fetch_add(messages, Ordering::Relaxed);
+        Some(queue.id)
     }
 }
 
@@ -158,14 +175,18 @@ impl Route {
             .map(|broker| RouteBroker {
                 name: Arc::from(broker.broker.as_str()),
                 connection: connection(&broker.address),
-                queues: broker.queues.clone(),
+                queues: broker
+                    .queues
+                    .iter()
+                    .map(|id| RouteQueue { id: *id, messages: AtomicUsize::new(0) })
+                    .collect(),
                 turn: AtomicUsize::new(fastrand::usize(..)),
             })
             .collect();
         let queues = brokers
             .iter()
             .enumerate()
-            .flat_map(|(at, broker)| broker.queues.iter().map(move |queue| (at, *queue)))
+            .flat_map(|(at, broker)| broker.queues.iter().map(move |queue| (at, queue.id)))
             .collect();
         Self {
             topic,

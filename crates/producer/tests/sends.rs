@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer};
+use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer, ReadFrom};
 use posthaste_broker::Broker;
 
 /// Long, for a machine under load.
@@ -40,10 +40,10 @@ async fn each_verb_stores_its_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_at_once_are_all_stored() {
+async fn sixty_thousand_at_once_are_all_stored_in_equal_shares() {
     let (broker, producer) = start().await;
     let mut deliveries = Vec::new();
-    for n in 0..30_000 {
+    for n in 0..60_000 {
         let message = Message::new("many", format!("m{n}"));
         deliveries.push(producer.enqueue(message).await.unwrap());
     }
@@ -53,8 +53,10 @@ async fn ten_thousand_at_once_are_all_stored() {
         *per_queue.entry(receipt.queue().clone()).or_insert(0) += 1;
     }
     assert_eq!(per_queue.len(), 4, "{per_queue:?}");
-    assert!(per_queue.values().all(|count| (6_750..=8_250).contains(count)), "{per_queue:?}");
-    assert_eq!(broker.stats().messages, 30_000);
+    assert!(per_queue.values().all(|count| (13_500..=16_500).contains(count)), "{per_queue:?}");
+    assert_eq!(broker.stats().messages, 60_000);
+    let stats = producer.stats();
+    assert!(stats.batched > 0 && stats.requests < 60_000, "{stats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,4 +95,62 @@ async fn what_is_not_valid_is_refused_before_anything_is_sent() {
         let error = producer.send(message).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_stored_together_with_a_receipt_each() {
+    let (broker, producer) = start().await;
+    let batch: Vec<Message> =
+        (0..100).map(|n| Message::new("batch", format!("b{n}")).key(format!("k{n}"))).collect();
+    let receipts = producer.send_batch(batch).await.unwrap();
+    assert_eq!(receipts.len(), 100);
+    let ids: std::collections::BTreeSet<_> = receipts.iter().map(|r| r.message_id()).collect();
+    let places: std::collections::BTreeSet<_> =
+        receipts.iter().map(|r| r.offset_message_id()).collect();
+    assert_eq!((ids.len(), places.len()), (100, 100));
+    for (n, receipt) in receipts.iter().enumerate() {
+        assert_eq!(receipt.queue(), receipts[0].queue());
+        assert_eq!(receipt.queue_offset(), n as i64);
+    }
+    let mut reader =
+        producer.admin().reader("batch").from(ReadFrom::Start).until_now().open().await.unwrap();
+    for (n, receipt) in receipts.iter().enumerate() {
+        let stored = reader.next().await.unwrap().unwrap();
+        assert_eq!(&stored.body()[..], format!("b{n}").as_bytes());
+        assert_eq!(stored.message_id(), receipt.message_id());
+        assert_eq!(stored.offset_message_id(), receipt.offset_message_id());
+        assert_eq!(stored.keys().collect::<Vec<_>>(), [format!("k{n}")]);
+    }
+    assert_eq!(producer.send_batch([]).await.unwrap(), []);
+    assert_eq!(producer.send_batch([Message::new("batch", "one")]).await.unwrap().len(), 1);
+    let stats = producer.stats();
+    assert_eq!((stats.sent, stats.acked, stats.batches, stats.batched), (101, 101, 1, 100));
+    assert_eq!(broker.stats().messages, 101);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_breaks_a_rule_is_refused_as_a_whole() {
+    let (broker, producer) = start().await;
+    let large = || Message::new("t", vec![0; 3 << 20]);
+    for (batch, reason) in [
+        ([Message::new("t", "a"), Message::new("u", "b")], "topic"),
+        ([Message::new("t", "a"), Message::new("t", "b").wait_stored(false)], "wait_stored"),
+        ([Message::new("t", "a"), Message::new("t", "b").order_by("k")], "destination"),
+        ([Message::new("t", "a"), Message::new("t", "")], "empty"),
+        ([Message::new("%RETRY%g", "a"), Message::new("%RETRY%g", "b")], "no batches"),
+        ([large(), large()], "split it"),
+    ] {
+        let error = producer.send_batch(batch).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(error.into_messages().len(), 2);
+    }
+    assert_eq!(broker.stats().messages, 0);
+    let parts = posthaste::Batch::from([large(), large(), Message::new("t", "a")]).split(4 << 20);
+    let lengths: Vec<usize> = parts.iter().map(|part| part.messages().len()).collect();
+    assert_eq!(lengths, [1, 2]);
+    for part in parts {
+        producer.send_batch(part).await.unwrap();
+    }
+    assert_eq!(broker.stats().messages, 3);
 }

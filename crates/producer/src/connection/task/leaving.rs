@@ -115,7 +115,10 @@ impl Task {
         messages.retain(|waiting| self.leaves(&waiting.accepted));
         self.done_with(before - outbox::count(&messages));
         let Some(first) = messages.first() else { return self.unblock(blocks) };
-        let (oneway, queue) = (first.accepted.mode == Mode::Oneway, first.target.next_queue());
+        let (oneway, queue) = (
+            first.accepted.mode == Mode::Oneway,
+            first.target.next_queue(outbox::count(&messages)),
+        );
         let probe = oneway
             && !self.client.config().oneway_unlimited
             && (self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE
