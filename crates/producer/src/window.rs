@@ -537,6 +537,18 @@ mod tests {
         assert!(before as f64 > 0.9 * best, "{before} of {best}");
     }
 
+    /// What takes long because it is much does not close the window either.
+    #[test]
+    fn batches_of_large_messages_do_not_look_like_congestion() {
+        let large = Storing { request: 30e-6, message: 40e-6 };
+        for callers in [1_024, 2_048] {
+            let run = share(large, &[callers], Duration::ZERO).remove(0);
+            let limit = run.window.limit();
+            println!("{callers}: {} messages, window {limit}, at most {:?}", run.done, run.longest);
+            assert!(limit > 2 * START as usize, "{callers} callers: {limit}");
+        }
+    }
+
     /// From the start on, when nothing is known of it.
     #[test]
     fn a_cold_broker_never_has_a_batch_wait_as_long_as_it_allows() {

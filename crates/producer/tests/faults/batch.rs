@@ -15,7 +15,7 @@ use posthaste::{Delivery, Message, Producer, ProducerBuilder};
 use crate::fake::{Action, Broker, NameServer, Seen, assert_all_ended, producer, until};
 
 /// How long the request takes behind which others wait.
-const PLUG: Duration = Duration::from_millis(150);
+const PLUG: Duration = Duration::from_millis(200);
 
 /// A producer with room for one request at a time: what waits meanwhile leaves together.
 fn narrow(server: &NameServer) -> ProducerBuilder {

@@ -17,7 +17,7 @@ async fn one_that_expires_before_its_batch_leaves_is_not_in_it() {
     let _plugs = plug(&producer, &[&broker]).await;
     let (mut hasty, mut patient) = (Vec::new(), Vec::new());
     for n in 0..20 {
-        let producer = producer.with_timeout(if n % 4 == 0 { PLUG / 3 } else { PLUG * 40 });
+        let producer = producer.with_timeout(if n % 4 == 0 { PLUG / 4 } else { PLUG * 40 });
         let list = if n % 4 == 0 { &mut hasty } else { &mut patient };
         list.push(producer.enqueue(Message::new("t", n.to_string())).await.unwrap());
     }
