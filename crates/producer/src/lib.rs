@@ -16,6 +16,8 @@
 //!
 //! - [`Producer::send`] awaits the broker's answer, [`Producer::enqueue`] gives a [`Delivery`] to
 //!   await later or to hand a callback, [`Producer::send_oneway`] asks for no answer.
+//! - [`Producer::send_batch`] stores messages together or not at all. Without it, messages that have
+//!   to wait under load share requests all the same ([`ProducerBuilder::batching`]).
 //! - Where a message goes belongs to the [`Message`]: any queue, a given one, or by ordering key.
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
 //!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.

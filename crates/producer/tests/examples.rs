@@ -19,6 +19,7 @@ examples! {
     callback = "../examples/callback.rs"
     oneway = "../examples/oneway.rs"
     ordered = "../examples/ordered.rs"
+    batch = "../examples/batch.rs"
     blocking = "../examples/blocking.rs"
     errors_and_retry = "../examples/errors_and_retry.rs"
     shutdown = "../examples/shutdown.rs"
