@@ -264,3 +264,25 @@ async fn what_its_caller_took_back_is_not_in_the_batch() {
     assert_eq!(producer.stats().withdrawn, 3);
     assert_nothing_left(&producer).await;
 }
+
+/// A few wait for more of their kind while many are on their way; but not for an answer that does
+/// not come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_back_leaves_without_an_answer_too() {
+    let (broker, server, _) = one_broker().await;
+    let timeout = Duration::from_secs(10);
+    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    broker.always(Action::ignore());
+    broker.down();
+    let _many = enqueue(&producer, 50).await;
+    broker.up().await;
+    until("many are on their way", || broker.seen_count() == 50).await;
+    let few = enqueue(&producer, 3).await;
+    until("the few have left", || broker.seen_count() == 53).await;
+    // And not since the connection was given up.
+    assert_eq!(
+        (producer.stats().retries, broker.seen()[52].connection),
+        (0, broker.seen()[0].connection)
+    );
+    drop(few);
+}
