@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -54,7 +54,10 @@ impl Process {
 
     /// The next line that it says.
     pub(crate) fn hear(&self, within: Duration) -> Result<String> {
-        self.lines.recv_timeout(within).map_err(|_| anyhow!("it said nothing for {within:?}"))
+        self.lines.recv_timeout(within).map_err(|error| match error {
+            RecvTimeoutError::Timeout => anyhow!("it said nothing more for {within:.0?}"),
+            RecvTimeoutError::Disconnected => anyhow!("it ended; its log says why"),
+        })
     }
 
     /// The first line that `wanted` takes; others are skipped.

@@ -121,9 +121,9 @@ pub(crate) fn measure_with(
     let meter = server.process().meter()?;
     client.say("go")?;
     let measurement = await_measurement(&client, arguments.measure())?;
+    let stored = server.await_stored(stored, measurement.messages)?;
     server.process().settle()?;
     let server_cpu = meter.cpu()?;
-    let stored = server.stored()? - stored;
     let peak_rss_kib = client.peak_rss_kib()?;
     client.release(Duration::from_millis(500));
     Ok(Record {

@@ -1,6 +1,6 @@
 //! A running server of whatever kind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use posthaste::blocking::Producer;
@@ -11,6 +11,8 @@ use crate::real::RealCluster;
 use crate::workshop::Workshop;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// A count that has not changed for so long will not.
+const STALLED: Duration = Duration::from_secs(2);
 const QUEUES: u32 = 8;
 
 /// The topic that everything is sent to.
@@ -72,6 +74,22 @@ impl Server {
 
     pub(crate) fn process(&self) -> &Process {
         &self.broker
+    }
+
+    /// How many messages it has stored beyond `before`: waits until it is as many as were
+    /// acknowledged, or until there come no more. A real broker's queues lag behind its answers.
+    pub(crate) fn await_stored(&mut self, before: u64, acknowledged: u64) -> Result<u64> {
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            let stored = self.stored()?.saturating_sub(before);
+            if stored >= acknowledged || (stored == seen && since.elapsed() > STALLED) {
+                return Ok(stored);
+            }
+            if stored != seen {
+                (seen, since) = (stored, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// How many messages it has taken since its start.

@@ -49,8 +49,8 @@ pub struct Moment {
     pub waiting: usize,
     /// Messages acknowledged since the moment before.
     pub messages: u64,
-    /// Requests since the moment before, where the producer says so.
-    pub requests: Option<u64>,
+    /// Requests since the moment before.
+    pub requests: u64,
     /// Refusals since the moment before.
     pub refused: u64,
     /// Median round trip of a caller since the moment before, in µs.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bench_session::Arguments;
-use posthaste::{Producer, Stats};
+use posthaste::Producer;
 
 /// Starts the producer that the arguments ask for. Everything that they do not name has its default.
 pub(crate) async fn producer(arguments: &Arguments) -> Result<Producer> {
@@ -11,17 +11,7 @@ pub(crate) async fn producer(arguments: &Arguments) -> Result<Producer> {
         builder = builder.oneway_unlimited();
     }
     if arguments.value("batching") == Some("off") {
-        builder = without_batching(builder);
+        builder = builder.batching(false);
     }
     Ok(builder.start().await?)
-}
-
-/// Until the producer batches by itself, it is never on.
-fn without_batching(builder: posthaste::ProducerBuilder) -> posthaste::ProducerBuilder {
-    builder
-}
-
-/// Requests that carried the messages, once the producer counts them.
-pub(crate) fn requests(_stats: &Stats) -> Option<u64> {
-    None
 }

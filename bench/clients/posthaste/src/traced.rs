@@ -7,7 +7,6 @@ use anyhow::Result;
 use bench_session::{Latencies, Moment, Tally};
 use posthaste::{Producer, Stats};
 
-use crate::settings;
 use crate::workload::Workload;
 
 const PERIOD: Duration = Duration::from_millis(50);
@@ -50,7 +49,7 @@ fn moment(at: Duration, before: &Stats, now: &Stats, p50_us: f64) -> Moment {
         in_flight: sum(|broker| broker.in_flight),
         waiting: sum(|broker| broker.waiting),
         messages: now.acked - before.acked,
-        requests: settings::requests(now).zip(settings::requests(before)).map(|(n, b)| n - b),
+        requests: now.requests - before.requests,
         refused: now.busy - before.busy,
         p50_us,
     }

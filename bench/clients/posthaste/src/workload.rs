@@ -29,7 +29,7 @@ pub(crate) struct Workload {
 /// What the producer has counted so far.
 pub(crate) struct Counts {
     pub(crate) refused: u64,
-    pub(crate) requests: Option<u64>,
+    pub(crate) requests: u64,
 }
 
 impl Workload {
@@ -64,7 +64,7 @@ impl Workload {
 
     pub(crate) fn counts(&self) -> Counts {
         let stats = self.producer.stats();
-        Counts { refused: stats.busy, requests: settings::requests(&stats) }
+        Counts { refused: stats.busy, requests: stats.requests }
     }
 
     pub(crate) fn message(&self) -> Result<Message> {
