@@ -11,6 +11,7 @@ use crate::real::RealCluster;
 use crate::workshop::Workshop;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
+const ROUTE_LIMIT: Duration = Duration::from_secs(40);
 /// A count that has not changed for so long will not.
 const STALLED: Duration = Duration::from_secs(2);
 const QUEUES: u32 = 8;
@@ -60,11 +61,7 @@ impl Server {
 
     fn with_topic(name_server: String, broker: Process, cluster: Option<RealCluster>) -> Result<Self> {
         let asker = Producer::builder("bench-asker", name_server.clone()).start()?;
-        asker
-            .admin()
-            .with_timeout(Duration::from_secs(30))
-            .create_topic(TOPIC, QUEUES)
-            .context("creating the topic")?;
+        create_topic(&asker)?;
         Ok(Self { name_server, broker, asker: Some(asker), _cluster: cluster })
     }
 
@@ -104,5 +101,16 @@ impl Server {
             sum += u64::try_from(admin.max_offset(&queue)?)?;
         }
         Ok(sum)
+    }
+}
+
+/// Creates the topic. A real broker says that it has started before its name server knows it.
+fn create_topic(asker: &Producer) -> Result<()> {
+    let deadline = Instant::now() + ROUTE_LIMIT;
+    loop {
+        match asker.admin().create_topic(TOPIC, QUEUES) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(200)),
+            done => return done.context("creating the topic"),
+        }
     }
 }

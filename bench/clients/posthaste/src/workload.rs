@@ -105,8 +105,14 @@ impl Workload {
         drive(self.in_flight, time, messages, self.fresh()?, send).await
     }
 
-    async fn batches(&self, _time: Duration, _messages: Option<u64>) -> Result<Tally> {
-        bail!("{} explicit batches: the producer has none yet", self.batch)
+    async fn batches(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
+        let (producer, message, size) = (self.producer.clone(), self.message()?, self.batch);
+        let send = move |_| {
+            let (producer, batch) = (producer.clone(), vec![message.clone(); size]);
+            async move { Outcome::of(size as u64, producer.send_batch(batch).await.is_ok()) }
+        };
+        let calls = messages.map(|messages| messages / size as u64);
+        drive(self.in_flight, time, calls, self.fresh()?, send).await
     }
 
     /// One caller that takes the oldest answer whenever as many messages are on their way as may be.
