@@ -26,13 +26,24 @@ const COLOURS: [RGBColor; 6] = [
 pub(crate) fn write(workshop: &Workshop, session: &Session) -> Result<()> {
     let folder = workshop.results();
     let rows = [
-        ("real-1024", ServerKind::Real, Scenario::InFlight(1024), "Messages per second on Apache RocketMQ 5.5.0: 1,024 callers in flight, 128 B"),
-        ("null-256", ServerKind::Null, Scenario::InFlight(256), "Messages per second on the wire: 256 callers in flight, 128 B"),
+        (
+            "real-1024",
+            ServerKind::Real,
+            Scenario::InFlight(1024),
+            "Messages per second on Apache RocketMQ 5.5.0: 1,024 callers in flight, 128 B",
+        ),
+        (
+            "null-256",
+            ServerKind::Null,
+            Scenario::InFlight(256),
+            "Messages per second on the wire: 256 callers in flight, 128 B",
+        ),
     ];
     for (name, server, scenario, title) in rows {
         let bars = bars(session, server, scenario);
         if !bars.is_empty() {
-            draw_bars(&folder.join(format!("{name}.svg")), title, &bars).map_err(|e| anyhow!("{e}"))?;
+            draw_bars(&folder.join(format!("{name}.svg")), title, &bars)
+                .map_err(|e| anyhow!("{e}"))?;
         }
     }
     for chart in &session.charts {
@@ -44,7 +55,8 @@ pub(crate) fn write(workshop: &Workshop, session: &Session) -> Result<()> {
 
 /// The median rates of a row of the table, the fastest first.
 fn bars(session: &Session, server: ServerKind, scenario: Scenario) -> Vec<(Client, f64)> {
-    let row = session.rows().into_iter().find(|row| (row.0, row.1, row.2) == (server, scenario, 128));
+    let row =
+        session.rows().into_iter().find(|row| (row.0, row.1, row.2) == (server, scenario, 128));
     let clients = row.map(|row| row.3).unwrap_or_default();
     let rate = |client| {
         let spread = session.spread(&Case { server, scenario, body: 128, client }, Record::rate)?;

@@ -35,6 +35,18 @@ pub(crate) enum Client {
 }
 
 impl Client {
+    /// Whether somebody might use it instead of Posthaste.
+    pub(crate) fn is_rival(self) -> bool {
+        matches!(
+            self,
+            Self::RocketmqClientRust
+                | Self::Java550
+                | Self::Java550AutoBatch
+                | Self::Java470
+                | Self::Go
+        )
+    }
+
     pub(crate) fn is_java(self) -> bool {
         matches!(self, Self::Java550 | Self::Java550AutoBatch | Self::Java470)
     }
@@ -73,7 +85,9 @@ impl Client {
             Self::RocketmqClientRust => Command::new(workshop.rocketmq_client_rust()),
             Self::Bare(_) => Command::new(workshop.program("bench-bare")),
             Self::Go => Command::new(workshop.go_client()),
-            Self::Java550 | Self::Java550AutoBatch => workshop.java("5.5.0", "client", &[], "bench.Client"),
+            Self::Java550 | Self::Java550AutoBatch => {
+                workshop.java("5.5.0", "client", &[], "bench.Client")
+            }
             Self::Java470 => workshop.java("4.7.0", "client", &[], "bench.Client"),
         }
     }

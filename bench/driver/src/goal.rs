@@ -85,7 +85,12 @@ fn goals(session: &Session) -> Vec<Goal> {
     real(&figures, &mut goal);
     null(&figures, &mut goal);
     let singles = |server| figures.rate(server, InFlight(1024), PosthasteUnbatched);
-    goal("embedded broker, 1,024 in flight, batching off: against the real broker", ratio(singles(Embedded), singles(Real)), AtLeast(10.0), "×");
+    goal(
+        "embedded broker, 1,024 in flight, batching off: against the real broker",
+        ratio(singles(Embedded), singles(Real)),
+        AtLeast(10.0),
+        "×",
+    );
     goals
 }
 
@@ -95,42 +100,137 @@ fn real(figures: &Figures<'_>, goal: &mut Add<'_>) {
     let (one, many) = (InFlight(1), InFlight(1024));
     let rate = |scenario| figures.rate(Real, scenario, Posthaste);
     let bare = |scenario| figures.best_bare(Real, scenario);
-    goal("real, one at a time: p50 against the bare loop", ratio(figures.p50(Real, one, Posthaste), figures.p50(Real, one, Client::Bare(1))), AtMost(1.15), "×");
-    goal("real, 1,024 in flight: against Java 5.5.0's single sends", ratio(rate(many), figures.rate(Real, many, Java550)), AtLeast(30.0), "×");
-    goal("real, 1,024 in flight: against Java 5.5.0's auto-batching", ratio(rate(many), figures.rate(Real, many, Java550AutoBatch)), AtLeast(2.0), "×");
-    for (scenario, name, bound) in [(InFlight(256), "256", 70.0), (many, "1,024", 70.0), (InFlight(10_000), "10,000", 80.0)] {
-        goal(&format!("real, {name} in flight: share of the best bare loop"), percent(rate(scenario), bare(scenario)), AtLeast(bound), "%");
+    goal(
+        "real, one at a time: p50 against the bare loop",
+        ratio(figures.p50(Real, one, Posthaste), figures.p50(Real, one, Client::Bare(1))),
+        AtMost(1.15),
+        "×",
+    );
+    goal(
+        "real, 1,024 in flight: against Java 5.5.0's single sends",
+        ratio(rate(many), figures.rate(Real, many, Java550)),
+        AtLeast(30.0),
+        "×",
+    );
+    goal(
+        "real, 1,024 in flight: against Java 5.5.0's auto-batching",
+        ratio(rate(many), figures.rate(Real, many, Java550AutoBatch)),
+        AtLeast(2.0),
+        "×",
+    );
+    for (scenario, name, bound) in
+        [(InFlight(256), "256", 70.0), (many, "1,024", 70.0), (InFlight(10_000), "10,000", 80.0)]
+    {
+        goal(
+            &format!("real, {name} in flight: share of the best bare loop"),
+            percent(rate(scenario), bare(scenario)),
+            AtLeast(bound),
+            "%",
+        );
     }
-    goal("real, 1,024 in flight: client CPU per message", figures.cpu(Real, many, Posthaste), AtMost(1.5), "µs");
-    let p99 = figures.median(Case { server: Real, scenario: many, body: 128, client: Posthaste }, |r| r.measurement.p99_us / 1000.0);
+    goal(
+        "real, 1,024 in flight: client CPU per message",
+        figures.cpu(Real, many, Posthaste),
+        AtMost(1.5),
+        "µs",
+    );
+    let p99 = figures
+        .median(Case { server: Real, scenario: many, body: 128, client: Posthaste }, |r| {
+            r.measurement.p99_us / 1000.0
+        });
     goal("real, 1,024 in flight: p99", p99, AtMost(50.0), "ms");
-    goal("real, explicit batches of 32: share of the bare loop", percent(rate(Batches(32)), bare(Batches(32))), AtLeast(85.0), "%");
+    goal(
+        "real, explicit batches of 32: share of the bare loop",
+        percent(rate(Batches(32)), bare(Batches(32))),
+        AtLeast(85.0),
+        "%",
+    );
     goal("real, ordered by 100 keys", rate(Ordered(1024)), AtLeast(100_000.0), "/s");
     for size in [10_000, 20_000] {
         let case = || Case { server: Real, scenario: Burst(size), body: 128, client: Posthaste };
-        let most = |figure: fn(&Record) -> f64| figures.0.spread(&case(), figure).map(|spread| 100.0 * spread.most);
-        goal(&format!("cold broker, burst of {size}: failed, worst round"), most(Record::failed_share), AtMost(0.0), "%");
-        goal(&format!("cold broker, burst of {size}: refused, median"), figures.median(case(), |r| 100.0 * r.refused_share()), AtMost(0.0), "%");
-        goal(&format!("cold broker, burst of {size}: refused, worst round"), most(Record::refused_share), AtMost(0.1), "%");
+        let most = |figure: fn(&Record) -> f64| {
+            figures.0.spread(&case(), figure).map(|spread| 100.0 * spread.most)
+        };
+        goal(
+            &format!("cold broker, burst of {size}: failed, worst round"),
+            most(Record::failed_share),
+            AtMost(0.0),
+            "%",
+        );
+        goal(
+            &format!("cold broker, burst of {size}: refused, median"),
+            figures.median(case(), |r| 100.0 * r.refused_share()),
+            AtMost(0.0),
+            "%",
+        );
+        goal(
+            &format!("cold broker, burst of {size}: refused, worst round"),
+            most(Record::refused_share),
+            AtMost(0.1),
+            "%",
+        );
     }
 }
 
 fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
     let (one, several, oneway) = (InFlight(1), InFlight(256), Oneway(256));
-    goal("null, one at a time: p50 against the bare loop", ratio(figures.p50(Null, one, Posthaste), figures.p50(Null, one, Client::Bare(1))), AtMost(1.5), "×");
-    goal("null, 256 in flight, batching off", figures.rate(Null, several, PosthasteUnbatched), AtLeast(650_000.0), "/s");
-    goal("null, 256 in flight, batching off: client CPU per message", figures.cpu(Null, several, PosthasteUnbatched), AtMost(2.0), "µs");
+    goal(
+        "null, one at a time: p50 against the bare loop",
+        ratio(figures.p50(Null, one, Posthaste), figures.p50(Null, one, Client::Bare(1))),
+        AtMost(1.5),
+        "×",
+    );
+    goal(
+        "null, 256 in flight, batching off",
+        figures.rate(Null, several, PosthasteUnbatched),
+        AtLeast(650_000.0),
+        "/s",
+    );
+    goal(
+        "null, 256 in flight, batching off: client CPU per message",
+        figures.cpu(Null, several, PosthasteUnbatched),
+        AtMost(2.0),
+        "µs",
+    );
     goal("null, 256 in flight", figures.rate(Null, several, Posthaste), AtLeast(2e6), "/s");
-    let rival = figures.best(Null, several, |client| {
-        !matches!(client, Client::Bare(_) | Posthaste | PosthasteUnbatched)
-    });
-    goal("null, 256 in flight: against the best other client", ratio(figures.rate(Null, several, Posthaste), rival), AtLeast(10.0), "×");
-    goal("null, one-way, unlimited", figures.rate(Null, oneway, PosthasteUnlimited), AtLeast(1.3e6), "/s");
-    goal("null, one-way, unlimited: client CPU per message", figures.cpu(Null, oneway, PosthasteUnlimited), AtMost(1.0), "µs");
-    goal("null, explicit batches of 32", figures.rate(Null, Batches(32), Posthaste), AtLeast(4e6), "/s");
-    goal("null, explicit batches of 32: client CPU per message", figures.cpu(Null, Batches(32), Posthaste), AtMost(0.35), "µs");
+    let rival = figures.best(Null, several, Client::is_rival);
+    goal(
+        "null, 256 in flight: against the best other client",
+        ratio(figures.rate(Null, several, Posthaste), rival),
+        AtLeast(10.0),
+        "×",
+    );
+    goal(
+        "null, one-way, unlimited",
+        figures.rate(Null, oneway, PosthasteUnlimited),
+        AtLeast(1.3e6),
+        "/s",
+    );
+    goal(
+        "null, one-way, unlimited: client CPU per message",
+        figures.cpu(Null, oneway, PosthasteUnlimited),
+        AtMost(1.0),
+        "µs",
+    );
+    goal(
+        "null, explicit batches of 32",
+        figures.rate(Null, Batches(32), Posthaste),
+        AtLeast(4e6),
+        "/s",
+    );
+    goal(
+        "null, explicit batches of 32: client CPU per message",
+        figures.cpu(Null, Batches(32), Posthaste),
+        AtMost(0.35),
+        "µs",
+    );
     let memory = Case { server: Null, scenario: InFlight(1024), body: 128, client: Posthaste };
-    goal("null, 1,024 in flight: peak memory", figures.median(memory, Record::peak_rss_mib), AtMost(16.0), "MiB");
+    goal(
+        "null, 1,024 in flight: peak memory",
+        figures.median(memory, Record::peak_rss_mib),
+        AtMost(16.0),
+        "MiB",
+    );
 }
 
 /// The table of the goals as Markdown. Those that are lost are said to be.
@@ -138,8 +238,12 @@ pub(crate) fn markdown(session: &Session) -> String {
     let mut text = "\n| goal | wanted | this run | |\n|---|--:|--:|---|\n".to_owned();
     for goal in goals(session) {
         let (wanted, met) = match goal.bound {
-            AtLeast(bound) => (format!("≥ {}", number(bound, goal.unit)), goal.figure.map(|f| f >= bound)),
-            AtMost(bound) => (format!("≤ {}", number(bound, goal.unit)), goal.figure.map(|f| f <= bound)),
+            AtLeast(bound) => {
+                (format!("≥ {}", number(bound, goal.unit)), goal.figure.map(|f| f >= bound))
+            }
+            AtMost(bound) => {
+                (format!("≤ {}", number(bound, goal.unit)), goal.figure.map(|f| f <= bound))
+            }
         };
         let figure = goal.figure.map_or("–".to_owned(), |figure| number(figure, goal.unit));
         let verdict = match met {
@@ -169,7 +273,11 @@ mod tests {
 
     fn session(rates: &[(ServerKind, Scenario, Client, u64)]) -> Session {
         let records = rates.iter().map(|(server, scenario, client, messages)| Record {
-            measurement: Measurement { messages: *messages, seconds: 1.0, ..Measurement::default() },
+            measurement: Measurement {
+                messages: *messages,
+                seconds: 1.0,
+                ..Measurement::default()
+            },
             ..Record::failure(
                 Case { server: *server, scenario: *scenario, body: 128, client: *client },
                 0,
@@ -177,15 +285,7 @@ mod tests {
             )
         });
         let records = records.map(|record| Record { error: None, ..record }).collect();
-        let machine = Machine {
-            processor: String::new(),
-            cores: 2,
-            memory_gib: 1,
-            system: String::new(),
-            java: String::new(),
-            rust: String::new(),
-            commit: String::new(),
-        };
+        let machine = Machine::default();
         let (charts, findings) = (Vec::new(), Vec::new());
         Session { begun: String::new(), machine, seconds: 1.0, records, charts, findings }
     }
@@ -200,8 +300,16 @@ mod tests {
             (Real, many, Java550, 10),
         ]);
         let text = markdown(&session);
-        assert!(text.contains("1,024 in flight: share of the best bare loop | ≥ 70.0 % | 60.0 % | **lost**"), "{text}");
+        assert!(
+            text.contains(
+                "1,024 in flight: share of the best bare loop | ≥ 70.0 % | 60.0 % | **lost**"
+            ),
+            "{text}"
+        );
         assert!(text.contains("Java 5.5.0's single sends | ≥ 30.0 × | 30.0 × | met"), "{text}");
-        assert!(text.contains("| real, ordered by 100 keys | ≥ 100 k/s | – | not measured |"), "{text}");
+        assert!(
+            text.contains("| real, ordered by 100 keys | ≥ 100 k/s | – | not measured |"),
+            "{text}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::workshop::Workshop;
 
 /// What somebody needs to know who compares two runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) cores: usize,
@@ -24,7 +24,8 @@ impl Machine {
         let field = |path: &str, name: &str| {
             let text = fs::read_to_string(path).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.map(|line| line.trim_start_matches([' ', '\t', ':']).to_owned()).unwrap_or_default()
+            line.map(|line| line.trim_start_matches([' ', '\t', ':']).to_owned())
+                .unwrap_or_default()
         };
         let memory = field("/proc/meminfo", "MemTotal");
         let kib: u64 = memory.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);

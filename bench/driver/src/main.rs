@@ -6,6 +6,7 @@ mod client;
 mod curve;
 mod extra;
 mod goal;
+mod loss;
 mod machine;
 mod plan;
 mod process;

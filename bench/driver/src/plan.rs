@@ -25,8 +25,17 @@ const DEFAULT: &[Row] = &[
         InFlight(1024),
         128,
         &[
-            Posthaste, PosthasteUnbatched, Java550, Java550AutoBatch, Java470, RocketmqClientRust,
-            Bare(1), Bare(32), Bare(128), Bare(512), Bare(1024),
+            Posthaste,
+            PosthasteUnbatched,
+            Java550,
+            Java550AutoBatch,
+            Java470,
+            RocketmqClientRust,
+            Bare(1),
+            Bare(32),
+            Bare(128),
+            Bare(512),
+            Bare(1024),
         ],
     ),
     (Real, InFlight(10_000), 128, &[Posthaste, Bare(128), Bare(512), Bare(1024)]),
@@ -36,11 +45,26 @@ const DEFAULT: &[Row] = &[
     (Real, InFlight(1024), 1024, &[Posthaste, Java550, Bare(128), Bare(512)]),
     (Real, InFlight(1024), 16_384, &[Posthaste, Java550, Bare(8), Bare(32)]),
     (Null, InFlight(1), 128, &[Posthaste, Bare(1), Java550, Go, RocketmqClientRust]),
-    (Null, InFlight(256), 128, &[Posthaste, PosthasteUnbatched, Bare(1), Java550, Java470, Go, RocketmqClientRust]),
-    (Null, InFlight(1024), 128, &[Posthaste, PosthasteUnbatched, Bare(1), Bare(128), RocketmqClientRust]),
+    (
+        Null,
+        InFlight(256),
+        128,
+        &[Posthaste, PosthasteUnbatched, Bare(1), Java550, Java470, Go, RocketmqClientRust],
+    ),
+    (
+        Null,
+        InFlight(1024),
+        128,
+        &[Posthaste, PosthasteUnbatched, Bare(1), Bare(128), RocketmqClientRust],
+    ),
     (Null, InFlight(10_000), 128, &[Posthaste, PosthasteUnbatched]),
     (Null, Pipeline(1024), 128, &[Posthaste]),
-    (Null, Oneway(256), 128, &[Posthaste, PosthasteUnlimited, Java550, Java470, Go, RocketmqClientRust]),
+    (
+        Null,
+        Oneway(256),
+        128,
+        &[Posthaste, PosthasteUnlimited, Java550, Java470, Go, RocketmqClientRust],
+    ),
     (Null, Batches(32), 128, &[Posthaste, Java550, Go, RocketmqClientRust, Bare(32)]),
     (Embedded, InFlight(1), 128, &[Posthaste, Bare(1)]),
     (Embedded, InFlight(1024), 128, &[Posthaste, PosthasteUnbatched, Bare(1)]),
@@ -137,8 +161,11 @@ mod tests {
     fn only_keeps_what_has_one_of_the_texts() {
         let cases = plan(&["--only", "null/one at a time", "--only", "Go"]).cases;
         assert!(!cases.is_empty());
-        assert!(cases.iter().all(|case| case.client == Go
-            || (case.server, case.scenario) == (Null, InFlight(1))));
+        assert!(
+            cases.iter().all(
+                |case| case.client == Go || (case.server, case.scenario) == (Null, InFlight(1))
+            )
+        );
     }
 
     #[test]

@@ -59,7 +59,12 @@ fn start_name_server(workshop: &Workshop, folder: &Path, port: u16) -> Result<Pr
     start(workshop.java(VERSION, "real", &memory, main).arg("-c").arg(settings), workshop)
 }
 
-fn start_broker(workshop: &Workshop, folder: &Path, name_server: u16, port: u16) -> Result<Process> {
+fn start_broker(
+    workshop: &Workshop,
+    folder: &Path,
+    name_server: u16,
+    port: u16,
+) -> Result<Process> {
     let settings = folder.join("broker.conf");
     let store = folder.join("store");
     let store = store.display();

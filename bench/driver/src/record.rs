@@ -114,8 +114,7 @@ impl Session {
         }
         let begun = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let last = Self::load(workshop).ok();
-        let (charts, findings) =
-            last.map(|last| (last.charts, last.findings)).unwrap_or_default();
+        let (charts, findings) = last.map(|last| (last.charts, last.findings)).unwrap_or_default();
         let (machine, seconds) = (Machine::look(workshop), arguments.seconds);
         Ok(Self { begun, machine, seconds, records: Vec::new(), charts, findings })
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::record::Session;
 use crate::workshop::Workshop;
-use crate::{chart, goal, table};
+use crate::{chart, goal, loss, table};
 
 const BEGIN: &str = "<!-- bench: begin; written by `bench/run --report` -->";
 const END: &str = "<!-- bench: end -->";
@@ -46,6 +46,8 @@ fn section(session: &Session) -> String {
     text += "\n![On the wire, 256 in flight](bench/results/null-256.svg)\n";
     text += "\n## Goals\n";
     text += &goal::markdown(session);
+    text += "\n## Where another client is better\n\n";
+    text += &loss::markdown(session);
     text += "\n## Everything\n";
     text += &table::markdown(session);
     if !session.findings.is_empty() {

@@ -49,7 +49,8 @@ pub(crate) fn run_all(
 /// The cases of a round: in each row another client comes first.
 fn turned(cases: &[Case], round: usize) -> Vec<Case> {
     let mut turned = cases.to_vec();
-    let same = |a: &Case, b: &Case| (a.server, a.scenario, a.body) == (b.server, b.scenario, b.body);
+    let same =
+        |a: &Case, b: &Case| (a.server, a.scenario, a.body) == (b.server, b.scenario, b.body);
     for row in turned.chunk_by_mut(same) {
         let by = round % row.len();
         row.rotate_left(by);
@@ -114,7 +115,8 @@ pub(crate) fn measure_with(
     arguments: &Arguments,
     server: &mut Server,
 ) -> Result<Record> {
-    let mut client = Process::start(&mut case.command(workshop, arguments), &workshop.log("client"))?;
+    let mut client =
+        Process::start(&mut case.command(workshop, arguments), &workshop.log("client"))?;
     await_ready(&client)?;
     server.process().settle()?;
     let stored = server.stored()?;
@@ -153,12 +155,8 @@ mod tests {
 
     #[test]
     fn every_client_of_a_row_comes_first_in_some_round() {
-        let case = |scenario, client| Case {
-            server: ServerKind::Null,
-            scenario,
-            body: 128,
-            client,
-        };
+        let case =
+            |scenario, client| Case { server: ServerKind::Null, scenario, body: 128, client };
         let (one, many) = (Scenario::InFlight(1), Scenario::InFlight(32));
         let cases = [case(one, Client::Go), case(one, Client::Posthaste), case(many, Client::Go)];
         assert_eq!(turned(&cases, 0), cases);

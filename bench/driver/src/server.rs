@@ -59,7 +59,11 @@ impl Server {
         Self::with_topic(cluster.name_server(), broker, Some(cluster))
     }
 
-    fn with_topic(name_server: String, broker: Process, cluster: Option<RealCluster>) -> Result<Self> {
+    fn with_topic(
+        name_server: String,
+        broker: Process,
+        cluster: Option<RealCluster>,
+    ) -> Result<Self> {
         let asker = Producer::builder("bench-asker", name_server.clone()).start()?;
         create_topic(&asker)?;
         Ok(Self { name_server, broker, asker: Some(asker), _cluster: cluster })

@@ -118,7 +118,12 @@ fn stored(session: &Session, case: &Case) -> String {
     }
     let share = |record: &Record| record.stored as f64 / record.measurement.messages.max(1) as f64;
     session.spread(case, share).map_or_else(String::new, |spread| {
-        format!("{:.1} % ({:.1} – {:.1})", 100.0 * spread.median, 100.0 * spread.least, 100.0 * spread.most)
+        format!(
+            "{:.1} % ({:.1} – {:.1})",
+            100.0 * spread.median,
+            100.0 * spread.least,
+            100.0 * spread.most
+        )
     })
 }
 

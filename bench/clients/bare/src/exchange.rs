@@ -158,9 +158,9 @@ impl Answer {
 
 fn digits(header: &[u8], from: usize) -> Option<i32> {
     let digits = header.get(from..)?.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.map(|digit| i32::from(digit - b'0')).try_fold(0i32, |sum, digit| {
-        sum.checked_mul(10)?.checked_add(digit)
-    })
+    digits
+        .map(|digit| i32::from(digit - b'0'))
+        .try_fold(0i32, |sum, digit| sum.checked_mul(10)?.checked_add(digit))
 }
 
 #[cfg(test)]

@@ -73,7 +73,8 @@ impl Workload {
     }
 
     async fn callers(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
-        let (producer, topics, body) = (self.producer.clone(), self.topics.clone(), self.body.clone());
+        let (producer, topics, body) =
+            (self.producer.clone(), self.topics.clone(), self.body.clone());
         let send = move |caller: usize| {
             let (producer, body) = (producer.clone(), body.clone());
             let topic = topics.get(caller % topics.len()).cloned();
@@ -142,7 +143,8 @@ impl Workload {
 
     /// The shared latencies, emptied.
     fn fresh(&self) -> Result<Arc<Mutex<Latencies>>> {
-        let mut latencies = self.latencies.lock().map_err(|_| anyhow::anyhow!("a caller panicked"))?;
+        let mut latencies =
+            self.latencies.lock().map_err(|_| anyhow::anyhow!("a caller panicked"))?;
         latencies.clear();
         Ok(self.latencies.clone())
     }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use bench_session::{Arguments, Latencies, Measurement, Meter, Outcome, Shape, Stage, Tally, drive};
+use bench_session::{
+    Arguments, Latencies, Measurement, Meter, Outcome, Shape, Stage, Tally, drive,
+};
 use clap::Parser;
 
 use rival::Rival;

@@ -41,8 +41,14 @@ const USUAL: Setup = Setup {
 
 pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let unbatched = [
-        ("callers", curve(workshop, &IN_FLIGHT, |n| Setup { in_flight: n, ..USUAL }, Record::client_cpu)?),
-        ("brokers", curve(workshop, &BROKERS, |n| Setup { brokers: n, ..USUAL }, Record::client_cpu)?),
+        (
+            "callers",
+            curve(workshop, &IN_FLIGHT, |n| Setup { in_flight: n, ..USUAL }, Record::client_cpu)?,
+        ),
+        (
+            "brokers",
+            curve(workshop, &BROKERS, |n| Setup { brokers: n, ..USUAL }, Record::client_cpu)?,
+        ),
         ("topics", curve(workshop, &TOPICS, |n| Setup { topics: n, ..USUAL }, Record::client_cpu)?),
     ];
     let batched = |n| Setup { client: Client::Posthaste, in_flight: n, ..USUAL };
@@ -57,23 +63,46 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let mut findings: Vec<String> =
         unbatched.iter().map(|(what, points)| flatness(what, points)).collect();
     findings.push(rise(&cost));
-    findings.push(format!("batching on, peak memory after 10^5, 10^6, 10^7 messages: {} MiB", list(&memory)));
+    findings.push(format!(
+        "batching on, peak memory after 10^5, 10^6, 10^7 messages: {} MiB",
+        list(&memory)
+    ));
     let [callers, brokers, topics] = unbatched.map(|(_, points)| points);
     let charts = vec![
-        chart("growth-callers", "Client CPU per message", "callers in flight", "µs", vec![
-            Line { name: "batching off".into(), points: callers },
-            Line { name: "batching on".into(), points: cost },
-        ]),
-        chart("growth-batch", "Messages per request, batching on", "callers in flight", "messages", vec![
-            Line { name: "batch size".into(), points: size },
-        ]),
-        chart("growth-spread", "Client CPU per message, batching off, 1,024 in flight", "brokers, topics", "µs", vec![
-            Line { name: "over brokers".into(), points: brokers },
-            Line { name: "over topics".into(), points: topics },
-        ]),
-        chart("growth-memory", "Peak memory, 1,024 in flight", "messages sent", "MiB", vec![
-            Line { name: "peak RSS".into(), points: memory },
-        ]),
+        chart(
+            "growth-callers",
+            "Client CPU per message",
+            "callers in flight",
+            "µs",
+            vec![
+                Line { name: "batching off".into(), points: callers },
+                Line { name: "batching on".into(), points: cost },
+            ],
+        ),
+        chart(
+            "growth-batch",
+            "Messages per request, batching on",
+            "callers in flight",
+            "messages",
+            vec![Line { name: "batch size".into(), points: size }],
+        ),
+        chart(
+            "growth-spread",
+            "Client CPU per message, batching off, 1,024 in flight",
+            "brokers, topics",
+            "µs",
+            vec![
+                Line { name: "over brokers".into(), points: brokers },
+                Line { name: "over topics".into(), points: topics },
+            ],
+        ),
+        chart(
+            "growth-memory",
+            "Peak memory, 1,024 in flight",
+            "messages sent",
+            "MiB",
+            vec![Line { name: "peak RSS".into(), points: memory }],
+        ),
     ];
     Ok(Outcome { findings, charts })
 }
@@ -115,9 +144,10 @@ fn list(points: &[(f64, f64)]) -> String {
 /// Whether a cost stays within 20 % of where it begins.
 fn flatness(what: &str, points: &[(f64, f64)]) -> String {
     let first = points.first().map_or(f64::NAN, |point| point.1);
-    let worst = points.iter().map(|point| 100.0 * (point.1 / first - 1.0)).fold(0.0, |worst: f64, off| {
-        if off.abs() > worst.abs() { off } else { worst }
-    });
+    let worst = points
+        .iter()
+        .map(|point| 100.0 * (point.1 / first - 1.0))
+        .fold(0.0, |worst: f64, off| if off.abs() > worst.abs() { off } else { worst });
     let (from, to) = (points.first().map_or(0.0, |p| p.0), points.last().map_or(0.0, |p| p.0));
     let verdict = if worst.abs() <= 20.0 { "met" } else { "**lost**" };
     format!(

@@ -67,7 +67,9 @@ impl Conversation {
     fn answer(&mut self, shared: &mut Shared) -> io::Result<()> {
         let read = self.input.get(..self.filled).unwrap_or_default();
         let mut rest = read;
-        while let Some(frame) = scan::next(rest).map_err(|_| io::Error::from(ErrorKind::InvalidData))? {
+        while let Some(frame) =
+            scan::next(rest).map_err(|_| io::Error::from(ErrorKind::InvalidData))?
+        {
             shared.put_answer(&mut self.output, frame);
             rest = rest.get(frame.whole.len()..).unwrap_or_default();
         }

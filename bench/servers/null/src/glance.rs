@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn texts_do_not_mislead() {
-        let header = r#"{"code":310,"opaque":3,"flag":0,"extFields":{"i":"\"opaque\":9 \"code\":1"}}"#;
+        let header =
+            r#"{"code":310,"opaque":3,"flag":0,"extFields":{"i":"\"opaque\":9 \"code\":1"}}"#;
         let expected = Glance { code: 310, opaque: 3, is_oneway: false, is_batch: false };
         assert_eq!(glance(header), Some(expected));
     }

@@ -25,7 +25,8 @@ pub(crate) fn next(buffer: &[u8]) -> Result<Option<Frame<'_>>, Impossible> {
         return Err(Impossible);
     }
     let Some(whole) = buffer.get(..length) else { return Ok(None) };
-    let (Some(header), Some(body)) = (whole.get(PREFIX..header_end), whole.get(header_end..)) else {
+    let (Some(header), Some(body)) = (whole.get(PREFIX..header_end), whole.get(header_end..))
+    else {
         return Err(Impossible);
     };
     Ok(Some(Frame { is_json: encoding == 0, header, body, whole }))
@@ -84,6 +85,10 @@ mod tests {
         (0..32).for_each(|n| put_entry(&mut body, 0, &vec![b'x'; n], "A\u{1}b\u{2}"));
         assert_eq!(messages_of_batch(&body), 32);
         assert_eq!(messages_of_batch(&body[..body.len() - 1]), 31);
-        assert_eq!(messages_of_batch(&[0; 8]), 2, "an entry of length 0 ends the walk all the same");
+        assert_eq!(
+            messages_of_batch(&[0; 8]),
+            2,
+            "an entry of length 0 ends the walk all the same"
+        );
     }
 }
