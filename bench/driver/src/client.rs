@@ -62,7 +62,7 @@ impl Client {
 
     /// A JVM compiles what it has run often; the others find their window.
     fn warm_up(self, length: Duration) -> Duration {
-        if self.is_java() { length.mul_f64(2.5) } else { length.mul_f64(0.5) }
+        if self.is_java() { length.mul_f64(3.0) } else { length.mul_f64(0.5) }
     }
 
     fn with(self, scenario: Scenario) -> Vec<String> {

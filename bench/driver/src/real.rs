@@ -56,7 +56,7 @@ fn start_name_server(workshop: &Workshop, folder: &Path, port: u16) -> Result<Pr
     fs::write(&settings, text)?;
     let memory = ["-Xms128m", "-Xmx256m"];
     let main = "org.apache.rocketmq.namesrv.NamesrvStartup";
-    start(workshop.java(VERSION, "real", &memory, main).arg("-c").arg(settings), workshop)
+    start(java(workshop, &memory, main).arg("-c").arg(settings), workshop)
 }
 
 fn start_broker(
@@ -83,7 +83,14 @@ fn start_broker(
     ];
     fs::write(&settings, text.join("\n"))?;
     let main = "org.apache.rocketmq.broker.BrokerStartup";
-    start(workshop.java(VERSION, "real", &BROKER_MEMORY, main).arg("-c").arg(settings), workshop)
+    start(java(workshop, &BROKER_MEMORY, main).arg("-c").arg(settings), workshop)
+}
+
+/// A server that ends with this program, however that ends.
+fn java(workshop: &Workshop, memory: &[&str], main: &str) -> Command {
+    let mut java = workshop.java(VERSION, "real", memory, "bench.Tether");
+    java.arg(main);
+    java
 }
 
 fn start(java: &mut Command, workshop: &Workshop) -> Result<Process> {

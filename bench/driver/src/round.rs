@@ -78,7 +78,12 @@ fn run_one(
         Some(server) => server,
         None => real.insert(warm(workshop)?),
     };
-    measure(workshop, case, round, length, server)
+    let record = measure(workshop, case, round, length, server);
+    if record.is_err() {
+        // Whatever went wrong must not spoil the cases that follow.
+        *real = None;
+    }
+    record
 }
 
 /// A real broker that has seen enough single sends and batches to have compiled what it runs.

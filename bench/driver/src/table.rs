@@ -116,15 +116,12 @@ fn stored(session: &Session, case: &Case) -> String {
     if session.of(case).all(|record| record.stored == record.measurement.messages) {
         return "all".to_owned();
     }
-    let share = |record: &Record| record.stored as f64 / record.measurement.messages.max(1) as f64;
-    session.spread(case, share).map_or_else(String::new, |spread| {
-        format!(
-            "{:.1} % ({:.1} – {:.1})",
-            100.0 * spread.median,
-            100.0 * spread.least,
-            100.0 * spread.most
-        )
-    })
+    let median = |figure: &dyn Fn(&Record) -> f64| {
+        session.spread(case, figure).map_or(f64::NAN, |spread| spread.median)
+    };
+    let stored = median(&|record| record.stored as f64);
+    let acknowledged = median(&|record| record.measurement.messages as f64);
+    format!("{} of {}", count(stored), count(acknowledged))
 }
 
 fn title(server: ServerKind) -> &'static str {

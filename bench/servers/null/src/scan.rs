@@ -21,7 +21,7 @@ pub(crate) fn next(buffer: &[u8]) -> Result<Option<Frame<'_>>, Impossible> {
     let [l0, l1, l2, l3, encoding, h0, h1, h2] = *prefix;
     let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize + 4;
     let header_end = PREFIX + u32::from_be_bytes([0, h0, h1, h2]) as usize;
-    if header_end > length || length > 1 << 24 {
+    if length > 1 << 24 {
         return Err(Impossible);
     }
     let Some(whole) = buffer.get(..length) else { return Ok(None) };
