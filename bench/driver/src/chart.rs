@@ -73,7 +73,7 @@ fn draw_bars(path: &std::path::Path, title: &str, bars: &[(Client, f64)]) -> Dra
     let height = 60 + BAR * bars.len() as u32;
     let root = SVGBackend::new(path, (SIZE.0, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    root.draw(&Text::new(title.to_owned(), (16, 14), ("sans-serif", 17).into_font()))?;
+    root.draw(&Text::new(title.to_owned(), (16, 14), ("sans-serif", 20).into_font()))?;
     let longest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
     for (number, (client, rate)) in bars.iter().enumerate() {
         let top = 44 + (BAR as usize * number) as i32;
@@ -83,10 +83,10 @@ fn draw_bars(path: &std::path::Path, title: &str, bars: &[(Client, f64)]) -> Dra
             Client::Bare(_) => RGBColor(0xb8, 0xb8, 0xb8),
             _ => COLOURS[1],
         };
-        root.draw(&Text::new(client.to_string(), (16, top + 3), ("sans-serif", 14).into_font()))?;
+        root.draw(&Text::new(client.to_string(), (16, top + 3), ("sans-serif", 17).into_font()))?;
         root.draw(&Rectangle::new([(250, top), (end, top + 18)], colour.filled()))?;
         let label = format!("{}/s", count(*rate));
-        root.draw(&Text::new(label, (end + 6, top + 3), ("sans-serif", 14).into_font()))?;
+        root.draw(&Text::new(label, (end + 6, top + 3), ("sans-serif", 17).into_font()))?;
     }
     Ok(root.present()?)
 }
@@ -100,7 +100,7 @@ fn draw_lines(path: &std::path::Path, chart: &Chart) -> Drawn {
     root.fill(&WHITE)?;
     let mut builder = ChartBuilder::on(&root);
     builder
-        .caption(&chart.title, ("sans-serif", 17))
+        .caption(&chart.title, ("sans-serif", 20))
         .margin(14)
         .x_label_area_size(42)
         .y_label_area_size(64);
@@ -132,7 +132,7 @@ where
     context
         .configure_series_labels()
         .background_style(WHITE.mix(0.8))
-        .label_font(("sans-serif", 13))
+        .label_font(("sans-serif", 16))
         .position(SeriesLabelPosition::UpperRight)
         .draw()?;
     Ok(())

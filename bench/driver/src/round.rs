@@ -127,7 +127,7 @@ pub(crate) fn measure_with(
     let stored = server.stored()?;
     let meter = server.process().meter()?;
     client.say("go")?;
-    let measurement = await_measurement(&client, arguments.measure())?;
+    let measurement = await_measurement(&client, length_of(arguments))?;
     let stored = server.await_stored(stored, measurement.messages)?;
     server.process().settle()?;
     let server_cpu = meter.cpu()?;
@@ -142,6 +142,11 @@ pub(crate) fn measure_with(
         peak_rss_kib,
         error: None,
     })
+}
+
+/// How long the measured interval may last; a count of messages at 20,000 a second.
+fn length_of(arguments: &Arguments) -> Duration {
+    arguments.measure() + Duration::from_secs(arguments.messages.unwrap_or_default() / 20_000)
 }
 
 pub(crate) fn await_ready(client: &Process) -> Result<()> {
