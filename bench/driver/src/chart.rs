@@ -95,7 +95,9 @@ fn draw_lines(path: &std::path::Path, chart: &Chart) -> Drawn {
     let points = || chart.lines.iter().flat_map(|line| &line.points);
     let least = points().map(|point| point.0).fold(f64::MAX, f64::min);
     let most = points().map(|point| point.0).fold(least + 1e-9, f64::max);
-    let top = points().map(|point| point.1).fold(0.0, f64::max) * 1.08 + 1e-9;
+    // Room for the names, so that they cover no line.
+    let room = 1.1 + 0.08 * chart.lines.len() as f64;
+    let top = points().map(|point| point.1).fold(0.0, f64::max) * room + 1e-9;
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut builder = ChartBuilder::on(&root);

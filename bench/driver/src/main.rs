@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Runs only cases whose `server/shape/body/client` has this text; may be given several times.
     #[arg(long)]
     only: Vec<String>,
+    /// Leaves out cases that have this text; may be given several times.
+    #[arg(long)]
+    without: Vec<String>,
     /// The few cases that matter most, one round, less than two minutes.
     #[arg(long)]
     quick: bool,

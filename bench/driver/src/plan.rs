@@ -120,6 +120,10 @@ impl Plan {
                 arguments.only.iter().any(|text| name.contains(text.as_str()))
             });
         }
+        cases.retain(|case| {
+            let name = case.to_string();
+            !arguments.without.iter().any(|text| name.contains(text.as_str()))
+        });
         // Bursts last: each needs a broker that has just started.
         cases.sort_by_key(|case| (matches!(case.scenario, Burst(_)), case.server));
         Self { rounds: if arguments.quick { 1 } else { arguments.rounds }, cases }
@@ -166,6 +170,13 @@ mod tests {
                 |case| case.client == Go || (case.server, case.scenario) == (Null, InFlight(1))
             )
         );
+    }
+
+    #[test]
+    fn what_has_a_text_of_without_is_left_out() {
+        let (all, some) = (plan(&[]).cases, plan(&["--without", "Java"]).cases);
+        assert!(!some.is_empty() && some.len() < all.len());
+        assert!(some.iter().all(|case| !case.client.is_java()));
     }
 
     #[test]

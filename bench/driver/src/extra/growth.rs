@@ -49,6 +49,15 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
             "brokers",
             curve(workshop, &BROKERS, |n| Setup { brokers: n, ..USUAL }, Record::client_cpu)?,
         ),
+        (
+            "brokers with 128 callers for each",
+            curve(
+                workshop,
+                &BROKERS,
+                |n| Setup { brokers: n, in_flight: 128 * n, ..USUAL },
+                Record::client_cpu,
+            )?,
+        ),
         ("topics", curve(workshop, &TOPICS, |n| Setup { topics: n, ..USUAL }, Record::client_cpu)?),
     ];
     let batched = |n| Setup { client: Client::Posthaste, in_flight: n, ..USUAL };
@@ -67,7 +76,7 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
         "batching on, peak memory after 10^5, 10^6, 10^7 messages: {} MiB",
         list(&memory)
     ));
-    let [callers, brokers, topics] = unbatched.map(|(_, points)| points);
+    let [callers, brokers, spread, topics] = unbatched.map(|(_, points)| points);
     let charts = vec![
         chart(
             "growth-callers",
@@ -88,11 +97,12 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
         ),
         chart(
             "growth-spread",
-            "Client CPU per message, batching off, 1,024 in flight",
+            "Client CPU per message, batching off",
             "brokers, topics",
             "µs",
             vec![
-                Line { name: "over brokers".into(), points: brokers },
+                Line { name: "over brokers, 1,024 in all".into(), points: brokers },
+                Line { name: "over brokers, 128 each".into(), points: spread },
                 Line { name: "over topics".into(), points: topics },
             ],
         ),

@@ -52,7 +52,7 @@ fn charts(moments: &[Moment]) -> Vec<Chart> {
     };
     let batch = |moment: &Moment| moment.messages as f64 / moment.requests.max(1) as f64;
     let window = vec![
-        line("limit", &|moment| moment.limit as f64),
+        line("limit (a batch of n counts 1 + (n-1)/8)", &|moment| moment.limit as f64),
         line("requests in flight", &|moment| moment.in_flight as f64),
         line("messages per request", &batch),
         line("refused in 50 ms", &|moment| moment.refused as f64),
