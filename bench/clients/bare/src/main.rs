@@ -1,0 +1,49 @@
+//! The bare loop: requests made beforehand, written and counted. What no client can beat.
+//!
+//! It makes no message, waits for no caller and knows no retry: it patches the number of a request,
+//! writes as many as may be in flight, reads answers and writes as many again.
+
+mod exchange;
+mod request;
+mod route;
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::Result;
+use bench_session::{Arguments, Measurement, Meter, Shape, Stage};
+use clap::Parser;
+
+use exchange::{Exchange, Limit};
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn main() -> Result<()> {
+    let arguments = CommandLine::parse().arguments;
+    let broker = route::broker_of(&arguments.name_server, &arguments.topic)?;
+    let stream = TcpStream::connect(&broker.address)?;
+    stream.set_nodelay(true)?;
+    // An answer that never comes must not hang the benchmark.
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let requests = request::for_each_queue(&arguments, &broker);
+    let mut exchange = Exchange::new(stream, requests, &arguments)?;
+    if arguments.warm_up_ms > 0 {
+        exchange.run(Limit::Time(arguments.warm_up()))?;
+    }
+    let stage = Stage;
+    stage.ready()?;
+    let meter = Meter::start()?;
+    let limit = match (arguments.shape, arguments.messages) {
+        (Shape::Burst, _) => Limit::Requests(arguments.in_flight as u64),
+        (_, Some(messages)) => Limit::Requests(messages / arguments.batch as u64),
+        (_, None) => Limit::Time(arguments.measure()),
+    };
+    let ended = exchange.run(limit)?;
+    let (took, cpu) = (meter.took(), meter.cpu()?);
+    let (refused, requests) = (Some(ended.refused), Some(ended.requests));
+    stage.report(&Measurement { refused, requests, ..ended.tally.measured(took, cpu) })
+}

@@ -1,0 +1,315 @@
+//! The goals, and what this run says of them.
+
+use std::fmt::Write;
+
+use crate::case::{Case, Scenario, ServerKind};
+use crate::client::Client;
+use crate::record::{Record, Session};
+use crate::table::{count, digits};
+
+use Client::{Java550, Java550AutoBatch, Posthaste, PosthasteUnbatched, PosthasteUnlimited};
+use Scenario::{Batches, Burst, InFlight, Oneway, Ordered};
+use ServerKind::{Embedded, Null, Real};
+
+/// On which side of its number a goal is met.
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+
+/// One goal and its figure in this run.
+struct Goal {
+    about: String,
+    figure: Option<f64>,
+    bound: Bound,
+    unit: &'static str,
+}
+
+/// Looks figures up.
+struct Figures<'a>(&'a Session);
+
+impl Figures<'_> {
+    fn median(&self, case: Case, figure: impl Fn(&Record) -> f64) -> Option<f64> {
+        Some(self.0.spread(&case, figure)?.median)
+    }
+
+    fn rate(&self, server: ServerKind, scenario: Scenario, client: Client) -> Option<f64> {
+        self.median(Case { server, scenario, body: 128, client }, Record::rate)
+    }
+
+    fn cpu(&self, server: ServerKind, scenario: Scenario, client: Client) -> Option<f64> {
+        self.median(Case { server, scenario, body: 128, client }, Record::client_cpu)
+    }
+
+    fn p50(&self, server: ServerKind, scenario: Scenario, client: Client) -> Option<f64> {
+        self.median(Case { server, scenario, body: 128, client }, |r| r.measurement.p50_us)
+    }
+
+    /// The best rate of the clients that `wanted` takes.
+    fn best(
+        &self,
+        server: ServerKind,
+        scenario: Scenario,
+        wanted: impl Fn(Client) -> bool,
+    ) -> Option<f64> {
+        let row = |row: &(ServerKind, Scenario, usize, Vec<Client>)| {
+            (row.0, row.1, row.2) == (server, scenario, 128)
+        };
+        let (.., clients) = self.0.rows().into_iter().find(row)?;
+        let rates = clients.into_iter().filter(|client| wanted(*client));
+        rates.filter_map(|client| self.rate(server, scenario, client)).max_by(f64::total_cmp)
+    }
+
+    fn best_bare(&self, server: ServerKind, scenario: Scenario) -> Option<f64> {
+        self.best(server, scenario, |client| matches!(client, Client::Bare(_)))
+    }
+}
+
+fn ratio(figure: Option<f64>, to: Option<f64>) -> Option<f64> {
+    Some(figure? / to?)
+}
+
+fn percent(figure: Option<f64>, of: Option<f64>) -> Option<f64> {
+    Some(100.0 * ratio(figure, of)?)
+}
+
+fn goals(session: &Session) -> Vec<Goal> {
+    let figures = Figures(session);
+    let mut goals = Vec::new();
+    let mut goal = |about: &str, figure, bound, unit| {
+        goals.push(Goal { about: about.to_owned(), figure, bound, unit });
+    };
+    real(&figures, &mut goal);
+    null(&figures, &mut goal);
+    let singles = |server| figures.rate(server, InFlight(1024), PosthasteUnbatched);
+    goal(
+        "embedded broker, 1,024 in flight, batching off: against the real broker",
+        ratio(singles(Embedded), singles(Real)),
+        AtLeast(10.0),
+        "×",
+    );
+    goals
+}
+
+type Add<'a> = dyn FnMut(&str, Option<f64>, Bound, &'static str) + 'a;
+
+fn real(figures: &Figures<'_>, goal: &mut Add<'_>) {
+    let (one, many) = (InFlight(1), InFlight(1024));
+    let rate = |scenario| figures.rate(Real, scenario, Posthaste);
+    let bare = |scenario| figures.best_bare(Real, scenario);
+    goal(
+        "real, one at a time: p50 against the bare loop",
+        ratio(figures.p50(Real, one, Posthaste), figures.p50(Real, one, Client::Bare(1))),
+        AtMost(1.15),
+        "×",
+    );
+    goal(
+        "real, 1,024 in flight: against Java 5.5.0's single sends",
+        ratio(rate(many), figures.rate(Real, many, Java550)),
+        AtLeast(30.0),
+        "×",
+    );
+    goal(
+        "real, 1,024 in flight: against Java 5.5.0's auto-batching",
+        ratio(rate(many), figures.rate(Real, many, Java550AutoBatch)),
+        AtLeast(2.0),
+        "×",
+    );
+    for (scenario, name, bound) in
+        [(InFlight(256), "256", 70.0), (many, "1,024", 70.0), (InFlight(10_000), "10,000", 80.0)]
+    {
+        goal(
+            &format!("real, {name} in flight: share of the best bare loop"),
+            percent(rate(scenario), bare(scenario)),
+            AtLeast(bound),
+            "%",
+        );
+    }
+    goal(
+        "real, 1,024 in flight: client CPU per message",
+        figures.cpu(Real, many, Posthaste),
+        AtMost(1.5),
+        "µs",
+    );
+    let p99 = figures
+        .median(Case { server: Real, scenario: many, body: 128, client: Posthaste }, |r| {
+            r.measurement.p99_us / 1000.0
+        });
+    goal("real, 1,024 in flight: p99", p99, AtMost(50.0), "ms");
+    goal(
+        "real, explicit batches of 32: share of the bare loop",
+        percent(rate(Batches(32)), bare(Batches(32))),
+        AtLeast(85.0),
+        "%",
+    );
+    goal("real, ordered by 100 keys", rate(Ordered(1024)), AtLeast(100_000.0), "/s");
+    for size in [10_000, 20_000] {
+        let case = || Case { server: Real, scenario: Burst(size), body: 128, client: Posthaste };
+        let most = |figure: fn(&Record) -> f64| {
+            figures.0.spread(&case(), figure).map(|spread| 100.0 * spread.most)
+        };
+        goal(
+            &format!("cold broker, burst of {size}: failed, worst round"),
+            most(Record::failed_share),
+            AtMost(0.0),
+            "%",
+        );
+        goal(
+            &format!("cold broker, burst of {size}: refused, median"),
+            figures.median(case(), |r| 100.0 * r.refused_share()),
+            AtMost(0.0),
+            "%",
+        );
+        goal(
+            &format!("cold broker, burst of {size}: refused, worst round"),
+            most(Record::refused_share),
+            AtMost(0.1),
+            "%",
+        );
+    }
+}
+
+fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
+    let (one, several, oneway) = (InFlight(1), InFlight(256), Oneway(256));
+    goal(
+        "null, one at a time: p50 against the bare loop",
+        ratio(figures.p50(Null, one, Posthaste), figures.p50(Null, one, Client::Bare(1))),
+        AtMost(1.5),
+        "×",
+    );
+    goal(
+        "null, 256 in flight, batching off",
+        figures.rate(Null, several, PosthasteUnbatched),
+        AtLeast(650_000.0),
+        "/s",
+    );
+    goal(
+        "null, 256 in flight, batching off: client CPU per message",
+        figures.cpu(Null, several, PosthasteUnbatched),
+        AtMost(2.0),
+        "µs",
+    );
+    goal("null, 256 in flight", figures.rate(Null, several, Posthaste), AtLeast(2e6), "/s");
+    let rival = figures.best(Null, several, Client::is_rival);
+    goal(
+        "null, 256 in flight: against the best other client",
+        ratio(figures.rate(Null, several, Posthaste), rival),
+        AtLeast(10.0),
+        "×",
+    );
+    goal(
+        "null, one-way, unlimited",
+        figures.rate(Null, oneway, PosthasteUnlimited),
+        AtLeast(1.3e6),
+        "/s",
+    );
+    goal(
+        "null, one-way, unlimited: client CPU per message",
+        figures.cpu(Null, oneway, PosthasteUnlimited),
+        AtMost(1.0),
+        "µs",
+    );
+    goal(
+        "null, explicit batches of 32",
+        figures.rate(Null, Batches(32), Posthaste),
+        AtLeast(4e6),
+        "/s",
+    );
+    goal(
+        "null, explicit batches of 32: client CPU per message",
+        figures.cpu(Null, Batches(32), Posthaste),
+        AtMost(0.35),
+        "µs",
+    );
+    let memory = Case { server: Null, scenario: InFlight(1024), body: 128, client: Posthaste };
+    goal(
+        "null, 1,024 in flight: peak memory",
+        figures.median(memory, Record::peak_rss_mib),
+        AtMost(16.0),
+        "MiB",
+    );
+}
+
+/// The table of the goals as Markdown. Those that are lost are said to be.
+pub(crate) fn markdown(session: &Session) -> String {
+    let mut text = "\n| goal | wanted | this run | |\n|---|--:|--:|---|\n".to_owned();
+    for goal in goals(session) {
+        let (wanted, met) = match goal.bound {
+            AtLeast(bound) => {
+                (format!("≥ {}", number(bound, goal.unit)), goal.figure.map(|f| f >= bound))
+            }
+            AtMost(bound) => {
+                (format!("≤ {}", number(bound, goal.unit)), goal.figure.map(|f| f <= bound))
+            }
+        };
+        let figure = goal.figure.map_or("–".to_owned(), |figure| number(figure, goal.unit));
+        let verdict = match met {
+            Some(true) => "met",
+            Some(false) => "**lost**",
+            None => "not measured",
+        };
+        let _ = writeln!(text, "| {} | {wanted} | {figure} | {verdict} |", goal.about);
+    }
+    text
+}
+
+fn number(figure: f64, unit: &str) -> String {
+    match unit {
+        "/s" => format!("{}/s", count(figure)),
+        "×" => format!("{} ×", digits(figure)),
+        unit if figure == 0.0 => format!("0 {unit}"),
+        unit => format!("{} {unit}", digits(figure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use bench_session::Measurement;
+
+    fn session(rates: &[(ServerKind, Scenario, Client, u64)]) -> Session {
+        let records = rates.iter().map(|(server, scenario, client, messages)| Record {
+            measurement: Measurement {
+                messages: *messages,
+                seconds: 1.0,
+                ..Measurement::default()
+            },
+            ..Record::failure(
+                Case { server: *server, scenario: *scenario, body: 128, client: *client },
+                0,
+                String::new(),
+            )
+        });
+        let records = records.map(|record| Record { error: None, ..record }).collect();
+        let machine = Machine::default();
+        let (charts, findings) = (Vec::new(), Vec::new());
+        Session { begun: String::new(), machine, seconds: 1.0, records, charts, findings }
+    }
+
+    #[test]
+    fn the_best_bare_loop_is_the_measure_and_a_lost_goal_says_so() {
+        let many = InFlight(1024);
+        let session = session(&[
+            (Real, many, Posthaste, 300),
+            (Real, many, Client::Bare(1), 40),
+            (Real, many, Client::Bare(512), 500),
+            (Real, many, Java550, 10),
+        ]);
+        let text = markdown(&session);
+        assert!(
+            text.contains(
+                "1,024 in flight: share of the best bare loop | ≥ 70.0 % | 60.0 % | **lost**"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("Java 5.5.0's single sends | ≥ 30.0 × | 30.0 × | met"), "{text}");
+        assert!(
+            text.contains("| real, ordered by 100 keys | ≥ 100 k/s | – | not measured |"),
+            "{text}"
+        );
+    }
+}
