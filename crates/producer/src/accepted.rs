@@ -118,16 +118,22 @@ pub(crate) struct Accepted {
 
 struct State {
     stage: Stage,
-    /// Gone once the message has ended.
-    content: Option<Content>,
+    body: Body,
     attempts: Vec<Attempt>,
     retries: u32,
     /// An attempt may have stored it.
     maybe_stored: bool,
     /// An earlier message of its key failed while this one was under way: it is not sent again.
     earlier_failed: bool,
-    end: Option<End>,
     waiter: Waiter,
+}
+
+/// The message, and after its end that, until somebody has taken it. In one place, since there may
+/// be thousands of messages.
+enum Body {
+    Content(Content),
+    End(End),
+    Nothing,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,8 +165,11 @@ enum Waiter {
 pub(crate) enum Wake {
     Nothing,
     Waker(Waker),
-    Callback(Callback, Result<Receipt, SendError>),
+    Callback(Box<CallbackRun>),
 }
+
+/// A callback, and what it is to be told.
+pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
@@ -179,12 +188,11 @@ impl Accepted {
             most_together: AtomicUsize::new(MOST_MESSAGES),
             state: Mutex::new(State {
                 stage: Stage::Waiting,
-                content: Some(content),
+                body: Body::Content(content),
                 attempts: Vec::new(),
                 retries: 0,
                 maybe_stored: false,
                 earlier_failed: false,
-                end: None,
                 waiter: Waiter::None,
             }),
         }
@@ -257,7 +265,10 @@ impl Accepted {
 
     /// Shows the message, or all of the batch, unless it has ended.
     pub(crate) fn show<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
-        self.state().content.as_ref().map(look)
+        match &self.state().body {
+            Body::Content(content) => Some(look(content)),
+            Body::End(_) | Body::Nothing => None,
+        }
     }
 
     /// Whether an earlier message of its key failed while this one was under way.
@@ -294,8 +305,7 @@ impl Accepted {
     /// Ends the message as stored, or with `Written`. `None` when it had ended before.
     pub(crate) fn succeed(&self, end: End) -> Option<Wake> {
         let mut state = self.state();
-        state.content.take()?;
-        Some(state.end(end))
+        matches!(state.body, Body::Content(_)).then(|| state.end(end))
     }
 
     /// Ends the message as failed. Whether an attempt may have stored it decides the outcome; one
@@ -324,13 +334,13 @@ impl Accepted {
         state.stage = Stage::Ended;
         state.waiter = Waiter::None;
         state.attempts = Vec::new();
-        state.content.take().is_some()
+        state.take_content().is_some()
     }
 
     /// The end, once it has come; until then the caller is woken by it.
     pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
         let mut state = self.state();
-        if let Some(end) = state.end.take() {
+        if let Some(end) = state.take_end() {
             return Poll::Ready(end);
         }
         match &mut state.waiter {
@@ -343,7 +353,7 @@ impl Accepted {
     /// Has `callback` run at the end; gives it back, with the result, if that has come already.
     pub(crate) fn on_end(&self, callback: Callback) -> Wake {
         let mut state = self.state();
-        match state.end.take() {
+        match state.take_end() {
             Some(end) => wake_callback(callback, end),
             None => {
                 state.waiter = Waiter::Callback(callback);
@@ -367,7 +377,7 @@ pub(crate) struct Failed {
 
 impl State {
     fn fail(&mut self, kind: ErrorKind, reason: &str) -> Option<Failed> {
-        let content = self.content.take()?;
+        let content = self.take_content()?;
         let outcome = match self.maybe_stored || self.stage == Stage::Left {
             true => Outcome::Unknown,
             false => Outcome::NotStored,
@@ -379,17 +389,40 @@ impl State {
         Some(Failed { wake, outcome, content: copy })
     }
 
+    fn take_content(&mut self) -> Option<Content> {
+        match std::mem::replace(&mut self.body, Body::Nothing) {
+            Body::Content(content) => Some(content),
+            body => {
+                self.body = body;
+                None
+            }
+        }
+    }
+
+    fn take_end(&mut self) -> Option<End> {
+        if !matches!(self.body, Body::End(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.body, Body::Nothing) {
+            Body::End(end) => Some(end),
+            Body::Content(_) | Body::Nothing => None,
+        }
+    }
+
     fn end(&mut self, end: End) -> Wake {
         self.stage = Stage::Ended;
         self.attempts = Vec::new();
         match std::mem::replace(&mut self.waiter, Waiter::None) {
-            Waiter::Callback(callback) => wake_callback(callback, end),
+            Waiter::Callback(callback) => {
+                self.body = Body::Nothing;
+                wake_callback(callback, end)
+            }
             Waiter::Waker(waker) => {
-                self.end = Some(end);
+                self.body = Body::End(end);
                 Wake::Waker(waker)
             }
             Waiter::None => {
-                self.end = Some(end);
+                self.body = Body::End(end);
                 Wake::Nothing
             }
         }
@@ -398,8 +431,8 @@ impl State {
 
 fn wake_callback(callback: Callback, end: End) -> Wake {
     match end {
-        End::Stored(receipt) => Wake::Callback(callback, Ok(receipt)),
-        End::Failed(error) => Wake::Callback(callback, Err(error)),
+        End::Stored(receipt) => Wake::Callback(Box::new((callback, Ok(receipt)))),
+        End::Failed(error) => Wake::Callback(Box::new((callback, Err(error)))),
         // One-way sends and batches have no callbacks.
         End::Written | End::BatchStored(_) => Wake::Nothing,
     }

@@ -11,7 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Callback, Content, End, Failed, Mode, Permit, Terms, Wake};
+use crate::accepted::{
+    Accepted, Callback, CallbackRun, Content, End, Failed, Mode, Permit, Terms, Wake,
+};
 use crate::batch::Sharing;
 use crate::close::Undelivered;
 use crate::config::Config;
@@ -20,10 +22,10 @@ use crate::name_server::NameServers;
 use crate::order::Lanes;
 use crate::retry::Budget;
 use crate::route::RouteTable;
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counter, Counters, Stats};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::upkeep::Watch;
-use crate::{ErrorKind, Message, Outcome, Receipt, SendError, batch, validate};
+use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -53,8 +55,6 @@ pub(crate) struct Client {
     undelivered: Mutex<Vec<Undelivered>>,
     callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
 }
-
-type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 /// Whether there was room for a message at once.
 enum Room {
@@ -200,12 +200,10 @@ impl Client {
         if self.phase() != Phase::Open {
             return Err(closed(content));
         }
-        let max_size = self.config.max_message_size;
-        let checked = content.messages().try_for_each(|one| validate::message(one, max_size));
-        if let Err(reason) = checked.and_then(|()| batch::check(&content, max_size)) {
-            return Err(self.refuse(ErrorKind::Invalid, reason, content));
-        }
-        let permit = self.permit(&content);
+        let permit = match self.check(&content) {
+            Ok(held) => self.permit(content.count(), held),
+            Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
+        };
         let Ok(places) = self.messages.try_acquire_many(permit.messages) else {
             return Ok(Room::None(Box::new((content, permit))));
         };
@@ -217,17 +215,26 @@ impl Client {
         Ok(Room::Taken(self.accepted(content, mode, deadline, permit)))
     }
 
-    /// What a message or a batch takes of the bounds. One that is larger than a whole bound takes
-    /// all of it.
-    fn permit(&self, content: &Content) -> Permit {
-        let held: usize = content.messages().map(Message::held_bytes).sum();
+    /// Checks a message or a batch; gives the bytes that it keeps while it is on its way.
+    fn check(&self, content: &Content) -> Result<usize, String> {
+        let max_size = self.config.max_message_size;
+        let mut held = 0;
+        for message in content.messages() {
+            held += validate::message(message, max_size)?;
+        }
+        batch::check(content, max_size)?;
+        Ok(held)
+    }
+
+    /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
+    /// takes all of it.
+    fn permit(&self, count: usize, held: usize) -> Permit {
         let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
         let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
-        let cost = held + MESSAGE_OVERHEAD * content.count();
         Permit {
             held,
-            messages: at_most(content.count(), max_pending_messages).unwrap_or(u32::MAX),
-            bytes: at_most(cost, max_pending_bytes).unwrap_or(u32::MAX),
+            messages: at_most(count, max_pending_messages).unwrap_or(u32::MAX),
+            bytes: at_most(held + MESSAGE_OVERHEAD * count, max_pending_bytes).unwrap_or(u32::MAX),
         }
     }
 
@@ -267,24 +274,42 @@ impl Client {
 
     // ---- ends ----
 
-    /// The message, or the batch, was stored.
-    pub(crate) fn stored(self: &Arc<Self>, accepted: &Arc<Accepted>, end: End) {
-        let end = || accepted.succeed(end);
-        if let Some((wake, next)) = self.lanes.end(accepted, end) {
-            self.counters.acked.add(accepted.count());
-            self.let_follow(next);
-            self.finish(accepted, wake);
-        }
+    /// These messages, or batches, were stored.
+    pub(crate) fn stored<'a>(
+        self: &Arc<Self>,
+        ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
+    ) {
+        self.succeed(ends, &self.counters.acked);
     }
 
-    /// The one-way message was written.
-    pub(crate) fn written(self: &Arc<Self>, accepted: &Arc<Accepted>) {
-        let end = || accepted.succeed(End::Written);
-        if let Some((wake, next)) = self.lanes.end(accepted, end) {
-            self.counters.oneway.add(accepted.count());
-            self.let_follow(next);
-            self.finish(accepted, wake);
+    /// These one-way messages were written.
+    pub(crate) fn written<'a>(self: &Arc<Self>, all: impl Iterator<Item = &'a Arc<Accepted>>) {
+        self.succeed(all.map(|accepted| (accepted, End::Written)), &self.counters.oneway);
+    }
+
+    /// Ends messages well. What all share is done once: to count them, to give their permits back;
+    /// and before anybody is woken, who might look.
+    fn succeed<'a>(
+        self: &Arc<Self>,
+        ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
+        counter: &Counter,
+    ) {
+        let (mut wakes, mut next) = (Vec::new(), Vec::new());
+        let (mut ended, mut places, mut bytes) = (0, 0, 0);
+        for (accepted, end) in ends {
+            let Some((wake, follow)) = self.lanes.end(accepted, || accepted.succeed(end)) else {
+                continue;
+            };
+            ended += accepted.count();
+            places += accepted.permit.messages as usize;
+            bytes += accepted.permit.bytes as usize;
+            wakes.push(wake);
+            next.extend(follow);
         }
+        counter.add(ended);
+        self.let_follow(next);
+        self.give_back(places, bytes);
+        wakes.into_iter().for_each(|wake| self.wake(wake));
     }
 
     /// The message failed, and with it those of its key that wait behind it.
@@ -346,22 +371,26 @@ impl Client {
 
     /// The permit goes back, and whoever waits is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
-        self.bytes.add_permits(accepted.permit.bytes as usize);
-        self.messages.add_permits(accepted.permit.messages as usize);
+        let Permit { messages, bytes, .. } = accepted.permit;
+        self.give_back(messages as usize, bytes as usize);
+        self.wake(wake);
+    }
+
+    fn give_back(&self, places: usize, bytes: usize) {
+        self.bytes.add_permits(bytes);
+        self.messages.add_permits(places);
         if self.phase() != Phase::Open {
             self.ended.notify_waiters();
         }
-        self.wake(wake);
     }
 
     pub(crate) fn wake(&self, wake: Wake) {
         match wake {
             Wake::Nothing => {}
             Wake::Waker(waker) => waker.wake(),
-            Wake::Callback(callback, result) => {
+            Wake::Callback(run) => {
                 let callbacks = self.callbacks.get_or_init(start_callbacks);
-                if let Err(mpsc::SendError((callback, result))) = callbacks.send((callback, result))
-                {
+                if let Err(mpsc::SendError((callback, result))) = callbacks.send(*run) {
                     // There is no thread to be had: better late here than never.
                     run_callback(callback, result);
                 }

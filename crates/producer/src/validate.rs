@@ -22,8 +22,8 @@ const FORBIDDEN_TOPICS: &[&str] = &[
     "OFFSET_MOVED_EVENT",
 ];
 
-/// Says what is wrong with a message, if anything is.
-pub(crate) fn message(message: &Message, max_size: usize) -> Result<(), String> {
+/// Checks a message. Says how many bytes it keeps while it is on its way, or what is wrong with it.
+pub(crate) fn message(message: &Message, max_size: usize) -> Result<usize, String> {
     topic(message.topic())?;
     not_of_the_broker(message.topic())?;
     if let Some(queue) = message.given_queue()
@@ -38,7 +38,7 @@ pub(crate) fn message(message: &Message, max_size: usize) -> Result<(), String> 
         }
         _ => {}
     }
-    all_properties(message)
+    Ok(message.topic().len() + message.body().len() + all_properties(message)?)
 }
 
 /// Says what is wrong with a topic's name, if anything is.
@@ -69,16 +69,19 @@ fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
     if text.len() > max {
         return Err(format!("the {what} has {} characters, more than {max}", text.chars().count()));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '%' | '|');
-    match text.chars().find(|c| !allowed(*c)) {
-        Some(c) => Err(format!(
-            "the {what} `{text}` has the character {c:?}; allowed are A-Z a-z 0-9 _ - % |"
-        )),
-        None => Ok(()),
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'|');
+    if text.bytes().all(allowed) {
+        return Ok(());
     }
+    let is_strange = |c: &char| !u8::try_from(*c).is_ok_and(allowed);
+    let strange = text.chars().find(is_strange).unwrap_or_default();
+    Err(format!(
+        "the {what} `{text}` has the character {strange:?}; allowed are A-Z a-z 0-9 _ - % |"
+    ))
 }
 
-fn all_properties(message: &Message) -> Result<(), String> {
+/// Checks the properties; says how many bytes they have.
+fn all_properties(message: &Message) -> Result<usize, String> {
     for (n, value) in message.properties() {
         if name::RESERVED.contains(&n) {
             return Err(format!(
@@ -116,7 +119,7 @@ fn all_properties(message: &Message) -> Result<(), String> {
     if length > max {
         return Err(format!("the properties have {length} bytes, more than the {max} allowed"));
     }
-    Ok(())
+    Ok(length)
 }
 
 #[cfg(test)]
@@ -139,7 +142,8 @@ mod tests {
     #[test]
     fn each_rule_of_a_message_says_what_is_wrong() {
         let good = || Message::new("t", "x");
-        assert_eq!(message(&good().tag("a").key("k").property("n", "v"), 10), Ok(()));
+        let full = good().tag("a").key("k").property("n", "v");
+        assert_eq!(message(&full, 10), Ok(full.held_bytes()));
         for (bad, words) in [
             (Message::new("t", ""), "empty"),
             (Message::new("t", "12345678901"), "11 bytes"),

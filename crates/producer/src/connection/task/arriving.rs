@@ -93,19 +93,19 @@ impl Task {
         let messages = || sent.members.iter().map(|member| &member.waiting);
         let ids = messages().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = attempt::receipts(stored, to, ids, together);
+        let ends = messages().filter_map(|waiting| {
+            let end = match waiting.count() {
+                1 => End::Stored(receipts.next()?),
+                count => End::BatchStored(receipts.by_ref().take(count).collect()),
+            };
+            Some((&waiting.accepted, end))
+        });
+        self.client.stored(ends);
         for Waiting { accepted, trial, .. } in messages() {
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
                 self.singly.add(accepted.topic(), trip.now);
             }
-            let end = match accepted.count() {
-                1 => receipts.next().map(End::Stored),
-                count => Some(End::BatchStored(receipts.by_ref().take(count).collect())),
-            };
-            if let Some(end) = end {
-                self.client.stored(accepted, end);
-            }
         }
-        drop(receipts);
         self.unblock(sent.blocks.take());
     }
 

@@ -206,10 +206,14 @@ impl Task {
     /// Hop 6 is done for the first `length` bytes of the write buffer.
     pub(super) fn wrote(&mut self, length: usize) {
         self.link.written += length as u64;
-        while self.link.oneways.front().is_some_and(|one| one.ends_at <= self.link.written) {
-            let Some(one) = self.link.oneways.pop_front() else { break };
-            self.client.written(&one.waiting.accepted);
-            self.done_with(1);
+        let written = self.link.written;
+        let waits = self.link.oneways.iter().position(|one| one.ends_at > written);
+        let done = waits.unwrap_or(self.link.oneways.len());
+        if done == 0 {
+            return;
         }
+        let done: Vec<Waiting> = self.link.oneways.drain(..done).map(|one| one.waiting).collect();
+        self.done_with(outbox::count(&done));
+        self.client.written(done.iter().map(|waiting| &waiting.accepted));
     }
 }
