@@ -49,7 +49,9 @@ async fn a_flood_waits_for_the_broker() {
             }
         }
     }
-    assert_eq!((written, busy), (4 * 64, 1000 - 4 * 64));
+    // A probe that is a batch takes more than one place of the window.
+    assert_eq!(written + busy, 1000);
+    assert!((65..=4 * 64).contains(&written), "{written} written");
     until("all written have arrived", || broker.seen_count() == written).await;
     assert_all_ended(&bounded);
 
