@@ -79,6 +79,8 @@ impl From<Message> for Content {
 pub(crate) struct Terms {
     pub(crate) id: UniqueId,
     pub(crate) born_at_ms: i64,
+    /// When it was accepted.
+    pub(crate) since: Instant,
     pub(crate) deadline: Instant,
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
@@ -105,6 +107,8 @@ pub(crate) struct Accepted {
     /// The id of the first; the others' follow it.
     pub(crate) id: UniqueId,
     pub(crate) born_at_ms: i64,
+    /// When it was accepted.
+    pub(crate) since: Instant,
     pub(crate) deadline: Instant,
     pub(crate) mode: Mode,
     pub(crate) permit: Permit,
@@ -173,13 +177,14 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, deadline, mode, sharing, permit, stored_bytes } = terms;
+        let Terms { id, born_at_ms, since, deadline, mode, sharing, permit, stored_bytes } = terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
             count: content.count(),
             id,
             born_at_ms,
+            since,
             deadline,
             mode,
             sharing,

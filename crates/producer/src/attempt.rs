@@ -162,7 +162,7 @@ pub(crate) fn receipts(
         ResponseCode::SLAVE_NOT_AVAILABLE => SendStatus::SlaveNotAvailable,
         _ => SendStatus::Stored,
     };
-    let queue = MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id);
+    let queue = Arc::new(MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id));
     let region = stored.region.map(Arc::<str>::from);
     let transaction_id = stored.transaction_id.filter(|_| together == 1).map(Arc::<str>::from);
     let one_id = !stored.offset_message_ids.contains(',');

@@ -279,6 +279,7 @@ mod tests {
         let terms = Terms {
             id: UniqueIds::new(own_ip()).next(1),
             born_at_ms: 0,
+            since: Instant::now(),
             deadline: Instant::now(),
             mode: Mode::Async,
             sharing,

@@ -57,9 +57,18 @@ pub(crate) struct Client {
 }
 
 /// Whether there was room for a message at once.
-enum Room {
+pub(crate) enum Room {
     Taken(Arc<Accepted>),
-    None(Box<(Content, Permit)>),
+    /// In memory of its own, which few need: every send's future would have room for it otherwise.
+    None(Box<Waits>),
+}
+
+/// A message, or a batch, that waits for room.
+pub(crate) struct Waits {
+    content: Content,
+    permit: Permit,
+    mode: Mode,
+    deadline: Instant,
 }
 
 /// How far closing has got.
@@ -130,72 +139,12 @@ impl Client {
 
     // ---- accepting ----
 
-    /// Checks a message or a batch, takes its permit within the deadline, and counts it as in
-    /// flight.
-    ///
-    /// # Cancellation
-    /// Nothing has happened yet when the future is dropped.
-    pub(crate) async fn accept(
+    /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight.
+    pub(crate) fn accept(
         &self,
         content: Content,
         mode: Mode,
         timeout: Duration,
-    ) -> Result<Arc<Accepted>, SendError> {
-        let deadline = Instant::now() + timeout;
-        match self.accept_now(content, mode, deadline)? {
-            Room::Taken(accepted) => Ok(accepted),
-            // In memory of its own: every send's future would have room for it otherwise.
-            Room::None(waits) => Box::pin(self.wait_for_room(waits, mode, deadline)).await,
-        }
-    }
-
-    async fn wait_for_room(
-        &self,
-        waits: Box<(Content, Permit)>,
-        mode: Mode,
-        deadline: Instant,
-    ) -> Result<Arc<Accepted>, SendError> {
-        let permit = waits.1;
-        let room = async {
-            let places = self.messages.acquire_many(permit.messages).await?;
-            self.bytes.acquire_many(permit.bytes).await?.forget();
-            places.forget();
-            Ok(())
-        };
-        let room: Result<Result<(), tokio::sync::AcquireError>, _> =
-            tokio::time::timeout_at(deadline.into(), room).await;
-        let (content, _) = *waits;
-        match room {
-            Ok(Ok(())) => Ok(self.accepted(content, mode, deadline, permit)),
-            Ok(Err(_)) => Err(closed(content)),
-            Err(_) => {
-                let reason = "no room for the message before its deadline";
-                Err(self.refuse(ErrorKind::BufferFull, reason, content))
-            }
-        }
-    }
-
-    /// As [`accept`](Self::accept), but fails at once when there is no room.
-    pub(crate) fn try_accept(
-        &self,
-        content: Content,
-        mode: Mode,
-        timeout: Duration,
-    ) -> Result<Arc<Accepted>, SendError> {
-        match self.accept_now(content, mode, Instant::now() + timeout)? {
-            Room::Taken(accepted) => Ok(accepted),
-            Room::None(waits) => {
-                let reason = "no room for the message now";
-                Err(self.refuse(ErrorKind::BufferFull, reason, waits.0))
-            }
-        }
-    }
-
-    fn accept_now(
-        &self,
-        content: Content,
-        mode: Mode,
-        deadline: Instant,
     ) -> Result<Room, SendError> {
         if self.phase() != Phase::Open {
             return Err(closed(content));
@@ -204,15 +153,53 @@ impl Client {
             Ok(held) => self.permit(content.count(), held),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
         };
+        let since = Instant::now();
+        let waits = |content| {
+            let deadline = since + timeout;
+            Room::None(Box::new(Waits { content, permit, mode, deadline }))
+        };
         let Ok(places) = self.messages.try_acquire_many(permit.messages) else {
-            return Ok(Room::None(Box::new((content, permit))));
+            return Ok(waits(content));
         };
         let Ok(bytes) = self.bytes.try_acquire_many(permit.bytes) else {
-            return Ok(Room::None(Box::new((content, permit))));
+            return Ok(waits(content));
         };
         places.forget();
         bytes.forget();
-        Ok(Room::Taken(self.accepted(content, mode, deadline, permit)))
+        Ok(Room::Taken(self.accepted(content, mode, since, since + timeout, permit)))
+    }
+
+    /// Takes the permit of a message or a batch that there was no room for, within its deadline.
+    ///
+    /// # Cancellation
+    /// Nothing has happened yet when the future is dropped.
+    pub(crate) async fn wait_for_room(
+        &self,
+        waits: Box<Waits>,
+    ) -> Result<Arc<Accepted>, SendError> {
+        let Waits { permit, mode, deadline, .. } = *waits;
+        let room = async {
+            let places = self.messages.acquire_many(permit.messages).await?;
+            self.bytes.acquire_many(permit.bytes).await?.forget();
+            places.forget();
+            Ok(())
+        };
+        let room: Result<Result<(), tokio::sync::AcquireError>, _> =
+            tokio::time::timeout_at(deadline.into(), room).await;
+        let content = waits.content;
+        match room {
+            Ok(Ok(())) => Ok(self.accepted(content, mode, Instant::now(), deadline, permit)),
+            Ok(Err(_)) => Err(closed(content)),
+            Err(_) => {
+                let reason = "no room for the message before its deadline";
+                Err(self.refuse(ErrorKind::BufferFull, reason, content))
+            }
+        }
+    }
+
+    /// There is no room for a message, and it does not wait.
+    pub(crate) fn no_room(&self, waits: Waits) -> SendError {
+        self.refuse(ErrorKind::BufferFull, "no room for the message now", waits.content)
     }
 
     /// Checks a message or a batch; gives the bytes that it keeps while it is on its way.
@@ -242,6 +229,7 @@ impl Client {
         &self,
         content: Content,
         mode: Mode,
+        since: Instant,
         deadline: Instant,
         permit: Permit,
     ) -> Arc<Accepted> {
@@ -256,6 +244,7 @@ impl Client {
         let terms = Terms {
             id: self.ids.next(count),
             born_at_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
+            since,
             deadline,
             mode,
             sharing,

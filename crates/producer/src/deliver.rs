@@ -64,7 +64,7 @@ pub(crate) struct Stranded {
 /// Where a message goes next.
 enum Aim {
     /// Into the outbox of this connection.
-    At(Arc<Connection>, Waiting),
+    At(Waiting),
     /// Nowhere, until its queue's broker is back.
     Absent(Arc<Accepted>),
 }
@@ -109,10 +109,12 @@ impl Client {
     /// Sends an accepted message on its way.
     pub(crate) fn deliver(self: &Arc<Self>, accepted: Arc<Accepted>) {
         if let Some(route) = self.routes.get(accepted.topic()) {
-            return self.enter(accepted, &route);
+            let now = accepted.since;
+            return self.enter(accepted, &route, now);
         }
-        match self.routes.park(accepted, Instant::now()) {
-            Parked::Route(route, accepted) => self.enter(accepted, &route),
+        let now = Instant::now();
+        match self.routes.park(accepted, now) {
+            Parked::Route(route, accepted) => self.enter(accepted, &route, now),
             Parked::Waits => {}
             Parked::First(topic) => self.spawn(self.clone().look_up(topic)),
             Parked::Missing(accepted, kind, reason) => self.fail(&accepted, kind, &reason),
@@ -120,10 +122,15 @@ impl Client {
     }
 
     /// The route is known: an ordered message takes its place in its lane, any other may leave.
-    pub(crate) fn enter(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>) {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        accepted: Arc<Accepted>,
+        route: &Arc<Route>,
+        now: Instant,
+    ) {
         let choose = || queue::of_ordered(route, accepted.destination());
         match self.lanes.enter(&accepted, choose) {
-            Entered::MayLeave => self.place(accepted, route),
+            Entered::MayLeave => self.place(accepted, route, now),
             Entered::Waits { sooner: false } => {}
             Entered::Waits { sooner: true } => self.watch.look(),
             Entered::Ended => {}
@@ -131,10 +138,13 @@ impl Client {
         }
     }
 
-    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>) {
-        match self.aim(accepted, route, None) {
-            Ok(Aim::At(connection, waiting)) => {
-                if let Err(waiting) = connection.send(waiting) {
+    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>, now: Instant) {
+        match self.aim(accepted, route, None, now) {
+            Ok(Aim::At(waiting)) => {
+                let Some(broker) = route.brokers.get(waiting.target.broker) else {
+                    return self.end_stranded(self.no_queue(waiting.accepted));
+                };
+                if let Err(waiting) = broker.connection.send(waiting) {
                     self.fail(&waiting.accepted, ErrorKind::Closed, PRODUCER_ENDED);
                 }
             }
@@ -174,7 +184,11 @@ impl Client {
         let mut next = Vec::new();
         for accepted in messages {
             match self.aim_again(accepted, &mut routes, avoid) {
-                Ok(Aim::At(connection, waiting)) => {
+                Ok(Aim::At(waiting)) => {
+                    let Some(connection) = waiting.target.connection().cloned() else {
+                        absent.push(waiting.accepted);
+                        continue;
+                    };
                     let same = |group: &&mut (_, _)| Arc::ptr_eq(&group.0, &connection);
                     match groups.iter_mut().find(same) {
                         Some((_, group)) => group.push(waiting),
@@ -206,13 +220,13 @@ impl Client {
         avoid: Option<&str>,
     ) -> Result<Aim, Stranded> {
         if let Some(route) = routes.get(accepted.topic()) {
-            return self.aim(accepted, route, avoid);
+            return self.aim(accepted, route, avoid, Instant::now());
         }
         let Some(route) = self.routes.known(accepted.topic()) else {
             return Err(Stranded::new(accepted, ErrorKind::Closed, PRODUCER_ENDED));
         };
         let topic = accepted.topic().clone();
-        self.aim(accepted, routes.entry(topic).or_insert(route), avoid)
+        self.aim(accepted, routes.entry(topic).or_insert(route), avoid, Instant::now())
     }
 
     /// Chooses a queue and its broker.
@@ -221,8 +235,8 @@ impl Client {
         accepted: Arc<Accepted>,
         route: &Arc<Route>,
         avoid: Option<&str>,
+        now: Instant,
     ) -> Result<Aim, Stranded> {
-        let now = Instant::now();
         if self.phase() == Phase::Abandoned {
             return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
         }
@@ -246,12 +260,8 @@ impl Client {
             self.watch.trouble(accepted.topic());
             return Ok(Aim::Absent(accepted));
         };
-        let Some(broker) = target.route.brokers.get(target.broker) else {
-            return Err(self.no_queue(accepted));
-        };
-        let connection = broker.connection.clone();
         let until = attempt_end(&accepted, &target, now);
-        Ok(Aim::At(connection, Waiting { accepted, target, since: now, until, trial: None }))
+        Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
 
     /// The attempt that these messages shared has failed: for each of them again, elsewhere or

@@ -84,7 +84,7 @@ impl Client {
                 return;
             }
             for accepted in waiting {
-                self.enter(accepted, route);
+                self.enter(accepted, route, Instant::now());
             }
         }
     }

@@ -19,11 +19,18 @@ pub struct Message {
     body: Bytes,
     flag: i32,
     wait_stored: bool,
+    destination: Destination,
+    /// Apart, since many messages have none of it: the message is moved about on its way.
+    labels: Option<Box<Labels>>,
+}
+
+/// What consumers and queries find a message by.
+#[derive(Debug, Clone, Default)]
+struct Labels {
     tag: Option<String>,
     keys: Vec<String>,
     /// Properties of the application.
     properties: Properties,
-    destination: Destination,
 }
 
 /// Which queue a message goes to.
@@ -34,7 +41,7 @@ pub(crate) enum Destination {
     /// The queue that the key's hash says; in the order of acceptance.
     Key(Arc<str>),
     /// This queue; with `ordered` in the order of acceptance.
-    Queue { queue: MessageQueue, ordered: bool },
+    Queue { queue: Box<MessageQueue>, ordered: bool },
 }
 
 impl Message {
@@ -48,31 +55,33 @@ impl Message {
             body: body.into(),
             flag: 0,
             wait_stored: true,
-            tag: None,
-            keys: Vec::new(),
-            properties: Properties::new(),
             destination: Destination::Any,
+            labels: None,
         }
+    }
+
+    fn labels(&mut self) -> &mut Labels {
+        self.labels.get_or_insert_default()
     }
 
     /// Sets the tag, by which consumers filter.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tag = Some(tag.into());
+        self.labels().tag = Some(tag.into());
         self
     }
 
     /// Adds a key, by which the message can be found. A key must not contain a space.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.keys.push(key.into());
+        self.labels().keys.push(key.into());
         self
     }
 
     /// Adds keys, by which the message can be found.
     #[must_use]
     pub fn keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.keys.extend(keys.into_iter().map(Into::into));
+        self.labels().keys.extend(keys.into_iter().map(Into::into));
         self
     }
 
@@ -81,7 +90,7 @@ impl Message {
     /// the message is sent.
     #[must_use]
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.properties.set(name.into(), value);
+        self.labels().properties.set(name.into(), value);
         self
     }
 
@@ -116,7 +125,7 @@ impl Message {
     #[must_use]
     pub fn queue(mut self, queue: MessageQueue) -> Self {
         let ordered = matches!(self.destination, Destination::Queue { ordered: true, .. });
-        self.destination = Destination::Queue { queue, ordered };
+        self.destination = Destination::Queue { queue: Box::new(queue), ordered };
         self
     }
 
@@ -142,17 +151,17 @@ impl Message {
 
     /// The tag, if one is set.
     pub fn tag_text(&self) -> Option<&str> {
-        self.tag.as_deref()
+        self.labels.as_ref().and_then(|labels| labels.tag.as_deref())
     }
 
     /// The keys.
     pub fn key_texts(&self) -> &[String] {
-        &self.keys
+        self.labels.as_ref().map(|labels| labels.keys.as_slice()).unwrap_or_default()
     }
 
     /// The properties of the application's own.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.properties.iter()
+        self.labels.iter().flat_map(|labels| labels.properties.iter())
     }
 
     /// The flag.
@@ -186,14 +195,14 @@ impl Message {
 
     /// Every property as it travels, without the unique id.
     pub(crate) fn wire_properties(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let keys = match self.keys.as_slice() {
+        let keys = match self.key_texts() {
             [] => None,
             [key] => Some(Cow::Borrowed(key.as_str())),
             keys => Some(Cow::Owned(keys.join(" "))),
         };
         let wait = if self.wait_stored { "true" } else { "false" };
-        let own = self.properties.iter().map(|(n, value)| (n, Cow::Borrowed(value)));
-        own.chain(self.tag.as_deref().map(|tag| (name::TAGS, Cow::Borrowed(tag))))
+        let own = self.properties().map(|(n, value)| (n, Cow::Borrowed(value)));
+        own.chain(self.tag_text().map(|tag| (name::TAGS, Cow::Borrowed(tag))))
             .chain(keys.map(|keys| (name::KEYS, keys)))
             .chain(self.ordering_key().map(|key| (name::SHARDING_KEY, Cow::Borrowed(key))))
             .chain([(name::WAIT, Cow::Borrowed(wait))])
@@ -202,17 +211,11 @@ impl Message {
     /// Whether brokers treat the message alike in a batch and alone. Whoever gives messages
     /// another member decides here what it means for that.
     pub(crate) fn is_ordinary(&self) -> bool {
-        let Self {
-            topic: _,
-            body: _,
-            flag: _,
-            wait_stored: _,
-            tag: _,
-            keys: _,
-            // The application's own: what the protocol gives a meaning to is refused.
-            properties: _,
-            destination: _,
-        } = self;
+        let Self { topic: _, body: _, flag: _, wait_stored: _, destination: _, labels } = self;
+        if let Some(labels) = labels {
+            // Properties are the application's own: what has a meaning to brokers is refused.
+            let Labels { tag: _, keys: _, properties: _ } = &**labels;
+        }
         true
     }
 
@@ -233,9 +236,9 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("topic", &self.topic)
             .field("body", &format_args!("{} bytes", self.body.len()))
-            .field("tag", &self.tag)
-            .field("keys", &self.keys)
-            .field("properties", &self.properties.len())
+            .field("tag", &self.tag_text())
+            .field("keys", &self.key_texts())
+            .field("properties", &self.properties().count())
             .field("destination", &self.destination)
             .finish_non_exhaustive()
     }

@@ -358,7 +358,9 @@ impl State {
 pub(crate) fn order_key(accepted: &Accepted) -> Option<OrderKey> {
     match accepted.destination() {
         Destination::Key(key) => Some(OrderKey::Key(accepted.topic().clone(), key.clone())),
-        Destination::Queue { queue, ordered: true } => Some(OrderKey::Queue(queue.clone())),
+        Destination::Queue { queue, ordered: true } => {
+            Some(OrderKey::Queue(queue.as_ref().clone()))
+        }
         Destination::Any | Destination::Queue { ordered: false, .. } => None,
     }
 }
@@ -378,6 +380,7 @@ mod tests {
         let terms = Terms {
             id: UniqueIds::new(own_ip()).next(1),
             born_at_ms: 0,
+            since: Instant::now(),
             deadline: Instant::now() + Duration::from_secs(1),
             mode: Mode::Async,
             sharing,

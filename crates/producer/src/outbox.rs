@@ -339,6 +339,7 @@ mod tests {
         let terms = Terms {
             id,
             born_at_ms: 0,
+            since: Instant::now(),
             deadline: until,
             mode: Mode::Async,
             sharing,
@@ -460,6 +461,7 @@ mod tests {
         let terms = Terms {
             id: one.accepted.id,
             born_at_ms: 0,
+            since: Instant::now(),
             deadline: now,
             mode: Mode::Async,
             sharing: WITH,

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::accepted::{Content, End, Mode};
-use crate::client::Client;
+use crate::client::{Client, Room};
 use crate::config::Config;
 use crate::delivery::Awaited;
 use crate::{
@@ -75,7 +75,7 @@ impl Producer {
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = tracing::debug_span!("send", topic = message.topic());
-        match self.run(message.into(), Mode::Sync).instrument(span).await? {
+        match self.run(message.into(), Mode::Sync, span).await? {
             End::Stored(receipt) => Ok(receipt),
             End::Failed(error) => Err(error),
             // Only one-way sends end as written, and batches have receipts.
@@ -94,7 +94,10 @@ impl Producer {
     /// Dropping the handle cancels nothing.
     pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let client = &self.handle.client;
-        let accepted = client.accept(message.into(), Mode::Async, self.timeout).await?;
+        let accepted = match client.accept(message.into(), Mode::Async, self.timeout)? {
+            Room::Taken(accepted) => accepted,
+            Room::None(waits) => Box::pin(client.wait_for_room(waits)).await?,
+        };
         client.deliver(accepted.clone());
         Ok(Delivery::new(accepted, client.clone()))
     }
@@ -105,7 +108,10 @@ impl Producer {
     /// As [`enqueue`](Self::enqueue), at once.
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let client = &self.handle.client;
-        let accepted = client.try_accept(message.into(), Mode::Async, self.timeout)?;
+        let accepted = match client.accept(message.into(), Mode::Async, self.timeout)? {
+            Room::Taken(accepted) => accepted,
+            Room::None(waits) => return Err(client.no_room(*waits)),
+        };
         client.deliver(accepted.clone());
         Ok(Delivery::new(accepted, client.clone()))
     }
@@ -122,7 +128,7 @@ impl Producer {
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         let span = tracing::debug_span!("send_oneway", topic = message.topic());
-        match self.run(message.into(), Mode::Oneway).instrument(span).await? {
+        match self.run(message.into(), Mode::Oneway, span).await? {
             End::Failed(error) => Err(error),
             End::Written | End::Stored(_) | End::BatchStored(_) => Ok(()),
         }
@@ -146,7 +152,7 @@ impl Producer {
     pub async fn send_batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>, SendError> {
         let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
         let span = tracing::debug_span!("send_batch", topic = content.first.topic());
-        match self.run(content, Mode::Sync).instrument(span).await? {
+        match self.run(content, Mode::Sync, span).await? {
             End::Stored(receipt) => Ok(vec![receipt]),
             End::BatchStored(receipts) => Ok(receipts),
             End::Failed(error) => Err(error),
@@ -155,13 +161,19 @@ impl Producer {
         }
     }
 
-    /// From acceptance to the end.
-    async fn run(&self, content: Content, mode: Mode) -> Result<End, SendError> {
+    /// From acceptance to the end. The span is entered step by step: a future of all of it would be
+    /// moved about with the message inside.
+    async fn run(&self, content: Content, mode: Mode, span: Span) -> Result<End, SendError> {
         let client = &self.handle.client;
-        let accepted = client.accept(content, mode, self.timeout).await?;
+        let accepted = match span.in_scope(|| client.accept(content, mode, self.timeout))? {
+            Room::Taken(accepted) => accepted,
+            Room::None(waits) => {
+                Box::pin(client.wait_for_room(waits)).instrument(span.clone()).await?
+            }
+        };
         let awaited = Awaited::new(accepted.clone(), client);
-        client.deliver(accepted);
-        Ok(awaited.await)
+        span.in_scope(|| client.deliver(accepted));
+        Ok(awaited.instrument(span).await)
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {

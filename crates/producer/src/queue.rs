@@ -77,7 +77,7 @@ pub(crate) fn acceptable(loads: &[BrokerLoad], avoided: &[bool], permits: usize)
 pub(crate) fn of_ordered(route: &Route, destination: &Destination) -> Option<MessageQueue> {
     match destination {
         Destination::Key(key) => route.queue(java::queue_of(key, route.queues.len())),
-        Destination::Queue { queue, .. } => Some(queue.clone()),
+        Destination::Queue { queue, .. } => Some(queue.as_ref().clone()),
         Destination::Any => None,
     }
 }

@@ -14,7 +14,8 @@ pub struct Receipt {
     pub(crate) message_id: IdText,
     /// A part of the answer, which for a batch has those of all its messages.
     pub(crate) offset_message_id: Bytes,
-    pub(crate) queue: MessageQueue,
+    /// Shared by the messages of a batch.
+    pub(crate) queue: Arc<MessageQueue>,
     pub(crate) queue_offset: i64,
     pub(crate) status: SendStatus,
     pub(crate) region: Option<Arc<str>>,

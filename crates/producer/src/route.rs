@@ -73,6 +73,11 @@ impl Target {
         self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.name)
     }
 
+    /// The broker's connection.
+    pub(crate) fn connection(&self) -> Option<&Arc<Connection>> {
+        self.route.brokers.get(self.broker).map(|broker| &broker.connection)
+    }
+
     /// Address of the broker.
     pub(crate) fn address(&self) -> Arc<str> {
         let broker = self.route.brokers.get(self.broker);
