@@ -20,6 +20,9 @@ use crate::outbox::Waiting;
 use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
 
+#[cfg(feature = "bench")]
+pub(crate) use pending::operation as pending_operation;
+
 /// How long a broker is left out after a connect to it failed.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(2);
 

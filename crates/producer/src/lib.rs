@@ -32,6 +32,8 @@ mod admin;
 mod answer;
 mod attempt;
 mod batch;
+#[cfg(feature = "bench")]
+pub mod bench;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod client;

@@ -301,3 +301,24 @@ impl Hasher for OpaqueHasher {
 fn next_after(opaque: i32) -> i32 {
     opaque.checked_add(1).unwrap_or(0)
 }
+
+/// A request into the table and out, with a thousand others in it, for the benchmarks.
+#[cfg(feature = "bench")]
+pub(crate) fn operation() -> crate::bench::Operation {
+    let mut pending = Pending::default();
+    let mut insert = move |waiting: Waiting| {
+        let until = waiting.until;
+        let members = vec![Member { waiting, given_up: false }];
+        let sent = Sent { members, queue: 0, starts_at: 0, v1: false, blocks: None };
+        let opaque = pending.next_opaque();
+        pending.insert(opaque, Asker::Messages(sent), Instant::now(), until, until);
+        pending.take_sent(opaque.saturating_sub(1000))
+    };
+    let mut free = crate::bench::messages(1001);
+    Box::new(move || {
+        if let Some(waiting) = free.pop() {
+            let sent = insert(waiting).map(|(sent, _)| sent.members);
+            free.extend(sent.into_iter().flatten().map(|member| member.waiting));
+        }
+    })
+}

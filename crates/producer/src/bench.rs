@@ -1,0 +1,104 @@
+//! Pieces of the send path that nobody else can reach, each as an operation for the benchmarks
+//! (feature `bench`). No part of the API.
+
+#![allow(clippy::expect_used, reason = "a benchmark that cannot be prepared may panic")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::accepted::{Accepted, Mode, Permit, Terms};
+use crate::batch::{self, MOST_MESSAGES, Room};
+use crate::connection::pending_operation;
+use crate::outbox::{Outbox, Waiting};
+use crate::route::{BrokerQueues, Route, Target};
+use crate::unique_id::{UniqueIds, own_ip};
+use crate::window::{Trip, Window};
+use crate::{Message, Producer, queue};
+
+/// Runs an operation once.
+pub type Operation = Box<dyn FnMut()>;
+
+/// An operation's name, and what prepares it.
+pub type Named = (&'static str, fn() -> Operation);
+
+/// Every piece.
+pub const ALL: &[Named] = &[
+    ("choose among 1 broker of 8 queues", || choose(1)),
+    ("choose among 16 brokers of 8 queues", || choose(16)),
+    ("an answer into the window", answer),
+    ("a request into the pending table and out", pending_operation),
+    ("1,024 messages through the outbox, singly", || through_outbox(1)),
+    ("1,024 messages through the outbox, as a batch", || through_outbox(MOST_MESSAGES)),
+];
+
+const BATCH_BYTES: usize = 1 << 20;
+
+fn choose(brokers: usize) -> Operation {
+    let route = route(brokers);
+    Box::new(move || drop(black_box(queue::choose(&route, None, 10_000))))
+}
+
+fn answer() -> Operation {
+    let mut window = Window::new(1024);
+    let mut now = Instant::now();
+    Box::new(move || {
+        now += Duration::from_micros(20);
+        let trip = Trip { now, took: Duration::from_micros(300), in_flight: 16 };
+        window.answered(black_box(&trip), 1);
+    })
+}
+
+fn through_outbox(most: usize) -> Operation {
+    let mut waiting: Vec<Waiting> = messages(MOST_MESSAGES);
+    let mut outbox = Outbox::default();
+    Box::new(move || {
+        for one in waiting.drain(..) {
+            outbox.push(one);
+        }
+        while let Some(mut departure) =
+            outbox.next(false, |first| Room::beside(first, most, BATCH_BYTES))
+        {
+            waiting.append(&mut departure.messages);
+        }
+    })
+}
+
+/// A route to brokers that nobody dials.
+fn route(brokers: usize) -> Arc<Route> {
+    let plan = (0..brokers).map(|broker| BrokerQueues {
+        broker: format!("broker-{broker:02}"),
+        address: format!("127.0.0.1:{}", 1 + broker),
+        queues: (0..8).collect(),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime");
+    let builder = Producer::builder("bench", "127.0.0.1:1");
+    let producer = runtime.block_on(builder.start()).expect("a producer");
+    let connection = |address: &str| producer.client().connection(address);
+    Arc::new(Route::new(Arc::from("bench"), plan.collect(), false, connection))
+}
+
+/// So many messages for one line of an outbox.
+pub(crate) fn messages(count: usize) -> Vec<Waiting> {
+    let (route, ids, now) = (route(1), UniqueIds::new(own_ip()), Instant::now());
+    let deadline = now + Duration::from_secs(86_400);
+    let one = |_| {
+        let message = Message::new("bench", [b'x'; 128].as_slice());
+        let held = message.held_bytes();
+        let terms = Terms {
+            id: ids.next(1),
+            born_at_ms: 0,
+            since: now,
+            deadline,
+            mode: Mode::Async,
+            sharing: batch::sharing(&message, Mode::Async, held, BATCH_BYTES),
+            permit: Permit { held, messages: 1, bytes: 512 },
+            stored_bytes: 300,
+        };
+        let accepted = Arc::new(Accepted::new(message.into(), terms));
+        let target = Target { route: route.clone(), broker: 0, queue: None };
+        Waiting { accepted, target, since: now, until: deadline, trial: None }
+    };
+    (0..count).map(one).collect()
+}
