@@ -19,9 +19,8 @@ use crate::outbox::{self, Departure, Waiting};
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
 /// One in so many one-way messages goes as an ordinary request.
 const ONEWAYS_PER_PROBE: usize = 64;
-/// What may share a batch is held back while so many times of it is less than what is on its way.
-const HOLD_BELOW: usize = 1;
-/// How long it is held back at the most, if no answer comes: about a round trip, within these.
+/// How long what may share a batch is held back at the most, if no answer comes: about a round
+/// trip, within these.
 const SHORTEST_HOLD: Duration = Duration::from_millis(1);
 const LONGEST_HOLD: Duration = Duration::from_millis(10);
 
@@ -84,7 +83,7 @@ impl Task {
     /// one fail to come, it ends after about a round trip.
     fn holds_back(&mut self, now: Instant) -> bool {
         let waiting = self.outbox.holdable();
-        let holds = waiting > 0 && waiting * HOLD_BELOW < self.pending.holdable();
+        let holds = waiting > 0 && waiting < self.pending.holdable();
         if !holds {
             self.held_since = None;
             return false;
