@@ -17,6 +17,8 @@ use super::version::Version;
 
 const ROUTE_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
+/// What a broker may take to enter stored messages into their queues.
+const ENTERED_WITHIN: Duration = Duration::from_secs(60);
 /// What the first sends to a broker may take that has just started, on a machine that is busy.
 const COLD: Duration = Duration::from_secs(20);
 
@@ -150,8 +152,21 @@ impl Cluster {
         }
     }
 
-    /// How many messages the topic's queues have taken in all.
-    pub(crate) fn count(&self, topic: &str) -> Result<i64> {
-        Ok(self.agent.offsets(topic)?.iter().map(|queue| queue.max).sum())
+    /// How many messages the topic's queues have taken in all, once those that are expected show,
+    /// or do not come: brokers answer a send before they have entered it into its queue, and under
+    /// load long before.
+    pub(crate) fn count(&self, topic: &str, expected: usize) -> Result<usize> {
+        let deadline = Instant::now() + ENTERED_WITHIN;
+        while self.entered(topic)? < expected && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        // What is too much would follow at once.
+        thread::sleep(Duration::from_millis(500));
+        self.entered(topic)
+    }
+
+    fn entered(&self, topic: &str) -> Result<usize> {
+        let sum: i64 = self.agent.offsets(topic)?.iter().map(|queue| queue.max).sum();
+        Ok(usize::try_from(sum)?)
     }
 }

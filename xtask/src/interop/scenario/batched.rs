@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(TOPIC, 4)?;
     let (sent, batches) = cluster.block_on(send_all(cluster.patient_producer(TOPIC)?))?;
-    let stored = usize::try_from(cluster.count(TOPIC)?)?;
+    let stored = cluster.count(TOPIC, sent.len())?;
     ensure!(stored == sent.len(), "{stored} stored of {}", sent.len());
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
     arrival::receive(&consumer, sent.clone(), LIMIT)?;

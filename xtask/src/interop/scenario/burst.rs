@@ -53,7 +53,7 @@ impl Burst {
 
     fn check(self, cluster: &Cluster, topic: &str, outcome: &Outcome) -> Result<()> {
         ensure!(outcome.failed == 0, "{outcome:?}");
-        let stored = u64::try_from(cluster.count(topic)?)?;
+        let stored = cluster.count(topic, usize::try_from(outcome.acked)?)? as u64;
         ensure!(stored >= outcome.acked, "{} acked, {stored} stored", outcome.acked);
         ensure!(outcome.retries > 0 || stored == outcome.acked, "{stored} stored: {outcome:?}");
         let allowed = self.messages * MOST_REFUSED_PER_MILLE / 1_000;

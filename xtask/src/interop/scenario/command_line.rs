@@ -31,7 +31,8 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
         "key",
     ]);
     feed(&mut command)?;
-    ensure!(cluster.count(TOPIC)? == i64::try_from(MESSAGES)?, "not all stored, or some twice");
+    let stored = cluster.count(TOPIC, MESSAGES)?;
+    ensure!(stored == MESSAGES, "{stored} stored of {MESSAGES}");
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC).orderly())?;
     let received = consumer.take(MESSAGES, LIMIT)?;
     ordered::check_order(received.iter().map(|delivery| delivery.message.text()))?;
