@@ -23,7 +23,7 @@ enum Chore {
     /// Counts allocations and instructions of each operation, and compares with COUNTS.md.
     Counts(counts::Selection),
     /// Checks the file map and the compiler version.
-    Tidy,
+    Tidy(tidy::Wish),
     /// Sends as fast as a producer can; part of the interop suite.
     #[command(hide = true)]
     Flood(flood::Flood),
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     match Arguments::parse().chore {
         Chore::Interop(selection) => interop::run(selection),
         Chore::Counts(selection) => counts::run(&selection),
-        Chore::Tidy => tidy::run(),
+        Chore::Tidy(wish) => tidy::run(&wish),
         Chore::Flood(flood) => flood::run(&flood),
     }
 }

@@ -1,16 +1,33 @@
 //! Checks of the house that no compiler makes.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Args;
 use serde::Deserialize;
 
+/// What `tidy` is asked to do.
+#[derive(Args)]
+pub(crate) struct Wish {
+    /// Writes the file map of ARCHITECTURE.md anew.
+    #[arg(long)]
+    save: bool,
+}
+
+/// Crates whose files the map lists.
+const CRATES: [&str; 4] = ["protocol", "producer", "broker", "cli"];
+/// Where the lists begin.
+const FIRST_OF_MAP: &str = "### crates/protocol/src";
+/// Files that come first.
+const ROOTS: [&str; 2] = ["src/lib.rs", "src/main.rs"];
+
 /// Checks everything; says what is wrong.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run(wish: &Wish) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let problems: Vec<String> = [file_map(&root), rust_version(&root)]
+    let problems: Vec<String> = [file_map(&root, wish.save), rust_version(&root)]
         .into_iter()
         .filter_map(|check| check.err().map(|error| format!("{error:#}")))
         .collect();
@@ -23,26 +40,50 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Every source file stands in the file map of `ARCHITECTURE.md`, so that the map stays true.
-fn file_map(root: &Path) -> Result<()> {
-    let map = std::fs::read_to_string(root.join("ARCHITECTURE.md"))?;
-    let words: BTreeSet<&str> =
-        map.split(|c: char| !(c.is_alphanumeric() || "_-./".contains(c))).collect();
-    let mut missing = Vec::new();
-    for name in ["protocol", "producer", "broker", "cli"] {
+/// The file map of `ARCHITECTURE.md` says of every source file what the file's head says. `save`
+/// writes it anew.
+fn file_map(root: &Path, save: bool) -> Result<()> {
+    let path = root.join("ARCHITECTURE.md");
+    let text = std::fs::read_to_string(&path)?;
+    let (before, _) = text.split_once(FIRST_OF_MAP).context("ARCHITECTURE.md has no file map")?;
+    let mut written = before.to_owned();
+    for (at, name) in CRATES.iter().enumerate() {
         let sources = root.join("crates").join(name).join("src");
         let mut files = Vec::new();
         collect(&sources, &mut files)?;
+        if at > 0 {
+            written.push('\n');
+        }
+        write!(written, "### crates/{name}/src\n\n| file | what it is |\n|---|---|\n")?;
+        // The root first, and each module before its parts.
+        let is_root = |file: &Path| ROOTS.iter().any(|root| file.ends_with(root));
+        files.sort_by_key(|file| (!is_root(file), file.with_extension("")));
         for file in files {
             let path = file.strip_prefix(&sources)?.to_string_lossy().replace('\\', "/");
-            let full = format!("{name}/{path}");
-            if !words.contains(full.as_str()) && !words.contains(path.as_str()) {
-                missing.push(full);
-            }
+            writeln!(written, "| `{path}` | {} |", head(&file)?)?;
         }
     }
-    ensure!(missing.is_empty(), "not in the file map of ARCHITECTURE.md: {}", missing.join(", "));
+    if save {
+        std::fs::write(&path, written)?;
+    } else {
+        ensure!(written == text, "the file map is not true: run `cargo xtask tidy --save`");
+    }
     Ok(())
+}
+
+/// The first sentence of a file's documentation.
+fn head(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file)?;
+    let words: Vec<&str> = text
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .take_while(|line| !line.is_empty())
+        .flat_map(str::split_whitespace)
+        .collect();
+    ensure!(!words.is_empty(), "{} does not say what it is", file.display());
+    let paragraph = words.join(" ");
+    let sentence = paragraph.split_once(". ").map_or(&*paragraph, |(sentence, _)| sentence);
+    Ok(sentence.trim_end_matches(['.', ':']).replace('|', "\\|"))
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

@@ -223,14 +223,21 @@ impl Engine {
             Incoming::CheckClientConfig(check) => {
                 out.answer(caller, Self::check_client_config(&check));
             }
+            Incoming::QueryMessages(_) => refuse(out, caller, RequestCode::QUERY_MESSAGE),
+            Incoming::EndTransaction(_) => refuse(out, caller, RequestCode::END_TRANSACTION),
+            Incoming::SendReply(_) => refuse(out, caller, RequestCode::SEND_REPLY_MESSAGE_V2),
+            Incoming::Recall(_) => refuse(out, caller, RequestCode::RECALL_MESSAGE),
             // What a broker tells clients; one that is told it itself does not know it.
             Incoming::NotifyConsumerIdsChanged(_) => {
-                let code = RequestCode::NOTIFY_CONSUMER_IDS_CHANGED;
-                out.answer(caller, Err::<Empty, _>(not_supported(code)));
+                refuse(out, caller, RequestCode::NOTIFY_CONSUMER_IDS_CHANGED);
             }
-            Incoming::Unknown(code) => {
-                out.answer(caller, Err::<Empty, _>(not_supported(code)));
+            Incoming::CheckTransaction(_) => {
+                refuse(out, caller, RequestCode::CHECK_TRANSACTION_STATE);
             }
+            Incoming::PushReply(_) => {
+                refuse(out, caller, RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT);
+            }
+            Incoming::Unknown(code) => refuse(out, caller, code),
         }
     }
 
@@ -433,11 +440,13 @@ fn too_many(refusal: Refusal) -> StoreError {
     StoreError::Damaged(refusal.remark)
 }
 
-fn not_supported(code: RequestCode) -> Refusal {
-    Refusal::new(
+/// Refuses a request that this broker does not know.
+fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
+    let refusal = Refusal::new(
         ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
         format!(" request type {} not supported", code.0),
-    )
+    );
+    out.answer::<Empty>(caller, Err(refusal));
 }
 
 #[cfg(test)]

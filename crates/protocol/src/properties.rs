@@ -42,6 +42,40 @@ pub mod name {
     pub const CLUSTER: &str = "CLUSTER";
     /// Key of an ordered message.
     pub const SHARDING_KEY: &str = "__SHARDINGKEY";
+    /// The transaction's id; consumers read it from `UNIQ_KEY`.
+    pub const TRANSACTION_ID: &str = "__transactionId__";
+    /// How often a half message has been asked for.
+    pub const TRANSACTION_CHECK_TIMES: &str = "TRANSACTION_CHECK_TIMES";
+    /// For how many seconds a half message is not asked for.
+    pub const CHECK_IMMUNITY_TIME: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+    /// Which request a reply belongs to.
+    pub const CORRELATION_ID: &str = "CORRELATION_ID";
+    /// The client that waits for a reply.
+    pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+    /// For how many ms a reply is waited for.
+    pub const TTL: &str = "TTL";
+    /// `reply` on a reply.
+    pub const MSG_TYPE: &str = "MSG_TYPE";
+    /// When the broker pushed a reply, in ms since 1970.
+    pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
+    /// When the requester got a reply, in ms since 1970.
+    pub const ARRIVE_TIME: &str = "ARRIVE_TIME";
+    /// Deliver after so many seconds (5.x).
+    pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
+    /// Deliver after so many ms (5.x).
+    pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
+    /// Deliver at this time, in ms since 1970 (5.x).
+    pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
+    /// When a timer message is to be delivered, as the broker notes it (5.x).
+    pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+    /// Namespace (v1) of the sending client.
+    pub const INSTANCE_ID: &str = "INSTANCE_ID";
+    /// Light queues that the message goes to too, separated by commas (5.x).
+    pub const INNER_MULTI_DISPATCH: &str = "INNER_MULTI_DISPATCH";
+    /// Priority (5.5).
+    pub const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
+    /// Lite topic (5.5).
+    pub const LITE_TOPIC: &str = "__LITE_TOPIC";
 
     /// Names that an application may not set as properties of its own: the protocol or the broker
     /// gives them a meaning (Java: `MessageConst.STRING_HASH_SET`, and those that it forgot).
@@ -63,6 +97,7 @@ pub mod name {
         TRACE_ON,
         CLUSTER,
         SHARDING_KEY,
+        CHECK_IMMUNITY_TIME,
         "MIN_OFFSET",
         "MAX_OFFSET",
         "BUYER_ID",
@@ -75,29 +110,29 @@ pub mod name {
         "INNER_NUM",
         "INNER_BASE",
         "TRAN_PREPARED_QUEUE_OFFSET",
-        "TRANSACTION_CHECK_TIMES",
-        "__transactionId__",
-        "INSTANCE_ID",
-        "CORRELATION_ID",
-        "REPLY_TO_CLIENT",
-        "TTL",
-        "ARRIVE_TIME",
-        "PUSH_REPLY_TIME",
-        "MSG_TYPE",
+        TRANSACTION_CHECK_TIMES,
+        TRANSACTION_ID,
+        INSTANCE_ID,
+        CORRELATION_ID,
+        REPLY_TO_CLIENT,
+        TTL,
+        ARRIVE_TIME,
+        PUSH_REPLY_TIME,
+        MSG_TYPE,
         "POP_CK",
         "POP_CK_OFFSET",
         "1ST_POP_TIME",
         "PROPERTY_FORWARD_QUEUE_ID",
         "REDIRECT",
-        "INNER_MULTI_DISPATCH",
+        INNER_MULTI_DISPATCH,
         "INNER_MULTI_QUEUE_OFFSET",
-        "TIMER_DELAY_SEC",
-        "TIMER_DELAY_MS",
-        "TIMER_DELIVER_MS",
+        TIMER_DELAY_SEC,
+        TIMER_DELAY_MS,
+        TIMER_DELIVER_MS,
         "TIMER_ENQUEUE_MS",
         "TIMER_DEQUEUE_MS",
         "TIMER_ROLL_TIMES",
-        "TIMER_OUT_MS",
+        TIMER_OUT_MS,
         "TIMER_DEL_UNIQKEY",
         "TIMER_DELAY_LEVEL",
         "__BORNHOST",
@@ -105,8 +140,8 @@ pub mod name {
         "__CRC32#",
         "DLQ_ORIGIN_TOPIC",
         "DLQ_ORIGIN_MESSAGE_ID",
-        "_SYS_MSG_PRIORITY_",
-        "__LITE_TOPIC",
+        PRIORITY,
+        LITE_TOPIC,
     ];
 }
 

@@ -8,15 +8,21 @@ mod client;
 mod consumer;
 mod offset;
 mod pull;
+mod query;
+mod recall;
+mod reply;
 mod route;
 mod send;
 mod topic;
+mod transaction;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
-pub use client::{ConsumerGroup, Heartbeat, ProducerGroup, Subscription, UnregisterClient};
+pub use client::{
+    ConsumerGroup, Heartbeat, HeartbeatAnswer, ProducerGroup, Subscription, UnregisterClient,
+};
 pub use consumer::{
     CheckClientConfig, ConsumerList, ConsumerListOf, LockQueues, LockedQueues,
     NotifyConsumerIdsChanged, QueryConsumerOffset, QueueName, RawBody, SendBack, UnlockQueues,
@@ -24,9 +30,15 @@ pub use consumer::{
 };
 pub use offset::{EarliestStoreTime, MaxOffset, MinOffset, OffsetAnswer, SearchOffset, StoreTime};
 pub use pull::{LitePull, Pull, PullAnswer, pull_flag};
-pub use route::{BrokerData, DEFAULT_TOPIC, QueueData, RouteOf, TopicRoute, permission};
+pub use query::{IndexType, QueryAnswer, QueryMessages};
+pub use recall::{Recall, RecallAnswer, RecallHandle};
+pub use reply::{PushReply, SendReply, SendReplyV1};
+pub use route::{
+    BrokerData, DEFAULT_TOPIC, QueueData, QueueMapping, RouteOf, TopicRoute, permission,
+};
 pub use send::{SendAnswer, SendBatch, SendMessage, SendMessageV1};
 pub use topic::{CreateTopic, TopicList, TopicListOf};
+pub use transaction::{CheckTransaction, EndTransaction, decision};
 
 use crate::{Command, DecodeError, FieldSink, Fields, RequestCode};
 
@@ -67,16 +79,20 @@ impl Payload for Empty {
     }
 }
 
-/// A struct whose members are all header fields.
+/// A struct whose members are header fields, and perhaps the body.
 macro_rules! fields {
     (
         $(#[$meta:meta])*
-        $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $wire:literal,)* }
+        $name:ident {
+            $($(#[$doc:meta])* $field:ident: $type:ty = $wire:literal,)*
+        }
+        $(body { $(#[$body_doc:meta])* $body:ident })?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct $name {
             $($(#[$doc])* pub $field: $type,)*
+            $($(#[$body_doc])* pub $body: bytes::Bytes,)?
         }
 
         impl $crate::request::Payload for $name {
@@ -84,8 +100,14 @@ macro_rules! fields {
                 $($crate::fields::FieldValue::write(&self.$field, $wire, sink);)*
             }
 
+            $(
+                fn body(&self) -> std::borrow::Cow<'_, [u8]> {
+                    std::borrow::Cow::Borrowed(&self.$body)
+                }
+            )?
+
             fn read(fields: &$crate::Fields, _body: &bytes::Bytes) -> Result<Self, $crate::DecodeError> {
-                Ok(Self { $($field: fields.read($wire)?,)* })
+                Ok(Self { $($field: fields.read($wire)?,)* $($body: _body.clone(),)? })
             }
         }
     };
@@ -132,6 +154,8 @@ pub enum Incoming {
     Send(SendMessage<'static>),
     /// 11 or 361.
     Pull(Pull),
+    /// 12.
+    QueryMessages(QueryMessages),
     /// 14.
     QueryConsumerOffset(QueryConsumerOffset),
     /// 15.
@@ -154,8 +178,12 @@ pub enum Incoming {
     UnregisterClient(UnregisterClient),
     /// 36.
     SendBack(SendBack),
+    /// 37.
+    EndTransaction(EndTransaction),
     /// 38.
     ConsumerListOf(ConsumerListOf),
+    /// 39.
+    CheckTransaction(CheckTransaction),
     /// 40.
     NotifyConsumerIdsChanged(NotifyConsumerIdsChanged),
     /// 41.
@@ -168,6 +196,12 @@ pub enum Incoming {
     RouteOf(RouteOf),
     /// 206.
     TopicListOf(TopicListOf),
+    /// 324 or 325.
+    SendReply(SendReply<'static>),
+    /// 326.
+    PushReply(PushReply),
+    /// 370.
+    Recall(Recall),
     /// A code that has no type here.
     Unknown(RequestCode),
 }
@@ -186,6 +220,7 @@ impl Incoming {
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
                 Self::Pull(command.read()?)
             }
+            RequestCode::QUERY_MESSAGE => Self::QueryMessages(command.read()?),
             RequestCode::QUERY_CONSUMER_OFFSET => Self::QueryConsumerOffset(command.read()?),
             RequestCode::UPDATE_CONSUMER_OFFSET => Self::UpdateConsumerOffset(command.read()?),
             RequestCode::UPDATE_AND_CREATE_TOPIC => Self::CreateTopic(command.read()?),
@@ -197,7 +232,9 @@ impl Incoming {
             RequestCode::HEART_BEAT => Self::Heartbeat(command.read()?),
             RequestCode::UNREGISTER_CLIENT => Self::UnregisterClient(command.read()?),
             RequestCode::CONSUMER_SEND_MSG_BACK => Self::SendBack(command.read()?),
+            RequestCode::END_TRANSACTION => Self::EndTransaction(command.read()?),
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => Self::ConsumerListOf(command.read()?),
+            RequestCode::CHECK_TRANSACTION_STATE => Self::CheckTransaction(command.read()?),
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => {
                 Self::NotifyConsumerIdsChanged(command.read()?)
             }
@@ -206,6 +243,12 @@ impl Incoming {
             RequestCode::CHECK_CLIENT_CONFIG => Self::CheckClientConfig(command.read()?),
             RequestCode::GET_ROUTEINFO_BY_TOPIC => Self::RouteOf(command.read()?),
             RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => Self::TopicListOf(command.read()?),
+            RequestCode::SEND_REPLY_MESSAGE => {
+                Self::SendReply(SendReply(command.read::<SendReplyV1<'_>>()?.0))
+            }
+            RequestCode::SEND_REPLY_MESSAGE_V2 => Self::SendReply(command.read()?),
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => Self::PushReply(command.read()?),
+            RequestCode::RECALL_MESSAGE => Self::Recall(command.read()?),
             other => Self::Unknown(other),
         })
     }

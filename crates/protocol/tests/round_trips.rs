@@ -222,6 +222,19 @@ impl Source<'_> {
                 topic_sys_flag: source.maybe(Self::int),
                 topic_syn_flag: source.maybe(Self::int),
             }),
+            queue_mappings: self.maybe(|source| {
+                let mapping = |source: &mut Self| QueueMapping {
+                    broker_name: source.text(),
+                    current_ids: source
+                        .list(|source| (source.long(), source.long()))
+                        .into_iter()
+                        .collect(),
+                    epoch: source.long(),
+                    scope: source.maybe(Self::text),
+                    total_queues: source.int(),
+                };
+                source.list(|source| (source.text(), mapping(source))).into_iter().collect()
+            }),
         }
     }
 }
@@ -374,9 +387,16 @@ proptest! {
     }
 
     #[test]
+    fn recall_handles(topic in "[a-z%]{1,9}", broker in "[a-z-]{1,9}", deliver_at_ms: i64, unique_id in "[0-9A-F]{32}") {
+        let handle = RecallHandle { topic, broker, deliver_at_ms, unique_id };
+        prop_assert_eq!(handle.to_string().parse(), Ok(handle));
+    }
+
+    #[test]
     fn ids_of_any_text(text in text()) {
         let _ = text.parse::<OffsetId>();
         let _ = text.parse::<UniqueId>();
+        let _ = text.parse::<RecallHandle>();
     }
 
     #[test]
@@ -524,6 +544,80 @@ proptest! {
             Incoming::RouteOf,
         );
         check(TopicListOf, Incoming::TopicListOf);
+        check(
+            QueryMessages {
+                topic: source.text(),
+                key: source.text(),
+                max_count: source.int(),
+                begin_ms: source.long(),
+                end_ms: source.long(),
+                index_type: source.maybe(|source| match source.byte() % 3 {
+                    0 => IndexType::Key,
+                    1 => IndexType::UniqueId,
+                    _ => IndexType::Tag,
+                }),
+                by_unique_id: source.maybe(Source::flag),
+            },
+            Incoming::QueryMessages,
+        );
+        check(
+            EndTransaction {
+                group: source.text(),
+                topic: source.maybe_text(),
+                half_offset: source.long(),
+                half_physical_offset: source.long(),
+                decision: source.int(),
+                from_check: source.maybe(Source::flag),
+                message_id: source.maybe_text(),
+                transaction_id: source.maybe_text(),
+                broker_name: source.maybe_text(),
+            },
+            Incoming::EndTransaction,
+        );
+        check(
+            CheckTransaction {
+                half_offset: source.long(),
+                half_physical_offset: source.long(),
+                message_id: source.maybe_text(),
+                transaction_id: source.maybe_text(),
+                offset_message_id: source.maybe_text(),
+                topic: source.maybe_text(),
+                broker_name: source.maybe_text(),
+                message: source.body(),
+            },
+            Incoming::CheckTransaction,
+        );
+        check(SendReply(source.send()), Incoming::SendReply);
+        check(SendReplyV1(source.send()), |reply| Incoming::SendReply(SendReply(reply.0)));
+        check(
+            PushReply {
+                group: source.text(),
+                topic: source.text(),
+                default_topic: source.text(),
+                default_topic_queues: source.int(),
+                queue_id: source.int(),
+                sys_flag: source.int(),
+                born_at_ms: source.long(),
+                flag: source.int(),
+                properties: source.maybe_text(),
+                reconsume_times: source.maybe(Source::int),
+                unit_mode: source.maybe(Source::flag),
+                born_host: source.text(),
+                store_host: source.text(),
+                stored_at_ms: source.long(),
+                body: source.body(),
+            },
+            Incoming::PushReply,
+        );
+        check(
+            Recall {
+                group: source.maybe_text(),
+                topic: source.text(),
+                handle: source.text(),
+                broker_name: source.maybe_text(),
+            },
+            Incoming::Recall,
+        );
     }
 
     #[test]
@@ -550,6 +644,16 @@ proptest! {
         });
         check_answer(&OffsetAnswer { offset: source.long() });
         check_answer(&StoreTime { timestamp_ms: source.long() });
+        check_answer(&HeartbeatAnswer {
+            supports_v2: source.maybe(Source::flag),
+            subscriptions_changed: source.maybe(Source::flag),
+        });
+        check_answer(&QueryAnswer {
+            index_updated_at_ms: source.maybe(Source::long),
+            index_physical_offset: source.maybe(Source::long),
+            messages: source.body(),
+        });
+        check_answer(&RecallAnswer { message_id: source.text(), region: source.maybe_text() });
         check_answer(&RawBody(source.body()));
         check_answer(&ConsumerList { client_ids: source.list(Source::text) });
         check_answer(&LockedQueues { queues: source.list(Source::queue) });

@@ -1,6 +1,8 @@
 //! Clients and their groups: heartbeat, leaving, telling members that their group has changed.
 
-use posthaste_protocol::request::{ConsumerGroup, Empty, Heartbeat, UnregisterClient};
+use posthaste_protocol::request::{
+    ConsumerGroup, Empty, Heartbeat, HeartbeatAnswer, UnregisterClient,
+};
 
 use crate::engine::effects::Effects;
 use crate::engine::groups::SubscriptionChange;
@@ -17,11 +19,11 @@ impl Engine {
         session: SessionId,
         heartbeat: &Heartbeat,
         effects: &mut Effects,
-    ) -> Result<Empty, Refusal> {
+    ) -> Result<HeartbeatAnswer, Refusal> {
         for group in &heartbeat.consumers {
             self.join(session, &heartbeat.client_id, group, effects)?;
         }
-        Ok(Empty)
+        Ok(HeartbeatAnswer::default())
     }
 
     fn join(

@@ -25,7 +25,17 @@ pub struct Heartbeat {
     pub without_subscriptions: bool,
 }
 json_body!(Heartbeat);
-request!(Heartbeat => HEART_BEAT, Empty);
+request!(Heartbeat => HEART_BEAT, HeartbeatAnswer);
+
+fields! {
+    /// A broker knows the client (4.x says nothing more).
+    HeartbeatAnswer {
+        /// Whether subscriptions may be left out once they are known (5.x).
+        supports_v2: Option<bool> = "IS_SUPPORT_HEART_BEAT_V2",
+        /// Whether the broker knows other subscriptions of the group (5.x).
+        subscriptions_changed: Option<bool> = "IS_SUB_CHANGE",
+    }
+}
 
 /// A producer group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,6 +46,9 @@ pub struct TopicRoute {
     /// The queues of each broker.
     #[serde(rename = "queueDatas")]
     pub queues: Vec<QueueData>,
+    /// Which broker has which logical queue of a static topic, by broker's name (5.x).
+    #[serde(rename = "topicQueueMappingByBroker", skip_serializing_if = "Option::is_none")]
+    pub queue_mappings: Option<BTreeMap<String, QueueMapping>>,
 }
 json_body!(TopicRoute);
 
@@ -90,6 +93,25 @@ pub struct BrokerData {
     /// Zone of the broker (5.x).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone_name: Option<String>,
+}
+
+/// One broker's logical queues of a static topic (Java: `TopicQueueMappingInfo`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct QueueMapping {
+    /// Name of the broker.
+    #[serde(rename = "bname")]
+    pub broker_name: String,
+    /// Place of a logical queue on the broker, by its number.
+    #[serde(rename = "currIdMap")]
+    pub current_ids: BTreeMap<i64, i64>,
+    /// Version of the mapping; the latest counts.
+    pub epoch: i64,
+    /// The name of all brokers that share the logical queues; `__global__` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// How many logical queues there are.
+    pub total_queues: i32,
 }
 
 impl BrokerData {

@@ -126,6 +126,11 @@ impl SendMessage<'_> {
         }
     }
 
+    /// Hands the fields over with their full names.
+    pub(super) fn write_v1<S: FieldSink>(&self, sink: &mut S) {
+        self.write_as(&V1, self.batch, sink);
+    }
+
     /// Reads what real brokers read: of the fields only topic, queue, flags and time must be there.
     fn read_as(names: &Names, fields: &Fields, body: &Bytes) -> Result<Self, DecodeError> {
         let text = |name| fields.get(name).map(|text| Cow::Owned(text.to_owned()));
@@ -168,7 +173,7 @@ request!(SendMessage<'_> => SEND_MESSAGE_V2, SendAnswer);
 
 impl Payload for SendMessageV1<'_> {
     fn write<S: FieldSink>(&self, sink: &mut S) {
-        self.0.write_as(&V1, self.0.batch, sink);
+        self.0.write_v1(sink);
     }
 
     fn body(&self) -> Cow<'_, [u8]> {

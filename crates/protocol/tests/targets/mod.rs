@@ -11,7 +11,9 @@ use posthaste_protocol::answer::Stored;
 use posthaste_protocol::batch;
 use posthaste_protocol::frame::{MAX_FRAME, whole_frames};
 use posthaste_protocol::properties::{self, Properties};
-use posthaste_protocol::request::{LitePull, SendAnswer, SendBatch, SendMessageV1, TopicRoute};
+use posthaste_protocol::request::{
+    LitePull, SendAnswer, SendBatch, SendMessageV1, SendReplyV1, TopicRoute,
+};
 use posthaste_protocol::{
     Command, DecodeError, Fields, Frame, HeaderEncoding, Incoming, Payload, ReceivedSend, Request,
     RequestCode, StoredMessage, json,
@@ -274,6 +276,15 @@ pub(crate) fn incoming_round_trips(command: &Command) -> Option<bool> {
         Incoming::CheckClientConfig(request) => again(&request),
         Incoming::RouteOf(request) => again(&request),
         Incoming::TopicListOf(request) => again(&request),
+        Incoming::QueryMessages(request) => again(&request),
+        Incoming::EndTransaction(request) => again(&request),
+        Incoming::CheckTransaction(request) => again(&request),
+        Incoming::SendReply(reply) if command.request_code() == RequestCode::SEND_REPLY_MESSAGE => {
+            again(&SendReplyV1(reply.0))
+        }
+        Incoming::SendReply(request) => again(&request),
+        Incoming::PushReply(request) => again(&request),
+        Incoming::Recall(request) => again(&request),
         Incoming::Unknown(_) => return Some(false),
     };
     assert_eq!(again, incoming);

@@ -266,7 +266,7 @@ fn unknown_codes_and_bad_fields_are_answered() {
         (RequestCode(25), ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
         (RequestCode(100), ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
         (RequestCode(318), ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
-        (RequestCode::SEND_REPLY_MESSAGE_V2, ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
+        (RequestCode(401), ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
         (RequestCode(-7), ResponseCode::REQUEST_CODE_NOT_SUPPORTED),
         (RequestCode::SEND_MESSAGE, ResponseCode::SYSTEM_ERROR),
         (RequestCode::HEART_BEAT, ResponseCode::SYSTEM_ERROR),
