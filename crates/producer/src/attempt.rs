@@ -8,11 +8,12 @@ use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1};
-use posthaste_protocol::{Command, ResponseCode, batch, command};
+use posthaste_protocol::{Command, Properties, ResponseCode, batch, command};
 
-use crate::accepted::{Accepted, Content};
+use crate::accepted::Accepted;
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
+use crate::content::{self, Content};
 use crate::message::Message;
 use crate::outbox::Waiting;
 use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
@@ -40,8 +41,9 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Appends the request that stores one message.
     pub(crate) fn put_message(&mut self, accepted: &Accepted) {
-        let _ = accepted.show(|Content { first: message, .. }| {
-            put_properties(self.scratch, message, accepted.id);
+        let _ = accepted.show(|content| {
+            let message = &content.first;
+            put_properties(self.scratch, message, content.added_to(0), accepted.id);
             let mut request = self.request(accepted, Cow::Borrowed(self.scratch));
             request.flag = message.flag_value();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
@@ -69,8 +71,8 @@ impl Writer<'_> {
         command::put_request_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
-                    for (id, message) in accepted.ids().zip(content.messages()) {
-                        put_properties(scratch, message, id);
+                    for (id, (message, added)) in accepted.ids().zip(content.entries()) {
+                        put_properties(scratch, message, added, id);
                         batch::put_entry(out, message.flag_value(), message.body(), scratch);
                     }
                 });
@@ -103,11 +105,16 @@ impl Writer<'_> {
     }
 }
 
-/// A message's properties as they travel, its unique id with them.
-fn put_properties(out: &mut String, message: &Message, id: UniqueId) {
+/// A message's properties as they travel, what was added and its unique id with them.
+fn put_properties(out: &mut String, message: &Message, added: Option<&Properties>, id: UniqueId) {
     out.clear();
     for (name, value) in message.wire_properties() {
-        properties::push(out, name, &value);
+        if !content::replaces(added, name) {
+            properties::push(out, name, &value);
+        }
+    }
+    if let Some(added) = added {
+        added.encode(out);
     }
     properties::push(out, name::UNIQ_KEY, id.text().as_str());
 }

@@ -14,7 +14,7 @@ use crate::outbox::{Outbox, Waiting};
 use crate::route::{BrokerQueues, Route, Target};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::window::{Trip, Window};
-use crate::{Message, Producer, queue};
+use crate::{Message, Producer, content, queue};
 
 /// Runs an operation once.
 pub type Operation = Box<dyn FnMut()>;
@@ -85,7 +85,7 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
     let deadline = now + Duration::from_secs(86_400);
     let one = |_| {
         let message = Message::new("bench", [b'x'; 128].as_slice());
-        let held = message.held_bytes();
+        let held = content::held_bytes(&message, None);
         let terms = Terms {
             id: ids.next(1),
             born_at_ms: 0,

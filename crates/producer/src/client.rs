@@ -11,18 +11,20 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{
-    Accepted, Callback, CallbackRun, Content, End, Failed, Mode, Permit, Terms, Wake,
-};
+use crate::accepted::{Accepted, Callback, CallbackRun, End, Failed, Mode, Permit, Terms, Wake};
 use crate::batch::Sharing;
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
+use crate::content::Content;
+use crate::interceptor::TransactionEnd;
+use crate::meters::{Good, Meters};
 use crate::name_server::NameServers;
+use crate::observers::Observers;
 use crate::order::Lanes;
 use crate::retry::Budget;
 use crate::route::RouteTable;
-use crate::stats::{Counter, Counters, Stats};
+use crate::stats::{Counters, Stats};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
@@ -35,7 +37,8 @@ pub(crate) struct Client {
     id: String,
     runtime: Handle,
     ids: UniqueIds,
-    counters: Counters,
+    counters: Arc<Counters>,
+    observers: Option<Box<Observers>>,
     pub(crate) budget: Budget,
     pub(crate) routes: RouteTable,
     pub(crate) lanes: Lanes,
@@ -86,6 +89,8 @@ impl Client {
         let ip = own_ip();
         let messages = Semaphore::new(config.max_pending_messages);
         let bytes = Semaphore::new(config.max_pending_bytes);
+        let counters = Arc::new(Counters::new(Meters::of(&config)));
+        let observers = Observers::of(&config, &counters, runtime);
         let client = Arc::new(Self {
             id: format!("{ip}@{}#{:08x}", config.instance_name, fastrand::u32(..)),
             ids: UniqueIds::new(ip),
@@ -93,7 +98,8 @@ impl Client {
             batch_bytes: batch::most_bytes(&config),
             config,
             runtime: runtime.clone(),
-            counters: Counters::default(),
+            observers,
+            counters,
             budget: Budget::new(),
             routes: RouteTable::default(),
             watch: Watch::default(),
@@ -124,6 +130,19 @@ impl Client {
         &self.counters
     }
 
+    /// Those who look on at sends, if anybody does.
+    pub(crate) fn observers(&self) -> Option<&Observers> {
+        self.observers.as_deref()
+    }
+
+    /// A transaction is about to end: whoever tells the broker says so here first.
+    #[allow(dead_code, reason = "for transactions")]
+    pub(crate) fn transaction_ends(&self, end: &TransactionEnd<'_>) {
+        if let Some(observers) = self.observers() {
+            observers.transaction_ends(end);
+        }
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         self.counters.read(self.connections().iter().map(|one| one.stats()).collect())
     }
@@ -149,6 +168,8 @@ impl Client {
         if self.phase() != Phase::Open {
             return Err(closed(content));
         }
+        #[cfg(feature = "opentelemetry")]
+        let content = crate::trace_context::propagate(content);
         let permit = match self.check(&content) {
             Ok(held) => self.permit(content.count(), held),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
@@ -210,7 +231,7 @@ impl Client {
             held += validate::message(message, max_size)?;
         }
         batch::check(content, max_size)?;
-        Ok(held)
+        Ok(if content.has_more() { content.held_bytes() } else { held })
     }
 
     /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
@@ -258,6 +279,7 @@ impl Client {
     fn refuse(&self, kind: ErrorKind, reason: impl Into<String>, content: Content) -> SendError {
         self.counters.sent.add(content.count());
         self.counters.not_stored.add(content.count());
+        self.counters.meters.refused(kind, content.count());
         SendError::not_stored(kind, reason, content)
     }
 
@@ -268,12 +290,12 @@ impl Client {
         self: &Arc<Self>,
         ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
     ) {
-        self.succeed(ends, &self.counters.acked);
+        self.succeed(ends, Good::Acked);
     }
 
     /// These one-way messages were written.
     pub(crate) fn written<'a>(self: &Arc<Self>, all: impl Iterator<Item = &'a Arc<Accepted>>) {
-        self.succeed(all.map(|accepted| (accepted, End::Written)), &self.counters.oneway);
+        self.succeed(all.map(|accepted| (accepted, End::Written)), Good::Oneway);
     }
 
     /// Ends messages well. What all share is done once: to count them, to give their permits back;
@@ -281,21 +303,27 @@ impl Client {
     fn succeed<'a>(
         self: &Arc<Self>,
         ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
-        counter: &Counter,
+        good: Good,
     ) {
         let (mut wakes, mut next) = (Vec::new(), Vec::new());
         let (mut ended, mut places, mut bytes) = (0, 0, 0);
+        let mut tally = self.counters.meters.tally(good);
         for (accepted, end) in ends {
             let Some((wake, follow)) = self.lanes.end(accepted, || accepted.succeed(end)) else {
                 continue;
             };
+            tally.add(accepted);
             ended += accepted.count();
             places += accepted.permit.messages as usize;
             bytes += accepted.permit.bytes as usize;
             wakes.push(wake);
             next.extend(follow);
         }
-        counter.add(ended);
+        tally.finish();
+        match good {
+            Good::Acked => self.counters.acked.add(ended),
+            Good::Oneway => self.counters.oneway.add(ended),
+        }
         self.let_follow(next);
         self.give_back(places, bytes);
         wakes.into_iter().for_each(|wake| self.wake(wake));
@@ -330,6 +358,7 @@ impl Client {
             return;
         }
         self.counters.withdrawn.add(accepted.count());
+        self.counters.meters.withdrawn(accepted);
         let next = self.lanes.withdrawn(accepted);
         self.let_follow(next);
         for connection in self.connections() {
@@ -351,6 +380,7 @@ impl Client {
             let undelivered = |message| Undelivered { message, kind, outcome };
             self.undelivered().extend(content.into_messages().into_iter().map(undelivered));
         }
+        self.counters.meters.failed(accepted, kind, outcome);
         match outcome {
             Outcome::NotStored => self.counters.not_stored.add(accepted.count()),
             Outcome::Unknown => self.counters.unknown.add(accepted.count()),

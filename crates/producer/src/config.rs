@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::interceptor::Interceptor;
 use crate::producer::Producer;
+use crate::trace::TRACE_TOPIC;
 use crate::{StartError, validate};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
@@ -35,6 +37,9 @@ pub(crate) struct Config {
     pub(crate) oneway_unlimited: bool,
     pub(crate) batching: bool,
     pub(crate) address_map: Option<Arc<AddressMap>>,
+    pub(crate) interceptors: Vec<Arc<dyn Interceptor>>,
+    pub(crate) message_trace: bool,
+    pub(crate) trace_topic: Arc<str>,
 }
 
 impl ProducerBuilder {
@@ -55,6 +60,9 @@ impl ProducerBuilder {
             oneway_unlimited: false,
             batching: true,
             address_map: None,
+            interceptors: Vec::new(),
+            message_trace: false,
+            trace_topic: TRACE_TOPIC.into(),
         };
         Self { config, name_servers: name_servers.into() }
     }
@@ -164,6 +172,40 @@ impl ProducerBuilder {
         self
     }
 
+    /// Adds an interceptor, which sees every attempt to send and may veto it or add properties.
+    /// Default: none. Several are called in the order in which they are added; see [`Interceptor`]
+    /// for where they run, and what they must not do there.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.config.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Whether where each message was stored, and how long that took, is told to a trace topic of
+    /// the cluster (`enableTrace` in Java), which RocketMQ's tools and dashboards read. Default: off.
+    ///
+    /// Traces go in the background, by a producer of their own in the group
+    /// `_INNER_TRACE_PRODUCER-…-PRODUCE`; sends neither wait for them nor fail with them. What
+    /// piles up beyond 2,048 records is dropped and counted in
+    /// [`Stats::traces_lost`](crate::Stats::traces_lost). [`close`](Producer::close) sends what is
+    /// left within its time. Failed and one-way sends leave no trace, nor does what a broker wants
+    /// none of. Each ten messages cost about one more, so do not switch it on for speed.
+    #[must_use]
+    pub fn message_trace(mut self, on: bool) -> Self {
+        self.config.message_trace = on;
+        self
+    }
+
+    /// The topic that [`message_trace`](Self::message_trace) goes to. Default:
+    /// `RMQ_SYS_TRACE_TOPIC`, which brokers have when their `traceTopicEnable` is set, and create
+    /// at the first trace when they create topics at all. Messages to topics that begin with its
+    /// name are not traced. [`start`](Self::start) refuses a name that no topic can have.
+    #[must_use]
+    pub fn trace_topic(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.config.trace_topic = name.into();
+        self
+    }
+
     /// Starts the producer on the current tokio runtime. No connection is made yet: that a name
     /// server cannot be reached shows at the first send.
     ///
@@ -181,6 +223,9 @@ impl ProducerBuilder {
         let mut config = self.config;
         config.name_servers = parse_name_servers(&self.name_servers)?;
         validate::group(&config.group).map_err(StartError::Group)?;
+        let trace_topic = validate::topic(&config.trace_topic)
+            .and_then(|()| validate::not_of_the_broker(&config.trace_topic));
+        trace_topic.map_err(|error| StartError::Setting(format!("trace_topic: {error}")))?;
         let positive = [
             ("max_pending messages", config.max_pending_messages),
             ("max_pending bytes", config.max_pending_bytes),

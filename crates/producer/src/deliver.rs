@@ -13,6 +13,7 @@ use crate::accepted::{Accepted, Mode};
 use crate::client::{Client, Phase};
 use crate::connection::Connection;
 use crate::message::Destination;
+use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
 use crate::retry::{self, Ended, Left, Next};
@@ -260,6 +261,11 @@ impl Client {
             self.watch.trouble(accepted.topic());
             return Ok(Aim::Absent(accepted));
         };
+        if let Some(observers) = self.observers()
+            && let Err(Stopped { kind, reason }) = observers.attempt_begins(&accepted, &target)
+        {
+            return Err(Stranded { accepted, kind, reason: reason.into() });
+        }
         let until = attempt_end(&accepted, &target, now);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
@@ -310,6 +316,9 @@ impl Client {
         let Waiting { accepted, target, .. } = waiting;
         let attempt = failed.describe(waiting, now);
         tracing::debug!(topic = %accepted.topic(), id = %accepted.id, %attempt, "attempt failed");
+        if let Some(observers) = self.observers() {
+            observers.attempt_failed(accepted, &attempt);
+        }
         if !accepted.failed_attempt(attempt) {
             return None;
         }
@@ -334,6 +343,7 @@ impl Client {
         if matches!(next, Next::Again(_)) {
             accepted.use_retry();
             self.counters().retries.add_one();
+            self.counters().meters.retried();
         }
         Some(next)
     }

@@ -313,8 +313,9 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{Content, Mode, Permit, Terms};
+    use crate::accepted::{Mode, Permit, Terms};
     use crate::batch::MOST_MESSAGES;
+    use crate::content::Content;
     use crate::route::Route;
     use crate::unique_id::{UniqueIds, own_ip};
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::meters::Meters;
+
 /// Counts of a producer since its start. Read with [`Producer::stats`](crate::Producer::stats).
 ///
 /// `sent` = `acked` + `not_stored` + `unknown` + `oneway` + `withdrawn` + `in_flight`, up to what
@@ -33,6 +35,9 @@ pub struct Stats {
     pub batches: u64,
     /// How many messages left in batches, each try counted.
     pub batched: u64,
+    /// Records of the message trace that were dropped, or that the trace topic did not take. Always
+    /// 0 unless [`message_trace`](crate::ProducerBuilder::message_trace) is on.
+    pub traces_lost: u64,
     /// Every broker address with a connection.
     pub brokers: Vec<BrokerStats>,
 }
@@ -54,9 +59,9 @@ pub struct BrokerStats {
     pub waiting: usize,
 }
 
-/// The counters behind [`Stats`].
-#[derive(Debug, Default)]
+/// The counters behind [`Stats`], and the metrics, which are counted beside them.
 pub(crate) struct Counters {
+    pub(crate) meters: Meters,
     pub(crate) sent: Counter,
     pub(crate) acked: Counter,
     pub(crate) not_stored: Counter,
@@ -68,6 +73,7 @@ pub(crate) struct Counters {
     pub(crate) requests: Counter,
     pub(crate) batches: Counter,
     pub(crate) batched: Counter,
+    pub(crate) traces_lost: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +94,30 @@ impl Counter {
 }
 
 impl Counters {
+    pub(crate) fn new(meters: Meters) -> Self {
+        Self {
+            meters,
+            sent: Counter::default(),
+            acked: Counter::default(),
+            not_stored: Counter::default(),
+            unknown: Counter::default(),
+            oneway: Counter::default(),
+            withdrawn: Counter::default(),
+            retries: Counter::default(),
+            busy: Counter::default(),
+            requests: Counter::default(),
+            batches: Counter::default(),
+            batched: Counter::default(),
+            traces_lost: Counter::default(),
+        }
+    }
+
+    /// So many records of the message trace were lost.
+    pub(crate) fn lose_traces(&self, records: usize) {
+        self.traces_lost.add(records);
+        self.meters.traces_lost(records);
+    }
+
     /// Messages accepted and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
         let ended = self.acked.get()
@@ -112,6 +142,7 @@ impl Counters {
             requests: self.requests.get(),
             batches: self.batches.get(),
             batched: self.batched.get(),
+            traces_lost: self.traces_lost.get(),
             brokers,
         }
     }

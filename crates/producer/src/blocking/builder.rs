@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Producer;
 use super::runtime::Runtime;
-use crate::StartError;
+use crate::{Interceptor, StartError};
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
 /// has. [`start`](Self::start) makes the producer.
@@ -42,6 +42,9 @@ settings! {
     batching(on: bool);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
     instance_name(name: impl Into<String>);
+    interceptor(interceptor: impl Interceptor);
+    message_trace(on: bool);
+    trace_topic(name: impl Into<Arc<str>>);
 }
 
 impl ProducerBuilder {

@@ -27,6 +27,7 @@ use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
+use crate::meters::BrokerMeters;
 use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;
 use crate::window::Window;
@@ -71,6 +72,7 @@ pub(super) struct Task {
     /// answered, or at this time.
     draining: Option<Instant>,
     scratch: String,
+    meters: BrokerMeters,
 }
 
 impl Task {
@@ -83,6 +85,10 @@ impl Task {
     ) -> Self {
         let window = Window::new(client.config().max_window);
         let batch_bytes = client.batch_bytes;
+        let meters = match peer {
+            Peer::Broker => client.counters().meters.broker(&address),
+            Peer::NameServer => BrokerMeters::none(),
+        };
         load.window.store(window.limit(), Ordering::Relaxed);
         Self {
             client,
@@ -105,6 +111,7 @@ impl Task {
             v1: false,
             draining: None,
             scratch: String::new(),
+            meters,
         }
     }
 
@@ -164,6 +171,7 @@ impl Task {
             if self.is_over() {
                 return None;
             }
+            self.show_load();
             let due = self.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
             let due = due.unwrap_or_else(|| Instant::now() + HEARTBEAT_INTERVAL);
             tokio::select! {

@@ -1,5 +1,6 @@
 //! The way back: answers, and what each means for its message.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use posthaste_protocol::answer::Stored;
@@ -10,12 +11,13 @@ use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 use super::leaving::WRITE_BUFFER;
 use super::{DRAIN, Task};
 use crate::ErrorKind;
-use crate::accepted::End;
+use crate::accepted::{Accepted, End};
 use crate::answer::Remedy;
 use crate::attempt;
 use crate::batch::{self, Trial};
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::deliver::AttemptFailed;
+use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
 use crate::retry::Ended;
@@ -100,7 +102,17 @@ impl Task {
             };
             Some((&waiting.accepted, end))
         });
-        self.client.stored(ends);
+        match self.client.observers() {
+            None => self.client.stored(ends),
+            Some(observers) => {
+                let address = &*self.address;
+                let at = StoredAt { address, trace_on: stored.trace_on != Some(false) };
+                let seen = |(accepted, end): &(&Arc<Accepted>, End)| {
+                    observers.stored(accepted, end, at);
+                };
+                self.client.stored(ends.inspect(seen));
+            }
+        }
         for Waiting { accepted, trial, .. } in messages() {
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
                 self.singly.add(accepted.topic(), trip.now);
@@ -112,6 +124,7 @@ impl Task {
     /// A request of so many messages was stored.
     fn answered(&mut self, trip: &Trip, together: usize) {
         self.window.answered(trip, together);
+        self.meters.answered(trip.took);
         self.pause.succeeded();
     }
 
@@ -177,6 +190,7 @@ impl Task {
     /// A broker that refuses gets less, and nothing for a moment.
     pub(super) fn refused(&mut self, now: Instant) {
         self.client.counters().busy.add_one();
+        self.meters.busy();
         self.window.refused(now);
         self.pause.refused(now, fastrand::f64());
     }

@@ -59,9 +59,13 @@ impl Task {
     /// Shows others what is in flight.
     pub(super) fn show_load(&self) {
         let load = &self.load;
-        load.requests.store(self.pending.requests(), Ordering::Relaxed);
-        load.in_flight.store(self.pending.messages_in_flight(), Ordering::Relaxed);
-        load.window.store(self.window.limit(), Ordering::Relaxed);
+        let (requests, messages) = (self.pending.requests(), self.pending.messages_in_flight());
+        let window = self.window.limit();
+        load.requests.store(requests, Ordering::Relaxed);
+        load.in_flight.store(messages, Ordering::Relaxed);
+        load.window.store(window, Ordering::Relaxed);
+        let waiting = || load.backlog.load(Ordering::Relaxed).saturating_sub(messages);
+        self.meters.show(requests, waiting, window);
     }
 
     pub(super) fn has_room(&self, now: Instant) -> bool {
@@ -157,6 +161,7 @@ impl Task {
         let Some(first) = messages.first() else { return };
         let (counters, together) = (self.client.counters(), outbox::count(messages));
         counters.requests.add_one();
+        self.meters.request(together);
         let mut writer = attempt::Writer {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
@@ -213,6 +218,9 @@ impl Task {
         }
         let done: Vec<Waiting> = self.link.oneways.drain(..done).map(|one| one.waiting).collect();
         self.done_with(outbox::count(&done));
+        if let Some(observers) = self.client.observers() {
+            done.iter().for_each(|waiting| observers.written(&waiting.accepted));
+        }
         self.client.written(done.iter().map(|waiting| &waiting.accepted));
     }
 }
