@@ -144,6 +144,7 @@ pub(crate) enum Wake {
 pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
+    #[inline]
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
         let Terms { id, born_at_ms, since, deadline, mode, sharing, permit, stored_bytes } = terms;
         Self {

@@ -97,11 +97,13 @@ impl FromIterator<Message> for Batch {
 }
 
 /// Says what is wrong with messages as a batch, if anything is.
+#[inline]
 pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
+    if content.others.is_empty() { Ok(()) } else { check_several(content, max_size) }
+}
+
+fn check_several(content: &Content, max_size: usize) -> Result<(), String> {
     let Content { first, others, .. } = content;
-    if others.is_empty() {
-        return Ok(());
-    }
     if first.topic().starts_with(RETRY_TOPICS) {
         return Err(format!("topic {} takes no batches", first.topic()));
     }

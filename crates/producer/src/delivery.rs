@@ -5,11 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tracing::Span;
-
 use crate::accepted::{Accepted, Callback, End};
 use crate::client::Client;
-use crate::{Receipt, SendError, span};
+use crate::span::SendSpan;
+use crate::{Receipt, SendError};
 
 /// A message that was accepted by [`enqueue`](crate::Producer::enqueue) and is on its way.
 ///
@@ -20,11 +19,11 @@ pub struct Delivery {
     accepted: Arc<Accepted>,
     client: Arc<Client>,
     /// Ends with the handle.
-    span: Span,
+    span: SendSpan,
 }
 
 impl Delivery {
-    pub(crate) fn new(accepted: Arc<Accepted>, client: Arc<Client>, span: Span) -> Self {
+    pub(crate) fn new(accepted: Arc<Accepted>, client: Arc<Client>, span: SendSpan) -> Self {
         Self { accepted, client, span }
     }
 
@@ -39,10 +38,10 @@ impl Delivery {
     /// callbacks, and no send. One that panics ends alone.
     pub fn on_complete(self, callback: impl FnOnce(Result<Receipt, SendError>) + Send + 'static) {
         let Self { accepted, client, span } = self;
-        let callback: Callback = match span.is_disabled() {
+        let callback: Callback = match span.is_none() {
             true => Box::new(callback),
             false => Box::new(move |result| {
-                span::record_result(&span, &result);
+                span.record_result(&result);
                 span.in_scope(|| callback(result));
             }),
         };
@@ -57,7 +56,7 @@ impl Future for Delivery {
     /// Dropping the future cancels nothing; see [`Delivery`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(end) = self.accepted.poll_end(context) else { return Poll::Pending };
-        span::record(&self.span, &end);
+        self.span.record(&end);
         match end {
             End::Stored(receipt) => Poll::Ready(Ok(receipt)),
             End::Failed(error) => Poll::Ready(Err(error)),
@@ -78,12 +77,12 @@ impl std::fmt::Debug for Delivery {
 pub(crate) struct Awaited<'a> {
     accepted: Arc<Accepted>,
     client: &'a Arc<Client>,
-    span: Span,
+    span: SendSpan,
     ended: bool,
 }
 
 impl<'a> Awaited<'a> {
-    pub(crate) fn new(accepted: Arc<Accepted>, client: &'a Arc<Client>, span: Span) -> Self {
+    pub(crate) fn new(accepted: Arc<Accepted>, client: &'a Arc<Client>, span: SendSpan) -> Self {
         Self { accepted, client, span, ended: false }
     }
 }
@@ -93,11 +92,10 @@ impl Future for Awaited<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let Self { accepted, span, ended, .. } = &mut *self;
-        let _entered = span.enter();
-        let end = accepted.poll_end(context);
+        let end = span.in_scope(|| accepted.poll_end(context));
         if let Poll::Ready(end) = &end {
             *ended = true;
-            span::record(span, end);
+            span.record(end);
         }
         end
     }

@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
-use tracing::{Instrument as _, Span};
 
 use crate::accepted::{Accepted, End, Mode};
 use crate::client::{Client, Room, Waits};
 use crate::config::Config;
 use crate::content::Content;
 use crate::delivery::Awaited;
-use crate::span::send_span;
+use crate::span::{SendSpan, send_span};
 use crate::{
-    Admin, Batch, CloseReport, Delivery, Message, ProducerBuilder, Receipt, SendError, Stats, span,
+    Admin, Batch, CloseReport, Delivery, Message, ProducerBuilder, Receipt, SendError, Stats,
 };
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
@@ -113,7 +112,7 @@ impl Producer {
             Room::Taken(accepted) => Ok(self.delivery(accepted, span)),
             Room::None(waits) => {
                 let error = self.client().no_room(*waits);
-                span::record_failed(&span, &error);
+                span.record_failed(&error);
                 Err(error)
             }
         }
@@ -166,7 +165,7 @@ impl Producer {
 
     /// From acceptance to the end. The span is entered step by step: a future of all of it would be
     /// moved about with the message inside.
-    async fn run(&self, content: Content, mode: Mode, span: Span) -> Result<End, SendError> {
+    async fn run(&self, content: Content, mode: Mode, span: SendSpan) -> Result<End, SendError> {
         let accepted = match self.accept(content, mode, &span)? {
             Room::Taken(accepted) => accepted,
             Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
@@ -175,21 +174,23 @@ impl Producer {
         Ok(Awaited::new(accepted, self.client(), span).await)
     }
 
-    fn accept(&self, content: Content, mode: Mode, span: &Span) -> Result<Room, SendError> {
+    #[inline]
+    fn accept(&self, content: Content, mode: Mode, span: &SendSpan) -> Result<Room, SendError> {
         let room = span.in_scope(|| self.client().accept(content, mode, self.timeout));
-        room.inspect_err(|error| span::record_failed(span, error))
+        room.inspect_err(|error| span.record_failed(error))
     }
 
     async fn wait_for_room(
         &self,
         waits: Box<Waits>,
-        span: &Span,
+        span: &SendSpan,
     ) -> Result<Arc<Accepted>, SendError> {
-        let accepted = self.client().wait_for_room(waits).instrument(span.clone()).await;
-        accepted.inspect_err(|error| span::record_failed(span, error))
+        let accepted = span.instrument(self.client().wait_for_room(waits)).await;
+        accepted.inspect_err(|error| span.record_failed(error))
     }
 
-    fn delivery(&self, accepted: Arc<Accepted>, span: Span) -> Delivery {
+    #[inline]
+    fn delivery(&self, accepted: Arc<Accepted>, span: SendSpan) -> Delivery {
         span.in_scope(|| self.client().deliver(accepted.clone()));
         Delivery::new(accepted, self.client().clone(), span)
     }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::Span;
 
 use self::record::{Parcel, Record};
 use crate::accepted::{Accepted, Mode};
@@ -20,6 +19,7 @@ use crate::client::{Client, Room};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::interceptor::TransactionEnd;
+use crate::span::SendSpan;
 use crate::stats::Counters;
 use crate::validate::MAX_GROUP;
 use crate::{Message, Receipt, SendError};
@@ -223,7 +223,7 @@ impl Sender {
             Room::None(waits) => return Err(self.client.no_room(*waits)),
         };
         self.client.deliver(accepted.clone());
-        Ok(Delivery::new(accepted, self.client.clone(), Span::none()))
+        Ok(Delivery::new(accepted, self.client.clone(), SendSpan::none()))
     }
 }
 

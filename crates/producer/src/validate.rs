@@ -122,6 +122,7 @@ fn name_and_value(n: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+#[inline]
 fn no_separators(n: &str, value: &str) -> Result<(), String> {
     match [n, value].iter().any(|text| text.contains([NAME_END, VALUE_END])) {
         true => Err(format!("property `{n}` contains byte 1 or 2, which the protocol uses itself")),
