@@ -60,7 +60,7 @@ impl Record {
             &address,
             &message.body().len(),
             &accepted.since.elapsed().as_millis(),
-            &kind(message),
+            &kind(message.wire_properties().map(|(name, _)| name)),
             &or_nothing(receipt.offset_message_id()),
             &(receipt.status() == SendStatus::Stored),
         ];
@@ -116,15 +116,15 @@ fn found_by(message_id: &str, keys: &str) -> String {
 }
 
 /// As Java tells it: a delayed half message counts as delayed.
-fn kind(message: &Message) -> u8 {
-    let of_property = |(name, _): (&str, _)| match name {
+fn kind<'a>(properties: impl Iterator<Item = &'a str>) -> u8 {
+    let of_property = |name| match name {
         name::DELAY | name::TIMER_DELAY_SEC | name::TIMER_DELAY_MS | name::TIMER_DELIVER_MS => {
             DELAYED
         }
         name::TRAN_MSG => TRANSACTION_HALF,
         _ => NORMAL,
     };
-    message.wire_properties().map(of_property).max().unwrap_or(NORMAL)
+    properties.map(of_property).max().unwrap_or(NORMAL)
 }
 
 /// Java: `LocalTransactionState`.
@@ -177,5 +177,102 @@ impl Parcel {
     pub(super) fn into_message(self, topic: &Arc<str>) -> Message {
         let keys = self.keys.split(' ').filter(|key| !key.is_empty());
         Message::new(topic.clone(), self.text).keys(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(topic: &str, text: &str, keys: &str) -> Record {
+        Record { topic: topic.into(), text: text.into(), keys: keys.into() }
+    }
+
+    /// The topic, the text and the keys of each parcel.
+    fn parcels(records: Vec<Record>, largest: usize) -> Vec<(String, String, String, usize)> {
+        let parcels = Parcel::of_all(records, largest).into_iter();
+        let parts = |p: Parcel| (p.topic.to_string(), p.text, p.keys, p.records);
+        parcels.map(parts).collect()
+    }
+
+    fn parcel(topic: &str, text: &str, keys: &str, n: usize) -> (String, String, String, usize) {
+        (topic.into(), text.into(), keys.into(), n)
+    }
+
+    #[test]
+    fn records_of_a_topic_go_together_as_far_as_they_fit() {
+        let records = || {
+            vec![
+                record("a", "11", "k1"),
+                record("b", "22", "k2"),
+                record("a", "33", "k3 k4"),
+                record("a", "4", "k5"),
+            ]
+        };
+        let all = [parcel("a", "11334", "k1 k3 k4 k5", 3), parcel("b", "22", "k2", 1)];
+        assert_eq!(parcels(records(), 5), all);
+        let split = [
+            parcel("a", "1133", "k1 k3 k4", 2),
+            parcel("b", "22", "k2", 1),
+            parcel("a", "4", "k5", 1),
+        ];
+        assert_eq!(parcels(records(), 4), split);
+        // Keys are a property, whose length is limited.
+        let long = "k".repeat(LONGEST_KEYS / 2);
+        let records = vec![record("a", "1", &long), record("a", "2", &long)];
+        assert_eq!(parcels(records, 1000).len(), 2);
+        assert_eq!(found_by("id", &"k".repeat(LONGEST_KEYS)), "id");
+        assert_eq!(found_by("id", "k"), "id k");
+        let message = Parcel::of_all(vec![record("a", "1", "id k  l")], 9).remove(0);
+        assert_eq!(message.into_message(&"t".into()).key_texts(), ["id", "k", "l"]);
+    }
+
+    #[test]
+    fn the_end_of_a_transaction_is_told_as_java_does() {
+        let end = TransactionEnd {
+            topic: "t",
+            message_id: "ID",
+            transaction_id: Some("TX"),
+            state: TransactionState::Commit,
+            from_check: false,
+            address: "127.0.0.1:10911",
+            tag: Some("tag"),
+            keys: Some("k1 k2"),
+            region: None,
+        };
+        let text = |end: &TransactionEnd<'_>| {
+            let Record { topic, text, keys } = Record::of_transaction_end("g", end);
+            assert_eq!(&*topic, "t");
+            let mut fields: Vec<String> = text.split('\u{1}').map(str::to_owned).collect();
+            assert!(fields.remove(1).parse::<u64>().unwrap() > 1_700_000_000_000);
+            (fields.join("|"), keys)
+        };
+        let told = "EndTransaction|DefaultRegion|g|t|ID|tag|k1 k2|127.0.0.1:10911|2|TX|COMMIT_MESSAGE|false\u{2}";
+        assert_eq!(text(&end), (told.to_owned(), "ID k1 k2".to_owned()));
+        let checked = TransactionEnd {
+            transaction_id: None,
+            state: TransactionState::Unknown,
+            from_check: true,
+            tag: None,
+            keys: None,
+            region: Some("r"),
+            ..end
+        };
+        let told = "EndTransaction|r|g|t|ID|null|null|127.0.0.1:10911|2|null|UNKNOW|true\u{2}";
+        assert_eq!(text(&checked), (told.to_owned(), "ID".to_owned()));
+        assert_eq!(state_name(TransactionState::Rollback), "ROLLBACK_MESSAGE");
+    }
+
+    #[test]
+    fn properties_say_what_kind_of_message_it_is() {
+        for (properties, expected) in [
+            (&["WAIT", "own"][..], NORMAL),
+            (&["TRAN_MSG", "PGROUP", "WAIT"], TRANSACTION_HALF),
+            (&["DELAY", "WAIT"], DELAYED),
+            (&["TIMER_DELIVER_MS"], DELAYED),
+            (&["TRAN_MSG", "TIMER_DELAY_SEC"], DELAYED),
+        ] {
+            assert_eq!(kind(properties.iter().copied()), expected, "{properties:?}");
+        }
     }
 }

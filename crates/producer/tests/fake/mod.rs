@@ -48,6 +48,8 @@ pub struct Seen {
     pub queue: i32,
     /// The ordering key.
     pub key: Option<String>,
+    /// As they were on the wire.
+    pub properties: String,
     pub body: Bytes,
     /// How many messages came in the request.
     pub together: usize,
@@ -59,6 +61,12 @@ pub struct Seen {
 impl Seen {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Every value that a property had on the wire.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        let pairs = self.properties.split('\u{2}').filter_map(|pair| pair.split_once('\u{1}'));
+        pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).collect()
     }
 }
 
@@ -440,6 +448,7 @@ impl Broker {
                     topic: send.topic.clone().into_owned(),
                     queue: send.queue_id,
                     key: properties.get(name::SHARDING_KEY).map(str::to_owned),
+                    properties: text,
                     body,
                     together,
                     outer: send.batch.then(|| send.properties.clone().into_owned()),
