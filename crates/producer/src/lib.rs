@@ -22,6 +22,8 @@
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
 //!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
 //! - [`Producer::admin`] creates topics, asks for offsets, and reads back what landed ([`Reader`]).
+//! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are told of in
+//!   [`guide::observability`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!
 //! The path of one send is told in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`, `outbox`,
@@ -44,6 +46,7 @@ mod content;
 mod deliver;
 mod delivery;
 mod error;
+pub mod guide;
 mod interceptor;
 mod look_up;
 mod message;

@@ -5,7 +5,7 @@
 //! connection. What is counted on the way of a good send is counted once per answer.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -41,14 +41,14 @@ pub(crate) struct Meters {
     retries: Counter,
     traces_lost: Counter,
     topics: ArcSwap<HashMap<Arc<str>, Arc<TopicMeters>>>,
-    other: Arc<TopicMeters>,
+    other: OnceLock<Arc<TopicMeters>>,
 }
 
 /// What is counted for a topic.
 struct TopicMeters {
     labels: Vec<Label>,
-    acked: Ends,
-    oneway: Ends,
+    acked: OnceLock<Ends>,
+    oneway: OnceLock<Ends>,
 }
 
 /// Ends of one kind.
@@ -78,7 +78,7 @@ impl Meters {
             retries: metrics::counter!(RETRIES, common.clone()),
             traces_lost: metrics::counter!(TRACES_LOST, common.clone()),
             topics: ArcSwap::default(),
-            other: Arc::new(TopicMeters::of(&common, OTHER.into())),
+            other: OnceLock::new(),
             common,
         }
     }
@@ -102,7 +102,7 @@ impl Meters {
 
     /// So many messages were refused before they were accepted: their topic may be anything.
     pub(crate) fn refused(&self, kind: ErrorKind, messages: usize) {
-        let labels = self.other.labels_of_failure(kind, Outcome::NotStored);
+        let labels = self.other().labels_of_failure(kind, Outcome::NotStored);
         metrics::counter!(SENT, labels).increment(messages as u64);
     }
 
@@ -128,8 +128,7 @@ impl Meters {
     }
 
     fn new_topic(&self, topic: &Arc<str>) -> Arc<TopicMeters> {
-        let name = SharedString::from_shared(topic.clone());
-        let made = Arc::new(TopicMeters::of(&self.common, name));
+        let made = self.make_topic(SharedString::from_shared(topic.clone()));
         self.topics.rcu(|topics| {
             if topics.len() >= MOST_TOPICS || topics.contains_key(topic) {
                 return topics.clone();
@@ -138,32 +137,40 @@ impl Meters {
             topics.insert(topic.clone(), made.clone());
             Arc::new(topics)
         });
-        self.topics.load().get(topic).unwrap_or(&self.other).clone()
+        self.topics.load().get(topic).unwrap_or_else(|| self.other()).clone()
+    }
+
+    /// All topics beyond those that have labels of their own.
+    fn other(&self) -> &Arc<TopicMeters> {
+        self.other.get_or_init(|| self.make_topic(OTHER.into()))
+    }
+
+    fn make_topic(&self, topic: SharedString) -> Arc<TopicMeters> {
+        let mut labels = self.common.clone();
+        labels.push(Label::from_static_parts("messaging.operation.name", "send"));
+        labels.push(Label::new("messaging.destination.name", topic));
+        let (acked, oneway) = (OnceLock::new(), OnceLock::new());
+        Arc::new(TopicMeters { labels, acked, oneway })
     }
 }
 
 impl TopicMeters {
-    fn of(common: &[Label], topic: SharedString) -> Self {
-        let mut labels = common.to_vec();
-        labels.push(Label::from_static_parts("messaging.operation.name", "send"));
-        labels.push(Label::new("messaging.destination.name", topic));
-        let ends = |outcome| {
-            let labels = labels_of_end(&labels, outcome);
+    fn ends(&self, good: Good) -> &Ends {
+        let (ends, outcome) = match good {
+            Good::Acked => (&self.acked, "acked"),
+            Good::Oneway => (&self.oneway, "oneway"),
+        };
+        ends.get_or_init(|| {
+            let labels = self.labels_of_end(outcome);
             let messages = metrics::counter!(SENT, labels.clone());
             Ends { messages, duration: metrics::histogram!(DURATION, labels) }
-        };
-        Self { acked: ends("acked"), oneway: ends("oneway"), labels }
-    }
-
-    fn ends(&self, good: Good) -> &Ends {
-        match good {
-            Good::Acked => &self.acked,
-            Good::Oneway => &self.oneway,
-        }
+        })
     }
 
     fn labels_of_end(&self, outcome: &'static str) -> Vec<Label> {
-        labels_of_end(&self.labels, outcome)
+        let mut labels = self.labels.clone();
+        labels.push(Label::from_static_parts("outcome", outcome));
+        labels
     }
 
     fn labels_of_failure(&self, kind: ErrorKind, outcome: Outcome) -> Vec<Label> {
@@ -174,12 +181,6 @@ impl TopicMeters {
         labels.push(Label::from_static_parts("error.type", kind.word()));
         labels
     }
-}
-
-fn labels_of_end(labels: &[Label], outcome: &'static str) -> Vec<Label> {
-    let mut labels = labels.to_vec();
-    labels.push(Label::from_static_parts("outcome", outcome));
-    labels
 }
 
 /// Messages that end well together.

@@ -165,9 +165,8 @@ async fn what_is_added_travels_once_in_every_attempt() {
     let message = Message::new("t", "x").property("own", "mine").property("other", "mine");
     soon(producer.send(message)).await.unwrap();
     let seen = broker.seen();
-    let values = |name: &str| -> Vec<Vec<&str>> {
-        seen.iter().map(|seen| seen.values(name)).collect()
-    };
+    let values =
+        |name: &str| -> Vec<Vec<&str>> { seen.iter().map(|seen| seen.values(name)).collect() };
     assert_eq!(values("try"), [["1"], ["2"], ["3"]]);
     assert_eq!(values("own"), [["replaced"]; 3]);
     assert_eq!(values("other"), [["mine"]; 3]);
@@ -298,10 +297,8 @@ async fn a_veto_to_an_ordered_message_fails_those_behind_it() {
 #[tokio::test]
 async fn a_panic_is_contained_and_counts_as_no_veto() {
     let notes = Notes::default();
-    let (broker, producer) = one(|builder| {
-        builder.interceptor(Panicking).interceptor(Noting("2", notes.clone()))
-    })
-    .await;
+    let (broker, producer) =
+        one(|builder| builder.interceptor(Panicking).interceptor(Noting("2", notes.clone()))).await;
     broker.first([Action::refuse(14, "stopping")]);
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     soon(producer.send_oneway(Message::new("t", "y"))).await.unwrap();

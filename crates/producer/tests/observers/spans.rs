@@ -112,11 +112,14 @@ async fn a_send_says_what_it_sends_and_how_it_ended() {
         ],
     );
     assert!(span["messaging.client.id"].contains('@'));
-    assert!(!span.contains_key("error.type") && !span.contains_key("messaging.batch.message_count"));
+    assert!(
+        !span.contains_key("error.type") && !span.contains_key("messaging.batch.message_count")
+    );
     broker.always(Action::refuse(13, "illegal"));
     soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
     let span = ended.take_one();
-    let failed = [("outcome", "not_stored"), ("error.type", "invalid"), ("otel.status_code", "ERROR")];
+    let failed =
+        [("outcome", "not_stored"), ("error.type", "invalid"), ("otel.status_code", "ERROR")];
     assert_fields(&span, &failed);
     assert!(!span.contains_key("messaging.rocketmq.message.tag"), "{span:?}");
 }

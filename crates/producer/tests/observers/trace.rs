@@ -95,8 +95,20 @@ fn assert_record(
     (record[1], record[10]) = ("when", "took");
     let (id, offset_id) = (receipt.message_id(), receipt.offset_message_id());
     let expected = [
-        "Pub", "when", "DefaultRegion", "traced", topic, id, tags, keys, address, length, "took",
-        "0", offset_id, "true",
+        "Pub",
+        "when",
+        "DefaultRegion",
+        "traced",
+        topic,
+        id,
+        tags,
+        keys,
+        address,
+        length,
+        "took",
+        "0",
+        offset_id,
+        "true",
     ];
     assert_eq!(record, expected);
 }
@@ -170,8 +182,7 @@ async fn traced(server: &NameServer) -> Producer {
 /// The answer of a broker that wants no traces.
 fn untraced(opaque: i32) -> Vec<u8> {
     let offset_message_id = "0".repeat(32);
-    let stored =
-        SendAnswer { offset_message_id, trace_on: Some(false), ..SendAnswer::default() };
+    let stored = SendAnswer { offset_message_id, trace_on: Some(false), ..SendAnswer::default() };
     fake::answer(opaque, 0, "", &stored)
 }
 
