@@ -10,6 +10,7 @@ use bytes::Bytes;
 use posthaste_protocol::id::UniqueId;
 
 use crate::batch::{Batch, MOST_MESSAGES, Sharing};
+use crate::flush::Epoch;
 use crate::message::Destination;
 use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError, unique_id};
 
@@ -110,6 +111,7 @@ pub(crate) struct Terms {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
     pub(crate) permit: Permit,
@@ -138,6 +140,7 @@ pub(crate) struct Accepted {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) permit: Permit,
     /// Bytes that a broker stores.
@@ -205,7 +208,8 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, since, deadline, mode, sharing, permit, stored_bytes } = terms;
+        let Terms { id, born_at_ms, since, deadline, epoch, mode, sharing, permit, stored_bytes } =
+            terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
@@ -214,6 +218,7 @@ impl Accepted {
             born_at_ms,
             since,
             deadline,
+            epoch,
             mode,
             sharing,
             permit,

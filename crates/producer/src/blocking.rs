@@ -147,6 +147,12 @@ impl Producer {
         Self { producer: self.producer.with_timeout(timeout), runtime: self.runtime.clone() }
     }
 
+    /// Waits for the end of every message that was accepted before, however it ends. Messages that
+    /// [linger](ProducerBuilder::linger) leave at once meanwhile.
+    pub fn flush(&self) {
+        self.runtime.wait(self.producer.flush());
+    }
+
     /// What the producer has counted.
     pub fn stats(&self) -> Stats {
         self.producer.stats()

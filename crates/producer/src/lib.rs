@@ -43,6 +43,7 @@ mod connection;
 mod deliver;
 mod delivery;
 mod error;
+mod flush;
 mod look_up;
 mod message;
 mod name_server;
