@@ -361,6 +361,7 @@ pub(crate) fn order_key(accepted: &Accepted) -> Option<OrderKey> {
         Destination::Queue { queue, ordered: true } => {
             Some(OrderKey::Queue(queue.as_ref().clone()))
         }
+        Destination::Selected(_) => accepted.selected().cloned().map(OrderKey::Queue),
         Destination::Any | Destination::Queue { ordered: false, .. } => None,
     }
 }
