@@ -1,11 +1,20 @@
-//! A request as it arrived.
+//! What a client says: a request as it arrived, or the answer to one of the broker's.
 
-use posthaste_protocol::{Command, DecodeError, Frame, Incoming};
+use posthaste_protocol::{Command, DecodeError, Frame, Incoming, ResponseCode};
 
 /// The longest header. Properties may be 32 KiB, and JSON escapes can make them six times as long.
 const MAX_HEADER: usize = 256 * 1024;
 /// The most fields that a header has.
 const MAX_FIELDS: usize = 256;
+
+/// What a frame of a client is.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// It asks.
+    Request(Request),
+    /// It answers what the broker has asked.
+    Answer(Answer),
+}
 
 /// A request as it arrived.
 #[derive(Debug)]
@@ -18,12 +27,21 @@ pub(crate) struct Request {
     pub(crate) incoming: Result<Incoming, DecodeError>,
 }
 
-impl Request {
-    /// Reads a frame. `None` of an answer: nothing that a client is told wants one.
+/// The answer of a client. Nothing that it is asked has more of an answer than a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Number of the request.
+    pub(crate) opaque: i32,
+    /// How it ended.
+    pub(crate) code: ResponseCode,
+}
+
+impl Said {
+    /// Reads a frame.
     ///
     /// # Errors
     /// When the frame's header cannot be read; nothing more of its connection can be trusted then.
-    pub(crate) fn read(frame: Frame) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn read(frame: Frame) -> Result<Self, DecodeError> {
         if frame.header.len() > MAX_HEADER {
             return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
         }
@@ -31,10 +49,14 @@ impl Request {
         if command.fields.len() > MAX_FIELDS {
             return Err(DecodeError::Header(format!("{} fields", command.fields.len())));
         }
-        Ok((!command.is_answer()).then(|| Self {
-            opaque: command.opaque,
-            oneway: command.is_oneway(),
-            incoming: Incoming::read(&command),
-        }))
+        let opaque = command.opaque;
+        Ok(match command.is_answer() {
+            true => Self::Answer(Answer { opaque, code: command.response_code() }),
+            false => Self::Request(Request {
+                opaque,
+                oneway: command.is_oneway(),
+                incoming: Incoming::read(&command),
+            }),
+        })
     }
 }

@@ -10,12 +10,16 @@ use posthaste_protocol::request::{
 use posthaste_protocol::{Command, Frame, Incoming, ResponseCode, StoredMessage, frame};
 
 use crate::engine::effects::Effects;
+use crate::engine::halves::Timing;
 use crate::engine::{Engine, Identity, Millis, SessionId};
 use crate::request::Request;
 use crate::store::{MemoryStore, Store};
 
 /// The time at which every test begins.
 pub(super) const START: Millis = 1_700_000_000_000;
+
+/// As 5.x has it.
+const TIMING: Timing = Timing { first_ms: 6_000, again_ms: 30_000, most: 15 };
 
 pub(super) struct Bench {
     pub(super) engine: Engine,
@@ -41,7 +45,7 @@ impl Bench {
             store_host: SocketAddr::from((Ipv4Addr::LOCALHOST, 10911)),
             auto_create_queues,
         };
-        let mut engine = Engine::new(identity, store, 42).expect("engine");
+        let mut engine = Engine::new(identity, TIMING, store, 42).expect("engine");
         engine.create_topics(&[("orders".into(), 4)]).expect("topics");
         for session in 0..4 {
             let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + session as u16));

@@ -85,15 +85,19 @@ fn what_breaks_a_rule_is_refused_with_the_code_of_5_x() {
             with_properties(&[("k", &value)], message("orders", 0, "x")),
             ResponseCode::MESSAGE_ILLEGAL,
         ),
+        ("timer topic", message("rmq_sys_wheel_timer", 0, "x"), ResponseCode::NO_PERMISSION),
         (
-            "half message",
-            with_properties(&[("TRAN_MSG", "true")], message("orders", 0, "x")),
-            ResponseCode::NO_PERMISSION,
+            "a time that is none",
+            with_properties(&[("TIMER_DELIVER_MS", "soon")], message("orders", 0, "x")),
+            ResponseCode::MESSAGE_ILLEGAL,
         ),
         (
-            "timer message",
-            with_properties(&[("TIMER_DELIVER_MS", "9")], message("orders", 0, "x")),
-            ResponseCode::NO_PERMISSION,
+            "a half message with such a time",
+            with_properties(
+                &[("TRAN_MSG", "true"), ("TIMER_DELAY_SEC", "259201")],
+                message("orders", 0, "x"),
+            ),
+            ResponseCode::MESSAGE_ILLEGAL,
         ),
         (
             "unknown topic, unknown default topic",
@@ -241,6 +245,7 @@ fn a_batch_is_stored_whole_or_not_at_all() {
         ("retry topic", SendMessage { topic: "%RETRY%g".into(), queue_id: 0, ..whole.clone() }),
         ("transaction", SendMessage { sys_flag: 4, ..whole.clone() }),
         ("delay", with_properties(&[("DELAY", "3")], whole.clone())),
+        ("timer", with_properties(&[("TIMER_DELAY_MS", "3")], whole.clone())),
         ("no entry", SendMessage { body: Bytes::new(), ..whole.clone() }),
     ] {
         assert_eq!(bench.code(0, &wrong), ResponseCode::MESSAGE_ILLEGAL, "{what}");
