@@ -146,7 +146,8 @@ impl BrokerBuilder {
     /// After how long the producers of a half message are asked what became of it, when they have
     /// not said so. Default 6 s; at least 1 ms. A message may ask for another time itself
     /// (`CHECK_IMMUNITY_TIME_IN_SECONDS`). Shorter than a local transaction takes, and producers
-    /// are asked about what they have not decided yet. Java: `transactionTimeOut`.
+    /// are asked about what they have not decided yet. More than three days counts as three. Java:
+    /// `transactionTimeOut`.
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.transaction_timeout = timeout;
         self

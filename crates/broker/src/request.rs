@@ -7,15 +7,6 @@ const MAX_HEADER: usize = 256 * 1024;
 /// The most fields that a header has.
 const MAX_FIELDS: usize = 256;
 
-/// What a frame of a client is.
-#[derive(Debug)]
-pub(crate) enum Said {
-    /// It asks.
-    Request(Request),
-    /// It answers what the broker has asked.
-    Answer(Answer),
-}
-
 /// A request as it arrived.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -36,27 +27,35 @@ pub(crate) struct Answer {
     pub(crate) code: ResponseCode,
 }
 
-impl Said {
-    /// Reads a frame.
-    ///
-    /// # Errors
-    /// When the frame's header cannot be read; nothing more of its connection can be trusted then.
-    pub(crate) fn read(frame: Frame) -> Result<Self, DecodeError> {
-        if frame.header.len() > MAX_HEADER {
-            return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
+/// Reads a frame.
+///
+/// # Errors
+/// When the frame's header cannot be read; nothing more of its connection can be trusted then.
+pub(crate) fn read(frame: Frame) -> Result<Command, DecodeError> {
+    if frame.header.len() > MAX_HEADER {
+        return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
+    }
+    let command = Command::decode(frame)?;
+    match command.fields.len() {
+        0..=MAX_FIELDS => Ok(command),
+        fields => Err(DecodeError::Header(format!("{fields} fields"))),
+    }
+}
+
+impl Request {
+    /// What a command asks for that is no answer.
+    pub(crate) fn of(command: &Command) -> Self {
+        Self {
+            opaque: command.opaque,
+            oneway: command.is_oneway(),
+            incoming: Incoming::read(command),
         }
-        let command = Command::decode(frame)?;
-        if command.fields.len() > MAX_FIELDS {
-            return Err(DecodeError::Header(format!("{} fields", command.fields.len())));
-        }
-        let opaque = command.opaque;
-        Ok(match command.is_answer() {
-            true => Self::Answer(Answer { opaque, code: command.response_code() }),
-            false => Self::Request(Request {
-                opaque,
-                oneway: command.is_oneway(),
-                incoming: Incoming::read(&command),
-            }),
-        })
+    }
+}
+
+impl Answer {
+    /// What a command says that is one.
+    pub(crate) fn of(command: &Command) -> Self {
+        Self { opaque: command.opaque, code: command.response_code() }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::engine::effects::Effects;
 use crate::engine::{Engine, Millis, SessionId};
 use crate::outbox::{Breach, Outbox};
-use crate::request::Said;
+use crate::request::{self, Answer, Request};
 
 /// A turn takes no further requests once it has this many.
 const MAX_REQUESTS: usize = 4_096;
@@ -192,9 +192,10 @@ impl Turns {
             self.engine.handle_send(now, session, &send, effects);
             return Ok(true);
         }
-        match Said::read(frame)? {
-            Said::Request(request) => self.engine.handle(now, session, request, effects),
-            Said::Answer(answer) => self.engine.answered(session, answer, effects),
+        let command = request::read(frame)?;
+        match command.is_answer() {
+            true => self.engine.answered(session, Answer::of(&command), effects),
+            false => self.engine.handle(now, session, Request::of(&command), effects),
         }
         Ok(true)
     }

@@ -125,7 +125,8 @@ mod tests {
         let in_four_seconds = (NOW + 4_000).to_string();
         let (last, too_far) = ((NOW + 259_200_000).to_string(), (NOW + 259_200_001).to_string());
         let now = NOW.to_string();
-        let cases: &[(&[(&str, &str)], Result<Course, ResponseCode>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Result<Course, ResponseCode>);
+        let cases: &[Case<'_>] = &[
             (&[], Ok(Course::AtOnce)),
             (&[("DELAY", "3")], Ok(Course::Level(3))),
             (&[("DELAY", "0")], Ok(Course::AtOnce)),

@@ -7,7 +7,7 @@ use posthaste_protocol::command::put_request;
 use posthaste_protocol::request::{
     ConsumerGroup, Heartbeat, Pull, PullAnswer, SendMessage, Subscription, pull_flag,
 };
-use posthaste_protocol::{Command, Frame, Incoming, ResponseCode, StoredMessage, frame};
+use posthaste_protocol::{Command, Frame, ResponseCode, StoredMessage, frame};
 
 use crate::engine::effects::Effects;
 use crate::engine::halves::Timing;
@@ -69,7 +69,7 @@ impl Bench {
         let mut bytes = BytesMut::new();
         put_request(&mut bytes, self.opaque, oneway, request);
         let command = commands(bytes).remove(0);
-        let request = Request { opaque: self.opaque, oneway, incoming: Incoming::read(&command) };
+        let request = Request::of(&command);
         self.engine.handle(self.now, SessionId(session), request, &mut self.effects);
         self.opaque
     }

@@ -192,6 +192,50 @@ fn topics_are_created_and_changed_on_request() {
     }
 }
 
+#[test]
+fn attributes_are_remembered_and_wrong_ones_refused() {
+    let mut bench = Bench::new();
+    let create = |attributes: &str| CreateTopic {
+        topic: "typed".into(),
+        read_queues: 2,
+        write_queues: 2,
+        perm: 6,
+        attributes: Some(attributes.into()),
+        ..CreateTopic::default()
+    };
+    let known = |bench: &Bench| {
+        let topic = bench.engine.topics.get("typed");
+        topic.map(|topic| topic.config.attributes.clone().into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(bench.code(0, &create("+colour=blue")), ResponseCode::SYSTEM_ERROR);
+    assert_eq!(known(&bench), None, "it was created all the same");
+    bench.call(0, &create("+message.type=FIFO"));
+    let fifo = Some(vec![("message.type".to_owned(), "FIFO".to_owned())]);
+    assert_eq!(known(&bench), fifo);
+    bench.call(0, &CreateTopic { read_queues: 4, attributes: None, ..create("") });
+    bench.call(0, &create(""));
+    assert_eq!(bench.code(0, &create("+queue.type=BatchCQ")), ResponseCode::SYSTEM_ERROR);
+    assert_eq!(known(&bench), fifo);
+    bench.call(0, &create("-message.type"));
+    assert_eq!(known(&bench), Some(Vec::new()));
+}
+
+/// What needs consumers of its own is at least not lost.
+#[test]
+fn light_queues_priorities_and_lite_topics_stay_with_their_message() {
+    let mut bench = Bench::new();
+    let properties = [
+        ("INNER_MULTI_DISPATCH", "%LMQ%one,%LMQ%two"),
+        ("_SYS_MSG_PRIORITY_", "3"),
+        ("__LITE_TOPIC", "lite"),
+    ];
+    bench.call(0, &with_properties(&properties, message("orders", 0, "x")));
+    let stored = bench.read("orders", 0).remove(0);
+    for (name, value) in properties {
+        assert_eq!(stored.property(name), Some(value));
+    }
+}
+
 fn batch(topic: &str, entries: &[(&str, &str)]) -> SendBatch<'static> {
     let mut body = BytesMut::new();
     for (text, properties) in entries {
