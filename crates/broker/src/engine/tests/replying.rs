@@ -133,6 +133,14 @@ fn a_client_that_does_not_take_its_reply_is_an_error() {
         assert!(answer_push(&mut bench, 1, &push, 0).is_empty(), "{what}: answered twice");
         assert_eq!(bench.read(TOPIC, 0).len(), 1, "{what}");
     }
+    // Who is gone is not there the next time either.
+    let mut bench = bench_with_requester();
+    bench.engine.close(SessionId(1), &mut bench.effects);
+    let answer = bench.ask(0, &SendReply(reply_to("requester")));
+    assert_eq!(
+        answer.remark.as_deref(),
+        Some("push reply message fail, channel of <requester> not found.")
+    );
 }
 
 #[test]

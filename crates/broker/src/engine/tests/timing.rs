@@ -32,6 +32,8 @@ fn a_timer_message_comes_at_its_time_and_not_before() {
         let answer = bench.call(0, &timer(property, value, "later"));
         assert_eq!((answer.queue_id, answer.queue_offset), (1, 0), "{property} {value}");
         bench.pass(ms - 1);
+        bench.engine.tick(bench.now, &mut bench.effects);
+        bench.settle();
         assert!(bench.read("orders", 1).is_empty(), "{property} {value}");
         bench.pass(1);
         let stored = bench.read("orders", 1);
@@ -61,12 +63,14 @@ fn a_time_that_has_passed_is_no_delay() {
 #[test]
 fn timer_messages_come_in_the_order_of_their_times() {
     let mut bench = Bench::new();
-    for ms in [5_000, 300, 70_000, 300, 1] {
+    for ms in [5_000, 300, 70_000, 301, 300, 1] {
         bench.put(0, &timer("TIMER_DELAY_MS", ms, &ms.to_string()));
     }
     bench.settle();
+    bench.pass(300);
+    assert_eq!(bench.bodies("orders", 1), ["1", "300", "300"]);
     bench.pass(70_000);
-    assert_eq!(bench.bodies("orders", 1), ["1", "300", "300", "5000", "70000"]);
+    assert_eq!(bench.bodies("orders", 1), ["1", "300", "300", "301", "5000", "70000"]);
 }
 
 #[test]
@@ -121,6 +125,15 @@ fn what_is_taken_back_never_comes_and_the_others_do() {
     bench.pass(10_000);
     assert_eq!(bench.bodies("orders", 1), ["one"]);
     assert_eq!(bench.code(1, &recall(&handles[0])), ResponseCode::ILLEGAL_OPERATION, "it has come");
+}
+
+#[test]
+fn the_second_of_a_handle_is_the_whole_second() {
+    for ms in [2_000, 2_001, 2_500, 2_999, 3_000] {
+        let mut bench = Bench::new();
+        let answer = bench.call(0, &timer("TIMER_DELAY_MS", ms, "x"));
+        bench.call(1, &recall(&answer.recall_handle.expect("a handle")));
+    }
 }
 
 #[test]
