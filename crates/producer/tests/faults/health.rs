@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posthaste::{ErrorKind, FaultAvoidance, Message, Outcome, Producer, ResponseCode};
 
-use crate::fake::{self, Action, Broker, NameServer, assert_all_ended, soon, until};
+use crate::fake::{self, Action, Broker, NameServer, assert_all_ended, soon};
 
 fn message(n: usize) -> Message {
     Message::new("t", n.to_string())
