@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -11,8 +11,9 @@ use posthaste_protocol::id::UniqueId;
 
 use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
+use crate::flush::Epoch;
 use crate::message::Destination;
-use crate::{Attempt, ErrorKind, Outcome, Receipt, SendError, batch, unique_id};
+use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch, unique_id};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -50,6 +51,7 @@ pub(crate) struct Terms {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
     pub(crate) permit: Permit,
@@ -60,8 +62,8 @@ pub(crate) struct Terms {
 /// What a message, or a batch, takes of the bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permit {
-    /// Bytes that it keeps while it is on its way.
-    pub(crate) held: usize,
+    /// Bytes of topics, bodies and properties as they are sent.
+    pub(crate) sent: usize,
     pub(crate) messages: u32,
     pub(crate) bytes: u32,
 }
@@ -70,6 +72,8 @@ pub(crate) struct Permit {
 pub(crate) struct Accepted {
     topic: Arc<str>,
     destination: Destination,
+    /// The queue that a selector has picked.
+    selected: OnceLock<Box<MessageQueue>>,
     /// How many messages it is: one, or those of a batch that its caller made.
     count: usize,
     /// The id of the first; the others' follow it.
@@ -78,6 +82,7 @@ pub(crate) struct Accepted {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) permit: Permit,
     /// Bytes that a broker stores; more when interceptors have added properties.
@@ -146,15 +151,18 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 impl Accepted {
     #[inline]
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, since, deadline, mode, sharing, permit, stored_bytes } = terms;
+        let Terms { id, born_at_ms, since, deadline, epoch, mode, sharing, permit, stored_bytes } =
+            terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
+            selected: OnceLock::new(),
             count: content.count(),
             id,
             born_at_ms,
             since,
             deadline,
+            epoch,
             mode,
             sharing,
             permit,
@@ -191,11 +199,21 @@ impl Accepted {
         &self.destination
     }
 
+    /// The queue that its selector has picked, once it has.
+    pub(crate) fn selected(&self) -> Option<&MessageQueue> {
+        self.selected.get().map(|queue| &**queue)
+    }
+
+    /// Its selector has picked this queue. Only the first pick counts.
+    pub(crate) fn select(&self, queue: MessageQueue) {
+        self.selected.get_or_init(|| Box::new(queue));
+    }
+
     /// Whether order matters to this message.
     pub(crate) fn is_ordered(&self) -> bool {
         match &self.destination {
             Destination::Any => false,
-            Destination::Key(_) => true,
+            Destination::Key(_) | Destination::Selected(_) => true,
             Destination::Queue { ordered, .. } => *ordered,
         }
     }
@@ -255,7 +273,7 @@ impl Accepted {
     pub(crate) fn add(&self, properties: Vec<Properties>) {
         if let Body::Content(content) = &mut self.state().body {
             content.add(properties);
-            let stored = batch::stored_bytes(content.held_bytes());
+            let stored = batch::stored_bytes(content.sent_bytes());
             self.stored_bytes.store(u32::try_from(stored).unwrap_or(u32::MAX), Ordering::Relaxed);
         }
     }

@@ -24,6 +24,8 @@ const SENT: &str = "messaging.client.sent.messages";
 const DURATION: &str = "messaging.client.operation.duration";
 const RETRIES: &str = "posthaste.retries";
 const TRACES_LOST: &str = "posthaste.traces_lost";
+const LATE_REPLIES: &str = "posthaste.late_replies";
+const DROPPED_CHECKS: &str = "posthaste.dropped_checks";
 const REQUESTS: &str = "posthaste.broker.requests";
 const BATCHES: &str = "posthaste.broker.batches";
 const BATCHED: &str = "posthaste.broker.batched_messages";
@@ -40,6 +42,8 @@ pub(crate) struct Meters {
     common: Vec<Label>,
     retries: Counter,
     traces_lost: Counter,
+    late_replies: Counter,
+    dropped_checks: Counter,
     topics: ArcSwap<HashMap<Arc<str>, Arc<TopicMeters>>>,
     other: OnceLock<Arc<TopicMeters>>,
 }
@@ -77,6 +81,8 @@ impl Meters {
         Self {
             retries: metrics::counter!(RETRIES, common.clone()),
             traces_lost: metrics::counter!(TRACES_LOST, common.clone()),
+            late_replies: metrics::counter!(LATE_REPLIES, common.clone()),
+            dropped_checks: metrics::counter!(DROPPED_CHECKS, common.clone()),
             topics: ArcSwap::default(),
             other: OnceLock::new(),
             common,
@@ -118,6 +124,16 @@ impl Meters {
 
     pub(crate) fn traces_lost(&self, records: usize) {
         self.traces_lost.increment(records as u64);
+    }
+
+    /// A reply came when nobody waited for it any more.
+    pub(crate) fn late_reply(&self) {
+        self.late_replies.increment(1);
+    }
+
+    /// A broker's question after a transaction was dropped.
+    pub(crate) fn dropped_check(&self) {
+        self.dropped_checks.increment(1);
     }
 
     fn topic(&self, topic: &Arc<str>) -> Arc<TopicMeters> {
@@ -309,6 +325,8 @@ fn describe() {
     metrics::describe_histogram!(DURATION, Unit::Seconds, "From acceptance to the end of a send");
     metrics::describe_counter!(RETRIES, Unit::Count, "Attempts beyond the first");
     metrics::describe_counter!(TRACES_LOST, Unit::Count, "Records of the message trace lost");
+    metrics::describe_counter!(LATE_REPLIES, Unit::Count, "Replies nobody waited for");
+    metrics::describe_counter!(DROPPED_CHECKS, Unit::Count, "Transaction checks dropped");
     metrics::describe_counter!(REQUESTS, Unit::Count, "Requests with messages");
     metrics::describe_counter!(BATCHES, Unit::Count, "Requests that were batches");
     metrics::describe_counter!(BATCHED, Unit::Count, "Messages that left in batches");

@@ -15,8 +15,7 @@ use crate::config::Config;
 use crate::content::Content;
 use crate::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 use crate::route::Target;
-use crate::stats::Counters;
-use crate::trace::Trace;
+use crate::trace::{Lost, Trace};
 use crate::{Attempt, ErrorKind, Receipt, batch};
 
 pub(crate) struct Observers {
@@ -43,13 +42,9 @@ pub(crate) struct StoredAt<'a> {
 
 impl Observers {
     /// `None` when nobody looks on.
-    pub(crate) fn of(
-        config: &Config,
-        counters: &Arc<Counters>,
-        runtime: &Handle,
-    ) -> Option<Box<Self>> {
+    pub(crate) fn of(config: &Config, lost: Lost, runtime: &Handle) -> Option<Box<Self>> {
         let interceptors = config.interceptors.clone();
-        let trace = Trace::start(config, counters, runtime);
+        let trace = Trace::start(config, lost, runtime);
         let nobody = interceptors.is_empty() && trace.is_none();
         let max_message_size = config.max_message_size;
         (!nobody).then(|| Box::new(Self { interceptors, trace, max_message_size }))
@@ -99,8 +94,8 @@ impl Observers {
         };
         if let Some(trace) = self.trace.as_ref().filter(|_| at.trace_on) {
             let _ = accepted.show(|content| {
-                for (message, receipt) in content.messages().zip(receipts) {
-                    trace.stored(accepted, message, receipt, at.address);
+                for (entry, receipt) in content.entries().zip(receipts) {
+                    trace.stored(accepted, entry, receipt, at.address);
                 }
             });
         }

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::meters::Meters;
-
 /// Counts of a producer since its start. Read with [`Producer::stats`](crate::Producer::stats).
 ///
 /// `sent` = `acked` + `not_stored` + `unknown` + `oneway` + `withdrawn` + `in_flight`, up to what
@@ -35,6 +33,10 @@ pub struct Stats {
     pub batches: u64,
     /// How many messages left in batches, each try counted.
     pub batched: u64,
+    /// Replies to requests that came when nobody waited for them any more.
+    pub late_replies: u64,
+    /// Transaction checks of brokers that were dropped, since too many came at once.
+    pub dropped_checks: u64,
     /// Records of the message trace that were dropped, or that the trace topic did not take. Always
     /// 0 unless [`message_trace`](crate::ProducerBuilder::message_trace) is on.
     pub traces_lost: u64,
@@ -59,10 +61,11 @@ pub struct BrokerStats {
     pub waiting: usize,
 }
 
-/// The counters behind [`Stats`], and the metrics, which are counted beside them.
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) meters: Meters,
-    pub(crate) sent: Counter,
+    /// Refused before they were accepted; the others are counted by epoch.
+    pub(crate) refused: Counter,
     pub(crate) acked: Counter,
     pub(crate) not_stored: Counter,
     pub(crate) unknown: Counter,
@@ -73,6 +76,8 @@ pub(crate) struct Counters {
     pub(crate) requests: Counter,
     pub(crate) batches: Counter,
     pub(crate) batched: Counter,
+    pub(crate) late_replies: Counter,
+    pub(crate) dropped_checks: Counter,
     pub(crate) traces_lost: Counter,
 }
 
@@ -94,44 +99,20 @@ impl Counter {
 }
 
 impl Counters {
-    pub(crate) fn new(meters: Meters) -> Self {
-        Self {
-            meters,
-            sent: Counter::default(),
-            acked: Counter::default(),
-            not_stored: Counter::default(),
-            unknown: Counter::default(),
-            oneway: Counter::default(),
-            withdrawn: Counter::default(),
-            retries: Counter::default(),
-            busy: Counter::default(),
-            requests: Counter::default(),
-            batches: Counter::default(),
-            batched: Counter::default(),
-            traces_lost: Counter::default(),
-        }
-    }
-
-    /// So many records of the message trace were lost.
-    pub(crate) fn lose_traces(&self, records: usize) {
-        self.traces_lost.add(records);
-        self.meters.traces_lost(records);
-    }
-
-    /// Messages accepted and not ended.
-    pub(crate) fn in_flight(&self) -> u64 {
+    /// Messages accepted and not ended, of so many accepted.
+    pub(crate) fn in_flight(&self, accepted: u64) -> u64 {
         let ended = self.acked.get()
             + self.not_stored.get()
             + self.unknown.get()
             + self.oneway.get()
             + self.withdrawn.get();
-        self.sent.get().saturating_sub(ended)
+        (accepted + self.refused.get()).saturating_sub(ended)
     }
 
-    pub(crate) fn read(&self, brokers: Vec<BrokerStats>) -> Stats {
+    pub(crate) fn read(&self, accepted: u64, brokers: Vec<BrokerStats>) -> Stats {
         Stats {
-            in_flight: self.in_flight(),
-            sent: self.sent.get(),
+            in_flight: self.in_flight(accepted),
+            sent: accepted + self.refused.get(),
             acked: self.acked.get(),
             not_stored: self.not_stored.get(),
             unknown: self.unknown.get(),
@@ -142,6 +123,8 @@ impl Counters {
             requests: self.requests.get(),
             batches: self.batches.get(),
             batched: self.batched.get(),
+            late_replies: self.late_replies.get(),
+            dropped_checks: self.dropped_checks.get(),
             traces_lost: self.traces_lost.get(),
             brokers,
         }

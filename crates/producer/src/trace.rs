@@ -17,10 +17,10 @@ use self::record::{Parcel, Record};
 use crate::accepted::{Accepted, Mode};
 use crate::client::{Client, Room};
 use crate::config::Config;
+use crate::content::Entry;
 use crate::delivery::Delivery;
 use crate::interceptor::TransactionEnd;
 use crate::span::SendSpan;
-use crate::stats::Counters;
 use crate::validate::MAX_GROUP;
 use crate::{Message, Receipt, SendError};
 
@@ -41,10 +41,13 @@ const LARGEST: usize = 128_000;
 const GROUP_PREFIX: &str = "_INNER_TRACE_PRODUCER-";
 const GROUP_SUFFIX: &str = "-PRODUCE";
 
+/// Told how many records have been lost.
+pub(crate) type Lost = Arc<dyn Fn(usize) + Send + Sync>;
+
 pub(crate) struct Trace {
     topic: Arc<str>,
     group: Arc<str>,
-    counters: Arc<Counters>,
+    lost: Lost,
     records: mpsc::Sender<Record>,
     /// Tells the task to send what is left by this time, and to end.
     closing: Mutex<Option<(oneshot::Sender<Instant>, JoinHandle<()>)>>,
@@ -52,11 +55,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// `None` unless it is switched on.
-    pub(crate) fn start(
-        config: &Config,
-        counters: &Arc<Counters>,
-        runtime: &Handle,
-    ) -> Option<Self> {
+    pub(crate) fn start(config: &Config, lost: Lost, runtime: &Handle) -> Option<Self> {
         if !config.message_trace {
             return None;
         }
@@ -65,7 +64,7 @@ impl Trace {
         let sender = Sender {
             client: Client::start(config_of_sender(config), runtime),
             topic: config.trace_topic.clone(),
-            counters: counters.clone(),
+            lost: lost.clone(),
             on_their_way: JoinSet::new(),
             deadline: None,
         };
@@ -73,7 +72,7 @@ impl Trace {
         Some(Self {
             topic: config.trace_topic.clone(),
             group: config.group.clone(),
-            counters: counters.clone(),
+            lost,
             records,
             closing: Mutex::new(Some((close, task))),
         })
@@ -83,12 +82,12 @@ impl Trace {
     pub(crate) fn stored(
         &self,
         accepted: &Accepted,
-        message: &Message,
+        entry: Entry<'_>,
         receipt: &Receipt,
         address: &str,
     ) {
-        self.put(message.topic(), || {
-            Record::of_stored(&self.group, accepted, message, receipt, address)
+        self.put(entry.message.topic(), || {
+            Record::of_stored(&self.group, accepted, entry, receipt, address)
         });
     }
 
@@ -103,7 +102,7 @@ impl Trace {
         }
         match self.records.try_reserve() {
             Ok(place) => place.send(record()),
-            Err(_) => self.counters.lose_traces(1),
+            Err(_) => (self.lost)(1),
         }
     }
 
@@ -145,7 +144,7 @@ fn group_of_sender(group: &str) -> String {
 struct Sender {
     client: Arc<Client>,
     topic: Arc<str>,
-    counters: Arc<Counters>,
+    lost: Lost,
     on_their_way: JoinSet<()>,
     /// Set when the producer closes.
     deadline: Option<Instant>,
@@ -203,14 +202,14 @@ impl Sender {
     /// Sends records, those of a topic together.
     fn send(&mut self, records: Vec<Record>) {
         for parcel in Parcel::of_all(records, LARGEST) {
-            let (counters, records) = (self.counters.clone(), parcel.records);
+            let (lost, records) = (self.lost.clone(), parcel.records);
             match self.enqueue(parcel.into_message(&self.topic)) {
                 Ok(delivery) => drop(self.on_their_way.spawn(async move {
                     if let Err(error) = delivery.await {
-                        lost(&counters, records, &error);
+                        not_sent(&lost, records, &error);
                     }
                 })),
-                Err(error) => lost(&counters, records, &error),
+                Err(error) => not_sent(&lost, records, &error),
             }
         }
     }
@@ -227,9 +226,9 @@ impl Sender {
     }
 }
 
-fn lost(counters: &Counters, records: usize, error: &SendError) {
+fn not_sent(lost: &Lost, records: usize, error: &SendError) {
     tracing::debug!(records, %error, "traces lost");
-    counters.lose_traces(records);
+    lost(records);
 }
 
 #[cfg(test)]

@@ -40,6 +40,10 @@ impl Meters {
     pub(crate) fn retried(&self) {}
 
     pub(crate) fn traces_lost(&self, _: usize) {}
+
+    pub(crate) fn late_reply(&self) {}
+
+    pub(crate) fn dropped_check(&self) {}
 }
 
 #[allow(clippy::unused_self, reason = "as the others")]

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use posthaste_protocol::properties::name;
 
 use crate::accepted::Accepted;
+use crate::content::Entry;
 use crate::interceptor::TransactionEnd;
 use crate::{Message, Receipt, SendStatus, TransactionState};
 
@@ -43,10 +44,11 @@ impl Record {
     pub(super) fn of_stored(
         group: &str,
         accepted: &Accepted,
-        message: &Message,
+        entry: Entry<'_>,
         receipt: &Receipt,
         address: &str,
     ) -> Self {
+        let Entry { message, body, .. } = entry;
         let (tags, keys) = (message.tag_text().unwrap_or(NOTHING), message.key_texts().join(" "));
         let fields: [&dyn std::fmt::Display; 14] = [
             &"Pub",
@@ -58,7 +60,7 @@ impl Record {
             &tags,
             &or_nothing(&keys),
             &address,
-            &message.body().len(),
+            &body.len(),
             &accepted.since.elapsed().as_millis(),
             &kind(message.wire_properties().map(|(name, _)| name)),
             &or_nothing(receipt.offset_message_id()),

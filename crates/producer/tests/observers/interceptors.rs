@@ -349,7 +349,7 @@ fn adding(bytes: usize) -> impl Interceptor {
 
 /// What a broker stores of these messages.
 fn stored_bytes(messages: &[Seen]) -> usize {
-    let one = |seen: &Seen| 91 + seen.topic.len() + seen.body.len() + seen.properties.len();
+    let one = |seen: &Seen| 91 + seen.topic.len() + seen.body.len() + seen.wire.len();
     messages.iter().map(one).sum()
 }
 
