@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::connection::{Connection, Peer};
 use crate::content::Content;
 use crate::flush::{Epoch, Epochs};
-use crate::interceptor::TransactionEnd;
 use crate::meters::{Good, Meters};
 use crate::name_server::NameServers;
 use crate::observers::Observers;
@@ -164,14 +163,6 @@ impl Client {
     /// Those who look on at sends, if anybody does.
     pub(crate) fn observers(&self) -> Option<&Observers> {
         self.observers.as_deref()
-    }
-
-    /// A transaction is about to end: whoever tells the broker says so here first.
-    #[allow(dead_code, reason = "for transactions")]
-    pub(crate) fn transaction_ends(&self, end: &TransactionEnd<'_>) {
-        if let Some(observers) = self.observers() {
-            observers.transaction_ends(end);
-        }
     }
 
     pub(crate) fn stats(&self) -> Stats {

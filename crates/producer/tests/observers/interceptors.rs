@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use posthaste::{
     Attempt, ErrorKind, Interceptor, Message, Outcome, Producer, ProducerBuilder, Receipt,
-    SendAttempt,
+    SendAttempt, TransactionEnd, TransactionState,
 };
 
 use crate::fake::{Action, Broker, NameServer, Seen, assert_all_ended, lock, producer, soon};
@@ -52,6 +52,13 @@ impl Interceptor for Noting {
         self.note(&format!("written {} {}", text(message), message_id.len()));
     }
 
+    fn transaction_ends(&self, end: &TransactionEnd<'_>) {
+        let (topic, state, check) = (end.topic(), end.state(), end.is_from_check());
+        let same = end.transaction_id() == Some(end.message_id());
+        let address = !end.address().is_empty();
+        self.note(&format!("{state} {topic} from check {check}, ids {same}, address {address}"));
+    }
+
     fn attempt_failed(&self, message: &Message, message_id: &str, attempt: &Attempt) {
         let (id, kind) = (message_id.len(), attempt.kind);
         self.note(&format!("failed {} {id} at {}: {kind}", text(message), attempt.broker));
@@ -88,6 +95,10 @@ impl Interceptor for Panicking {
     }
 
     fn attempt_failed(&self, _: &Message, _: &str, _: &Attempt) {
+        panic!("in an interceptor, on purpose");
+    }
+
+    fn transaction_ends(&self, _: &TransactionEnd<'_>) {
         panic!("in an interceptor, on purpose");
     }
 }
@@ -400,4 +411,32 @@ async fn a_batch_that_grows_beyond_what_brokers_take_is_refused() {
     assert_eq!(broker.seen_count(), 0);
     soon(producer.send_batch(small(batch()))).await.unwrap();
     assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_end_of_a_transaction_is_seen() {
+    let soon_asked = Duration::from_millis(200);
+    let broker = posthaste_broker::Broker::builder()
+        .transaction_check_interval(soon_asked)
+        .transaction_timeout(soon_asked);
+    let broker = broker.start().await.unwrap();
+    let notes = Notes::default();
+    let producer = Producer::builder("group", broker.name_server().to_string())
+        .interceptor(Panicking)
+        .interceptor(Noting("1", notes.clone()))
+        .transaction_checker(|_| async { TransactionState::Commit })
+        .start()
+        .await
+        .unwrap();
+    let begin = || producer.begin(Message::new("t", "x"));
+    let end = |state: &str, check: bool| {
+        format!("1 {state} t from check {check}, ids true, address true")
+    };
+    soon(soon(begin()).await.unwrap().commit()).await.unwrap();
+    assert_eq!(notes.take().last(), Some(&end("commit", false)));
+    soon(soon(begin()).await.unwrap().rollback()).await.unwrap();
+    assert_eq!(notes.take().last(), Some(&end("rollback", false)));
+    drop(soon(begin()).await.unwrap());
+    let expected = end("commit", true);
+    crate::fake::until("it is asked for", || lock(&notes.0).contains(&expected)).await;
 }

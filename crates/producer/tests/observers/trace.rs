@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use posthaste::{ErrorKind, Message, Producer, ReadFrom, ReadMessage, Receipt, StartError};
+use posthaste::{
+    ErrorKind, Interceptor, Message, Producer, ReadFrom, ReadMessage, Receipt, StartError,
+    TransactionEnd, TransactionState,
+};
 use posthaste_broker::Broker;
 use posthaste_protocol::request::SendAnswer;
 
@@ -136,6 +139,76 @@ async fn traces_go_to_the_given_topic_and_are_not_traced() {
         let builder = Producer::builder("traced", name_server.as_str()).trace_topic(bad);
         let error = builder.start().await.unwrap_err();
         assert!(matches!(error, StartError::Setting(_)), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_leaves_a_record_of_its_half_and_of_its_end() {
+    let soon_asked = Duration::from_millis(200);
+    let broker =
+        Broker::builder().transaction_check_interval(soon_asked).transaction_timeout(soon_asked);
+    let broker = broker.start().await.unwrap();
+    let name_server = broker.name_server().to_string();
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let producer = Producer::builder("traced", name_server.as_str())
+        .send_timeout(TIME)
+        .message_trace(true)
+        .interceptor(Ends(ended))
+        .transaction_checker(|_| async { TransactionState::Rollback })
+        .start()
+        .await
+        .unwrap();
+    let message = || Message::new("a", "x").tag("red").key("k1").key("k2");
+    let committed = producer.begin(message()).await.unwrap();
+    let id = committed.message_id().to_owned();
+    committed.commit().await.unwrap();
+    let undecided = producer.begin(message()).await.unwrap().message_id().to_owned();
+    for id in [&id, &undecided] {
+        assert_eq!(soon(ends.recv()).await.as_ref(), Some(id));
+    }
+    producer.close(TIME).await;
+    let traces = traces(&name_server, TRACE_TOPIC).await;
+    let records: Vec<Vec<String>> = traces.into_iter().flat_map(|(_, records)| records).collect();
+    assert_eq!(records.len(), 4);
+    let kinds = |id: &str| -> Vec<Vec<&str>> {
+        let of_id = records.iter().filter(|record| record[5] == id);
+        of_id.map(|record| record.iter().map(String::as_str).collect()).collect()
+    };
+    let address = broker.address().to_string();
+    for (id, state, check) in
+        [(&*id, "COMMIT_MESSAGE", "false"), (&*undecided, "ROLLBACK_MESSAGE", "true")]
+    {
+        let mut told = kinds(id);
+        told.sort();
+        assert_eq!(told.len(), 2);
+        assert_eq!((told[1][0], told[1][11]), ("Pub", "1"), "{told:?}");
+        let mut end = told[0].clone();
+        end[1] = "when";
+        let expected = [
+            "EndTransaction",
+            "when",
+            "DefaultRegion",
+            "traced",
+            "a",
+            id,
+            "red",
+            "k1 k2",
+            &address,
+            "2",
+            id,
+            state,
+            check,
+        ];
+        assert_eq!(end, expected);
+    }
+}
+
+/// Tells of each transaction that ends, when its record is there.
+struct Ends(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl Interceptor for Ends {
+    fn transaction_ends(&self, end: &TransactionEnd<'_>) {
+        self.0.send(end.message_id().to_owned()).unwrap();
     }
 }
 
