@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -72,6 +73,11 @@ impl Agent {
         self.tell("producer", json!({ "name": name, "group": group }))
     }
 
+    /// As [`start_producer`](Self::start_producer), with the message trace switched on.
+    pub(crate) fn start_traced_producer(&self, name: &str, group: &str) -> Result<()> {
+        self.tell("producer", json!({ "name": name, "group": group, "traced": true }))
+    }
+
     pub(crate) fn send(
         &self,
         producer: &str,
@@ -133,6 +139,11 @@ impl Agent {
     /// Everything that a topic holds, queue by queue.
     pub(crate) fn stored(&self, topic: &str) -> Result<Vec<Received>> {
         self.ask("stored", json!({ "topic": topic }))
+    }
+
+    /// Records of the message trace, each as the official decoder reads it: its fields by name.
+    pub(crate) fn decode_traces(&self, text: &str) -> Result<Vec<BTreeMap<String, String>>> {
+        self.ask("traces", json!({ "text": text }))
     }
 
     fn ask<T: DeserializeOwned>(&self, verb: &str, command: Value) -> Result<T> {

@@ -109,6 +109,7 @@ impl Broker {
             format!("storePathCommitLog={store}/commitlog"),
             format!("timerStorePath={store}/timer"),
             "autoCreateTopicEnable=true".to_owned(),
+            "traceTopicEnable=true".to_owned(),
             // Small files: the defaults reserve gigabytes for a handful of messages.
             "mappedFileSizeCommitLog=67108864".to_owned(),
             "mappedFileSizeConsumeQueue=600000".to_owned(),

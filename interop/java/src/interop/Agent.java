@@ -66,6 +66,8 @@ final class Agent {
                 return topics.route(command);
             case "stored":
                 return topics.stored(command);
+            case "traces":
+                return Traces.decode(command);
             default:
                 throw new IllegalArgumentException("unknown command " + command.text("do"));
         }
