@@ -4,8 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::Linger;
+use crate::packing::Packing;
 use crate::producer::Producer;
-use crate::{StartError, validate};
+use crate::transaction::Checker;
+use crate::{
+    Compression, FaultAvoidance, ReadMessage, ResponseCode, StartError, TransactionState, validate,
+};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.
@@ -26,6 +31,9 @@ pub(crate) struct Config {
     pub(crate) send_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) async_retries: u32,
+    pub(crate) retry_codes: Vec<ResponseCode>,
+    pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) avoidance: FaultAvoidance,
     pub(crate) max_pending_messages: usize,
     pub(crate) max_pending_bytes: usize,
     pub(crate) max_message_size: usize,
@@ -34,7 +42,12 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) oneway_unlimited: bool,
     pub(crate) batching: bool,
+    pub(crate) linger: Option<Linger>,
+    pub(crate) packing: Packing,
     pub(crate) address_map: Option<Arc<AddressMap>>,
+    pub(crate) checker: Option<Arc<Checker>>,
+    pub(crate) checks_at_once: usize,
+    pub(crate) checks_waiting: usize,
 }
 
 impl ProducerBuilder {
@@ -46,6 +59,9 @@ impl ProducerBuilder {
             send_timeout: Duration::from_secs(3),
             retries: 2,
             async_retries: 2,
+            retry_codes: Vec::new(),
+            attempt_timeout: None,
+            avoidance: FaultAvoidance::default(),
             max_pending_messages: 10_000,
             max_pending_bytes: 32 * 1024 * 1024,
             max_message_size: 4 * 1024 * 1024,
@@ -54,7 +70,12 @@ impl ProducerBuilder {
             connect_timeout: Duration::from_secs(1),
             oneway_unlimited: false,
             batching: true,
+            linger: None,
+            packing: Packing::default(),
             address_map: None,
+            checker: None,
+            checks_at_once: 16,
+            checks_waiting: 2_000,
         };
         Self { config, name_servers: name_servers.into() }
     }
@@ -80,6 +101,33 @@ impl ProducerBuilder {
     #[must_use]
     pub fn async_retries(mut self, retries: u32) -> Self {
         self.config.async_retries = retries;
+        self
+    }
+
+    /// Answers of brokers that are worth another attempt, beside those that always are (Java:
+    /// `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. Default: none. What
+    /// a busy broker refuses (2, 215) waits and goes again anyway.
+    #[must_use]
+    pub fn retry_codes(mut self, codes: impl IntoIterator<Item = ResponseCode>) -> Self {
+        self.config.retry_codes = codes.into_iter().collect();
+        self
+    }
+
+    /// The most that one attempt may take while there are retries left (Java:
+    /// `sendMsgMaxTimeoutPerRequest`). Default: none; half of the time that is left, and at least
+    /// 500 ms, while another broker could take the message, and otherwise all of it. An attempt that
+    /// ends so may have been stored, so that a short time makes duplicates.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How brokers that are slow or do not answer are left out while others will do. Default: see
+    /// [`FaultAvoidance`].
+    #[must_use]
+    pub fn fault_avoidance(mut self, avoidance: FaultAvoidance) -> Self {
+        self.config.avoidance = avoidance;
         self
     }
 
@@ -145,6 +193,76 @@ impl ProducerBuilder {
         self
     }
 
+    /// Has messages wait on purpose for others to share their batch: at most so long, and no longer
+    /// once so many bytes, as they are stored, wait for a broker, or 1,024 messages. Default: none;
+    /// under load messages share batches all the same ([`batching`](Self::batching)), and a lone one
+    /// leaves at once. A linger saves a broker requests when messages trickle in, and costs each of
+    /// them up to this time, but never more than half of what a send has until its deadline.
+    ///
+    /// [`flush`](Producer::flush) and [`close`](Producer::close) end the wait. Messages that go
+    /// alone (delayed, transactional, ordered ones and the like) do not wait.
+    #[must_use]
+    pub fn linger(mut self, time: Duration, max_bytes: usize) -> Self {
+        self.config.linger = (!time.is_zero()).then_some(Linger { time, max_bytes });
+        self
+    }
+
+    /// How bodies are compressed, from [`compress_from`](Self::compress_from) bytes on. Default:
+    /// zlib, which every client reads. Consumers read the others, LZ4 and zstd (features `lz4`,
+    /// `zstd`), from 5.0 on, and older ones hand out garbage.
+    #[must_use]
+    pub fn compression(mut self, kind: Compression) -> Self {
+        self.config.packing.kind = kind;
+        self
+    }
+
+    /// How hard bodies are compressed: from 0, fast, to 9, small; zstd has levels up to 22, and LZ4
+    /// none. Default: 5. High levels cost far more time than they save bytes; the time is that of
+    /// the task that sends.
+    #[must_use]
+    pub fn compression_level(mut self, level: u32) -> Self {
+        self.config.packing.level = level;
+        self
+    }
+
+    /// Bodies of so many bytes and more are compressed, if that makes them smaller. Default: 4,096,
+    /// as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off. Consumers
+    /// get bodies as they were sent, and do not notice. Batches of
+    /// [`send_batch`](Producer::send_batch) are not compressed.
+    #[must_use]
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.config.packing.from_bytes = bytes;
+        self
+    }
+
+    /// Says what became of half messages that are undecided: those of transactions that were dropped,
+    /// whose process has died, or whose end did not reach the broker. [`begin`](Producer::begin) asks
+    /// for one. Default: none.
+    ///
+    /// Brokers ask any member of the producer group, so every member needs a checker that knows by
+    /// the message (its id, keys, properties) what was done, for instance from a database. With
+    /// [`Unknown`](TransactionState::Unknown) the broker asks again; so it does after a panic, which
+    /// ends the one check alone.
+    #[must_use]
+    pub fn transaction_checker<F, D>(mut self, checker: F) -> Self
+    where
+        F: Fn(ReadMessage) -> D + Send + Sync + 'static,
+        D: Future<Output = TransactionState> + Send + 'static,
+    {
+        self.config.checker = Some(Arc::new(move |half| Box::pin(checker(half))));
+        self
+    }
+
+    /// How many transaction checks run at once, and how many more wait; further ones are dropped
+    /// and counted, and the broker asks again. Default: 16 and 2,000. More at once than a database
+    /// takes makes all of them late.
+    #[must_use]
+    pub fn max_transaction_checks(mut self, at_once: usize, waiting: usize) -> Self {
+        self.config.checks_at_once = at_once;
+        self.config.checks_waiting = waiting;
+        self
+    }
+
     /// Rewrites the addresses that brokers advertise, for brokers behind Docker or NAT. The
     /// function gets `host:port` and gives another, or `None` to leave it.
     #[must_use]
@@ -187,6 +305,7 @@ impl ProducerBuilder {
             ("max_message_size", config.max_message_size),
             ("default_topic_queues", config.default_topic_queues as usize),
             ("max_window", config.max_window),
+            ("max_transaction_checks at once", config.checks_at_once),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(StartError::Setting(format!("{name} must be at least 1")));
@@ -196,10 +315,16 @@ impl ProducerBuilder {
         {
             return Err(StartError::Setting("max_pending is larger than 4 GiB".into()));
         }
+        if config.linger.is_some() && !config.batching {
+            return Err(StartError::Setting("linger is of no use without batching".into()));
+        }
         if config.max_message_size > 15 * 1024 * 1024 {
             return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));
         }
-        if config.send_timeout.is_zero() || config.connect_timeout.is_zero() {
+        if config.send_timeout.is_zero()
+            || config.connect_timeout.is_zero()
+            || config.attempt_timeout.is_some_and(|timeout| timeout.is_zero())
+        {
             return Err(StartError::Setting("a timeout must be longer than 0".into()));
         }
         Ok(config)

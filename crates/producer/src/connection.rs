@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::client::Client;
+use crate::health::Health;
 use crate::outbox::Waiting;
 use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
@@ -46,6 +47,8 @@ pub(crate) enum Order {
     Call(Call),
     /// Messages were taken back; drop what has ended.
     Sweep,
+    /// What lingers may leave.
+    Look,
     /// End everything now, as closed.
     Abandon,
     /// Leave the producer group, write out what is there and close.
@@ -56,7 +59,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Call {
     command: Command,
-    answer: oneshot::Sender<Result<Command, CallError>>,
+    /// Who waits for the answer, if there is to be one.
+    answer: Option<oneshot::Sender<Result<Command, CallError>>>,
 }
 
 /// How a call fails.
@@ -98,6 +102,7 @@ pub(crate) struct Load {
     failed_at: AtomicU64,
     /// Whether a connection stands.
     connected: AtomicBool,
+    pub(crate) health: Health,
     /// Messages that callers took back since the last sweep.
     withdrawn: AtomicUsize,
     born: Instant,
@@ -114,6 +119,7 @@ impl Connection {
             window: AtomicUsize::new(0),
             failed_at: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            health: Health::new(),
             withdrawn: AtomicUsize::new(0),
             born: Instant::now(),
         });
@@ -198,12 +204,8 @@ impl Connection {
         request: &R,
         deadline: Instant,
     ) -> Result<Command, CallError> {
-        let mut fields = Fields::new();
-        request.write(&mut fields);
-        let body = request.body().into_owned().into();
-        let command = Command::request(R::CODE, 0, fields, body);
         let (answer, receiver) = oneshot::channel();
-        self.order(Order::Call(Call { command, answer }));
+        self.order(Order::Call(Call { command: command_of(request), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -212,6 +214,12 @@ impl Connection {
             }
             Err(_) => Err(CallError::Timeout { address: self.address.clone() }),
         }
+    }
+
+    /// Sends a request that nobody wants an answer to. Should the connection break, it is lost.
+    pub(crate) fn tell<R: Request>(&self, request: &R) {
+        let command = command_of(request).oneway();
+        self.order(Order::Call(Call { command, answer: None }));
     }
 
     pub(crate) fn garbled(&self, error: DecodeError) -> CallError {
@@ -231,11 +239,27 @@ impl Connection {
     }
 }
 
+fn command_of<R: Request>(request: &R) -> Command {
+    let mut fields = Fields::new();
+    request.write(&mut fields);
+    Command::request(R::CODE, 0, fields, request.body().into_owned().into())
+}
+
+impl Call {
+    /// There will be no answer.
+    fn fail(self, error: impl FnOnce() -> CallError) {
+        if let Some(answer) = self.answer {
+            // The caller may have stopped waiting.
+            let _ = answer.send(Err(error()));
+        }
+    }
+}
+
 impl Load {
     pub(crate) fn snapshot(&self) -> BrokerLoad {
         BrokerLoad {
             backlog: self.backlog.load(Ordering::Relaxed),
-            unreachable: self.is_unreachable(),
+            left_out: self.is_unreachable() || self.health.is_left_out(),
         }
     }
 

@@ -128,7 +128,16 @@ impl Client {
         route: &Arc<Route>,
         now: Instant,
     ) {
-        let choose = || queue::of_ordered(route, accepted.destination());
+        if let Destination::Selected(select) = accepted.destination() {
+            if route.queues.is_empty() {
+                return self.end_stranded(self.no_queue(accepted));
+            }
+            match queue::select(route, &**select) {
+                Ok(queue) => accepted.select(queue),
+                Err(reason) => return self.fail(&accepted, ErrorKind::Invalid, &reason),
+            }
+        }
+        let choose = || queue::of_ordered(route, &accepted);
         match self.lanes.enter(&accepted, choose) {
             Entered::MayLeave => self.place(accepted, route, now),
             Entered::Waits { sooner: false } => {}
@@ -249,6 +258,9 @@ impl Client {
         let target = match accepted.destination() {
             Destination::Any => queue::choose(route, avoid, self.config().max_pending_messages),
             Destination::Queue { queue, .. } => route.target_of(queue),
+            Destination::Selected(_) => {
+                accepted.selected().and_then(|queue| route.target_of(queue))
+            }
             Destination::Key(_) => {
                 self.lanes.queue_of(&accepted).and_then(|queue| route.target_of(&queue))
             }
@@ -260,7 +272,9 @@ impl Client {
             self.watch.trouble(accepted.topic());
             return Ok(Aim::Absent(accepted));
         };
-        let until = attempt_end(&accepted, &target, now);
+        let most = self.config().attempt_timeout;
+        let most = most.filter(|_| accepted.retries() < self.most_retries(accepted.mode));
+        let until = attempt_end(&accepted, &target, now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
 
@@ -320,15 +334,12 @@ impl Client {
             accepted.go_with(1);
         }
         let used = accepted.retries();
-        let most = match accepted.mode {
-            Mode::Sync => self.config().retries,
-            Mode::Async | Mode::Oneway => self.config().async_retries,
-        };
+        let most = self.most_retries(accepted.mode);
         let left = Left {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
             used,
-            elsewhere: target.has_others() && *accepted.destination() == Destination::Any,
+            elsewhere: target.has_others() && accepted.destination().is_any(),
         };
         let next = retry::next(failed.ended, left, || self.budget.take());
         if matches!(next, Next::Again(_)) {
@@ -336,6 +347,13 @@ impl Client {
             self.counters().retries.add_one();
         }
         Some(next)
+    }
+
+    fn most_retries(&self, mode: Mode) -> u32 {
+        match mode {
+            Mode::Sync => self.config().retries,
+            Mode::Async | Mode::Oneway => self.config().async_retries,
+        }
     }
 
     fn retry(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed, pause: Duration) {
@@ -398,13 +416,19 @@ impl Client {
 }
 
 /// When an attempt ends. While another broker could take the message, half of the time left is
-/// kept for that one; an only broker gets it all.
-fn attempt_end(accepted: &Accepted, target: &Target, now: Instant) -> Instant {
-    if *accepted.destination() != Destination::Any || !target.has_usable_others() {
-        return accepted.deadline;
+/// kept for that one; an only broker gets it all. `most` is the most that an attempt may take.
+fn attempt_end(
+    accepted: &Accepted,
+    target: &Target,
+    now: Instant,
+    most: Option<Duration>,
+) -> Instant {
+    let mut end = accepted.deadline;
+    if accepted.destination().is_any() && target.has_usable_others() {
+        let left = end.saturating_duration_since(now);
+        end = end.min(now + (left / 2).max(SHORTEST_ATTEMPT));
     }
-    let left = accepted.deadline.saturating_duration_since(now);
-    accepted.deadline.min(now + (left / 2).max(SHORTEST_ATTEMPT))
+    end.min(most.map_or(end, |most| now + most))
 }
 
 impl AttemptFailed {

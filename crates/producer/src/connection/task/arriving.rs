@@ -113,6 +113,10 @@ impl Task {
     fn answered(&mut self, trip: &Trip, together: usize) {
         self.window.answered(trip, together);
         self.pause.succeeded();
+        let avoidance = &self.client.config().avoidance;
+        if self.load.health.answered(avoidance, trip.now, trip.took) {
+            self.client.left_out.notify_one();
+        }
     }
 
     fn take_refusal(&mut self, mut sent: Sent, answer: &Command, now: Instant) {
@@ -138,7 +142,10 @@ impl Task {
         if code == ResponseCode::GO_AWAY {
             self.draining.get_or_insert(now + DRAIN);
         }
-        let verdict = refusal.verdict;
+        let mut verdict = refusal.verdict;
+        if verdict.remedy == Remedy::Stop && self.client.config().retry_codes.contains(&code) {
+            verdict.remedy = Remedy::TryAgain;
+        }
         let (queue, given_up) = (sent.queue, sent.given_up());
         let messages: Vec<Waiting> = sent.open().collect();
         for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
@@ -199,17 +206,28 @@ impl Task {
         self.done_with(together - kept);
     }
 
-    /// A request from the peer. None is known yet that a producer has to fulfil.
+    /// A request from the peer.
     pub(super) fn answer_peer(&mut self, request: &Command) {
         let code = request.request_code();
         tracing::debug!(address = %self.address, %code, "request from the peer");
+        let (answer, remark) = match code {
+            // Never answered, also where a proxy does not call it one-way.
+            RequestCode::CHECK_TRANSACTION_STATE => {
+                return self.client.take_check(&self.address, request);
+            }
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.client.take_reply(request) {
+                Ok(()) => (ResponseCode::SUCCESS, None),
+                Err(error) => (ResponseCode::SYSTEM_ERROR, Some(error.to_string())),
+            },
+            RequestCode(code) => {
+                let remark = format!(" request type {code} not supported");
+                (ResponseCode::REQUEST_CODE_NOT_SUPPORTED, Some(remark))
+            }
+        };
         // A peer that asks and does not read gets no answers, rather than all of our memory.
-        let has_room = self.link.out.len() < WRITE_BUFFER;
-        if has_room && !request.is_oneway() && code != RequestCode::CHECK_TRANSACTION_STATE {
-            let remark = format!(" request type {} not supported", code.0);
-            let not_supported = ResponseCode::REQUEST_CODE_NOT_SUPPORTED;
+        if !request.is_oneway() && self.link.out.len() < WRITE_BUFFER {
             let out = &mut self.link.out;
-            command::put_answer(out, request.opaque, not_supported, Some(&remark), &Empty);
+            command::put_answer(out, request.opaque, answer, remark.as_deref(), &Empty);
         }
     }
 }

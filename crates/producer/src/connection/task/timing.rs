@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use posthaste_protocol::command;
-use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 
-use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
+use super::{HEARTBEAT_INTERVAL, Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
@@ -20,6 +19,10 @@ impl Task {
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         let held = self.held_since.map(|since| since + self.longest_hold());
+        let lingers = match (self.lingering, self.client.config().linger) {
+            (Some(Lingering::Since(since)), Some(linger)) => Some(self.linger_end(since, linger)),
+            _ => None,
+        };
         let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), self.pending.earliest()];
         ends.into_iter()
@@ -27,6 +30,7 @@ impl Task {
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(held)
+            .chain(lingers)
             .chain(silence)
             .chain(self.draining)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
@@ -54,15 +58,10 @@ impl Task {
         if self.peer == Peer::NameServer {
             return;
         }
-        let heartbeat = Heartbeat {
-            client_id: self.client.id().to_owned(),
-            producers: vec![ProducerGroup { group_name: self.client.config().group.to_string() }],
-            ..Heartbeat::default()
-        };
         let opaque = self.pending.next_opaque();
         let forget_at = now + HEARTBEAT_INTERVAL;
         self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
-        command::put_request(&mut self.link.out, opaque, false, &heartbeat);
+        command::put_request(&mut self.link.out, opaque, false, &self.client.heartbeat());
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
@@ -77,6 +76,9 @@ impl Task {
     fn expire_pending(&mut self, now: Instant) {
         let mut late = Vec::new();
         let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
+        if !late.is_empty() {
+            self.unanswered();
+        }
         for (messages, queue) in late {
             // They stay in the table, and in the backlog, until their request is forgotten.
             self.load.backlog.fetch_add(outbox::count(&messages), Ordering::Relaxed);
