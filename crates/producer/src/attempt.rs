@@ -8,11 +8,12 @@ use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1};
-use posthaste_protocol::{Command, ResponseCode, batch, command};
+use posthaste_protocol::{Command, ResponseCode, batch};
 
 use crate::accepted::{Accepted, Content};
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::message::Message;
 use crate::outbox::Waiting;
 use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
@@ -38,35 +39,37 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Appends the request that stores one message.
-    pub(crate) fn put_message(&mut self, accepted: &Accepted) {
-        let _ = accepted.show(|Content { first: message, .. }| {
+    /// Appends the request that stores one message; gives the credentials that signed it.
+    pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Credentials> {
+        let sealed = accepted.show(|Content { first: message, .. }| {
             put_properties(self.scratch, message, accepted.id);
             let mut request = self.request(accepted, Cow::Borrowed(self.scratch));
             request.flag = message.flag_value();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
+            let seal = &self.config.seal;
             let put_body = |out: &mut BytesMut| out.extend_from_slice(message.body());
             match v1 {
                 true => {
                     let request = SendMessageV1(request);
-                    command::put_request_with(out, opaque, oneway, &request, put_body);
+                    seal.put_with(out, opaque, oneway, &request, put_body)
                 }
-                false => command::put_request_with(out, opaque, oneway, &request, put_body),
+                false => seal.put_with(out, opaque, oneway, &request, put_body),
             }
         });
+        sealed.flatten()
     }
 
     /// Appends the request that stores these messages as a batch.
     ///
     /// Brokers give members nothing of the outer properties; a proxy reads from them that the
     /// messages are ordered.
-    pub(crate) fn put_batch(&mut self, messages: &[Waiting]) {
-        let Some(first) = messages.first().map(|first| &first.accepted) else { return };
+    pub(crate) fn put_batch(&mut self, messages: &[Waiting]) -> Option<Credentials> {
+        let first = &messages.first()?.accepted;
         let outer = first.show(outer_properties).unwrap_or_default();
         let request = SendBatch(self.request(first, Cow::Owned(outer)));
         let Form { opaque, oneway, .. } = self.form;
-        let scratch = &mut *self.scratch;
-        command::put_request_with(self.out, opaque, oneway, &request, |out| {
+        let (scratch, seal) = (&mut *self.scratch, &self.config.seal);
+        seal.put_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
                     for (id, message) in accepted.ids().zip(content.messages()) {
@@ -75,7 +78,7 @@ impl Writer<'_> {
                     }
                 });
             }
-        });
+        })
     }
 
     fn request<'a>(&self, accepted: &'a Accepted, properties: Cow<'a, str>) -> SendMessage<'a>

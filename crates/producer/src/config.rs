@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::producer::Producer;
-use crate::{StartError, validate};
+use crate::seal::Seal;
+use crate::{CredentialsProvider, StartError, validate};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) oneway_unlimited: bool,
     pub(crate) batching: bool,
     pub(crate) address_map: Option<Arc<AddressMap>>,
+    pub(crate) seal: Seal,
 }
 
 impl ProducerBuilder {
@@ -55,6 +57,7 @@ impl ProducerBuilder {
             oneway_unlimited: false,
             batching: true,
             address_map: None,
+            seal: Seal::default(),
         };
         Self { config, name_servers: name_servers.into() }
     }
@@ -153,6 +156,20 @@ impl ProducerBuilder {
         map: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.config.address_map = Some(Arc::new(map));
+        self
+    }
+
+    /// Who this producer is, to servers with access control (`aclEnable` of 4.x, authentication of
+    /// 5.x): every request is signed with these credentials, those to name servers too. They are
+    /// [`Credentials`](crate::Credentials), or a closure that gives those of the moment. Default:
+    /// none; a server that wants signatures then refuses with
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied).
+    ///
+    /// A signature proves who sends, and that nothing was changed on the way. Without
+    /// TLS everybody on the way can still read the messages.
+    #[must_use]
+    pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
+        self.config.seal.credentials = Some(Arc::new(provider));
         self
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
+use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
@@ -198,10 +198,7 @@ impl Connection {
         request: &R,
         deadline: Instant,
     ) -> Result<Command, CallError> {
-        let mut fields = Fields::new();
-        request.write(&mut fields);
-        let body = request.body().into_owned().into();
-        let command = Command::request(R::CODE, 0, fields, body);
+        let command = Command::of(request, 0);
         let (answer, receiver) = oneshot::channel();
         self.order(Order::Call(Call { command, answer }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {

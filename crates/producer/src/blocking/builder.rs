@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Producer;
 use super::runtime::Runtime;
-use crate::StartError;
+use crate::{CredentialsProvider, StartError};
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
 /// has. [`start`](Self::start) makes the producer.
@@ -41,6 +41,7 @@ settings! {
     oneway_unlimited();
     batching(on: bool);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
+    credentials(provider: impl CredentialsProvider);
     instance_name(name: impl Into<String>);
 }
 

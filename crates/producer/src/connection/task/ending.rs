@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_protocol::command;
 use posthaste_protocol::request::UnregisterClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -129,7 +128,7 @@ impl Task {
                 consumer_group: None,
             };
             let opaque = self.pending.next_opaque();
-            command::put_request(&mut self.link.out, opaque, false, &unregister);
+            self.client.config().seal.put(&mut self.link.out, opaque, false, &unregister);
         }
         let goodbye = async {
             stream.write_all_buf(&mut self.link.out).await?;

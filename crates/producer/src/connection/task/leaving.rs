@@ -12,6 +12,7 @@ use crate::attempt::{self, Form};
 use crate::batch::{MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
+use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
 
@@ -103,7 +104,7 @@ impl Task {
             let forget_at = now + 4 * SILENCE;
             command.opaque = self.pending.next_opaque();
             self.pending.insert(command.opaque, Asker::Call(answer), now, forget_at, forget_at);
-            command.encode(&mut self.link.out);
+            self.client.config().seal.put_command(command, &mut self.link.out);
         }
     }
 
@@ -125,7 +126,7 @@ impl Task {
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let starts_at = self.link.position();
-        self.put_request(&messages, queue, form);
+        let signed_with = self.put_request(&messages, queue, form);
         if oneway {
             self.remember_oneways(messages, queue, probe.then_some(opaque), now);
             return self.unblock(blocks);
@@ -139,7 +140,7 @@ impl Task {
         let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
         let member = |waiting| Member { waiting, given_up: false };
         let members = messages.into_iter().map(member).collect();
-        let sent = Sent { members, queue, starts_at, v1: form.v1, blocks };
+        let sent = Sent { members, queue, starts_at, v1: form.v1, blocks, signed_with };
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
 
@@ -153,8 +154,9 @@ impl Task {
         leave == Leave::Left
     }
 
-    fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) {
-        let Some(first) = messages.first() else { return };
+    /// Gives the credentials that the request was signed with.
+    fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) -> Option<Credentials> {
+        let first = messages.first()?;
         let (counters, together) = (self.client.counters(), outbox::count(messages));
         counters.requests.add_one();
         let mut writer = attempt::Writer {
@@ -166,12 +168,11 @@ impl Task {
             form,
         };
         if together == 1 {
-            writer.put_message(&first.accepted);
-        } else {
-            writer.put_batch(messages);
-            counters.batches.add_one();
-            counters.batched.add(together);
+            return writer.put_message(&first.accepted);
         }
+        counters.batches.add_one();
+        counters.batched.add(together);
+        writer.put_batch(messages)
     }
 
     fn remember_oneways(

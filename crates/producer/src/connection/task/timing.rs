@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use posthaste_protocol::command;
 use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 
 use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
@@ -62,7 +61,7 @@ impl Task {
         let opaque = self.pending.next_opaque();
         let forget_at = now + HEARTBEAT_INTERVAL;
         self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
-        command::put_request(&mut self.link.out, opaque, false, &heartbeat);
+        self.client.config().seal.put(&mut self.link.out, opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
