@@ -64,6 +64,8 @@ pub(crate) struct Call {
 pub(crate) enum CallError {
     #[error("{address}: {reason}")]
     Connect { address: Arc<str>, reason: String },
+    #[error("{address}: {reason}")]
+    Tls { address: Arc<str>, reason: String, for_good: bool },
     #[error("{address}: the connection broke: {reason}")]
     Lost { address: Arc<str>, reason: String },
     #[error(

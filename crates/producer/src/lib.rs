@@ -57,7 +57,10 @@ mod receipt;
 mod retry;
 mod route;
 mod seal;
+mod socks5;
 mod stats;
+#[cfg(feature = "tls")]
+mod tls;
 mod unique_id;
 mod upkeep;
 mod validate;
@@ -75,4 +78,7 @@ pub use posthaste_protocol::ResponseCode;
 pub use producer::Producer;
 pub use reader::{ReadFrom, ReadMessage, Reader, ReaderBuilder};
 pub use receipt::{Receipt, SendStatus};
+pub use socks5::Socks5;
 pub use stats::{BrokerStats, Stats};
+#[cfg(feature = "tls")]
+pub use tls::Tls;

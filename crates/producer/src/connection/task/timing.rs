@@ -65,12 +65,17 @@ impl Task {
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
-        let (kind, reason) = match self.load.connected.load(Ordering::Relaxed) {
-            true => (ErrorKind::Busy, "no room in the broker's window in time"),
-            false => (ErrorKind::Connect, "no connection in time"),
-        };
         let expired = self.outbox.expire(now);
-        self.attempt_failed(expired, &AttemptFailed::unsent(kind, reason));
+        if expired.is_empty() {
+            return;
+        }
+        let failed = match (self.load.connected.load(Ordering::Relaxed), &self.no_connection) {
+            (true, _) => (ErrorKind::Busy, "no room in the broker's window in time"),
+            (false, Some(last)) => (last.kind, &*last.reason),
+            (false, None) => (ErrorKind::Connect, "no connection in time"),
+        };
+        let failed = AttemptFailed::unsent(failed.0, failed.1);
+        self.attempt_failed(expired, &failed);
     }
 
     fn expire_pending(&mut self, now: Instant) {
