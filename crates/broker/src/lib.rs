@@ -18,16 +18,20 @@
 //!
 //! What it does: routes, topics, sends of every kind but transactions and arbitrary delivery times
 //! (refused, never stored as something else), delay levels, long polling with tag filters,
-//! consumer groups with rebalancing, ordered locks, retries and dead letters. What it does not:
-//! replication, access control, TLS. It is no production broker; Apache RocketMQ is.
+//! consumer groups with rebalancing, ordered locks, retries and dead letters; with
+//! [`access_key`](BrokerBuilder::access_key) it wants every request signed, with
+//! [`tls`](BrokerBuilder::tls) it takes encrypted connections. What it does not: replication,
+//! permissions of single topics. It is no production broker; Apache RocketMQ is.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
-//! answers, `turn` is the thread that owns the `engine`, `handler` has what each request does, and
+//! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `turn` is the thread that owns the `engine`, `handler` has what each request does, and
 //! `store` keeps what must be kept before the answer leaves.
 
+mod accounts;
 mod broker;
 mod builder;
 mod connection;
+mod encryption;
 mod engine;
 mod error;
 mod handler;

@@ -24,17 +24,26 @@ impl Request {
     /// # Errors
     /// When the frame's header cannot be read; nothing more of its connection can be trusted then.
     pub(crate) fn read(frame: Frame) -> Result<Option<Self>, DecodeError> {
-        if frame.header.len() > MAX_HEADER {
-            return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
-        }
-        let command = Command::decode(frame)?;
-        if command.fields.len() > MAX_FIELDS {
-            return Err(DecodeError::Header(format!("{} fields", command.fields.len())));
-        }
+        let command = decode(frame)?;
         Ok((!command.is_answer()).then(|| Self {
             opaque: command.opaque,
             oneway: command.is_oneway(),
             incoming: Incoming::read(&command),
         }))
+    }
+}
+
+/// Reads a header that is not too long.
+///
+/// # Errors
+/// When it cannot be read; nothing more of its connection can be trusted then.
+pub(crate) fn decode(frame: Frame) -> Result<Command, DecodeError> {
+    if frame.header.len() > MAX_HEADER {
+        return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
+    }
+    let command = Command::decode(frame)?;
+    match command.fields.len() > MAX_FIELDS {
+        true => Err(DecodeError::Header(format!("{} fields", command.fields.len()))),
+        false => Ok(command),
     }
 }
