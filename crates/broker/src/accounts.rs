@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn oneways_are_refused_in_silence_and_without_accounts_everything_goes_on() {
-        let mut command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 1);
-        command.set_oneway(true);
+        let route = RouteOf { topic: "t".into(), standard_json: None };
+        let command = Command::of(&route, 1).oneway();
         let (mut out, mut answers) = (BytesMut::new(), BytesMut::new());
         command.encode(&mut out);
         let run = out.freeze();

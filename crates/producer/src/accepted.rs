@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use posthaste_protocol::id::UniqueId;
 
 use crate::batch::{Batch, MOST_MESSAGES, Sharing};
+use crate::flush::Epoch;
 use crate::message::Destination;
-use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError, unique_id};
+use crate::{Attempt, ErrorKind, Message, MessageQueue, Outcome, Receipt, SendError, unique_id};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -45,13 +47,23 @@ pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 pub(crate) struct Content {
     pub(crate) first: Message,
     pub(crate) others: Vec<Message>,
+    /// The first message's body, compressed.
+    pub(crate) packed: Option<Packed>,
+}
+
+/// A compressed body, which travels in place of the message's own.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    pub(crate) body: Bytes,
+    /// What says how it is compressed.
+    pub(crate) sys_flag: i32,
 }
 
 impl Content {
     /// `None` for an empty batch.
     pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
         let mut messages = batch.into_messages().into_iter();
-        Some(Self { first: messages.next()?, others: messages.collect() })
+        Some(Self { first: messages.next()?, others: messages.collect(), packed: None })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -62,6 +74,23 @@ impl Content {
         std::iter::once(&self.first).chain(&self.others)
     }
 
+    /// The first message's body as it travels.
+    pub(crate) fn wire_body(&self) -> &Bytes {
+        self.packed.as_ref().map_or(self.first.body(), |packed| &packed.body)
+    }
+
+    /// Each message with its body as it travels.
+    pub(crate) fn wire_bodies(&self) -> impl Iterator<Item = (&Message, &Bytes)> {
+        let others = self.others.iter().map(|message| (message, message.body()));
+        std::iter::once((&self.first, self.wire_body())).chain(others)
+    }
+
+    /// Bits that say what the message is to brokers and consumers.
+    pub(crate) fn sys_flag(&self) -> i32 {
+        let packed = self.packed.as_ref().map_or(0, |packed| packed.sys_flag);
+        packed | self.first.sys_flag()
+    }
+
     pub(crate) fn into_messages(mut self) -> Vec<Message> {
         self.others.insert(0, self.first);
         self.others
@@ -70,7 +99,7 @@ impl Content {
 
 impl From<Message> for Content {
     fn from(first: Message) -> Self {
-        Self { first, others: Vec::new() }
+        Self { first, others: Vec::new(), packed: None }
     }
 }
 
@@ -82,6 +111,7 @@ pub(crate) struct Terms {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
     pub(crate) permit: Permit,
@@ -92,8 +122,8 @@ pub(crate) struct Terms {
 /// What a message, or a batch, takes of the bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permit {
-    /// Bytes that it keeps while it is on its way.
-    pub(crate) held: usize,
+    /// Bytes of topics, bodies and properties as they are sent.
+    pub(crate) sent: usize,
     pub(crate) messages: u32,
     pub(crate) bytes: u32,
 }
@@ -102,6 +132,8 @@ pub(crate) struct Permit {
 pub(crate) struct Accepted {
     topic: Arc<str>,
     destination: Destination,
+    /// The queue that a selector has picked.
+    selected: OnceLock<Box<MessageQueue>>,
     /// How many messages it is: one, or those of a batch that its caller made.
     count: usize,
     /// The id of the first; the others' follow it.
@@ -110,6 +142,7 @@ pub(crate) struct Accepted {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) permit: Permit,
     /// Bytes that a broker stores.
@@ -177,15 +210,18 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, since, deadline, mode, sharing, permit, stored_bytes } = terms;
+        let Terms { id, born_at_ms, since, deadline, epoch, mode, sharing, permit, stored_bytes } =
+            terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
+            selected: OnceLock::new(),
             count: content.count(),
             id,
             born_at_ms,
             since,
             deadline,
+            epoch,
             mode,
             sharing,
             permit,
@@ -222,11 +258,21 @@ impl Accepted {
         &self.destination
     }
 
+    /// The queue that its selector has picked, once it has.
+    pub(crate) fn selected(&self) -> Option<&MessageQueue> {
+        self.selected.get().map(|queue| &**queue)
+    }
+
+    /// Its selector has picked this queue. Only the first pick counts.
+    pub(crate) fn select(&self, queue: MessageQueue) {
+        self.selected.get_or_init(|| Box::new(queue));
+    }
+
     /// Whether order matters to this message.
     pub(crate) fn is_ordered(&self) -> bool {
         match &self.destination {
             Destination::Any => false,
-            Destination::Key(_) => true,
+            Destination::Key(_) | Destination::Selected(_) => true,
             Destination::Queue { ordered, .. } => *ordered,
         }
     }

@@ -7,14 +7,16 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
-use posthaste_protocol::request::{DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1};
+use posthaste_protocol::request::{
+    DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
+};
 use posthaste_protocol::{Command, ResponseCode, batch};
 
 use crate::accepted::{Accepted, Content};
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
 use crate::credentials::Credentials;
-use crate::message::Message;
+use crate::message::{Message, Part};
 use crate::outbox::Waiting;
 use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
 
@@ -34,6 +36,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) scratch: &'a mut String,
     pub(crate) config: &'a Config,
     pub(crate) broker: &'a str,
+    /// Cluster of the broker.
+    pub(crate) cluster: &'a str,
     pub(crate) queue: i32,
     pub(crate) form: Form,
 }
@@ -41,19 +45,29 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Appends the request that stores one message; gives the credentials that signed it.
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Credentials> {
-        let sealed = accepted.show(|Content { first: message, .. }| {
+        let sealed = accepted.show(|content| {
+            let message = &content.first;
             put_properties(self.scratch, message, accepted.id);
+            if *message.part() != Part::None {
+                self.put_part(message.part());
+            }
             let mut request = self.request(accepted, Cow::Borrowed(self.scratch));
             request.flag = message.flag_value();
+            request.sys_flag = content.sys_flag();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
             let seal = &self.config.seal;
-            let put_body = |out: &mut BytesMut| out.extend_from_slice(message.body());
-            match v1 {
-                true => {
-                    let request = SendMessageV1(request);
-                    seal.put_with(out, opaque, oneway, &request, put_body)
-                }
-                false => seal.put_with(out, opaque, oneway, &request, put_body),
+            macro_rules! put {
+                ($request:expr) => {
+                    seal.put_with(out, opaque, oneway, &$request, |out| {
+                        out.extend_from_slice(content.wire_body());
+                    })
+                };
+            }
+            match (matches!(message.part(), Part::Reply(_)), v1) {
+                (false, false) => put!(request),
+                (false, true) => put!(SendMessageV1(request)),
+                (true, false) => put!(SendReply(request)),
+                (true, true) => put!(SendReplyV1(request)),
             }
         });
         sealed.flatten()
@@ -66,19 +80,35 @@ impl Writer<'_> {
     pub(crate) fn put_batch(&mut self, messages: &[Waiting]) -> Option<Credentials> {
         let first = &messages.first()?.accepted;
         let outer = first.show(outer_properties).unwrap_or_default();
-        let request = SendBatch(self.request(first, Cow::Owned(outer)));
+        let mut request = self.request(first, Cow::Owned(outer));
+        request.sys_flag = first.show(Content::sys_flag).unwrap_or_default();
+        let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
         let (scratch, seal) = (&mut *self.scratch, &self.config.seal);
         seal.put_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
-                    for (id, message) in accepted.ids().zip(content.messages()) {
+                    for (id, (message, body)) in accepted.ids().zip(content.wire_bodies()) {
                         put_properties(scratch, message, id);
-                        batch::put_entry(out, message.flag_value(), message.body(), scratch);
+                        batch::put_entry(out, message.flag_value(), body, scratch);
                     }
                 });
             }
         })
+    }
+
+    /// Adds the properties that follow from what the message is part of, and from where it goes.
+    fn put_part(&mut self, part: &Part) {
+        match part {
+            Part::Transaction => {
+                // The group whose members are asked what became of it.
+                properties::push(self.scratch, name::PGROUP, &self.config.group);
+            }
+            // Repliers find the topic for replies by it. 5.x brokers write it themselves, 4.7 does
+            // not.
+            Part::Request(_) => properties::push(self.scratch, name::CLUSTER, self.cluster),
+            Part::Reply(_) | Part::None => {}
+        }
     }
 
     fn request<'a>(&self, accepted: &'a Accepted, properties: Cow<'a, str>) -> SendMessage<'a>
@@ -167,6 +197,7 @@ pub(crate) fn receipts(
     };
     let queue = Arc::new(MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id));
     let region = stored.region.map(Arc::<str>::from);
+    let recall_handle = stored.recall_handle.map(Arc::<str>::from);
     let transaction_id = stored.transaction_id.filter(|_| together == 1).map(Arc::<str>::from);
     let one_id = !stored.offset_message_ids.contains(',');
     let mut rest = Bytes::copy_from_slice(stored.offset_message_ids.as_bytes());
@@ -181,6 +212,7 @@ pub(crate) fn receipts(
         status,
         region: region.clone(),
         transaction_id: transaction_id.clone(),
+        recall_handle: recall_handle.clone(),
     })
 }
 

@@ -27,6 +27,7 @@ mod builder;
 mod delivery;
 mod reader;
 mod runtime;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,12 @@ pub use admin::Admin;
 pub use builder::ProducerBuilder;
 pub use delivery::Delivery;
 pub use reader::{Reader, ReaderBuilder};
+pub use transaction::Transaction;
 
-use crate::{Batch, CloseReport, Message, Receipt, SendError, Stats};
+use crate::{
+    Batch, CloseReport, Message, ReadMessage, Receipt, RequestError, SendError, Stats,
+    TransactionError, TransactionState,
+};
 use runtime::Runtime;
 
 /// As the asynchronous [`Producer`](crate::Producer), with calls that wait.
@@ -104,10 +109,48 @@ impl Producer {
         self.runtime.wait(self.producer.send_oneway(message))
     }
 
+    /// Begins a transaction: stores a half message, which consumers do not see yet.
+    ///
+    /// # Errors
+    /// See [`begin`](crate::Producer::begin) of the asynchronous producer.
+    pub fn begin(&self, message: Message) -> Result<Transaction, SendError> {
+        let transaction = self.runtime.wait(self.producer.begin(message))?;
+        Ok(Transaction::new(transaction, self.runtime.clone()))
+    }
+
+    /// Begins a transaction, runs `local`, and ends it as that says; gives what was said.
+    ///
+    /// # Errors
+    /// See [`send_in_transaction`](crate::Producer::send_in_transaction) of the asynchronous
+    /// producer.
+    pub fn send_in_transaction(
+        &self,
+        message: Message,
+        local: impl FnOnce(&crate::Transaction) -> TransactionState,
+    ) -> Result<TransactionState, TransactionError> {
+        let local = |half: &crate::Transaction| std::future::ready(local(half));
+        self.runtime.wait(self.producer.send_in_transaction(message, local))
+    }
+
+    /// Sends a message and waits for the reply of the consumer that gets it, until the deadline of
+    /// the send at the most.
+    ///
+    /// # Errors
+    /// [`RequestError`]: the message could not be sent, or no reply came in time.
+    pub fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
+        self.runtime.wait(self.producer.request(message))
+    }
+
     /// A handle of the same producer whose sends have this deadline.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { producer: self.producer.with_timeout(timeout), runtime: self.runtime.clone() }
+    }
+
+    /// Waits for the end of every message that was accepted before, however it ends. Messages that
+    /// [linger](ProducerBuilder::linger) leave at once meanwhile.
+    pub fn flush(&self) {
+        self.runtime.wait(self.producer.flush());
     }
 
     /// What the producer has counted.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -14,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use crate::accepted::{
     Accepted, Callback, CallbackRun, Content, End, Failed, Mode, Permit, Terms, Wake,
 };
-use crate::batch::Sharing;
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
+use crate::flush::{Epoch, Epochs};
 use crate::name_server::NameServers;
 use crate::order::Lanes;
+use crate::request::Requests;
 use crate::retry::Budget;
 use crate::route::RouteTable;
 use crate::stats::{Counter, Counters, Stats};
+use crate::transaction::{Checks, Transactions};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
@@ -36,6 +39,7 @@ pub(crate) struct Client {
     runtime: Handle,
     ids: UniqueIds,
     counters: Counters,
+    pub(crate) epochs: Epochs,
     pub(crate) budget: Budget,
     pub(crate) routes: RouteTable,
     pub(crate) lanes: Lanes,
@@ -50,9 +54,12 @@ pub(crate) struct Client {
     phase: AtomicU8,
     /// Tells the tasks in the background to end.
     pub(crate) stopped: CancellationToken,
-    /// Told when a message ended while closing.
+    /// Told when a message ended while that is awaited.
     pub(crate) ended: Notify,
     undelivered: Mutex<Vec<Undelivered>>,
+    pub(crate) transactions: Transactions,
+    pub(crate) checks: Checks,
+    pub(crate) requests: Requests,
     callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
 }
 
@@ -91,9 +98,13 @@ impl Client {
             ids: UniqueIds::new(ip),
             lanes: Lanes::new(batch::most_bytes(&config)),
             batch_bytes: batch::most_bytes(&config),
+            transactions: Transactions::default(),
+            checks: Checks::new(config.checks_at_once, config.checks_waiting),
+            requests: Requests::default(),
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
+            epochs: Epochs::default(),
             budget: Budget::new(),
             routes: RouteTable::default(),
             watch: Watch::default(),
@@ -120,12 +131,27 @@ impl Client {
         &self.id
     }
 
+    /// What brokers are told of this client.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            client_id: self.id.clone(),
+            producers: vec![ProducerGroup { group_name: self.config.group.to_string() }],
+            ..Heartbeat::default()
+        }
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read(self.connections().iter().map(|one| one.stats()).collect())
+        let brokers = self.connections().iter().map(|one| one.stats()).collect();
+        self.counters.read(self.epochs.accepted(), brokers)
+    }
+
+    /// Messages accepted and not ended.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.counters.in_flight(self.epochs.accepted())
     }
 
     /// Runs something in the background, on the runtime that the producer was started on.
@@ -149,8 +175,8 @@ impl Client {
         if self.phase() != Phase::Open {
             return Err(closed(content));
         }
-        let permit = match self.check(&content) {
-            Ok(held) => self.permit(content.count(), held),
+        let (content, permit) = match self.check(&content) {
+            Ok(bytes) => self.pack(content, bytes),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
         };
         let since = Instant::now();
@@ -202,15 +228,24 @@ impl Client {
         self.refuse(ErrorKind::BufferFull, "no room for the message now", waits.content)
     }
 
-    /// Checks a message or a batch; gives the bytes that it keeps while it is on its way.
+    /// Compresses what is to be compressed, and says what the content takes of the bounds.
+    fn pack(&self, mut content: Content, bytes: usize) -> (Content, Permit) {
+        content.packed = self.config.packing.pack(&content);
+        let packed = content.packed.as_ref().map(|packed| packed.body.len());
+        let sent = bytes - packed.map_or(0, |packed| content.first.body().len() - packed);
+        let permit = self.permit(content.count(), bytes + packed.unwrap_or_default());
+        (content, Permit { sent, ..permit })
+    }
+
+    /// Checks a message or a batch; gives the bytes that it has.
     fn check(&self, content: &Content) -> Result<usize, String> {
         let max_size = self.config.max_message_size;
-        let mut held = 0;
+        let mut bytes = 0;
         for message in content.messages() {
-            held += validate::message(message, max_size)?;
+            bytes += validate::message(message, max_size)?;
         }
         batch::check(content, max_size)?;
-        Ok(held)
+        Ok(bytes)
     }
 
     /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
@@ -219,7 +254,7 @@ impl Client {
         let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
         let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
         Permit {
-            held,
+            sent: held,
             messages: at_most(count, max_pending_messages).unwrap_or(u32::MAX),
             bytes: at_most(held + MESSAGE_OVERHEAD * count, max_pending_bytes).unwrap_or(u32::MAX),
         }
@@ -234,29 +269,32 @@ impl Client {
         permit: Permit,
     ) -> Arc<Accepted> {
         let count = content.count();
-        self.counters.sent.add(count);
+        let epoch = self.epochs.accept(count);
         self.budget.earn(count);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let sharing = match content.others.is_empty() {
-            true => batch::sharing(&content.first, mode, permit.held, self.batch_bytes),
-            false => Sharing::Alone,
-        };
+        let stored_bytes = batch::stored_bytes(permit.sent);
         let terms = Terms {
             id: self.ids.next(count),
             born_at_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
             since,
             deadline,
+            epoch,
             mode,
-            sharing,
-            stored_bytes: u32::try_from(batch::stored_bytes(permit.held)).unwrap_or(u32::MAX),
+            sharing: batch::sharing(&content, mode, stored_bytes, self.batch_bytes),
+            stored_bytes: u32::try_from(stored_bytes).unwrap_or(u32::MAX),
             permit,
         };
         Arc::new(Accepted::new(content, terms))
     }
 
     /// A message that is not even accepted counts as sent and not stored.
-    fn refuse(&self, kind: ErrorKind, reason: impl Into<String>, content: Content) -> SendError {
-        self.counters.sent.add(content.count());
+    pub(crate) fn refuse(
+        &self,
+        kind: ErrorKind,
+        reason: impl Into<String>,
+        content: Content,
+    ) -> SendError {
+        self.counters.refused.add(content.count());
         self.counters.not_stored.add(content.count());
         SendError::not_stored(kind, reason, content)
     }
@@ -284,18 +322,23 @@ impl Client {
         counter: &Counter,
     ) {
         let (mut wakes, mut next) = (Vec::new(), Vec::new());
-        let (mut ended, mut places, mut bytes) = (0, 0, 0);
+        let (mut even, mut odd, mut places, mut bytes) = (0, 0, 0, 0);
         for (accepted, end) in ends {
             let Some((wake, follow)) = self.lanes.end(accepted, || accepted.succeed(end)) else {
                 continue;
             };
-            ended += accepted.count();
+            *match accepted.epoch {
+                Epoch::Even => &mut even,
+                Epoch::Odd => &mut odd,
+            } += accepted.count();
             places += accepted.permit.messages as usize;
             bytes += accepted.permit.bytes as usize;
             wakes.push(wake);
             next.extend(follow);
         }
-        counter.add(ended);
+        counter.add(even + odd);
+        self.epochs.end(Epoch::Even, even);
+        self.epochs.end(Epoch::Odd, odd);
         self.let_follow(next);
         self.give_back(places, bytes);
         wakes.into_iter().for_each(|wake| self.wake(wake));
@@ -361,6 +404,7 @@ impl Client {
     /// The permit goes back, and whoever waits is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
         let Permit { messages, bytes, .. } = accepted.permit;
+        self.epochs.end(accepted.epoch, accepted.count());
         self.give_back(messages as usize, bytes as usize);
         self.wake(wake);
     }
@@ -368,7 +412,7 @@ impl Client {
     fn give_back(&self, places: usize, bytes: usize) {
         self.bytes.add_permits(bytes);
         self.messages.add_permits(places);
-        if self.phase() != Phase::Open {
+        if self.ends_are_awaited() {
             self.ended.notify_waiters();
         }
     }
@@ -427,6 +471,11 @@ impl Client {
         let connection = Arc::new(Connection::new(self, address.clone(), Peer::Broker));
         pool.insert(address, connection.clone());
         connection
+    }
+
+    /// The connection to this very address, if there is one.
+    pub(crate) fn connection_to(&self, address: &str) -> Option<Arc<Connection>> {
+        self.pool().get(address).cloned()
     }
 
     /// The address to connect to, for one that a broker advertises.

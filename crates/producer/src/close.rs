@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::connection::Order;
-use crate::{ErrorKind, Message, Outcome};
+use crate::{ErrorKind, Message, Outcome, Receipt};
 
 /// How long unregistering and the last bytes may take, on all connections at once.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -18,12 +18,16 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub struct CloseReport {
     /// Messages that ended badly after `close` was called. Their callers have been told too.
     pub undelivered: Vec<Undelivered>,
+    /// Half messages of transactions that were begun here and are not decided, as far as is known
+    /// here, the oldest first; of very many the first 10,000. The brokers will ask another member
+    /// of the group about them.
+    pub undecided: Vec<Receipt>,
 }
 
 impl CloseReport {
-    /// Whether everything that was accepted was stored.
+    /// Whether everything that was accepted was stored, and every transaction decided.
     pub fn is_clean(&self) -> bool {
-        self.undelivered.is_empty()
+        self.undelivered.is_empty() && self.undecided.is_empty()
     }
 }
 
@@ -43,6 +47,7 @@ impl Client {
     /// Drains until `deadline`, ends what is left, says goodbye to the brokers.
     pub(crate) async fn close(self: &Arc<Self>, deadline: Instant) -> CloseReport {
         self.begin_closing();
+        self.end_lingering();
         let drained = tokio::time::timeout_at(deadline.into(), self.all_ended()).await;
         if drained.is_err() {
             self.abandon().await;
@@ -64,7 +69,10 @@ impl Client {
         };
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         self.let_go();
-        CloseReport { undelivered: std::mem::take(&mut *self.undelivered()) }
+        CloseReport {
+            undelivered: std::mem::take(&mut *self.undelivered()),
+            undecided: self.transactions.take(),
+        }
     }
 
     async fn all_ended(&self) {
@@ -72,7 +80,7 @@ impl Client {
             let mut ended = std::pin::pin!(self.ended.notified());
             // Listen before looking, or the last end could slip in between.
             ended.as_mut().enable();
-            if self.counters().in_flight() == 0 {
+            if self.in_flight() == 0 {
                 return;
             }
             ended.await;

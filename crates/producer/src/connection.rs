@@ -46,6 +46,8 @@ pub(crate) enum Order {
     Call(Call),
     /// Messages were taken back; drop what has ended.
     Sweep,
+    /// What lingers may leave.
+    Look,
     /// End everything now, as closed.
     Abandon,
     /// Leave the producer group, write out what is there and close.
@@ -56,7 +58,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Call {
     command: Command,
-    answer: oneshot::Sender<Result<Command, CallError>>,
+    /// Who waits for the answer, if there is to be one.
+    answer: Option<oneshot::Sender<Result<Command, CallError>>>,
 }
 
 /// How a call fails.
@@ -200,9 +203,8 @@ impl Connection {
         request: &R,
         deadline: Instant,
     ) -> Result<Command, CallError> {
-        let command = Command::of(request, 0);
         let (answer, receiver) = oneshot::channel();
-        self.order(Order::Call(Call { command, answer }));
+        self.order(Order::Call(Call { command: Command::of(request, 0), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -211,6 +213,12 @@ impl Connection {
             }
             Err(_) => Err(CallError::Timeout { address: self.address.clone() }),
         }
+    }
+
+    /// Sends a request that nobody wants an answer to. Should the connection break, it is lost.
+    pub(crate) fn tell<R: Request>(&self, request: &R) {
+        let command = Command::of(request, 0).oneway();
+        self.order(Order::Call(Call { command, answer: None }));
     }
 
     pub(crate) fn garbled(&self, error: DecodeError) -> CallError {
@@ -226,6 +234,16 @@ impl Connection {
             in_flight: self.load.requests.load(Ordering::Relaxed),
             messages_in_flight: in_flight,
             waiting: backlog.saturating_sub(in_flight),
+        }
+    }
+}
+
+impl Call {
+    /// There will be no answer.
+    fn fail(self, error: impl FnOnce() -> CallError) {
+        if let Some(answer) = self.answer {
+            // The caller may have stopped waiting.
+            let _ = answer.send(Err(error()));
         }
     }
 }

@@ -361,6 +361,7 @@ pub(crate) fn order_key(accepted: &Accepted) -> Option<OrderKey> {
         Destination::Queue { queue, ordered: true } => {
             Some(OrderKey::Queue(queue.as_ref().clone()))
         }
+        Destination::Selected(_) => accepted.selected().cloned().map(OrderKey::Queue),
         Destination::Any | Destination::Queue { ordered: false, .. } => None,
     }
 }
@@ -373,6 +374,7 @@ mod tests {
     use crate::Message;
     use crate::accepted::{End, Leave, Mode, Permit, Terms};
     use crate::batch::Sharing;
+    use crate::flush::Epoch;
     use crate::unique_id::{UniqueIds, own_ip};
 
     fn shared(key: &'static str, sharing: Sharing) -> Arc<Accepted> {
@@ -382,9 +384,10 @@ mod tests {
             born_at_ms: 0,
             since: Instant::now(),
             deadline: Instant::now() + Duration::from_secs(1),
+            epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
-            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            permit: Permit { sent: 1, messages: 1, bytes: 1 },
             stored_bytes: 200,
         };
         Arc::new(Accepted::new(message.into(), terms))
@@ -488,7 +491,7 @@ mod tests {
         assert!(lanes.state().waiting < 200, "{} wait", lanes.state().waiting);
     }
 
-    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
 
     /// Enters messages that may share a batch, all into queue 0.
     fn shared_lane(keys: &[&'static str]) -> (Lanes, Vec<Arc<Accepted>>) {

@@ -180,10 +180,26 @@ impl Producer {
         &self.handle.client
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// A handle of the same producer whose sends have this deadline.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { handle: self.handle.clone(), timeout }
+    }
+
+    /// Awaits the end of every message that was accepted before, however it ends; each of them says
+    /// so itself. Messages that [linger](ProducerBuilder::linger) leave at once meanwhile. New ones
+    /// are accepted and not waited for.
+    ///
+    /// No message lives beyond its own deadline, so this ends by the last of theirs.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing for the messages.
+    pub async fn flush(&self) {
+        self.handle.client.flush().await;
     }
 
     /// What the producer has counted.

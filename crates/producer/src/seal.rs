@@ -48,8 +48,8 @@ impl Seal {
             command::put_request_with(out, opaque, oneway, request, put_body);
             return None;
         }
-        let mut command = Command::of(request, opaque);
-        command.set_oneway(oneway);
+        let command = Command::of(request, opaque);
+        let command = if oneway { command.oneway() } else { command };
         self.put_sealed(command, out, put_body)
     }
 
@@ -139,11 +139,7 @@ mod tests {
             let seal = of(fields, credentials.clone());
             let request = route_of();
             let typed = written(|out| assert_eq!(seal.put(out, 7, true, &request), credentials));
-            let raw = written(|out| {
-                let mut command = Command::of(&request, 7);
-                command.set_oneway(true);
-                seal.put_command(command, out);
-            });
+            let raw = written(|out| seal.put_command(Command::of(&request, 7).oneway(), out));
             assert_eq!(typed, raw);
             assert!(typed.is_oneway());
             assert_eq!(typed.read::<RouteOf>().unwrap(), request);

@@ -33,6 +33,10 @@ pub struct Stats {
     pub batches: u64,
     /// How many messages left in batches, each try counted.
     pub batched: u64,
+    /// Replies to requests that came when nobody waited for them any more.
+    pub late_replies: u64,
+    /// Transaction checks of brokers that were dropped, since too many came at once.
+    pub dropped_checks: u64,
     /// Every broker address with a connection.
     pub brokers: Vec<BrokerStats>,
 }
@@ -57,7 +61,8 @@ pub struct BrokerStats {
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) sent: Counter,
+    /// Refused before they were accepted; the others are counted by epoch.
+    pub(crate) refused: Counter,
     pub(crate) acked: Counter,
     pub(crate) not_stored: Counter,
     pub(crate) unknown: Counter,
@@ -68,6 +73,8 @@ pub(crate) struct Counters {
     pub(crate) requests: Counter,
     pub(crate) batches: Counter,
     pub(crate) batched: Counter,
+    pub(crate) late_replies: Counter,
+    pub(crate) dropped_checks: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -88,20 +95,20 @@ impl Counter {
 }
 
 impl Counters {
-    /// Messages accepted and not ended.
-    pub(crate) fn in_flight(&self) -> u64 {
+    /// Messages accepted and not ended, of so many accepted.
+    pub(crate) fn in_flight(&self, accepted: u64) -> u64 {
         let ended = self.acked.get()
             + self.not_stored.get()
             + self.unknown.get()
             + self.oneway.get()
             + self.withdrawn.get();
-        self.sent.get().saturating_sub(ended)
+        (accepted + self.refused.get()).saturating_sub(ended)
     }
 
-    pub(crate) fn read(&self, brokers: Vec<BrokerStats>) -> Stats {
+    pub(crate) fn read(&self, accepted: u64, brokers: Vec<BrokerStats>) -> Stats {
         Stats {
-            in_flight: self.in_flight(),
-            sent: self.sent.get(),
+            in_flight: self.in_flight(accepted),
+            sent: accepted + self.refused.get(),
             acked: self.acked.get(),
             not_stored: self.not_stored.get(),
             unknown: self.unknown.get(),
@@ -112,6 +119,8 @@ impl Counters {
             requests: self.requests.get(),
             batches: self.batches.get(),
             batched: self.batched.get(),
+            late_replies: self.late_replies.get(),
+            dropped_checks: self.dropped_checks.get(),
             brokers,
         }
     }

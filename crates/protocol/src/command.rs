@@ -64,6 +64,12 @@ impl Command {
         Self { version: R::VERSION, ..Self::request(R::CODE, opaque, fields, body) }
     }
 
+    /// The same request, to which no answer is wanted.
+    #[must_use]
+    pub fn oneway(self) -> Self {
+        Self { flag: self.flag | ONEWAY, ..self }
+    }
+
     /// Reads a frame's header.
     ///
     /// # Errors
@@ -139,11 +145,6 @@ impl Command {
     /// Whether this is an answer; otherwise it is a request.
     pub fn is_answer(&self) -> bool {
         is_answer(self.flag)
-    }
-
-    /// Says whether an answer is wanted.
-    pub fn set_oneway(&mut self, oneway: bool) {
-        self.flag = if oneway { self.flag | ONEWAY } else { self.flag & !ONEWAY };
     }
 
     /// Whether the sender wants no answer.

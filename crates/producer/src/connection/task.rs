@@ -57,6 +57,8 @@ pub(super) struct Task {
     outbox: Outbox,
     /// Since when messages are held back for their batch to grow.
     held_since: Option<Instant>,
+    /// Where a time for it is set: how far messages have lingered.
+    lingering: Option<Lingering>,
     /// Most bytes of a batch.
     batch_bytes: usize,
     singly: Singly,
@@ -75,6 +77,15 @@ pub(super) struct Task {
     /// answered, or at this time.
     draining: Option<Instant>,
     scratch: String,
+}
+
+/// Messages wait on purpose, for their batch to grow.
+#[derive(Debug, Clone, Copy)]
+enum Lingering {
+    /// Since the first of them came.
+    Since(Instant),
+    /// No longer: they leave as soon as there is room.
+    Over,
 }
 
 impl Task {
@@ -98,6 +109,7 @@ impl Task {
             leaving: None,
             outbox: Outbox::default(),
             held_since: None,
+            lingering: None,
             batch_bytes,
             singly: Singly::default(),
             calls: VecDeque::new(),
@@ -190,6 +202,8 @@ impl Task {
                 let swept = self.outbox.sweep();
                 self.done_with(swept);
             }
+            // Whatever an order says, the outbox is looked at after it.
+            Order::Look => {}
             Order::Abandon => self.abandon("closing ran out of time"),
             Order::Leave(left) => self.leaving = Some(left),
         }
@@ -202,6 +216,8 @@ impl Task {
         self.load.connected();
         self.no_connection = None;
         self.link = Link::new(Instant::now());
+        // Before any message: a broker that does not know this client has nobody to push a reply to.
+        self.heartbeat(Instant::now());
         let reason = match &mut stream {
             Stream::Plain(stream) => {
                 let (reader, writer) = stream.split();

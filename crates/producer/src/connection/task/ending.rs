@@ -29,11 +29,10 @@ impl Task {
         self.load.connect_failed();
         for call in self.calls.drain(..) {
             let (address, reason) = (self.address.clone(), reason.clone());
-            // The caller may have stopped waiting.
-            let _ = call.answer.send(Err(match kind {
+            call.fail(|| match kind {
                 ErrorKind::Tls => CallError::Tls { address, reason, for_good },
                 _ => CallError::Connect { address, reason },
-            }));
+            });
         }
         let failed = AttemptFailed {
             refresh_route: true,

@@ -3,9 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use posthaste_protocol::request::{Heartbeat, ProducerGroup};
-
-use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
+use super::{HEARTBEAT_INTERVAL, Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
@@ -19,6 +17,10 @@ impl Task {
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         let held = self.held_since.map(|since| since + self.longest_hold());
+        let lingers = match (self.lingering, self.client.config().linger) {
+            (Some(Lingering::Since(since)), Some(linger)) => Some(self.linger_end(since, linger)),
+            _ => None,
+        };
         let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), self.pending.earliest()];
         ends.into_iter()
@@ -26,6 +28,7 @@ impl Task {
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(held)
+            .chain(lingers)
             .chain(silence)
             .chain(self.draining)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
@@ -53,14 +56,10 @@ impl Task {
         if self.peer == Peer::NameServer {
             return;
         }
-        let heartbeat = Heartbeat {
-            client_id: self.client.id().to_owned(),
-            producers: vec![ProducerGroup { group_name: self.client.config().group.to_string() }],
-            ..Heartbeat::default()
-        };
         let opaque = self.pending.next_opaque();
         let forget_at = now + HEARTBEAT_INTERVAL;
         self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
+        let heartbeat = self.client.heartbeat();
         self.client.config().seal.put(&mut self.link.out, opaque, false, &heartbeat);
     }
 
