@@ -63,7 +63,7 @@ impl Accounts {
         loop {
             let start = frames.len() - rest.len();
             let Some(frame) = Frame::take_of_run(&mut rest, MAX_FRAME)? else { break };
-            let command = request::decode(frame)?;
+            let command = request::read(frame)?;
             let whole = frames.slice(start..frames.len() - rest.len());
             match self.authenticate(&command) {
                 Ok(()) => {

@@ -60,6 +60,8 @@ pub(crate) struct Client {
     pub(crate) transactions: Transactions,
     pub(crate) checks: Checks,
     pub(crate) requests: Requests,
+    /// Told when a broker is left out for its health.
+    pub(crate) left_out: Notify,
     callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
 }
 
@@ -101,6 +103,7 @@ impl Client {
             transactions: Transactions::default(),
             checks: Checks::new(config.checks_at_once, config.checks_waiting),
             requests: Requests::default(),
+            left_out: Notify::new(),
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
@@ -119,6 +122,7 @@ impl Client {
             callbacks: OnceLock::new(),
         });
         client.spawn(crate::upkeep::run(client.clone()));
+        client.spawn(crate::health::run(client.clone()));
         client
     }
 
