@@ -43,6 +43,7 @@ mod close;
 mod config;
 mod connection;
 mod content;
+mod credentials;
 mod deliver;
 mod delivery;
 mod error;
@@ -67,8 +68,12 @@ mod receipt;
 mod request;
 mod retry;
 mod route;
+mod seal;
+mod socks5;
 mod span;
 mod stats;
+#[cfg(feature = "tls")]
+mod tls;
 mod trace;
 #[cfg(feature = "opentelemetry")]
 mod trace_context;
@@ -82,6 +87,7 @@ pub use admin::{Admin, AdminError};
 pub use batch::Batch;
 pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;
+pub use credentials::{Credentials, CredentialsProvider};
 pub use delivery::Delivery;
 pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use health::FaultAvoidance;
@@ -92,5 +98,8 @@ pub use producer::Producer;
 pub use reader::{ReadFrom, ReadMessage, Reader, ReaderBuilder};
 pub use receipt::{Receipt, SendStatus};
 pub use request::RequestError;
+pub use socks5::Socks5;
 pub use stats::{BrokerStats, Stats};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use transaction::{Transaction, TransactionError, TransactionState};

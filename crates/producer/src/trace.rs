@@ -127,6 +127,9 @@ fn config_of_sender(config: &Config) -> Config {
         max_message_size: LARGEST,
         interceptors: Vec::new(),
         message_trace: false,
+        checker: None,
+        linger: None,
+        vip_channel: false,
         ..config.clone()
     }
 }

@@ -6,13 +6,20 @@ mod burst;
 mod choice;
 mod command_line;
 mod creation;
+mod delayed;
+mod encrypted;
 mod exchange;
 mod killed;
 mod load;
 mod official;
 mod ordered;
+mod packed;
+mod requests;
 mod reverse;
+mod signed;
+mod transactions;
 mod two_masters;
+mod vip;
 mod write_protected;
 
 use std::time::Duration;
@@ -20,7 +27,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::cluster::Cluster;
-use super::embedded::Embedded;
+use super::embedded::{Client, Embedded};
 use super::version::Version;
 
 /// None takes nearly as long.
@@ -31,6 +38,8 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The package whose program it runs, optimised.
     pub(crate) package: Option<&'static str>,
+    /// Whether it wants servers with access control, and TLS where the version has it.
+    pub(crate) guarded: bool,
     /// One that takes longer hangs.
     pub(crate) limit: Duration,
     pub(crate) check: Check,
@@ -41,11 +50,16 @@ type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
 
 impl Scenario {
     fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
-        Self { name, package: None, limit: LIMIT, check: Box::new(check) }
+        Self { name, package: None, guarded: false, limit: LIMIT, check: Box::new(check) }
     }
 
     fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 
@@ -78,22 +92,50 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("batched", batched::run),
         Scenario::new("creation", creation::run),
         Scenario::new("ordered", ordered::run),
+        Scenario::new("packed", packed::run),
+        Scenario::new("delayed", delayed::run),
+        Scenario::new("transactions", transactions::run),
+        Scenario::new("requests", requests::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
         Scenario::new("write-protected", write_protected::run),
+        Scenario::new("vip", vip::run),
+        Scenario::new("signed", signed::run).guarded(),
     ]);
+    if version != Version::V4_7_0 {
+        // That one does not get TLS up on a Java of today.
+        scenarios.push(Scenario::new("self-signed", encrypted::self_signed));
+        scenarios.push(Scenario::new("encrypted", encrypted::mutual).guarded());
+    }
     scenarios
 }
 
-/// The scenarios against the embedded broker, in the order in which they run.
-pub(crate) fn on_embedded() -> [(&'static str, ReverseCheck); 6] {
-    [
+/// The scenarios of a client against the embedded broker, in the order in which they run.
+pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
+    let mut scenarios: Vec<(&'static str, ReverseCheck)> = vec![
         ("exchanged", reverse::exchanged),
         ("created", reverse::created),
         ("shared", reverse::shared),
         ("retried", reverse::retried),
         ("retried-orderly", reverse::retried_orderly),
         ("resumed", reverse::resumed),
-    ]
+    ];
+    if let Client::Java(version) = client {
+        scenarios.extend::<[(&'static str, ReverseCheck); 4]>([
+            ("transacted", reverse::transacted),
+            ("requested", reverse::requested),
+            ("found", reverse::found),
+            ("timed", reverse::timed),
+        ]);
+        if version == Version::V5_5_0 {
+            scenarios.push(("recalled", reverse::recalled));
+        }
+    }
+    scenarios
+}
+
+/// The scenarios against an embedded broker that wants signatures.
+pub(crate) fn on_guarded_embedded() -> [(&'static str, ReverseCheck); 2] {
+    [("guarded-exchanged", reverse::exchanged), ("guarded-created", reverse::created)]
 }

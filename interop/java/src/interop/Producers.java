@@ -25,7 +25,8 @@ final class Producers {
     }
 
     boolean start(Command command) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(command.text("group"), command.flag("traced"));
+        DefaultMQProducer producer =
+            new DefaultMQProducer(command.text("group"), Access.hook(), command.flag("traced"), null);
         producer.setNamesrvAddr(nameServers);
         producer.setInstanceName(command.text("name"));
         producer.start();
@@ -42,11 +43,16 @@ final class Producers {
         return true;
     }
 
-    List<Map<String, Object>> send(Command command) throws Exception {
-        DefaultMQProducer producer = started.get(command.text("producer"));
+    DefaultMQProducer named(String name) {
+        DefaultMQProducer producer = started.get(name);
         if (producer == null) {
-            throw new IllegalArgumentException("no producer " + command.text("producer"));
+            throw new IllegalArgumentException("no producer " + name);
         }
+        return producer;
+    }
+
+    List<Map<String, Object>> send(Command command) throws Exception {
+        DefaultMQProducer producer = named(command.text("producer"));
         List<Command> envelopes = new ArrayList<>();
         for (Object envelope : command.list("messages")) {
             envelopes.add(new Command((Map<?, ?>) envelope));
