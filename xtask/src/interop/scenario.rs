@@ -9,6 +9,7 @@ mod creation;
 mod delayed;
 mod encrypted;
 mod exchange;
+mod intercepted;
 mod killed;
 mod load;
 mod official;
@@ -17,6 +18,7 @@ mod packed;
 mod requests;
 mod reverse;
 mod signed;
+mod traced;
 mod transactions;
 mod two_masters;
 mod vip;
@@ -96,6 +98,8 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
         Scenario::new("requests", requests::run),
+        Scenario::new("intercepted", intercepted::run),
+        Scenario::new("traced", traced::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
