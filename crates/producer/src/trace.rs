@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use self::record::{Parcel, Record};
 use crate::accepted::{Accepted, Mode};
@@ -50,7 +51,9 @@ pub(crate) struct Trace {
     lost: Lost,
     records: mpsc::Sender<Record>,
     /// Tells the task to send what is left by this time, and to end.
-    closing: Mutex<Option<(oneshot::Sender<Instant>, JoinHandle<()>)>>,
+    close: Mutex<Option<oneshot::Sender<Instant>>>,
+    /// Cancelled when it has ended.
+    ended: CancellationToken,
 }
 
 impl Trace {
@@ -68,13 +71,19 @@ impl Trace {
             on_their_way: JoinSet::new(),
             deadline: None,
         };
-        let task = runtime.spawn(sender.run(queue, closing));
+        let ended = CancellationToken::new();
+        let at_its_end = ended.clone().drop_guard();
+        runtime.spawn(async move {
+            sender.run(queue, closing).await;
+            drop(at_its_end);
+        });
         Some(Self {
             topic: config.trace_topic.clone(),
             group: config.group.clone(),
             lost,
             records,
-            closing: Mutex::new(Some((close, task))),
+            close: Mutex::new(Some(close)),
+            ended,
         })
     }
 
@@ -108,11 +117,12 @@ impl Trace {
 
     /// Sends what is left, until `deadline`.
     pub(crate) async fn close(&self, deadline: Instant) {
-        let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((close, task)) = closing else { return };
-        // Both fail only when the runtime has ended the task.
-        let _ = close.send(deadline);
-        let _ = task.await;
+        let close = self.close.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(close) = close {
+            // It fails when the runtime has ended the task.
+            let _ = close.send(deadline);
+        }
+        self.ended.cancelled().await;
     }
 }
 

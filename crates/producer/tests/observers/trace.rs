@@ -7,7 +7,8 @@ use posthaste::{
     TransactionEnd, TransactionState,
 };
 use posthaste_broker::Broker;
-use posthaste_protocol::request::SendAnswer;
+use posthaste_protocol::Command;
+use posthaste_protocol::request::{SendAnswer, UnregisterClient};
 
 use crate::fake::{self, Action, HANG, NameServer, Say, Seen, assert_all_ended, soon, until};
 
@@ -210,6 +211,32 @@ impl Interceptor for Ends {
     fn transaction_ends(&self, end: &TransactionEnd<'_>) {
         self.0.send(end.message_id().to_owned()).unwrap();
     }
+}
+
+/// A `close` that nobody awaits to its end is taken up by the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_that_was_dropped_is_taken_up_by_the_next() {
+    let broker = fake::Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 1).await;
+    broker.script(|seen| match &*seen.topic {
+        TRACE_TOPIC => Action::ok().after(Duration::from_secs(1)),
+        _ => Action::ok(),
+    });
+    let producer = traced(&server).await;
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    let mut first = Box::pin(producer.close(TIME));
+    let traced = || broker.stored().iter().filter(|seen| seen.topic == TRACE_TOPIC).count();
+    tokio::select! {
+        _ = &mut first => panic!("it awaits the trace"),
+        () = until("the trace is there", || traced() == 1) => {}
+    }
+    drop(first);
+    soon(producer.close(TIME)).await;
+    // The sender of traces has had its answer, and has left its group.
+    let left = |other: &Command| other.read::<UnregisterClient>().ok()?.producer_group;
+    let groups: Vec<String> = broker.others().iter().filter_map(left).collect();
+    assert!(groups.iter().any(|group| group.starts_with("_INNER_TRACE")), "{groups:?}");
+    assert_eq!((traced(), producer.stats().traces_lost), (1, 0));
 }
 
 /// The group's name may be as long as it can be: in Java 5.x there is no trace then.
