@@ -108,14 +108,13 @@ impl Suite {
 
     fn run_on_embedded(&self, client: Client, guarded: bool, report: &mut Report) {
         let label = format!("embedded/{}", client.name());
-        let checks: &[(&str, ReverseCheck)] = match (guarded, client) {
-            (false, _) => &scenario::on_embedded(),
-            (true, Client::Java(_)) => &scenario::on_guarded_embedded(),
-            (true, Client::Go) => &[],
+        let checks = match guarded {
+            false => scenario::on_embedded(client),
+            true => scenario::on_guarded_embedded(client),
         };
         let chosen: Vec<(String, ReverseCheck)> = checks
-            .iter()
-            .map(|(name, check)| (format!("{label}/{name}"), *check))
+            .into_iter()
+            .map(|(name, check)| (format!("{label}/{name}"), check))
             .filter(|(name, _)| self.selection.takes(client.version(), name))
             .collect();
         if chosen.is_empty() {
