@@ -14,6 +14,7 @@ mod load;
 mod official;
 mod ordered;
 mod packed;
+mod requests;
 mod reverse;
 mod signed;
 mod transactions;
@@ -94,6 +95,7 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("requests", requests::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),

@@ -81,6 +81,8 @@ async fn start_producers(global: &Global, settings: &Settings) -> Result<Vec<Pro
         let builder = cluster::producer(global)?
             .instance_name(format!("{}-{number}", std::process::id()))
             .batching(settings.batching)
+            // Bodies of one pattern would shrink to nothing.
+            .compress_from(usize::MAX)
             .max_pending(in_flight.max(10_000), bytes.max(PENDING_BYTES));
         producers.push(cluster::start(builder).await?);
     }

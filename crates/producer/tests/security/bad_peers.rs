@@ -25,7 +25,7 @@ struct Case {
 
 enum Peer {
     /// With the wrong certificate.
-    Tls(ServerConfig),
+    Tls(Box<ServerConfig>),
     /// Answers the first bytes with these, and closes or does not.
     Bytes(&'static [u8], Then),
 }
@@ -46,7 +46,8 @@ const ALERT: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
 
 fn cases(authority: &Authority) -> Vec<Case> {
     let stranger = Authority::new("a stranger");
-    let tls = |certificate, versions| Peer::Tls(pki::server(&certificate, versions, None));
+    let tls =
+        |certificate, versions| Peer::Tls(Box::new(pki::server(&certificate, versions, None)));
     let expired = || {
         authority.issue_with(HERE, |params| {
             params.not_before = date_time_ymd(2000, 1, 1);
@@ -107,7 +108,7 @@ async fn open(peer: Peer, backend: &str) -> (String, Heard, Option<Door>) {
     let heard = Heard::default();
     let (greeting, then) = match peer {
         Peer::Tls(config) => {
-            let door = Door::before(backend, config).await;
+            let door = Door::before(backend, *config).await;
             return (door.address.clone(), heard, Some(door));
         }
         Peer::Bytes(greeting, then) => (greeting, then),
