@@ -6,12 +6,15 @@ mod burst;
 mod choice;
 mod command_line;
 mod creation;
+mod delayed;
 mod exchange;
 mod killed;
 mod load;
 mod official;
 mod ordered;
+mod packed;
 mod reverse;
+mod transactions;
 mod two_masters;
 mod write_protected;
 
@@ -78,6 +81,9 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("batched", batched::run),
         Scenario::new("creation", creation::run),
         Scenario::new("ordered", ordered::run),
+        Scenario::new("packed", packed::run),
+        Scenario::new("delayed", delayed::run),
+        Scenario::new("transactions", transactions::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
