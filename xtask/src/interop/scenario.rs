@@ -1,5 +1,6 @@
 //! What must hold between Posthaste and real servers and clients.
 
+mod administered;
 mod arrival;
 mod batched;
 mod burst;
@@ -8,11 +9,13 @@ mod command_line;
 mod creation;
 mod delayed;
 mod exchange;
+mod found;
 mod killed;
 mod load;
 mod official;
 mod ordered;
 mod packed;
+mod recalled;
 mod reverse;
 mod transactions;
 mod two_masters;
@@ -84,6 +87,9 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("found", found::run),
+        Scenario::new("administered", administered::run),
+        Scenario::new("recalled", recalled::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),

@@ -44,7 +44,7 @@ pub enum TopicType {
     Priority,
     /// Messages of lite topics (5.5).
     Lite,
-    /// All of them.
+    /// All of them. Brokers refuse it unless they are told otherwise (`enableMixedMessageType`).
     Mixed,
 }
 

@@ -71,6 +71,8 @@ final class Agent {
                 return topics.offsets(command);
             case "route":
                 return topics.route(command);
+            case "topic-attributes":
+                return topics.attributes(command);
             case "stored":
                 return topics.stored(command);
             case "transactor":

@@ -67,6 +67,12 @@ final class Topics {
         return brokers;
     }
 
+    /** The attributes of a topic on a broker; topics of old versions have none. */
+    Object attributes(Command command) throws Exception {
+        TopicConfig topic = admin().examineTopicConfig(command.text("broker"), command.text("topic"));
+        return TopicConfig.class.getMethod("getAttributes").invoke(topic);
+    }
+
     /** Everything that a topic holds, queue by queue, without a consumer group's offsets. */
     List<Map<String, Object>> stored(Command command) throws Exception {
         // A new reader each time: one that was there before may know addresses of brokers that moved.
