@@ -91,7 +91,7 @@ impl Admin {
     pub async fn topics(&self) -> Result<Vec<String>, AdminError> {
         let client = self.client()?;
         let asked = client.name_servers().ask(TopicListOf, self.deadline()).await;
-        let answer = asked.map_err(AdminError::Unreachable)?;
+        let answer = asked.map_err(AdminError::of_look_up)?;
         let list: TopicList = json::read(&answer.body).map_err(|error| AdminError::Protocol {
             address: "the name server".into(),
             reason: error.to_string(),
@@ -245,7 +245,7 @@ impl Admin {
     ) -> Result<TopicRoute, AdminError> {
         validate::topic(topic).map_err(AdminError::Invalid)?;
         let route = self.client()?.name_servers().route(topic, deadline).await;
-        let route = route.map_err(AdminError::Unreachable)?;
+        let route = route.map_err(AdminError::of_look_up)?;
         route.ok_or_else(|| AdminError::NoTopic { topic: topic.to_owned() })
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
+use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
@@ -68,6 +68,8 @@ pub(crate) struct Call {
 pub(crate) enum CallError {
     #[error("{address}: {reason}")]
     Connect { address: Arc<str>, reason: String },
+    #[error("{address}: {reason}")]
+    Tls { address: Arc<str>, reason: String, for_good: bool },
     #[error("{address}: the connection broke: {reason}")]
     Lost { address: Arc<str>, reason: String },
     #[error(
@@ -205,7 +207,7 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Command, CallError> {
         let (answer, receiver) = oneshot::channel();
-        self.order(Order::Call(Call { command: command_of(request), answer: Some(answer) }));
+        self.order(Order::Call(Call { command: Command::of(request, 0), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -218,7 +220,7 @@ impl Connection {
 
     /// Sends a request that nobody wants an answer to. Should the connection break, it is lost.
     pub(crate) fn tell<R: Request>(&self, request: &R) {
-        let command = command_of(request).oneway();
+        let command = Command::of(request, 0).oneway();
         self.order(Order::Call(Call { command, answer: None }));
     }
 
@@ -237,12 +239,6 @@ impl Connection {
             waiting: backlog.saturating_sub(in_flight),
         }
     }
-}
-
-fn command_of<R: Request>(request: &R) -> Command {
-    let mut fields = Fields::new();
-    request.write(&mut fields);
-    Command::request(R::CODE, 0, fields, request.body().into_owned().into())
 }
 
 impl Call {

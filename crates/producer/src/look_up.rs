@@ -8,6 +8,7 @@ use posthaste_protocol::request::DEFAULT_TOPIC;
 
 use crate::ErrorKind;
 use crate::client::{Client, Phase};
+use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, Route};
 
@@ -35,17 +36,20 @@ impl Client {
 
     async fn look_up_until_done(self: &Arc<Self>, topic: &Arc<str>) {
         let mut backoff = FIRST_BACKOFF;
+        let mut last = None;
         loop {
-            let asked = self.while_somebody_waits(topic, "", self.ask_for_route(topic)).await;
-            let reason = match asked {
+            let asked = self.ask_for_route(topic);
+            match self.while_somebody_waits(topic, last.as_ref(), asked).await {
                 None => return,
                 Some(Ok(Found::Route(route))) => return self.take_route(&route),
                 Some(Ok(Found::NoTopic)) => return self.no_topic(topic),
-                Some(Err(reason)) => reason,
-            };
-            let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
-            let pause = self.while_somebody_waits(topic, &reason, tokio::time::sleep(pause)).await;
-            if pause.is_none() {
+                Some(Err(NoAnswer { kind, reason, for_good: true })) => {
+                    return self.no_way(topic, kind, &reason);
+                }
+                Some(Err(error)) => last = Some(error),
+            }
+            let pause = tokio::time::sleep(backoff.mul_f64(0.75 + fastrand::f64() / 4.0));
+            if self.while_somebody_waits(topic, last.as_ref(), pause).await.is_none() {
                 return;
             }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -69,7 +73,10 @@ impl Client {
     }
 
     /// Asks for a topic's route, and when there is none for the default topic's.
-    pub(crate) async fn ask_for_route(self: &Arc<Self>, topic: &Arc<str>) -> Result<Found, String> {
+    pub(crate) async fn ask_for_route(
+        self: &Arc<Self>,
+        topic: &Arc<str>,
+    ) -> Result<Found, NoAnswer> {
         let deadline = Instant::now() + LOOK_UP;
         let (document, from_default) = match self.name_servers().route(topic, deadline).await? {
             Some(document) => (document, false),
@@ -107,9 +114,13 @@ impl Client {
 
     fn no_topic(self: &Arc<Self>, topic: &Arc<str>) {
         let reason = format!("no name server has a route to it, nor one to {DEFAULT_TOPIC}");
-        let kind = ErrorKind::NoTopic;
-        for accepted in self.routes.missing(topic, Instant::now(), kind, &reason) {
-            self.fail(&accepted, kind, &reason);
+        self.no_way(topic, ErrorKind::NoTopic, &reason);
+    }
+
+    /// What waits for the topic ends, and for a moment what comes for it.
+    fn no_way(self: &Arc<Self>, topic: &Arc<str>, kind: ErrorKind, reason: &str) {
+        for accepted in self.routes.missing(topic, Instant::now(), kind, reason) {
+            self.fail(&accepted, kind, reason);
         }
     }
 
@@ -118,7 +129,7 @@ impl Client {
     async fn while_somebody_waits<T>(
         self: &Arc<Self>,
         topic: &Arc<str>,
-        reason: &str,
+        last: Option<&NoAnswer>,
         future: impl Future<Output = T>,
     ) -> Option<T> {
         let mut future = std::pin::pin!(future);
@@ -126,19 +137,19 @@ impl Client {
             let deadline = self.routes.first_deadline(topic)?;
             tokio::select! {
                 output = &mut future => return Some(output),
-                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(topic, reason),
-                () = self.stopped.cancelled() => self.end_waiting(topic, reason),
+                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(topic, last),
+                () = self.stopped.cancelled() => self.end_waiting(topic, last),
             }
         }
     }
 
     /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
-    fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, reason: &str) {
+    fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, last: Option<&NoAnswer>) {
         let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
-        let (kind, reason) = match (abandoned, reason) {
+        let (kind, reason) = match (abandoned, last) {
             (true, _) => (ErrorKind::Closed, "closing ran out of time"),
-            (false, "") => (ErrorKind::NoRoute, "no name server answered in time"),
-            (false, reason) => (ErrorKind::NoRoute, reason),
+            (false, None) => (ErrorKind::NoRoute, "no name server answered in time"),
+            (false, Some(error)) => (error.kind, &*error.reason),
         };
         let expired_by = if abandoned { None } else { Some(Instant::now()) };
         self.fail_waiting(topic, expired_by, kind, reason);

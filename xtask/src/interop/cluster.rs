@@ -5,13 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use posthaste::Producer;
+use posthaste::{Credentials, Producer};
 use tokio::runtime::{Handle, Runtime};
 
 use super::agent::{Agent, Permission};
 use super::artefacts::Artefacts;
 use super::broker::Broker;
 use super::envelope::RoutedBroker;
+use super::guard::Guard;
 use super::name_server::NameServer;
 use super::version::Version;
 
@@ -27,6 +28,7 @@ pub(crate) struct Cluster {
     agent: Agent,
     brokers: Vec<Broker>,
     name_server: NameServer,
+    guard: Option<Arc<Guard>>,
     artefacts: Arc<Artefacts>,
     folder: PathBuf,
     go_program: PathBuf,
@@ -34,16 +36,25 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a name server and one master, `broker-a`.
-    pub(crate) fn start(artefacts: Artefacts, go_program: PathBuf, folder: &Path) -> Result<Self> {
+    /// Starts a name server and one master, `broker-a`; with access control and TLS if `guarded`.
+    pub(crate) fn start(
+        artefacts: Artefacts,
+        go_program: PathBuf,
+        folder: &Path,
+        guarded: bool,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let artefacts = Arc::new(artefacts);
-        let name_server = NameServer::start(&artefacts, folder)?;
+        let guard = guarded.then(|| Guard::new(artefacts.version(), folder)).transpose()?;
+        let guard = guard.map(Arc::new);
+        let name_server = NameServer::start(&artefacts, folder, guard.as_deref())?;
         let address = name_server.address();
         let mut broker = Broker::new("broker-a", address.clone(), Arc::clone(&artefacts), folder)?;
+        broker.guard(guard.clone());
+        let options = guard.as_ref().map_or_else(Vec::new, |_| Guard::client_options());
         let (started, agent) = thread::scope(|scope| {
             let broker = scope.spawn(|| broker.start());
-            (broker.join(), Agent::java(&artefacts, &address, folder))
+            (broker.join(), Agent::java(&artefacts, &address, folder, &options))
         });
         started.map_err(|_| anyhow!("starting broker-a panicked"))??;
         let brokers = vec![broker];
@@ -52,6 +63,7 @@ impl Cluster {
             agent: agent?,
             brokers,
             name_server,
+            guard,
             artefacts,
             folder: folder.to_path_buf(),
             go_program,
@@ -76,6 +88,24 @@ impl Cluster {
     /// As [`producer`](Self::producer), with sends that wait for a broker that is still cold.
     pub(crate) fn patient_producer(&self, group: &str) -> Result<Producer> {
         Ok(self.producer(group)?.with_timeout(COLD))
+    }
+
+    /// Starts a producer of ours that signs with these credentials.
+    pub(crate) fn guarded_producer(
+        &self,
+        group: &str,
+        credentials: Option<Credentials>,
+    ) -> Result<Producer> {
+        let mut builder = Producer::builder(group, self.name_server());
+        if let Some(credentials) = credentials {
+            builder = builder.credentials(credentials);
+        }
+        Ok(self.block_on(builder.start())?.with_timeout(COLD))
+    }
+
+    /// What the servers demand.
+    pub(crate) fn guard(&self) -> Result<&Guard> {
+        self.guard.as_deref().context("the cluster is not guarded")
     }
 
     /// Where our producers run.
@@ -105,7 +135,9 @@ impl Cluster {
         while self.brokers.len() < count {
             let name = if self.brokers.is_empty() { "broker-a" } else { "broker-b" };
             let (name_server, artefacts) = (self.name_server(), Arc::clone(&self.artefacts));
-            self.brokers.push(Broker::new(name, name_server, artefacts, &self.folder)?);
+            let mut broker = Broker::new(name, name_server, artefacts, &self.folder)?;
+            broker.guard(self.guard.clone());
+            self.brokers.push(broker);
         }
         for broker in &mut self.brokers {
             if !broker.is_running() {

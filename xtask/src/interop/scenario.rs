@@ -8,6 +8,7 @@ mod choice;
 mod command_line;
 mod creation;
 mod delayed;
+mod encrypted;
 mod exchange;
 mod found;
 mod killed;
@@ -16,9 +17,12 @@ mod official;
 mod ordered;
 mod packed;
 mod recalled;
+mod requests;
 mod reverse;
+mod signed;
 mod transactions;
 mod two_masters;
+mod vip;
 mod write_protected;
 
 use std::time::Duration;
@@ -37,6 +41,8 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The package whose program it runs, optimised.
     pub(crate) package: Option<&'static str>,
+    /// Whether it wants servers with access control, and TLS where the version has it.
+    pub(crate) guarded: bool,
     /// One that takes longer hangs.
     pub(crate) limit: Duration,
     pub(crate) check: Check,
@@ -47,11 +53,16 @@ type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
 
 impl Scenario {
     fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
-        Self { name, package: None, limit: LIMIT, check: Box::new(check) }
+        Self { name, package: None, guarded: false, limit: LIMIT, check: Box::new(check) }
     }
 
     fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 
@@ -90,11 +101,19 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("found", found::run),
         Scenario::new("administered", administered::run),
         Scenario::new("recalled", recalled::run),
+        Scenario::new("requests", requests::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
         Scenario::new("write-protected", write_protected::run),
+        Scenario::new("vip", vip::run),
+        Scenario::new("signed", signed::run).guarded(),
     ]);
+    if version != Version::V4_7_0 {
+        // That one does not get TLS up on a Java of today.
+        scenarios.push(Scenario::new("self-signed", encrypted::self_signed));
+        scenarios.push(Scenario::new("encrypted", encrypted::mutual).guarded());
+    }
     scenarios
 }
 
@@ -120,4 +139,9 @@ pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
         }
     }
     scenarios
+}
+
+/// The scenarios against an embedded broker that wants signatures.
+pub(crate) fn on_guarded_embedded() -> [(&'static str, ReverseCheck); 2] {
+    [("guarded-exchanged", reverse::exchanged), ("guarded-created", reverse::created)]
 }

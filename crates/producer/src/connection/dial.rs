@@ -1,25 +1,84 @@
-//! Making a TCP connection.
+//! Making a connection: TCP, perhaps through a proxy, perhaps encrypted.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::client::TlsStream;
+
+use crate::ErrorKind;
+use crate::config::Config;
 
 /// How long written bytes may stay unacknowledged before the system gives the connection up. A peer
 /// that vanished without a word would otherwise go unnoticed for a quarter of an hour.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(8);
 
-/// Connects to `host:port`. The name is looked up anew each time.
-pub(super) async fn connect(address: &str, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer to the connect"))??;
+/// A connection that stands.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NoConnection {
+    /// `Connect` or `Tls`.
+    pub(super) kind: ErrorKind,
+    pub(super) reason: String,
+    /// Whether trying again soon will end the same way.
+    pub(super) for_good: bool,
+}
+
+/// Connects to `host:port`, within the time that a connect may take. The name is looked up anew
+/// each time.
+pub(super) async fn connect(address: &str, config: &Config) -> Result<Stream, NoConnection> {
+    let deadline = Instant::now() + config.connect_timeout;
+    let reached = tokio::time::timeout_at(deadline.into(), reach(address, config)).await;
+    let stream = reached.unwrap_or_else(|_| Err(too_late("the connect"))).map_err(no_connect)?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &config.tls {
+        let shaken = tls.shake_hands(address, stream);
+        let shaken = tokio::time::timeout_at(deadline.into(), shaken).await;
+        let encrypted = shaken.unwrap_or_else(|_| Err(too_late("the TLS handshake")));
+        return encrypted.map(|one| Stream::Tls(Box::new(one))).map_err(|error| no_tls(&error));
+    }
+    Ok(Stream::Plain(stream))
+}
+
+async fn reach(address: &str, config: &Config) -> io::Result<TcpStream> {
+    let proxy = config.socks5.as_ref().filter(|proxy| proxy.is_for(address));
+    let stream = match proxy {
+        Some(proxy) => proxy.connect(address).await?,
+        None => TcpStream::connect(address).await?,
+    };
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(20)))?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     Ok(stream)
+}
+
+fn too_late(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no answer to {what}"))
+}
+
+fn no_connect(error: io::Error) -> NoConnection {
+    NoConnection { kind: ErrorKind::Connect, reason: error.to_string(), for_good: false }
+}
+
+#[cfg(feature = "tls")]
+fn no_tls(error: &io::Error) -> NoConnection {
+    let for_good = crate::tls::is_for_good(error);
+    let reason = match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            format!("the TLS handshake broke off ({error}); does that port speak TLS?")
+        }
+        _ => format!("the TLS handshake failed: {error}"),
+    };
+    NoConnection { kind: ErrorKind::Tls, reason, for_good }
 }

@@ -12,16 +12,18 @@ mod timing;
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use self::link::Link;
+use super::dial::{NoConnection, Stream};
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
@@ -67,6 +69,8 @@ pub(super) struct Task {
     link: Link,
     /// Connects that failed, or connections that brought nothing, in a row.
     failures: u32,
+    /// How the last connect failed, while there is no connection.
+    no_connection: Option<NoConnection>,
     /// The broker does not know the newer form of a send.
     v1: bool,
     /// The server is about to stop: nothing new is sent on this connection, which ends when all is
@@ -114,6 +118,7 @@ impl Task {
             pending: Pending::default(),
             link: Link::new(Instant::now()),
             failures: 0,
+            no_connection: None,
             v1: false,
             draining: None,
             scratch: String::new(),
@@ -124,7 +129,7 @@ impl Task {
         while self.wait_for_work().await {
             match self.dial().await {
                 Some(Ok(stream)) => self.use_connection(stream).await,
-                Some(Err(error)) => self.unreachable(&error.to_string()),
+                Some(Err(error)) => self.unreachable(error),
                 None => break,
             }
             if self.failures > 0 && !self.is_over() {
@@ -161,11 +166,10 @@ impl Task {
         self.leaving.is_some() || (self.orders_ended && idle)
     }
 
-    async fn dial(&mut self) -> Option<std::io::Result<TcpStream>> {
+    async fn dial(&mut self) -> Option<Result<Stream, NoConnection>> {
         tracing::debug!(address = %self.address, "connecting");
-        let address = self.address.clone();
-        let timeout = self.client.config().connect_timeout;
-        self.meanwhile(dial::connect(&address, timeout)).await
+        let (address, client) = (self.address.clone(), self.client.clone());
+        self.meanwhile(dial::connect(&address, client.config())).await
     }
 
     /// Awaits something while orders are taken and what waits too long is ended. `None` when
@@ -207,13 +211,24 @@ impl Task {
 
     // ---- one connection ----
 
-    async fn use_connection(&mut self, mut stream: TcpStream) {
+    async fn use_connection(&mut self, mut stream: Stream) {
         tracing::debug!(address = %self.address, "connected");
         self.load.connected();
+        self.no_connection = None;
         self.link = Link::new(Instant::now());
         // Before any message: a broker that does not know this client has nobody to push a reply to.
         self.heartbeat(Instant::now());
-        let reason = self.serve(&mut stream).await;
+        let reason = match &mut stream {
+            Stream::Plain(stream) => {
+                let (reader, writer) = stream.split();
+                self.serve(reader, writer, false).await
+            }
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                self.serve(reader, writer, true).await
+            }
+        };
         if self.leaving.is_some() || self.link.cut {
             self.say_goodbye(stream).await;
         }
@@ -223,9 +238,15 @@ impl Task {
         self.lost(&reason);
     }
 
-    /// Serves the connection until it ends; says why it did.
-    async fn serve(&mut self, stream: &mut TcpStream) -> String {
-        let (mut reader, mut writer) = stream.split();
+    /// Serves the connection until it ends; says why it did. What is handed to a `writer` that
+    /// `keeps` may stay in it until it is flushed.
+    async fn serve(
+        &mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+        keeps: bool,
+    ) -> String {
+        let mut kept = false;
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
             self.take_queued_orders();
@@ -252,10 +273,13 @@ impl Task {
                     Some(order) => self.take_order(order),
                     None => self.orders_ended = true,
                 },
-                written = writer.write_buf(&mut self.link.out), if !self.link.out.is_empty() => {
+                written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
                     match written {
-                        Ok(length) => self.wrote(length),
-                        Err(error) => return error.to_string(),
+                        Ok(length) => {
+                            kept = keeps && length > 0;
+                            self.wrote(length);
+                        }
+                        Err(error) => return self.broke(&error),
                     }
                 }
                 read = reader.read_buf(&mut self.link.input) => match read {
@@ -263,7 +287,7 @@ impl Task {
                     Ok(_) => if let Err(reason) = self.receive() {
                         return reason;
                     },
-                    Err(error) => return error.to_string(),
+                    Err(error) => return self.broke(&error),
                 },
                 () = &mut timer => {
                     if let Err(reason) = self.tick(Instant::now()) {
@@ -274,6 +298,15 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// The connection broke. A peer that refuses our certificate says so only now.
+    fn broke(&mut self, error: &io::Error) -> String {
+        #[cfg(feature = "tls")]
+        {
+            self.link.refused = !self.link.fruitful && crate::tls::refuses_us(error);
+        }
+        error.to_string()
     }
 
     fn take_queued_orders(&mut self) {
@@ -309,6 +342,15 @@ impl Task {
     fn done_with(&self, messages: usize) {
         self.load.backlog.fetch_sub(messages, Ordering::Relaxed);
     }
+}
+
+/// Writes what waits; when nothing does, what the writer has kept.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut BytesMut) -> io::Result<usize> {
+    if out.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    writer.write_buf(out).await
 }
 
 /// Whatever ends the task, such as the end of the runtime: no message is left behind.

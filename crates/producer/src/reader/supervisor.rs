@@ -122,7 +122,7 @@ impl Supervisor {
         let document = match self.client.name_servers().route(&self.plan.topic, deadline).await {
             Ok(Some(document)) => document,
             Ok(None) => return,
-            Err(reason) => return tracing::debug!(reason, "route not refreshed"),
+            Err(error) => return tracing::debug!(%error, "route not refreshed"),
         };
         let brokers = queues::connections(&self.client, &document, &self.brokers.borrow());
         self.brokers.send_if_modified(|known| {

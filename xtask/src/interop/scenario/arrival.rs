@@ -45,7 +45,10 @@ pub(super) type Sent = BTreeMap<Vec<u8>, (Message, Option<Receipt>)>;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(TOPIC, 4)?;
-    let sent = cluster.block_on(send_all(cluster.patient_producer(TOPIC)?))?;
+    let producer = cluster.patient_producer(TOPIC)?;
+    let sent = cluster.block_on(send_all(&producer, TOPIC))?;
+    let report = cluster.block_on(producer.close(LIMIT));
+    ensure!(report.is_clean(), "{report:?}");
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
     receive(&consumer, sent.clone(), LIMIT)?;
     let surplus = consumer.drain(SILENCE);
@@ -66,18 +69,17 @@ pub(super) fn receive(consumer: &Consumer, mut awaited: Sent, limit: Duration) -
     Ok(())
 }
 
-async fn send_all(producer: Producer) -> Result<Sent> {
+/// Sends everything that a message can be, in every way.
+pub(super) async fn send_all(producer: &Producer, topic: &'static str) -> Result<Sent> {
     let mut sent = Sent::new();
     for way in WAYS {
-        for message in shapes(way) {
-            let receipt = send(&producer, way, message.clone()).await?;
+        for message in shapes(topic, way) {
+            let receipt = send(producer, way, message.clone()).await?;
             sent.insert(message.body().to_vec(), (message, receipt));
         }
     }
     let stats = producer.stats();
     ensure!(stats.acked + stats.oneway == sent.len() as u64, "{stats:?}");
-    let report = producer.close(LIMIT).await;
-    ensure!(report.is_clean(), "{report:?}");
     Ok(sent)
 }
 
@@ -104,11 +106,11 @@ async fn send(producer: &Producer, way: Way, message: Message) -> Result<Option<
 pub(super) const UNFLUSHED: &str = "unflushed";
 
 /// Messages that differ in all that a message can carry. Bodies tell them apart.
-fn shapes(way: Way) -> Vec<Message> {
-    let mut shapes = small_shapes(TOPIC, &format!("{way:?}"));
+fn shapes(topic: &'static str, way: Way) -> Vec<Message> {
+    let mut shapes = small_shapes(topic, &format!("{way:?}"));
     let large = format!("{way:?} large").into_bytes();
     let filling = (0..200_000).map(|n| (n % 251) as u8);
-    shapes.push(Message::new(TOPIC, large.into_iter().chain(filling).collect::<Vec<u8>>()));
+    shapes.push(Message::new(topic, large.into_iter().chain(filling).collect::<Vec<u8>>()));
     match way {
         Way::Ordered => shapes.into_iter().map(|message| message.order_by("one key")).collect(),
         _ => shapes,

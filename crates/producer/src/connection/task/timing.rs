@@ -3,8 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use posthaste_protocol::command;
-
 use super::{HEARTBEAT_INTERVAL, Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
@@ -61,16 +59,22 @@ impl Task {
         let opaque = self.pending.next_opaque();
         let forget_at = now + HEARTBEAT_INTERVAL;
         self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
-        command::put_request(&mut self.link.out, opaque, false, &self.client.heartbeat());
+        let heartbeat = self.client.heartbeat();
+        self.client.config().seal.put(&mut self.link.out, opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
-        let (kind, reason) = match self.load.connected.load(Ordering::Relaxed) {
-            true => (ErrorKind::Busy, "no room in the broker's window in time"),
-            false => (ErrorKind::Connect, "no connection in time"),
-        };
         let expired = self.outbox.expire(now);
-        self.attempt_failed(expired, &AttemptFailed::unsent(kind, reason));
+        if expired.is_empty() {
+            return;
+        }
+        let failed = match (self.load.connected.load(Ordering::Relaxed), &self.no_connection) {
+            (true, _) => (ErrorKind::Busy, "no room in the broker's window in time"),
+            (false, Some(last)) => (last.kind, &*last.reason),
+            (false, None) => (ErrorKind::Connect, "no connection in time"),
+        };
+        let failed = AttemptFailed::unsent(failed.0, failed.1);
+        self.attempt_failed(expired, &failed);
     }
 
     fn expire_pending(&mut self, now: Instant) {
