@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use posthaste::{AdminError, Compression, Message, Producer, ReadFrom, ReadMessage, ResponseCode};
+use posthaste::{
+    AdminError, Compression, Credentials, Message, Producer, ReadFrom, ReadMessage, ResponseCode,
+};
 use posthaste_broker::Broker;
 
 use crate::start;
@@ -113,6 +115,26 @@ async fn a_compressed_body_is_read_as_it_was_sent() {
         assert!(!message.is_compressed(), "body() is what was sent");
         assert_eq!(message.clone().body(), &body);
     }
+}
+
+/// A query leaves its flag out of what is signed.
+#[tokio::test]
+async fn a_producer_that_signs_finds_and_takes_back_too() {
+    let secret = "a long secret";
+    let broker = Broker::builder().topic("found", 1).access_key("me", secret);
+    let broker = broker.start().await.unwrap();
+    let name_server = broker.name_server().to_string();
+    let producer = Producer::builder("signers", name_server);
+    let producer = producer.credentials(Credentials::new("me", secret)).start().await.unwrap();
+    let message = Message::new("found", "x").key("k");
+    let receipt = producer.send(message.clone()).await.unwrap();
+    let admin = producer.admin();
+    assert!(admin.view("found", receipt.offset_message_id()).await.unwrap().is_some());
+    assert_eq!(admin.query_by_key("found", "k", .., 9).await.unwrap().len(), 1);
+    let by_id = admin.query_by_unique_id("found", receipt.message_id()).await.unwrap();
+    assert_eq!(by_id.len(), 1);
+    let later = producer.send(message.deliver_after(Duration::from_secs(60))).await.unwrap();
+    producer.recall(later.recall_handle().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn check_nothing(admin: &Admin, outcome: &Outcome) -> Result<()> {
 }
 
 /// Asks until so many are found, or too few for too long.
-async fn until<F>(ask: impl Fn() -> F, count: usize) -> Result<Vec<ReadMessage>>
+pub(super) async fn until<F>(ask: impl Fn() -> F, count: usize) -> Result<Vec<ReadMessage>>
 where
     F: Future<Output = std::result::Result<Vec<ReadMessage>, posthaste::AdminError>>,
 {
