@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -134,6 +135,15 @@ impl Agent {
 
     pub(crate) fn route(&self, topic: &str) -> Result<Vec<RoutedBroker>> {
         self.ask("route", json!({ "topic": topic }))
+    }
+
+    /// The attributes of a topic, as the broker at an address has them; 5.x alone has some.
+    pub(crate) fn topic_attributes(
+        &self,
+        topic: &str,
+        broker: &str,
+    ) -> Result<BTreeMap<String, String>> {
+        self.ask("topic-attributes", json!({ "topic": topic, "broker": broker }))
     }
 
     /// The client ids of a producer group's members, as the brokers of a topic know them.

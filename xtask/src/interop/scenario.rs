@@ -1,5 +1,6 @@
 //! What must hold between Posthaste and real servers and clients.
 
+mod administered;
 mod arrival;
 mod batched;
 mod burst;
@@ -9,11 +10,13 @@ mod creation;
 mod delayed;
 mod encrypted;
 mod exchange;
+mod found;
 mod killed;
 mod load;
 mod official;
 mod ordered;
 mod packed;
+mod recalled;
 mod requests;
 mod reverse;
 mod signed;
@@ -95,6 +98,9 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("found", found::run),
+        Scenario::new("administered", administered::run),
+        Scenario::new("recalled", recalled::run),
         Scenario::new("requests", requests::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
