@@ -130,6 +130,9 @@ impl Broker {
             "transactionCheckInterval=4000".to_owned(),
             // 5.x alone knows it, and forbids it by default.
             "recallMessageEnable=true".to_owned(),
+            // Light queues, where the version knows them.
+            "enableLmq=true".to_owned(),
+            "enableMultiDispatch=true".to_owned(),
             // Small files: the defaults reserve gigabytes for a handful of messages.
             "mappedFileSizeCommitLog=67108864".to_owned(),
             "mappedFileSizeConsumeQueue=600000".to_owned(),

@@ -20,6 +20,7 @@ mod recalled;
 mod requests;
 mod reverse;
 mod signed;
+mod special;
 mod transactions;
 mod two_masters;
 mod vip;
@@ -102,6 +103,7 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("administered", administered::run),
         Scenario::new("recalled", recalled::run),
         Scenario::new("requests", requests::run),
+        Scenario::new("special", special::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
