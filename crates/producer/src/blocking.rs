@@ -39,7 +39,7 @@ pub use reader::{Reader, ReaderBuilder};
 pub use transaction::Transaction;
 
 use crate::{
-    Batch, CloseReport, Message, ReadMessage, Receipt, RequestError, SendError, Stats,
+    AdminError, Batch, CloseReport, Message, ReadMessage, Receipt, RequestError, SendError, Stats,
     TransactionError, TransactionState,
 };
 use runtime::Runtime;
@@ -139,6 +139,14 @@ impl Producer {
     /// [`RequestError`]: the message could not be sent, or no reply came in time.
     pub fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
         self.runtime.wait(self.producer.request(message))
+    }
+
+    /// Takes a message back before it is delivered, by the handle in its receipt; gives its id.
+    ///
+    /// # Errors
+    /// See [`recall`](crate::Producer::recall) of the asynchronous producer.
+    pub fn recall(&self, handle: &str) -> Result<String, AdminError> {
+        self.runtime.wait(self.producer.recall(handle))
     }
 
     /// A handle of the same producer whose sends have this deadline.

@@ -21,7 +21,8 @@
 //! - Where a message goes belongs to the [`Message`]: any queue, a given one, or by ordering key.
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
 //!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
-//! - [`Producer::admin`] creates topics, asks for offsets, and reads back what landed ([`Reader`]).
+//! - [`Producer::admin`] creates topics, asks for offsets, finds messages by id and key, and reads
+//!   back what landed ([`Reader`]).
 //! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are told of in
 //!   [`guide::observability`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
@@ -64,6 +65,7 @@ mod pause;
 mod producer;
 mod queue;
 mod reader;
+mod recall;
 mod receipt;
 mod request;
 mod retry;
@@ -83,7 +85,7 @@ mod upkeep;
 mod validate;
 mod window;
 
-pub use admin::{Admin, AdminError};
+pub use admin::{Admin, AdminError, TopicSettings, TopicType};
 pub use batch::Batch;
 pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;

@@ -142,6 +142,15 @@ impl Agent {
         self.ask("route", json!({ "topic": topic }))
     }
 
+    /// The attributes of a topic, as the broker at an address has them; 5.x alone has some.
+    pub(crate) fn topic_attributes(
+        &self,
+        topic: &str,
+        broker: &str,
+    ) -> Result<BTreeMap<String, String>> {
+        self.ask("topic-attributes", json!({ "topic": topic, "broker": broker }))
+    }
+
     /// The client ids of a producer group's members, as the brokers of a topic know them.
     pub(crate) fn members(&self, group: &str, topic: &str) -> Result<Vec<String>> {
         self.ask("members", json!({ "group": group, "topic": topic }))

@@ -1,5 +1,6 @@
 //! What must hold between Posthaste and real servers and clients.
 
+mod administered;
 mod arrival;
 mod batched;
 mod burst;
@@ -9,15 +10,18 @@ mod creation;
 mod delayed;
 mod encrypted;
 mod exchange;
+mod found;
 mod intercepted;
 mod killed;
 mod load;
 mod official;
 mod ordered;
 mod packed;
+mod recalled;
 mod requests;
 mod reverse;
 mod signed;
+mod special;
 mod traced;
 mod transactions;
 mod two_masters;
@@ -97,9 +101,13 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("found", found::run),
+        Scenario::new("administered", administered::run),
+        Scenario::new("recalled", recalled::run),
         Scenario::new("requests", requests::run),
         Scenario::new("intercepted", intercepted::run),
         Scenario::new("traced", traced::run),
+        Scenario::new("special", special::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
@@ -139,7 +147,14 @@ pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
     scenarios
 }
 
-/// The scenarios against an embedded broker that wants signatures.
-pub(crate) fn on_guarded_embedded() -> [(&'static str, ReverseCheck); 2] {
-    [("guarded-exchanged", reverse::exchanged), ("guarded-created", reverse::created)]
+/// Those of a client that signs against an embedded broker that wants it.
+pub(crate) fn on_guarded_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
+    match client {
+        Client::Go => Vec::new(),
+        Client::Java(_) => vec![
+            ("guarded-exchanged", reverse::exchanged),
+            ("guarded-created", reverse::created),
+            ("guarded-found", reverse::found),
+        ],
+    }
 }

@@ -73,6 +73,8 @@ final class Agent {
                 return topics.members(command);
             case "route":
                 return topics.route(command);
+            case "topic-attributes":
+                return topics.attributes(command);
             case "stored":
                 return topics.stored(command);
             case "traces":

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use posthaste::{AdminError, Credentials, ErrorKind, Message, Outcome, Producer, SendError};
 
-use super::arrival;
+use super::{arrival, found, transactions};
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
 use crate::interop::guard::{Guard, NO_PERMISSION};
 
 const TOPIC: &str = "signed";
 const CREATED: &str = "signed-and-created";
+const TRANSACTED: &str = "signed-transactions";
 const LIMIT: Duration = Duration::from_secs(30);
 /// No refusal takes so long, unless somebody tries again and again.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -32,6 +33,10 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
     arrival::receive(&consumer, sent.clone(), LIMIT)?;
     cluster.agent().stop(consumer.name())?;
+
+    let builder = Producer::builder(TRANSACTED, cluster.name_server());
+    let builder = builder.credentials(Guard::admin());
+    transactions::two_of_three(cluster, TRANSACTED, builder).context("transactions")?;
 
     let strangers = cluster.guard()?.strangers();
     let refused = strangers.len();
@@ -62,6 +67,19 @@ async fn ask_everything(producer: &Producer, sent: usize) -> Result<()> {
         read += 1;
     }
     ensure!(read as i64 >= ends, "read {read} of {ends}");
+    find_again(producer).await
+}
+
+/// A query leaves its flag out of what is signed.
+async fn find_again(producer: &Producer) -> Result<()> {
+    let receipt = producer.send(Message::new(CREATED, "found").key("key")).await?;
+    let admin = producer.admin();
+    let viewed = admin.view(CREATED, receipt.offset_message_id()).await.context("view")?;
+    ensure!(viewed.is_some(), "{receipt:?} cannot be viewed");
+    let by_id = || admin.query_by_unique_id(CREATED, receipt.message_id());
+    found::until(by_id, 1).await.context("query by unique id")?;
+    let by_key = || admin.query_by_key(CREATED, "key", .., 1);
+    found::until(by_key, 1).await.context("query by key")?;
     Ok(())
 }
 
