@@ -114,17 +114,7 @@ impl Connection {
     /// A connection to `address`. Nothing is dialled yet.
     pub(crate) fn new(client: &Arc<Client>, address: Arc<str>, peer: Peer) -> Self {
         let (orders, receiver) = mpsc::unbounded_channel();
-        let load = Arc::new(Load {
-            backlog: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
-            window: AtomicUsize::new(0),
-            failed_at: AtomicU64::new(0),
-            connected: AtomicBool::new(false),
-            health: Health::new(),
-            withdrawn: AtomicUsize::new(0),
-            born: Instant::now(),
-        });
+        let load = Arc::new(Load::new());
         let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), receiver);
         let span = tracing::debug_span!(parent: None, "connection", %address);
         client.spawn(task.run().instrument(span));
@@ -252,6 +242,20 @@ impl Call {
 }
 
 impl Load {
+    fn new() -> Self {
+        Self {
+            backlog: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            window: AtomicUsize::new(0),
+            failed_at: AtomicU64::new(0),
+            connected: AtomicBool::new(false),
+            health: Health::new(),
+            withdrawn: AtomicUsize::new(0),
+            born: Instant::now(),
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> BrokerLoad {
         BrokerLoad {
             backlog: self.backlog.load(Ordering::Relaxed),

@@ -46,6 +46,7 @@ mod deliver;
 mod delivery;
 mod error;
 mod flush;
+pub mod guide;
 mod health;
 mod look_up;
 mod message;

@@ -108,10 +108,9 @@ impl Suite {
 
     fn run_on_embedded(&self, client: Client, guarded: bool, report: &mut Report) {
         let label = format!("embedded/{}", client.name());
-        let checks: Vec<(&str, ReverseCheck)> = match (guarded, client) {
-            (false, _) => scenario::on_embedded(client),
-            (true, Client::Java(_)) => scenario::on_guarded_embedded().into(),
-            (true, Client::Go) => Vec::new(),
+        let checks = match guarded {
+            false => scenario::on_embedded(client),
+            true => scenario::on_guarded_embedded(client),
         };
         let chosen: Vec<(String, ReverseCheck)> = checks
             .into_iter()

@@ -363,3 +363,38 @@ impl Drop for Task {
         self.abandon("the producer has ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use posthaste_protocol::Command;
+    use posthaste_protocol::request::RouteOf;
+    use tokio::io::BufWriter;
+
+    use super::*;
+    use crate::Producer;
+
+    /// As TLS does, this writer keeps what it is handed. With nothing to write after it, it has to
+    /// be told to let it go.
+    #[tokio::test]
+    async fn what_a_writer_keeps_is_flushed() {
+        let producer = Producer::builder("flushed", "127.0.0.1:1").start().await.unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let client = producer.client().clone();
+        let load = Arc::new(Load::new());
+        let mut task = Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, receiver);
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let (reader, writer) = tokio::io::split(ours);
+        let (answer, _asker) = oneshot::channel();
+        let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
+        orders.send(Order::Call(Call { command, answer: Some(answer) })).unwrap();
+        let mut first = [0; 4];
+        let serving = async {
+            tokio::select! {
+                reason = task.serve(reader, BufWriter::new(writer), true) => panic!("{reason}"),
+                read = theirs.read_exact(&mut first) => read.unwrap(),
+            }
+        };
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, serving).await.expect("nothing arrives");
+    }
+}

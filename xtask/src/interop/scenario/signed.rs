@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use posthaste::{AdminError, Credentials, ErrorKind, Message, Outcome, Producer, SendError};
 
-use super::{arrival, found};
+use super::{arrival, found, transactions};
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
 use crate::interop::guard::{Guard, NO_PERMISSION};
 
 const TOPIC: &str = "signed";
 const CREATED: &str = "signed-and-created";
+const TRANSACTED: &str = "signed-transactions";
 const LIMIT: Duration = Duration::from_secs(30);
 /// No refusal takes so long, unless somebody tries again and again.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -32,6 +33,10 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
     arrival::receive(&consumer, sent.clone(), LIMIT)?;
     cluster.agent().stop(consumer.name())?;
+
+    let builder = Producer::builder(TRANSACTED, cluster.name_server());
+    let builder = builder.credentials(Guard::admin());
+    transactions::two_of_three(cluster, TRANSACTED, builder).context("transactions")?;
 
     let strangers = cluster.guard()?.strangers();
     let refused = strangers.len();

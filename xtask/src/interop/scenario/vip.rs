@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use posthaste::Producer;
 
-use super::arrival;
+use super::{arrival, transactions};
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
 
 const TOPIC: &str = "vip";
 const CREATED: &str = "vip-created";
+const TRANSACTED: &str = "vip-transactions";
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
@@ -28,6 +29,8 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     ensure!(report.is_clean(), "{report:?}");
     let members = cluster.agent().members(TOPIC, TOPIC)?;
     ensure!(members.is_empty(), "the goodbye was not taken: {members:?}");
+    let builder = Producer::builder(TRANSACTED, cluster.name_server()).vip_channel(true);
+    transactions::two_of_three(cluster, TRANSACTED, builder).context("transactions")?;
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
     arrival::receive(&consumer, sent.clone(), LIMIT)?;
     cluster.agent().stop(consumer.name())?;
