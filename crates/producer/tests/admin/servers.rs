@@ -173,6 +173,31 @@ async fn creating_waits_until_every_broker_that_accepted_shows_the_queues() {
     assert!(asked.load(Ordering::Relaxed) > 7);
 }
 
+/// What was written and read before, and who might, shows for a while.
+#[tokio::test]
+async fn changing_waits_until_everything_that_changed_shows() {
+    let broker = Server::start(|_| Reply::ok(Empty)).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, address) = (asked.clone(), broker.address.clone());
+    let names = Server::names(move |topic| {
+        let mut shown = route(&[("a", &address)], 3);
+        if topic == "made" {
+            (shown.queues[0].read_queue_nums, shown.queues[0].perm) =
+                match count.fetch_add(1, Ordering::Relaxed) {
+                    0 | 1 => (3, 6),
+                    2 | 3 => (4, 6),
+                    4 | 5 => (3, 4),
+                    _ => (4, 4),
+                };
+        }
+        Some(shown)
+    })
+    .await;
+    let settings = TopicSettings::new(3).read_queues(4).writable(false);
+    admin(&names).await.create_topic_with("made", &settings).await.unwrap();
+    assert!(asked.load(Ordering::Relaxed) > 6);
+}
+
 #[tokio::test]
 async fn a_topic_that_never_shows_is_said_to_be_created() {
     let broker = Server::start(|_| Reply::ok(Empty)).await;
