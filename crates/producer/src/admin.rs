@@ -72,7 +72,7 @@ impl Admin {
     /// [`AdminError::Unreachable`] when no name server answers.
     pub async fn topics(&self) -> Result<Vec<String>, AdminError> {
         let client = self.client()?;
-        let asked = client.name_servers().ask(TopicListOf, self.deadline()).await;
+        let asked = client.directory.ask(TopicListOf, self.deadline()).await;
         let answer = asked.map_err(AdminError::Unreachable)?;
         let list: TopicList = json::read(&answer.body).map_err(|error| AdminError::Protocol {
             address: "the name server".into(),
@@ -175,7 +175,7 @@ impl Admin {
         deadline: Instant,
     ) -> Result<TopicRoute, AdminError> {
         validate::topic(topic).map_err(AdminError::Invalid)?;
-        let route = self.client()?.name_servers().route(topic, deadline).await;
+        let route = self.client()?.directory.route(topic, deadline).await;
         let route = route.map_err(AdminError::Unreachable)?;
         route.ok_or_else(|| AdminError::NoTopic { topic: topic.to_owned() })
     }

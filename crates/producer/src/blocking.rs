@@ -36,7 +36,7 @@ pub use builder::ProducerBuilder;
 pub use delivery::Delivery;
 pub use reader::{Reader, ReaderBuilder};
 
-use crate::{Batch, CloseReport, Message, Receipt, SendError, Stats};
+use crate::{Batch, CloseReport, Message, NameServers, Receipt, SendError, StartError, Stats};
 use runtime::Runtime;
 
 /// As the asynchronous [`Producer`](crate::Producer), with calls that wait.
@@ -51,9 +51,12 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Settings of a producer of `group`, for the cluster of these name servers, given as
-    /// `host:port;host:port`.
-    pub fn builder(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> ProducerBuilder {
+    /// Settings of a producer of `group`, for the cluster of these name servers: a list,
+    /// `host:port;host:port`, or another way to find them ([`NameServers`]).
+    pub fn builder(
+        group: impl Into<Arc<str>>,
+        name_servers: impl Into<NameServers>,
+    ) -> ProducerBuilder {
         ProducerBuilder::new(crate::Producer::builder(group, name_servers))
     }
 
@@ -108,6 +111,14 @@ impl Producer {
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { producer: self.producer.with_timeout(timeout), runtime: self.runtime.clone() }
+    }
+
+    /// From now on asks these name servers, and no others.
+    ///
+    /// # Errors
+    /// See [`set_name_servers`](crate::Producer::set_name_servers) of the asynchronous producer.
+    pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
+        self.producer.set_name_servers(name_servers)
     }
 
     /// What the producer has counted.

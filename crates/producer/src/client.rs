@@ -18,7 +18,7 @@ use crate::batch::Sharing;
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
-use crate::name_server::NameServers;
+use crate::name_server::Directory;
 use crate::order::Lanes;
 use crate::retry::Budget;
 use crate::route::RouteTable;
@@ -42,7 +42,8 @@ pub(crate) struct Client {
     /// Most bytes of a batch.
     pub(crate) batch_bytes: usize,
     pub(crate) watch: Watch,
-    name_servers: OnceLock<NameServers>,
+    /// The name servers.
+    pub(crate) directory: Directory,
     pool: Mutex<HashMap<Arc<str>, Arc<Connection>>>,
     /// Permits: of how many messages, and of how many bytes.
     messages: Semaphore,
@@ -97,7 +98,7 @@ impl Client {
             budget: Budget::new(),
             routes: RouteTable::default(),
             watch: Watch::default(),
-            name_servers: OnceLock::new(),
+            directory: Directory::default(),
             pool: Mutex::default(),
             messages,
             bytes,
@@ -108,6 +109,7 @@ impl Client {
             callbacks: OnceLock::new(),
         });
         client.spawn(crate::upkeep::run(client.clone()));
+        client.discover(client.config.name_servers.clone());
         client
     }
 
@@ -131,10 +133,6 @@ impl Client {
     /// Runs something in the background, on the runtime that the producer was started on.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(future);
-    }
-
-    pub(crate) fn name_servers(self: &Arc<Self>) -> &NameServers {
-        self.name_servers.get_or_init(|| NameServers::new(self))
     }
 
     // ---- accepting ----
@@ -434,8 +432,7 @@ impl Client {
 
     /// Connections to brokers and to name servers.
     pub(crate) fn all_connections(&self) -> Vec<Arc<Connection>> {
-        let name_servers = self.name_servers.get().map(NameServers::all).unwrap_or_default();
-        self.connections().into_iter().chain(name_servers.iter().cloned()).collect()
+        self.connections().into_iter().chain(self.directory.all()).collect()
     }
 
     /// Connections to brokers.
@@ -451,6 +448,7 @@ impl Client {
     /// Lets go of everything, so that the tasks end when they have done what they have.
     pub(crate) fn let_go(&self) {
         self.stopped.cancel();
+        self.directory.clear();
         self.routes.clear();
         self.pool().clear();
     }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::discovery::Discovery;
 use crate::producer::Producer;
-use crate::{StartError, validate};
+use crate::{NameServers, StartError, validate};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.
@@ -15,13 +16,13 @@ pub(crate) type AddressMap = dyn Fn(&str) -> Option<String> + Send + Sync;
 #[derive(Clone)]
 pub struct ProducerBuilder {
     config: Config,
-    name_servers: String,
+    name_servers: NameServers,
 }
 
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) group: Arc<str>,
-    pub(crate) name_servers: Vec<Arc<str>>,
+    pub(crate) name_servers: Discovery,
     pub(crate) instance_name: String,
     pub(crate) send_timeout: Duration,
     pub(crate) retries: u32,
@@ -38,10 +39,10 @@ pub(crate) struct Config {
 }
 
 impl ProducerBuilder {
-    pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> Self {
+    pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: NameServers) -> Self {
         let config = Config {
             group: group.into(),
-            name_servers: Vec::new(),
+            name_servers: Discovery::List(Vec::new()),
             instance_name: std::process::id().to_string(),
             send_timeout: Duration::from_secs(3),
             retries: 2,
@@ -56,7 +57,7 @@ impl ProducerBuilder {
             batching: true,
             address_map: None,
         };
-        Self { config, name_servers: name_servers.into() }
+        Self { config, name_servers }
     }
 
     /// How long a send may take in all: waiting for room, looking up the route, connecting, every
@@ -179,7 +180,7 @@ impl ProducerBuilder {
 
     fn checked(self) -> Result<Config, StartError> {
         let mut config = self.config;
-        config.name_servers = parse_name_servers(&self.name_servers)?;
+        config.name_servers = self.name_servers.checked(None)?;
         validate::group(&config.group).map_err(StartError::Group)?;
         let positive = [
             ("max_pending messages", config.max_pending_messages),
@@ -214,23 +215,4 @@ impl fmt::Debug for ProducerBuilder {
             .field("send_timeout", &self.config.send_timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// Splits `host:port;host:port`; spaces around a part are allowed.
-pub(crate) fn parse_name_servers(list: &str) -> Result<Vec<Arc<str>>, StartError> {
-    let servers: Vec<&str> = list.split(';').map(str::trim).filter(|s| !s.is_empty()).collect();
-    if servers.is_empty() {
-        return Err(StartError::NameServers(
-            "none is given; it takes `host:port;host:port`".into(),
-        ));
-    }
-    for server in &servers {
-        let port = server.rsplit_once(':').and_then(|(host, port)| {
-            (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
-        });
-        if port.is_none_or(|port| port == 0) {
-            return Err(StartError::NameServers(format!("`{server}` is not `host:port`")));
-        }
-    }
-    Ok(servers.into_iter().map(Arc::from).collect())
 }

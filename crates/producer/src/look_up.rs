@@ -44,8 +44,13 @@ impl Client {
                 Some(Err(reason)) => reason,
             };
             let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
-            let pause = self.while_somebody_waits(topic, &reason, tokio::time::sleep(pause)).await;
-            if pause.is_none() {
+            let pause = async {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.directory.changed() => {}
+                }
+            };
+            if self.while_somebody_waits(topic, &reason, pause).await.is_none() {
                 return;
             }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -55,9 +60,9 @@ impl Client {
     /// Asks for a topic's route, and when there is none for the default topic's.
     pub(crate) async fn ask_for_route(self: &Arc<Self>, topic: &Arc<str>) -> Result<Found, String> {
         let deadline = Instant::now() + LOOK_UP;
-        let (document, from_default) = match self.name_servers().route(topic, deadline).await? {
+        let (document, from_default) = match self.directory.route(topic, deadline).await? {
             Some(document) => (document, false),
-            None => match self.name_servers().route(DEFAULT_TOPIC, deadline).await? {
+            None => match self.directory.route(DEFAULT_TOPIC, deadline).await? {
                 Some(document) => (document, true),
                 None => return Ok(Found::NoTopic),
             },

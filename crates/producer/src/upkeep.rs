@@ -2,6 +2,7 @@
 //! for their queue's broker, end at their deadlines.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub(crate) struct Watch {
     /// Ordered messages whose queue's broker is in no route, in their order.
     absent: Mutex<Vec<Arc<Accepted>>>,
     wake: Notify,
+    /// Every route is to be looked up again, without waiting for its time.
+    poll: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -60,6 +63,12 @@ impl Watch {
 
     /// Something expires sooner than was known.
     pub(crate) fn look(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Has every route looked up again at once.
+    pub(crate) fn poll_now(&self) {
+        self.poll.store(true, Ordering::Relaxed);
         self.wake.notify_one();
     }
 
@@ -145,7 +154,7 @@ pub(crate) async fn run(client: Arc<Client>) {
             let reason = "it waited behind earlier messages of its queue";
             client.fail(&accepted, ErrorKind::Timeout, reason);
         }
-        let topics = match now >= poll_at {
+        let topics = match client.watch.poll.swap(false, Ordering::Relaxed) || now >= poll_at {
             true => {
                 poll_at = now + POLL_INTERVAL;
                 client.drop_unused_connections();

@@ -119,7 +119,7 @@ impl Supervisor {
     /// Looks the route up again: brokers may have moved, and the topic may have gained queues.
     async fn refresh(&mut self) {
         let deadline = Instant::now() + LOOK_UP;
-        let document = match self.client.name_servers().route(&self.plan.topic, deadline).await {
+        let document = match self.client.directory.route(&self.plan.topic, deadline).await {
             Ok(Some(document)) => document,
             Ok(None) => return,
             Err(reason) => return tracing::debug!(reason, "route not refreshed"),

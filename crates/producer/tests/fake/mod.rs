@@ -580,6 +580,8 @@ struct Names {
     otherwise: Mutex<Say>,
     asked: Mutex<Vec<(String, Instant)>>,
     accepted: AtomicUsize,
+    /// Connections that have ended.
+    ended: AtomicUsize,
 }
 
 impl NameServer {
@@ -592,6 +594,7 @@ impl NameServer {
             otherwise: Mutex::new(Say::Code(17)),
             asked: Mutex::default(),
             accepted: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
         }));
         let accepting = server.clone();
         tokio::spawn(async move {
@@ -634,6 +637,11 @@ impl NameServer {
         self.0.accepted.load(Ordering::Relaxed)
     }
 
+    /// Connections that have not ended.
+    pub fn open_connections(&self) -> usize {
+        self.connections() - self.0.ended.load(Ordering::Relaxed)
+    }
+
     async fn serve(self, stream: TcpStream) {
         let (mut reader, mut writer) = stream.into_split();
         let (out, mut queue) = mpsc::unbounded_channel::<Vec<u8>>();
@@ -651,6 +659,7 @@ impl NameServer {
                 give(command.opaque, say, &out);
             }
             if reader.read_buf(&mut input).await.unwrap_or_default() == 0 {
+                self.0.ended.fetch_add(1, Ordering::Relaxed);
                 return;
             }
         }
