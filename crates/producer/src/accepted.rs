@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use posthaste_protocol::id::UniqueId;
 
 use crate::batch::{Batch, MOST_MESSAGES, Sharing};
@@ -45,13 +46,23 @@ pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 pub(crate) struct Content {
     pub(crate) first: Message,
     pub(crate) others: Vec<Message>,
+    /// The first message's body, compressed.
+    pub(crate) packed: Option<Packed>,
+}
+
+/// A compressed body, which travels in place of the message's own.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    pub(crate) body: Bytes,
+    /// What says how it is compressed.
+    pub(crate) sys_flag: i32,
 }
 
 impl Content {
     /// `None` for an empty batch.
     pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
         let mut messages = batch.into_messages().into_iter();
-        Some(Self { first: messages.next()?, others: messages.collect() })
+        Some(Self { first: messages.next()?, others: messages.collect(), packed: None })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -62,6 +73,23 @@ impl Content {
         std::iter::once(&self.first).chain(&self.others)
     }
 
+    /// The first message's body as it travels.
+    pub(crate) fn wire_body(&self) -> &Bytes {
+        self.packed.as_ref().map_or(self.first.body(), |packed| &packed.body)
+    }
+
+    /// Each message with its body as it travels.
+    pub(crate) fn wire_bodies(&self) -> impl Iterator<Item = (&Message, &Bytes)> {
+        let others = self.others.iter().map(|message| (message, message.body()));
+        std::iter::once((&self.first, self.wire_body())).chain(others)
+    }
+
+    /// Bits that say what the message is to brokers and consumers.
+    pub(crate) fn sys_flag(&self) -> i32 {
+        let packed = self.packed.as_ref().map_or(0, |packed| packed.sys_flag);
+        packed | self.first.sys_flag()
+    }
+
     pub(crate) fn into_messages(mut self) -> Vec<Message> {
         self.others.insert(0, self.first);
         self.others
@@ -70,7 +98,7 @@ impl Content {
 
 impl From<Message> for Content {
     fn from(first: Message) -> Self {
-        Self { first, others: Vec::new() }
+        Self { first, others: Vec::new(), packed: None }
     }
 }
 
@@ -92,8 +120,8 @@ pub(crate) struct Terms {
 /// What a message, or a batch, takes of the bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permit {
-    /// Bytes that it keeps while it is on its way.
-    pub(crate) held: usize,
+    /// Bytes of topics, bodies and properties as they are sent.
+    pub(crate) sent: usize,
     pub(crate) messages: u32,
     pub(crate) bytes: u32,
 }

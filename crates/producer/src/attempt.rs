@@ -7,13 +7,15 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
-use posthaste_protocol::request::{DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1};
+use posthaste_protocol::request::{
+    DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
+};
 use posthaste_protocol::{Command, ResponseCode, batch, command};
 
 use crate::accepted::{Accepted, Content};
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
-use crate::message::Message;
+use crate::message::{Message, Part};
 use crate::outbox::Waiting;
 use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
 
@@ -33,6 +35,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) scratch: &'a mut String,
     pub(crate) config: &'a Config,
     pub(crate) broker: &'a str,
+    /// Cluster of the broker.
+    pub(crate) cluster: &'a str,
     pub(crate) queue: i32,
     pub(crate) form: Form,
 }
@@ -40,18 +44,28 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Appends the request that stores one message.
     pub(crate) fn put_message(&mut self, accepted: &Accepted) {
-        let _ = accepted.show(|Content { first: message, .. }| {
+        let _ = accepted.show(|content| {
+            let message = &content.first;
             put_properties(self.scratch, message, accepted.id);
+            if *message.part() != Part::None {
+                self.put_part(message.part());
+            }
             let mut request = self.request(accepted, Cow::Borrowed(self.scratch));
             request.flag = message.flag_value();
+            request.sys_flag = content.sys_flag();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
-            let put_body = |out: &mut BytesMut| out.extend_from_slice(message.body());
-            match v1 {
-                true => {
-                    let request = SendMessageV1(request);
-                    command::put_request_with(out, opaque, oneway, &request, put_body);
-                }
-                false => command::put_request_with(out, opaque, oneway, &request, put_body),
+            macro_rules! put {
+                ($request:expr) => {
+                    command::put_request_with(out, opaque, oneway, &$request, |out| {
+                        out.extend_from_slice(content.wire_body());
+                    })
+                };
+            }
+            match (matches!(message.part(), Part::Reply(_)), v1) {
+                (false, false) => put!(request),
+                (false, true) => put!(SendMessageV1(request)),
+                (true, false) => put!(SendReply(request)),
+                (true, true) => put!(SendReplyV1(request)),
             }
         });
     }
@@ -63,19 +77,35 @@ impl Writer<'_> {
     pub(crate) fn put_batch(&mut self, messages: &[Waiting]) {
         let Some(first) = messages.first().map(|first| &first.accepted) else { return };
         let outer = first.show(outer_properties).unwrap_or_default();
-        let request = SendBatch(self.request(first, Cow::Owned(outer)));
+        let mut request = self.request(first, Cow::Owned(outer));
+        request.sys_flag = first.show(Content::sys_flag).unwrap_or_default();
+        let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
         let scratch = &mut *self.scratch;
         command::put_request_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
-                    for (id, message) in accepted.ids().zip(content.messages()) {
+                    for (id, (message, body)) in accepted.ids().zip(content.wire_bodies()) {
                         put_properties(scratch, message, id);
-                        batch::put_entry(out, message.flag_value(), message.body(), scratch);
+                        batch::put_entry(out, message.flag_value(), body, scratch);
                     }
                 });
             }
         });
+    }
+
+    /// Adds the properties that follow from what the message is part of, and from where it goes.
+    fn put_part(&mut self, part: &Part) {
+        match part {
+            Part::Transaction => {
+                // The group whose members are asked what became of it.
+                properties::push(self.scratch, name::PGROUP, &self.config.group);
+            }
+            // Repliers find the topic for replies by it. 5.x brokers write it themselves, 4.7 does
+            // not.
+            Part::Request(_) => properties::push(self.scratch, name::CLUSTER, self.cluster),
+            Part::Reply(_) | Part::None => {}
+        }
     }
 
     fn request<'a>(&self, accepted: &'a Accepted, properties: Cow<'a, str>) -> SendMessage<'a>
@@ -164,6 +194,7 @@ pub(crate) fn receipts(
     };
     let queue = Arc::new(MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id));
     let region = stored.region.map(Arc::<str>::from);
+    let recall_handle = stored.recall_handle.map(Arc::<str>::from);
     let transaction_id = stored.transaction_id.filter(|_| together == 1).map(Arc::<str>::from);
     let one_id = !stored.offset_message_ids.contains(',');
     let mut rest = Bytes::copy_from_slice(stored.offset_message_ids.as_bytes());
@@ -178,6 +209,7 @@ pub(crate) fn receipts(
         status,
         region: region.clone(),
         transaction_id: transaction_id.clone(),
+        recall_handle: recall_handle.clone(),
     })
 }
 

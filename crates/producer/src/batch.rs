@@ -97,7 +97,7 @@ impl FromIterator<Message> for Batch {
 
 /// Says what is wrong with messages as a batch, if anything is.
 pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
-    let Content { first, others } = content;
+    let Content { first, others, .. } = content;
     if others.is_empty() {
         return Ok(());
     }
@@ -143,20 +143,32 @@ fn entry_bytes(message: &Message) -> usize {
 pub(crate) enum Sharing {
     /// It goes alone.
     Alone,
-    /// With those that have the same wait flag, and want an answer as well or as little.
-    With { wait_stored: bool, oneway: bool },
+    /// With those that have the same wait flag, are compressed alike, and want an answer as well or
+    /// as little.
+    With { wait_stored: bool, oneway: bool, sys_flag: i32 },
 }
 
 /// Decides whether a message may share a request.
 ///
 /// Real brokers give members of a batch none of the care that a single send gets, so only what is
 /// known to need none of it may: [`Message::is_ordinary`] is a list of what is allowed.
-pub(crate) fn sharing(message: &Message, mode: Mode, held: usize, most_bytes: usize) -> Sharing {
-    let small = stored_bytes(held) <= most_bytes / 2;
-    if !small || !message.is_ordinary() || message.topic().starts_with(RETRY_TOPICS) {
+pub(crate) fn sharing(
+    content: &Content,
+    mode: Mode,
+    stored_bytes: usize,
+    most_bytes: usize,
+) -> Sharing {
+    let message = &content.first;
+    let small = stored_bytes <= most_bytes / 2;
+    let is_made = !content.others.is_empty();
+    if is_made || !small || !message.is_ordinary() || message.topic().starts_with(RETRY_TOPICS) {
         return Sharing::Alone;
     }
-    Sharing::With { wait_stored: message.waits_until_stored(), oneway: mode == Mode::Oneway }
+    Sharing::With {
+        wait_stored: message.waits_until_stored(),
+        oneway: mode == Mode::Oneway,
+        sys_flag: content.sys_flag(),
+    }
 }
 
 /// Whether an answer may mean that it is the batch that was refused, and not what is in it: old
@@ -165,9 +177,9 @@ pub(crate) fn is_refused(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::MESSAGE_ILLEGAL | ResponseCode::REQUEST_CODE_NOT_SUPPORTED)
 }
 
-/// Bytes that a broker stores for a message that keeps `held` bytes here.
-pub(crate) fn stored_bytes(held: usize) -> usize {
-    STORED_OVERHEAD + UNIQUE_ID_PROPERTY + held
+/// Bytes that a broker stores for a message whose topic, body and properties have so many.
+pub(crate) fn stored_bytes(bytes: usize) -> usize {
+    STORED_OVERHEAD + UNIQUE_ID_PROPERTY + bytes
 }
 
 /// Most stored bytes of a batch: never over the broker's own limit, which is at least the largest
@@ -267,13 +279,18 @@ impl Singly {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+
     use super::*;
-    use crate::accepted::{Permit, Terms};
+    use crate::accepted::{Packed, Permit, Terms};
+    use crate::message::Part;
     use crate::unique_id::{UniqueIds, own_ip};
 
     const HALF: usize = 1024;
     const MOST: usize = 2 * HALF;
-    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
 
     fn accepted(sharing: Sharing, stored_bytes: u32) -> Accepted {
         let terms = Terms {
@@ -283,7 +300,7 @@ mod tests {
             deadline: Instant::now(),
             mode: Mode::Async,
             sharing,
-            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            permit: Permit { sent: 1, messages: 1, bytes: 1 },
             stored_bytes,
         };
         Accepted::new(Message::new("t", "x").into(), terms)
@@ -297,8 +314,10 @@ mod tests {
     #[test]
     fn what_may_share_a_request_and_with_whom() {
         let plain = || Message::new("t", "x");
-        let share = |message: &Message, mode, held| sharing(message, mode, held, MOST);
-        let with = |wait_stored, oneway| Sharing::With { wait_stored, oneway };
+        let share = |message: &Message, mode, bytes| {
+            sharing(&message.clone().into(), mode, stored_bytes(bytes), MOST)
+        };
+        let with = |wait_stored, oneway| Sharing::With { wait_stored, oneway, sys_flag: 0 };
         let quick = plain().wait_stored(false);
         assert_eq!(share(&plain(), Mode::Sync, 1), with(true, false));
         assert_eq!(share(&plain(), Mode::Async, 1), with(true, false));
@@ -311,7 +330,25 @@ mod tests {
         let beside = stored_bytes(0);
         assert_eq!(share(&plain(), Mode::Sync, HALF - beside), with(true, false));
         assert_eq!(share(&plain(), Mode::Sync, HALF - beside + 1), Sharing::Alone);
-        assert_eq!(sharing(&plain(), Mode::Sync, 1, 0), Sharing::Alone, "off");
+        assert_eq!(sharing(&plain().into(), Mode::Sync, 1, 0), Sharing::Alone, "off");
+        // What brokers treat in a way of its own.
+        let special = [
+            plain().delay_level(1),
+            plain().deliver_after(Duration::from_secs(1)),
+            plain().deliver_at(SystemTime::now()),
+            plain().priority(1),
+            plain().lite_topic("l"),
+            plain().light_queue("q"),
+            plain().part_of(Part::Transaction),
+        ];
+        for message in special {
+            assert_eq!(share(&message, Mode::Sync, 1), Sharing::Alone, "{message:?}");
+        }
+        // Compressed ones among themselves.
+        let packed = Packed { body: Bytes::from_static(b"x"), sys_flag: 0x301 };
+        let content = Content { packed: Some(packed), ..plain().into() };
+        let with_packed = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0x301 };
+        assert_eq!(sharing(&content, Mode::Sync, 1, MOST), with_packed);
     }
 
     #[test]
@@ -342,8 +379,9 @@ mod tests {
         let kinds = [
             Sharing::Alone,
             WITH,
-            Sharing::With { wait_stored: false, oneway: false },
-            Sharing::With { wait_stored: true, oneway: true },
+            Sharing::With { wait_stored: false, oneway: false, sys_flag: 0 },
+            Sharing::With { wait_stored: true, oneway: true, sys_flag: 0 },
+            Sharing::With { wait_stored: true, oneway: false, sys_flag: 1 },
         ];
         for first in kinds {
             for second in kinds {

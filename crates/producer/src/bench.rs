@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::accepted::{Accepted, Mode, Permit, Terms};
+use crate::accepted::{Accepted, Content, Mode, Permit, Terms};
 use crate::batch::{self, MOST_MESSAGES, Room};
 use crate::connection::pending_operation;
 use crate::outbox::{Outbox, Waiting};
@@ -68,6 +68,7 @@ fn through_outbox(most: usize) -> Operation {
 fn route(brokers: usize) -> Arc<Route> {
     let plan = (0..brokers).map(|broker| BrokerQueues {
         broker: format!("broker-{broker:02}"),
+        cluster: "bench".into(),
         address: format!("127.0.0.1:{}", 1 + broker),
         queues: (0..8).collect(),
     });
@@ -84,19 +85,18 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
     let (route, ids, now) = (route(1), UniqueIds::new(own_ip()), Instant::now());
     let deadline = now + Duration::from_secs(86_400);
     let one = |_| {
-        let message = Message::new("bench", [b'x'; 128].as_slice());
-        let held = message.held_bytes();
+        let content = Content::from(Message::new("bench", [b'x'; 128].as_slice()));
         let terms = Terms {
             id: ids.next(1),
             born_at_ms: 0,
             since: now,
             deadline,
             mode: Mode::Async,
-            sharing: batch::sharing(&message, Mode::Async, held, BATCH_BYTES),
-            permit: Permit { held, messages: 1, bytes: 512 },
+            sharing: batch::sharing(&content, Mode::Async, 300, BATCH_BYTES),
+            permit: Permit { sent: 200, messages: 1, bytes: 512 },
             stored_bytes: 300,
         };
-        let accepted = Arc::new(Accepted::new(message.into(), terms));
+        let accepted = Arc::new(Accepted::new(content, terms));
         let target = Target { route: route.clone(), broker: 0, queue: None };
         Waiting { accepted, target, since: now, until: deadline, trial: None }
     };

@@ -27,6 +27,7 @@ mod builder;
 mod delivery;
 mod reader;
 mod runtime;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,12 @@ pub use admin::Admin;
 pub use builder::ProducerBuilder;
 pub use delivery::Delivery;
 pub use reader::{Reader, ReaderBuilder};
+pub use transaction::Transaction;
 
-use crate::{Batch, CloseReport, Message, NameServers, Receipt, SendError, StartError, Stats};
+use crate::{
+    Batch, CloseReport, Message, NameServers, ReadMessage, Receipt, RequestError, SendError,
+    StartError, Stats, TransactionError, TransactionState,
+};
 use runtime::Runtime;
 
 /// As the asynchronous [`Producer`](crate::Producer), with calls that wait.
@@ -105,6 +110,38 @@ impl Producer {
     /// When it could not be written by its deadline; it is not stored then.
     pub fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         self.runtime.wait(self.producer.send_oneway(message))
+    }
+
+    /// Begins a transaction: stores a half message, which consumers do not see yet.
+    ///
+    /// # Errors
+    /// See [`begin`](crate::Producer::begin) of the asynchronous producer.
+    pub fn begin(&self, message: Message) -> Result<Transaction, SendError> {
+        let transaction = self.runtime.wait(self.producer.begin(message))?;
+        Ok(Transaction::new(transaction, self.runtime.clone()))
+    }
+
+    /// Begins a transaction, runs `local`, and ends it as that says; gives what was said.
+    ///
+    /// # Errors
+    /// See [`send_in_transaction`](crate::Producer::send_in_transaction) of the asynchronous
+    /// producer.
+    pub fn send_in_transaction(
+        &self,
+        message: Message,
+        local: impl FnOnce(&crate::Transaction) -> TransactionState,
+    ) -> Result<TransactionState, TransactionError> {
+        let local = |half: &crate::Transaction| std::future::ready(local(half));
+        self.runtime.wait(self.producer.send_in_transaction(message, local))
+    }
+
+    /// Sends a message and waits for the reply of the consumer that gets it, until the deadline of
+    /// the send at the most.
+    ///
+    /// # Errors
+    /// [`RequestError`]: the message could not be sent, or no reply came in time.
+    pub fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
+        self.runtime.wait(self.producer.request(message))
     }
 
     /// A handle of the same producer whose sends have this deadline.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -14,15 +15,16 @@ use tokio_util::sync::CancellationToken;
 use crate::accepted::{
     Accepted, Callback, CallbackRun, Content, End, Failed, Mode, Permit, Terms, Wake,
 };
-use crate::batch::Sharing;
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Peer};
 use crate::name_server::Directory;
 use crate::order::Lanes;
+use crate::request::Requests;
 use crate::retry::Budget;
 use crate::route::RouteTable;
 use crate::stats::{Counter, Counters, Stats};
+use crate::transaction::{Checks, Transactions};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
@@ -54,6 +56,9 @@ pub(crate) struct Client {
     /// Told when a message ended while closing.
     pub(crate) ended: Notify,
     undelivered: Mutex<Vec<Undelivered>>,
+    pub(crate) transactions: Transactions,
+    pub(crate) checks: Checks,
+    pub(crate) requests: Requests,
     callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
 }
 
@@ -92,6 +97,9 @@ impl Client {
             ids: UniqueIds::new(ip),
             lanes: Lanes::new(batch::most_bytes(&config)),
             batch_bytes: batch::most_bytes(&config),
+            transactions: Transactions::default(),
+            checks: Checks::new(config.checks_at_once, config.checks_waiting),
+            requests: Requests::default(),
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
@@ -122,6 +130,15 @@ impl Client {
         &self.id
     }
 
+    /// What brokers are told of this client.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            client_id: self.id.clone(),
+            producers: vec![ProducerGroup { group_name: self.config.group.to_string() }],
+            ..Heartbeat::default()
+        }
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -147,8 +164,8 @@ impl Client {
         if self.phase() != Phase::Open {
             return Err(closed(content));
         }
-        let permit = match self.check(&content) {
-            Ok(held) => self.permit(content.count(), held),
+        let (content, permit) = match self.check(&content) {
+            Ok(bytes) => self.pack(content, bytes),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
         };
         let since = Instant::now();
@@ -200,15 +217,24 @@ impl Client {
         self.refuse(ErrorKind::BufferFull, "no room for the message now", waits.content)
     }
 
-    /// Checks a message or a batch; gives the bytes that it keeps while it is on its way.
+    /// Compresses what is to be compressed, and says what the content takes of the bounds.
+    fn pack(&self, mut content: Content, bytes: usize) -> (Content, Permit) {
+        content.packed = self.config.packing.pack(&content);
+        let packed = content.packed.as_ref().map(|packed| packed.body.len());
+        let sent = bytes - packed.map_or(0, |packed| content.first.body().len() - packed);
+        let permit = self.permit(content.count(), bytes + packed.unwrap_or_default());
+        (content, Permit { sent, ..permit })
+    }
+
+    /// Checks a message or a batch; gives the bytes that it has.
     fn check(&self, content: &Content) -> Result<usize, String> {
         let max_size = self.config.max_message_size;
-        let mut held = 0;
+        let mut bytes = 0;
         for message in content.messages() {
-            held += validate::message(message, max_size)?;
+            bytes += validate::message(message, max_size)?;
         }
         batch::check(content, max_size)?;
-        Ok(held)
+        Ok(bytes)
     }
 
     /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
@@ -217,7 +243,7 @@ impl Client {
         let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
         let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
         Permit {
-            held,
+            sent: held,
             messages: at_most(count, max_pending_messages).unwrap_or(u32::MAX),
             bytes: at_most(held + MESSAGE_OVERHEAD * count, max_pending_bytes).unwrap_or(u32::MAX),
         }
@@ -235,25 +261,27 @@ impl Client {
         self.counters.sent.add(count);
         self.budget.earn(count);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let sharing = match content.others.is_empty() {
-            true => batch::sharing(&content.first, mode, permit.held, self.batch_bytes),
-            false => Sharing::Alone,
-        };
+        let stored_bytes = batch::stored_bytes(permit.sent);
         let terms = Terms {
             id: self.ids.next(count),
             born_at_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
             since,
             deadline,
             mode,
-            sharing,
-            stored_bytes: u32::try_from(batch::stored_bytes(permit.held)).unwrap_or(u32::MAX),
+            sharing: batch::sharing(&content, mode, stored_bytes, self.batch_bytes),
+            stored_bytes: u32::try_from(stored_bytes).unwrap_or(u32::MAX),
             permit,
         };
         Arc::new(Accepted::new(content, terms))
     }
 
     /// A message that is not even accepted counts as sent and not stored.
-    fn refuse(&self, kind: ErrorKind, reason: impl Into<String>, content: Content) -> SendError {
+    pub(crate) fn refuse(
+        &self,
+        kind: ErrorKind,
+        reason: impl Into<String>,
+        content: Content,
+    ) -> SendError {
         self.counters.sent.add(content.count());
         self.counters.not_stored.add(content.count());
         SendError::not_stored(kind, reason, content)
@@ -422,6 +450,11 @@ impl Client {
         let connection = Arc::new(Connection::new(self, address.clone(), Peer::Broker));
         pool.insert(address, connection.clone());
         connection
+    }
+
+    /// The connection to this very address, if there is one.
+    pub(crate) fn connection_to(&self, address: &str) -> Option<Arc<Connection>> {
+        self.pool().get(address).cloned()
     }
 
     /// The address to connect to, for one that a broker advertises.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::connection::Order;
-use crate::{ErrorKind, Message, Outcome};
+use crate::{ErrorKind, Message, Outcome, Receipt};
 
 /// How long unregistering and the last bytes may take, on all connections at once.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -18,12 +18,16 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub struct CloseReport {
     /// Messages that ended badly after `close` was called. Their callers have been told too.
     pub undelivered: Vec<Undelivered>,
+    /// Half messages of transactions that were begun here and are not decided, as far as is known
+    /// here, the oldest first; of very many the first 10,000. The brokers will ask another member
+    /// of the group about them.
+    pub undecided: Vec<Receipt>,
 }
 
 impl CloseReport {
-    /// Whether everything that was accepted was stored.
+    /// Whether everything that was accepted was stored, and every transaction decided.
     pub fn is_clean(&self) -> bool {
-        self.undelivered.is_empty()
+        self.undelivered.is_empty() && self.undecided.is_empty()
     }
 }
 
@@ -64,7 +68,10 @@ impl Client {
         };
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         self.let_go();
-        CloseReport { undelivered: std::mem::take(&mut *self.undelivered()) }
+        CloseReport {
+            undelivered: std::mem::take(&mut *self.undelivered()),
+            undecided: self.transactions.take(),
+        }
     }
 
     async fn all_ended(&self) {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::discovery::Discovery;
+use crate::packing::Packing;
 use crate::producer::Producer;
-use crate::{NameServers, StartError, validate};
+use crate::transaction::Checker;
+use crate::{Compression, NameServers, ReadMessage, StartError, TransactionState, validate};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.
@@ -35,7 +37,11 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) oneway_unlimited: bool,
     pub(crate) batching: bool,
+    pub(crate) packing: Packing,
     pub(crate) address_map: Option<Arc<AddressMap>>,
+    pub(crate) checker: Option<Arc<Checker>>,
+    pub(crate) checks_at_once: usize,
+    pub(crate) checks_waiting: usize,
 }
 
 impl ProducerBuilder {
@@ -55,7 +61,11 @@ impl ProducerBuilder {
             connect_timeout: Duration::from_secs(1),
             oneway_unlimited: false,
             batching: true,
+            packing: Packing::default(),
             address_map: None,
+            checker: None,
+            checks_at_once: 16,
+            checks_waiting: 2_000,
         };
         Self { config, name_servers }
     }
@@ -146,6 +156,62 @@ impl ProducerBuilder {
         self
     }
 
+    /// How bodies are compressed, from [`compress_from`](Self::compress_from) bytes on. Default:
+    /// zlib, which every client reads. Consumers read the others, LZ4 and zstd (features `lz4`,
+    /// `zstd`), from 5.0 on, and older ones hand out garbage.
+    #[must_use]
+    pub fn compression(mut self, kind: Compression) -> Self {
+        self.config.packing.kind = kind;
+        self
+    }
+
+    /// How hard bodies are compressed: from 0, fast, to 9, small; zstd has levels up to 22, and LZ4
+    /// none. Default: 5. High levels cost far more time than they save bytes; the time is that of
+    /// the task that sends.
+    #[must_use]
+    pub fn compression_level(mut self, level: u32) -> Self {
+        self.config.packing.level = level;
+        self
+    }
+
+    /// Bodies of so many bytes and more are compressed, if that makes them smaller. Default: 4,096,
+    /// as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off. Consumers
+    /// get bodies as they were sent, and do not notice. Batches of
+    /// [`send_batch`](Producer::send_batch) are not compressed.
+    #[must_use]
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.config.packing.from_bytes = bytes;
+        self
+    }
+
+    /// Says what became of half messages that are undecided: those of transactions that were dropped,
+    /// whose process has died, or whose end did not reach the broker. [`begin`](Producer::begin) asks
+    /// for one. Default: none.
+    ///
+    /// Brokers ask any member of the producer group, so every member needs a checker that knows by
+    /// the message (its id, keys, properties) what was done, for instance from a database. With
+    /// [`Unknown`](TransactionState::Unknown) the broker asks again; so it does after a panic, which
+    /// ends the one check alone.
+    #[must_use]
+    pub fn transaction_checker<F, D>(mut self, checker: F) -> Self
+    where
+        F: Fn(ReadMessage) -> D + Send + Sync + 'static,
+        D: Future<Output = TransactionState> + Send + 'static,
+    {
+        self.config.checker = Some(Arc::new(move |half| Box::pin(checker(half))));
+        self
+    }
+
+    /// How many transaction checks run at once, and how many more wait; further ones are dropped
+    /// and counted, and the broker asks again. Default: 16 and 2,000. More at once than a database
+    /// takes makes all of them late.
+    #[must_use]
+    pub fn max_transaction_checks(mut self, at_once: usize, waiting: usize) -> Self {
+        self.config.checks_at_once = at_once;
+        self.config.checks_waiting = waiting;
+        self
+    }
+
     /// Rewrites the addresses that brokers advertise, for brokers behind Docker or NAT. The
     /// function gets `host:port` and gives another, or `None` to leave it.
     #[must_use]
@@ -188,6 +254,7 @@ impl ProducerBuilder {
             ("max_message_size", config.max_message_size),
             ("default_topic_queues", config.default_topic_queues as usize),
             ("max_window", config.max_window),
+            ("max_transaction_checks at once", config.checks_at_once),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(StartError::Setting(format!("{name} must be at least 1")));

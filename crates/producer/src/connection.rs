@@ -56,7 +56,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Call {
     command: Command,
-    answer: oneshot::Sender<Result<Command, CallError>>,
+    /// Who waits for the answer, if there is to be one.
+    answer: Option<oneshot::Sender<Result<Command, CallError>>>,
 }
 
 /// How a call fails.
@@ -198,12 +199,8 @@ impl Connection {
         request: &R,
         deadline: Instant,
     ) -> Result<Command, CallError> {
-        let mut fields = Fields::new();
-        request.write(&mut fields);
-        let body = request.body().into_owned().into();
-        let command = Command::request(R::CODE, 0, fields, body);
         let (answer, receiver) = oneshot::channel();
-        self.order(Order::Call(Call { command, answer }));
+        self.order(Order::Call(Call { command: command_of(request), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -212,6 +209,12 @@ impl Connection {
             }
             Err(_) => Err(CallError::Timeout { address: self.address.clone() }),
         }
+    }
+
+    /// Sends a request that nobody wants an answer to. Should the connection break, it is lost.
+    pub(crate) fn tell<R: Request>(&self, request: &R) {
+        let command = command_of(request).oneway();
+        self.order(Order::Call(Call { command, answer: None }));
     }
 
     pub(crate) fn garbled(&self, error: DecodeError) -> CallError {
@@ -227,6 +230,22 @@ impl Connection {
             in_flight: self.load.requests.load(Ordering::Relaxed),
             messages_in_flight: in_flight,
             waiting: backlog.saturating_sub(in_flight),
+        }
+    }
+}
+
+fn command_of<R: Request>(request: &R) -> Command {
+    let mut fields = Fields::new();
+    request.write(&mut fields);
+    Command::request(R::CODE, 0, fields, request.body().into_owned().into())
+}
+
+impl Call {
+    /// There will be no answer.
+    fn fail(self, error: impl FnOnce() -> CallError) {
+        if let Some(answer) = self.answer {
+            // The caller may have stopped waiting.
+            let _ = answer.send(Err(error()));
         }
     }
 }

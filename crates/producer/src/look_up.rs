@@ -57,6 +57,22 @@ impl Client {
         }
     }
 
+    /// A topic's route, for somebody who has no message for it yet. What is found now is nobody
+    /// else's.
+    pub(crate) async fn route_before(
+        self: &Arc<Self>,
+        topic: &Arc<str>,
+        deadline: Instant,
+    ) -> Option<Arc<Route>> {
+        if let Some(route) = self.routes.get(topic) {
+            return Some(route);
+        }
+        match tokio::time::timeout_at(deadline.into(), self.ask_for_route(topic)).await {
+            Ok(Ok(Found::Route(route))) => Some(route),
+            Ok(Ok(Found::NoTopic) | Err(_)) | Err(_) => None,
+        }
+    }
+
     /// Asks for a topic's route, and when there is none for the default topic's.
     pub(crate) async fn ask_for_route(self: &Arc<Self>, topic: &Arc<str>) -> Result<Found, String> {
         let deadline = Instant::now() + LOOK_UP;

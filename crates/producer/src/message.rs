@@ -1,12 +1,19 @@
 //! A message and where it should go.
 
+mod treatment;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use posthaste_protocol::Properties;
 use posthaste_protocol::properties::name;
+use posthaste_protocol::stored::sys_flag;
+
+use treatment::Delay;
+pub(crate) use treatment::{Correlation, Part, Treatment};
 
 /// A message to send: a topic and a body, optionally tag, keys and properties, and where it should
 /// go.
@@ -22,6 +29,8 @@ pub struct Message {
     destination: Destination,
     /// Apart, since many messages have none of it: the message is moved about on its way.
     labels: Option<Box<Labels>>,
+    /// Apart, since few messages have one.
+    treatment: Option<Box<Treatment>>,
 }
 
 /// What consumers and queries find a message by.
@@ -57,11 +66,16 @@ impl Message {
             wait_stored: true,
             destination: Destination::Any,
             labels: None,
+            treatment: None,
         }
     }
 
     fn labels(&mut self) -> &mut Labels {
         self.labels.get_or_insert_default()
+    }
+
+    fn treatment(&mut self) -> &mut Treatment {
+        self.treatment.get_or_insert_default()
     }
 
     /// Sets the tag, by which consumers filter.
@@ -139,6 +153,82 @@ impl Message {
         self
     }
 
+    /// Has consumers get the message after one of the brokers' delays: 1 s, 5 s, 10 s, 30 s, 1 to
+    /// 10 min in steps of one minute, 20 min, 30 min, 1 h, 2 h are levels 1 to 18, unless a broker
+    /// is configured otherwise. A higher level is taken for the last, 0 is refused. Every version
+    /// knows delay levels. The latest of this, [`deliver_after`](Self::deliver_after) and
+    /// [`deliver_at`](Self::deliver_at) counts.
+    ///
+    /// A delayed message is not in order with others, and not part of a batch.
+    #[must_use]
+    pub fn delay_level(mut self, level: u8) -> Self {
+        self.treatment().delay = Some(Delay::Level(level));
+        self
+    }
+
+    /// Has consumers get the message after this time, to about a second, counted from when the
+    /// broker stores it (Java: `setDelayTimeMs`). At most three days, unless the broker is
+    /// configured otherwise; what is longer is refused.
+    ///
+    /// Brokers know this from 5.0 on. **4.x brokers ignore it and deliver at once**: the producer
+    /// warns in its log when it meets one.
+    #[must_use]
+    pub fn deliver_after(mut self, delay: Duration) -> Self {
+        self.treatment().delay = Some(Delay::After(delay));
+        self
+    }
+
+    /// As [`deliver_after`](Self::deliver_after), at a time of day by the broker's clock (Java:
+    /// `setDeliverTimeMs`). One in the past means at once.
+    #[must_use]
+    pub fn deliver_at(mut self, time: SystemTime) -> Self {
+        self.treatment().delay = Some(Delay::At(time));
+        self
+    }
+
+    /// Gives the message a priority, for topics of that type (Java: `setPriority`): 0 or more, a
+    /// higher one is delivered earlier. Brokers know this from 5.5 on; older ones ignore it, and the
+    /// producer warns in its log.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.treatment().priority = Some(priority);
+        self
+    }
+
+    /// Puts the message into a lite topic, for topics of that type. Brokers know this from 5.5 on;
+    /// older ones ignore it, and the producer warns in its log.
+    #[must_use]
+    pub fn lite_topic(mut self, name: impl Into<String>) -> Self {
+        self.treatment().lite_topic = Some(name.into());
+        self
+    }
+
+    /// Has the broker show the message in a light queue too (property `INNER_MULTI_DISPATCH`), where
+    /// that is turned on (`enableLmq`, `enableMultiDispatch`; 5.x). Consumers find it in the topic
+    /// `%LMQ%name`, queue 0. A name must not contain a comma or a slash.
+    #[must_use]
+    pub fn light_queue(mut self, name: impl Into<String>) -> Self {
+        self.treatment().add_light_queue(name.into());
+        self
+    }
+
+    /// In a transaction: how long the broker waits before it asks for the first time what became
+    /// of the message, in whole seconds, rounded up (property `CHECK_IMMUNITY_TIME_IN_SECONDS`).
+    /// Default: the broker's, 6 s. Shorter than the transaction takes, and the checker is asked
+    /// while it is still under way.
+    #[must_use]
+    pub fn first_check_after(mut self, time: Duration) -> Self {
+        self.treatment().first_check = Some(time);
+        self
+    }
+
+    /// The same message as a part of a transaction, of a request or of a reply.
+    #[must_use]
+    pub(crate) fn part_of(mut self, part: Part) -> Self {
+        self.treatment().part = part;
+        self
+    }
+
     /// The topic.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -202,21 +292,42 @@ impl Message {
         };
         let wait = if self.wait_stored { "true" } else { "false" };
         let own = self.properties().map(|(n, value)| (n, Cow::Borrowed(value)));
+        let treatment = self.treatment.iter().flat_map(|treatment| treatment.properties());
         own.chain(self.tag_text().map(|tag| (name::TAGS, Cow::Borrowed(tag))))
             .chain(keys.map(|keys| (name::KEYS, keys)))
             .chain(self.ordering_key().map(|key| (name::SHARDING_KEY, Cow::Borrowed(key))))
+            .chain(treatment)
             .chain([(name::WAIT, Cow::Borrowed(wait))])
+    }
+
+    /// Says what is wrong with what it asks of its broker, if anything is.
+    pub(crate) fn check_treatment(&self) -> Result<(), String> {
+        self.treatment.as_ref().map_or(Ok(()), |treatment| treatment.check())
+    }
+
+    /// What the message is part of.
+    pub(crate) fn part(&self) -> &Part {
+        self.treatment.as_ref().map_or(&Part::None, |treatment| &treatment.part)
     }
 
     /// Whether brokers treat the message alike in a batch and alone. Whoever gives messages
     /// another member decides here what it means for that.
     pub(crate) fn is_ordinary(&self) -> bool {
-        let Self { topic: _, body: _, flag: _, wait_stored: _, destination: _, labels } = self;
+        let Self { topic: _, body: _, flag: _, wait_stored: _, destination: _, labels, treatment } =
+            self;
         if let Some(labels) = labels {
             // Properties are the application's own: what has a meaning to brokers is refused.
             let Labels { tag: _, keys: _, properties: _ } = &**labels;
         }
-        true
+        treatment.is_none()
+    }
+
+    /// Bits that say what the message is to brokers.
+    pub(crate) fn sys_flag(&self) -> i32 {
+        match self.part() {
+            Part::Transaction => sys_flag::PREPARED,
+            Part::None | Part::Request(_) | Part::Reply(_) => 0,
+        }
     }
 
     pub(crate) fn waits_until_stored(&self) -> bool {

@@ -384,7 +384,7 @@ mod tests {
             deadline: Instant::now() + Duration::from_secs(1),
             mode: Mode::Async,
             sharing,
-            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            permit: Permit { sent: 1, messages: 1, bytes: 1 },
             stored_bytes: 200,
         };
         Arc::new(Accepted::new(message.into(), terms))
@@ -488,7 +488,7 @@ mod tests {
         assert!(lanes.state().waiting < 200, "{} wait", lanes.state().waiting);
     }
 
-    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
 
     /// Enters messages that may share a batch, all into queue 0.
     fn shared_lane(keys: &[&'static str]) -> (Lanes, Vec<Arc<Accepted>>) {

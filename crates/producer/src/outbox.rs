@@ -343,7 +343,7 @@ mod tests {
             deadline: until,
             mode: Mode::Async,
             sharing,
-            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            permit: Permit { sent: 1, messages: 1, bytes: 1 },
             stored_bytes: 300,
         };
         let accepted = Arc::new(Accepted::new(message.into(), terms));
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(bodies(&mut outbox), ["there"]);
     }
 
-    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false };
+    const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
 
     #[test]
     fn what_waits_in_a_line_leaves_together_unless_it_is_held() {
@@ -432,7 +432,7 @@ mod tests {
             outbox.push(sharing_waiting("a", body, None, now, WITH));
         }
         outbox.push(waiting("a", "alone", None, now));
-        let other = Sharing::With { wait_stored: false, oneway: false };
+        let other = Sharing::With { wait_stored: false, oneway: false, sys_flag: 0 };
         outbox.push(sharing_waiting("a", "fast", None, now, other));
         assert_eq!(outbox.holdable(), 4);
         assert_eq!(next(&mut outbox, true).as_deref(), Some("alone"));
@@ -465,7 +465,7 @@ mod tests {
             deadline: now,
             mode: Mode::Async,
             sharing: WITH,
-            permit: Permit { held: 1, messages: 1, bytes: 1 },
+            permit: Permit { sent: 1, messages: 1, bytes: 1 },
             stored_bytes: 300,
         };
         one.accepted = Arc::new(Accepted::new(message.into(), terms));

@@ -184,6 +184,10 @@ impl Producer {
         &self.handle.client
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// A handle of the same producer whose sends have this deadline.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {

@@ -20,6 +20,7 @@ pub struct Receipt {
     pub(crate) status: SendStatus,
     pub(crate) region: Option<Arc<str>>,
     pub(crate) transaction_id: Option<Arc<str>>,
+    pub(crate) recall_handle: Option<Arc<str>>,
 }
 
 impl Receipt {
@@ -59,6 +60,12 @@ impl Receipt {
     pub fn transaction_id(&self) -> Option<&str> {
         self.transaction_id.as_deref()
     }
+
+    /// Handle by which a message with a delivery time can be taken back, where the broker gives one
+    /// (5.x).
+    pub fn recall_handle(&self) -> Option<&str> {
+        self.recall_handle.as_deref()
+    }
 }
 
 impl fmt::Debug for Receipt {
@@ -71,6 +78,7 @@ impl fmt::Debug for Receipt {
             .field("status", &self.status)
             .field("region", &self.region)
             .field("transaction_id", &self.transaction_id)
+            .field("recall_handle", &self.recall_handle)
             .finish()
     }
 }

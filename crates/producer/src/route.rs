@@ -43,6 +43,7 @@ pub(crate) struct Route {
 #[derive(Debug)]
 pub(crate) struct RouteBroker {
     pub(crate) name: Arc<str>,
+    pub(crate) cluster: Arc<str>,
     pub(crate) connection: Arc<Connection>,
     /// Its queues in `Route::queues`.
     queues: Vec<RouteQueue>,
@@ -71,6 +72,11 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn broker_name(&self) -> &Arc<str> {
         self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.name)
+    }
+
+    /// The broker's cluster.
+    pub(crate) fn cluster(&self) -> &str {
+        self.route.brokers.get(self.broker).map_or("", |broker| &broker.cluster)
     }
 
     /// The broker's connection.
@@ -121,6 +127,7 @@ impl RouteBroker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BrokerQueues {
     pub(crate) broker: String,
+    pub(crate) cluster: String,
     pub(crate) address: String,
     pub(crate) queues: Vec<i32>,
 }
@@ -129,7 +136,8 @@ pub(crate) struct BrokerQueues {
 /// or must not be written (Java: `MQClientInstance.topicRouteData2TopicPublishInfo`).
 pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
     let master = |name: &str| {
-        document.brokers.iter().find(|b| b.broker_name == name).and_then(|b| b.master())
+        let broker = document.brokers.iter().find(|broker| broker.broker_name == name)?;
+        Some((broker.cluster.clone(), broker.master()?.to_owned()))
     };
     let ordered = document.order_topic_conf.as_deref().unwrap_or_default();
     let mut counts: Vec<(&str, i32)> = match ordered.is_empty() {
@@ -152,11 +160,11 @@ pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
     counts
         .into_iter()
         .filter_map(|(name, count)| {
-            let address = master(name)?.to_owned();
+            let (cluster, address) = master(name)?;
             let count = count.min(left);
             left -= count.max(0);
             let (broker, queues) = (name.to_owned(), (0..count).collect());
-            (count > 0).then_some(BrokerQueues { broker, address, queues })
+            (count > 0).then_some(BrokerQueues { broker, cluster, address, queues })
         })
         .collect()
 }
@@ -179,6 +187,7 @@ impl Route {
             .iter()
             .map(|broker| RouteBroker {
                 name: Arc::from(broker.broker.as_str()),
+                cluster: Arc::from(broker.cluster.as_str()),
                 connection: connection(&broker.address),
                 queues: broker
                     .queues
@@ -206,6 +215,14 @@ impl Route {
     /// Whether a newer answer says the same.
     pub(crate) fn is_same(&self, plan: &[BrokerQueues], from_default_topic: bool) -> bool {
         self.plan == plan && self.from_default_topic == from_default_topic
+    }
+
+    /// The clusters of its brokers, each once.
+    pub(crate) fn clusters(&self) -> Vec<&Arc<str>> {
+        let mut clusters: Vec<_> = self.brokers.iter().map(|broker| &broker.cluster).collect();
+        clusters.sort_unstable();
+        clusters.dedup();
+        clusters
     }
 
     /// The place in `queues` at which the next choice begins.

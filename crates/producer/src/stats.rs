@@ -33,6 +33,10 @@ pub struct Stats {
     pub batches: u64,
     /// How many messages left in batches, each try counted.
     pub batched: u64,
+    /// Replies to requests that came when nobody waited for them any more.
+    pub late_replies: u64,
+    /// Transaction checks of brokers that were dropped, since too many came at once.
+    pub dropped_checks: u64,
     /// Every broker address with a connection.
     pub brokers: Vec<BrokerStats>,
 }
@@ -68,6 +72,8 @@ pub(crate) struct Counters {
     pub(crate) requests: Counter,
     pub(crate) batches: Counter,
     pub(crate) batched: Counter,
+    pub(crate) late_replies: Counter,
+    pub(crate) dropped_checks: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +118,8 @@ impl Counters {
             requests: self.requests.get(),
             batches: self.batches.get(),
             batched: self.batched.get(),
+            late_replies: self.late_replies.get(),
+            dropped_checks: self.dropped_checks.get(),
             brokers,
         }
     }

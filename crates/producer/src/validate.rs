@@ -100,6 +100,7 @@ fn all_properties(message: &Message) -> Result<usize, String> {
     if message.tag_text().is_some_and(|tag| tag.contains("||")) {
         return Err("the tag contains `||`, which separates tags in a subscription".into());
     }
+    message.check_treatment()?;
     if message.ordering_key().is_some_and(str::is_empty) {
         return Err("the ordering key is empty".into());
     }
@@ -124,7 +125,10 @@ fn all_properties(message: &Message) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
+    use crate::message::Part;
 
     #[test]
     fn names_follow_the_field_s_rules() {
@@ -155,6 +159,14 @@ mod tests {
             (good().tag("a||b"), "separates tags"),
             (good().key("a b"), "space"),
             (good().order_by(""), "ordering key"),
+            (good().delay_level(0), "the first is 1"),
+            (good().deliver_at(UNIX_EPOCH - Duration::from_secs(1)), "before 1970"),
+            (good().priority(-1), "the least is 0"),
+            (good().lite_topic(" "), "lite topic"),
+            (good().light_queue("a,b"), "light queue"),
+            (good().light_queue("%LMQ%"), "light queue"),
+            (good().delay_level(1).part_of(Part::Transaction), "transaction"),
+            (good().lite_topic("a\u{1}b"), "byte 1 or 2"),
             (good().property("n", "v".repeat(32_768)), "more than"),
         ] {
             let error = message(&bad, 10).unwrap_err();

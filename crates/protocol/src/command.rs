@@ -55,6 +55,12 @@ impl Command {
         }
     }
 
+    /// The same request, to which no answer is wanted.
+    #[must_use]
+    pub fn oneway(self) -> Self {
+        Self { flag: self.flag | ONEWAY, ..self }
+    }
+
     /// Reads a frame's header.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub mod sys_flag {
     pub const COMPRESSED: i32 = 0x1;
     /// Mask of the transaction's state: 0 none, 4 prepared, 8 committed, 12 rolled back.
     pub const TRANSACTION: i32 = 0xC;
+    /// A half message.
+    pub const PREPARED: i32 = 0x4;
     /// The born host is an IPv6 address.
     pub const BORN_HOST_V6: i32 = 0x10;
     /// The store host is an IPv6 address.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Producer;
 use super::runtime::Runtime;
-use crate::StartError;
+use crate::{Compression, ReadMessage, StartError, TransactionState};
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
 /// has. [`start`](Self::start) makes the producer.
@@ -40,6 +40,10 @@ settings! {
     connect_timeout(timeout: Duration);
     oneway_unlimited();
     batching(on: bool);
+    compression(kind: Compression);
+    compression_level(level: u32);
+    compress_from(bytes: usize);
+    max_transaction_checks(at_once: usize, waiting: usize);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
     instance_name(name: impl Into<String>);
 }
@@ -47,6 +51,29 @@ settings! {
 impl ProducerBuilder {
     pub(super) fn new(builder: crate::ProducerBuilder) -> Self {
         Self(builder)
+    }
+
+    /// Says what became of half messages that are undecided: see
+    /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker) of the asynchronous
+    /// builder. Each check runs on a thread of its own and may wait.
+    pub fn transaction_checker(
+        self,
+        checker: impl Fn(ReadMessage) -> TransactionState + Send + Sync + 'static,
+    ) -> Self {
+        let checker = Arc::new(checker);
+        Self(self.0.transaction_checker(move |half| {
+            let checker = checker.clone();
+            let checked = tokio::task::spawn_blocking(move || checker(half));
+            async {
+                match checked.await.map_err(tokio::task::JoinError::try_into_panic) {
+                    Ok(state) => state,
+                    // It is contained where those of all checkers are.
+                    Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                    // The runtime ends.
+                    Err(Err(_)) => TransactionState::Unknown,
+                }
+            }
+        }))
     }
 
     /// Starts the producer, on a thread of its own. No connection is made yet: that a name server
@@ -80,8 +107,13 @@ mod tests {
         let (builder, _) = config.split_once("pub async fn start").unwrap();
         let theirs = setters(builder, "pub fn ", "(");
         let (_, here) = include_str!("builder.rs").split_once("settings! {\n").unwrap();
-        let (here, _) = here.split_once("\n}").unwrap();
-        assert_eq!(setters(here, "", "("), theirs);
+        let (listed, rest) = here.split_once("\n}").unwrap();
+        let (written, _) = rest.split_once("pub fn start").unwrap();
+        let mut ours = setters(listed, "", "(");
+        ours.extend(setters(written, "pub fn ", "("));
+        let theirs: BTreeSet<String> =
+            theirs.iter().map(|name| name.split('<').next().unwrap_or_default().into()).collect();
+        assert_eq!(ours, theirs);
         assert!(theirs.contains("send_timeout"), "{theirs:?}");
     }
 }

@@ -197,6 +197,8 @@ impl Task {
         tracing::debug!(address = %self.address, "connected");
         self.load.connected();
         self.link = Link::new(Instant::now());
+        // Before any message: a broker that does not know this client has nobody to push a reply to.
+        self.heartbeat(Instant::now());
         let reason = self.serve(&mut stream).await;
         if self.leaving.is_some() || self.link.cut {
             self.say_goodbye(stream).await;

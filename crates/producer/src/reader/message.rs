@@ -23,7 +23,7 @@ pub struct ReadMessage {
 }
 
 impl ReadMessage {
-    pub(super) fn new(queue: MessageQueue, stored: StoredMessage) -> Self {
+    pub(crate) fn new(queue: MessageQueue, stored: StoredMessage) -> Self {
         Self { queue, stored, properties: OnceLock::new() }
     }
 
@@ -60,6 +60,11 @@ impl ReadMessage {
     /// compressed.
     pub fn is_compressed(&self) -> bool {
         self.stored.sys_flag & sys_flag::COMPRESSED != 0
+    }
+
+    /// The value of a property, one of the protocol's or of the application's own.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.stored.property(name)
     }
 
     /// The tag, if it has one.

@@ -15,7 +15,8 @@ use posthaste_broker::{Broker, BrokerBuilder};
 async fn start(settings: BrokerBuilder) -> (Broker, Producer, Admin) {
     let broker = settings.start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer = Producer::builder("admins", name_server).start().await.unwrap();
+    let producer =
+        Producer::builder("admins", name_server).compress_from(usize::MAX).start().await.unwrap();
     let admin = producer.admin();
     (broker, producer, admin)
 }

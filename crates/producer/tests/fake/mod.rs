@@ -19,10 +19,11 @@ use posthaste::{Producer, ProducerBuilder, Stats};
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
-    BrokerData, Empty, Payload, QueueData, RouteOf, SendAnswer, SendMessage, TopicRoute,
+    BrokerData, Empty, Payload, QueueData, RouteOf, SendAnswer, SendMessage, SendReply, TopicRoute,
 };
 use posthaste_protocol::{
-    Command, Fields, Frame, Incoming, Properties, RequestCode, ResponseCode, batch, command,
+    Command, Fields, Frame, Incoming, Properties, Request, RequestCode, ResponseCode, batch,
+    command,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,6 +49,8 @@ pub struct Seen {
     pub queue: i32,
     /// The ordering key.
     pub key: Option<String>,
+    pub properties: Properties,
+    pub sys_flag: i32,
     pub body: Bytes,
     /// How many messages came in the request.
     pub together: usize,
@@ -57,6 +60,10 @@ pub struct Seen {
 }
 
 impl Seen {
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties.get(name)
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -208,6 +215,10 @@ struct Inner {
     reading: watch::Sender<bool>,
     /// While false nothing but sends is answered.
     courteous: watch::Sender<bool>,
+    /// Codes of answers to requests of these codes that are no sends, where it is not 0.
+    refusals: Mutex<HashMap<i32, i32>>,
+    /// Where to write to on each connection.
+    outs: Mutex<Vec<mpsc::UnboundedSender<Out>>>,
 }
 
 impl Broker {
@@ -229,6 +240,8 @@ impl Broker {
             life: watch::Sender::new(0),
             reading: watch::Sender::new(true),
             courteous: watch::Sender::new(true),
+            refusals: Mutex::default(),
+            outs: Mutex::default(),
         }));
         broker.up().await;
         broker
@@ -310,6 +323,16 @@ impl Broker {
         self.0.courteous.send_replace(courteous);
     }
 
+    /// Answers requests of this code, which are no sends, with this code.
+    pub fn refuse(&self, request: RequestCode, code: i32) {
+        self.0.refusals.lock().unwrap().insert(request.0, code);
+    }
+
+    /// Writes frames of its own on its latest connection.
+    pub fn push(&self, bytes: Vec<u8>) {
+        let _ = self.0.outs.lock().unwrap().last().unwrap().send(Out::Bytes(bytes));
+    }
+
     pub fn seen(&self) -> Vec<Seen> {
         self.0.seen.lock().unwrap().clone()
     }
@@ -359,6 +382,7 @@ impl Broker {
         let born = *life.borrow_and_update();
         let (mut reader, mut writer) = stream.into_split();
         let (out, mut queue) = mpsc::unbounded_channel::<Out>();
+        self.0.outs.lock().unwrap().push(out.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             while let Some(next) = queue.recv().await {
@@ -417,13 +441,9 @@ impl Broker {
             return;
         }
         let (opaque, oneway) = (command.opaque, command.is_oneway());
-        let Ok(Incoming::Send(send)) = Incoming::read(&command) else {
-            let answered = *self.0.courteous.borrow();
-            self.0.others.lock().unwrap().push(command);
-            if answered {
-                let _ = out.send(Out::Bytes(answer(opaque, 0, "", &Empty)));
-            }
-            return;
+        let send = match Incoming::read(&command) {
+            Ok(Incoming::Send(send) | Incoming::SendReply(SendReply(send))) => send,
+            _ => return self.receive_other(command, out),
         };
         let messages = messages_of(&send);
         let together = messages.len();
@@ -440,6 +460,8 @@ impl Broker {
                     topic: send.topic.clone().into_owned(),
                     queue: send.queue_id,
                     key: properties.get(name::SHARDING_KEY).map(str::to_owned),
+                    properties,
+                    sys_flag: send.sys_flag,
                     body,
                     together,
                     outer: send.batch.then(|| send.properties.clone().into_owned()),
@@ -509,6 +531,17 @@ impl Broker {
     }
 }
 
+impl Broker {
+    fn receive_other(&self, command: Command, out: &mpsc::UnboundedSender<Out>) {
+        let (opaque, oneway, code) = (command.opaque, command.is_oneway(), command.code);
+        self.0.others.lock().unwrap().push(command);
+        if *self.0.courteous.borrow() && !oneway {
+            let code = self.0.refusals.lock().unwrap().get(&code).copied().unwrap_or_default();
+            let _ = out.send(Out::Bytes(answer(opaque, code, "", &Empty)));
+        }
+    }
+}
+
 /// Properties and body of each message of a send.
 fn messages_of(send: &SendMessage<'_>) -> Vec<(String, Bytes)> {
     if !send.batch {
@@ -536,6 +569,13 @@ pub fn answer<P: Payload>(opaque: i32, code: i32, remark: &str, payload: &P) -> 
 pub fn stored_answer(opaque: i32) -> Vec<u8> {
     let stored = SendAnswer { offset_message_id: "0".repeat(32), ..SendAnswer::default() };
     answer(opaque, 0, "", &stored)
+}
+
+/// A typed request of the broker's own.
+pub fn request_of<R: Request>(opaque: i32, oneway: bool, request: &R) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    command::put_request(&mut out, opaque, oneway, request);
+    out.to_vec()
 }
 
 /// A request of the broker's own.
@@ -769,10 +809,12 @@ pub async fn refusing() -> String {
 
 // ---- producers, and what must hold of them ----
 
-/// A producer that gives a send three seconds.
+/// A producer that gives a send three seconds, and sends bodies as they are.
 pub fn producer(servers: &[&NameServer]) -> ProducerBuilder {
     let list: Vec<String> = servers.iter().map(|server| server.address()).collect();
-    Producer::builder("faults", list.join(";")).send_timeout(Duration::from_secs(3))
+    Producer::builder("faults", list.join(";"))
+        .send_timeout(Duration::from_secs(3))
+        .compress_from(usize::MAX)
 }
 
 /// A broker, its name server, and a producer for them.

@@ -16,7 +16,8 @@ use posthaste_broker::{Broker, BrokerBuilder};
 async fn start(settings: BrokerBuilder) -> (Broker, Producer) {
     let broker = settings.start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer = Producer::builder("readers", name_server).start().await.unwrap();
+    let producer =
+        Producer::builder("readers", name_server).compress_from(usize::MAX).start().await.unwrap();
     (broker, producer)
 }
 

@@ -199,17 +199,28 @@ impl Task {
         self.done_with(together - kept);
     }
 
-    /// A request from the peer. None is known yet that a producer has to fulfil.
+    /// A request from the peer.
     pub(super) fn answer_peer(&mut self, request: &Command) {
         let code = request.request_code();
         tracing::debug!(address = %self.address, %code, "request from the peer");
+        let (answer, remark) = match code {
+            // Never answered, also where a proxy does not call it one-way.
+            RequestCode::CHECK_TRANSACTION_STATE => {
+                return self.client.take_check(&self.address, request);
+            }
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.client.take_reply(request) {
+                Ok(()) => (ResponseCode::SUCCESS, None),
+                Err(error) => (ResponseCode::SYSTEM_ERROR, Some(error.to_string())),
+            },
+            RequestCode(code) => {
+                let remark = format!(" request type {code} not supported");
+                (ResponseCode::REQUEST_CODE_NOT_SUPPORTED, Some(remark))
+            }
+        };
         // A peer that asks and does not read gets no answers, rather than all of our memory.
-        let has_room = self.link.out.len() < WRITE_BUFFER;
-        if has_room && !request.is_oneway() && code != RequestCode::CHECK_TRANSACTION_STATE {
-            let remark = format!(" request type {} not supported", code.0);
-            let not_supported = ResponseCode::REQUEST_CODE_NOT_SUPPORTED;
+        if !request.is_oneway() && self.link.out.len() < WRITE_BUFFER {
             let out = &mut self.link.out;
-            command::put_answer(out, request.opaque, not_supported, Some(&remark), &Empty);
+            command::put_answer(out, request.opaque, answer, remark.as_deref(), &Empty);
         }
     }
 }

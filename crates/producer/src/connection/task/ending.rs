@@ -27,9 +27,8 @@ impl Task {
         self.failures += 1;
         self.load.connect_failed();
         for call in self.calls.drain(..) {
-            let error = CallError::Connect { address: self.address.clone(), reason: reason.into() };
-            // The caller may have stopped waiting.
-            let _ = call.answer.send(Err(error));
+            let address = self.address.clone();
+            call.fail(|| CallError::Connect { address, reason: reason.into() });
         }
         let failed = AttemptFailed {
             refresh_route: true,

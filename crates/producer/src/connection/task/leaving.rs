@@ -98,6 +98,7 @@ impl Task {
 
     pub(super) fn put_call(&mut self, call: Call, now: Instant) {
         let Call { mut command, answer } = call;
+        let Some(answer) = answer else { return command.encode(&mut self.link.out) };
         if !answer.is_closed() {
             // How long to wait is the caller's matter; the entry only must not stay for ever.
             let forget_at = now + 4 * SILENCE;
@@ -162,6 +163,7 @@ impl Task {
             scratch: &mut self.scratch,
             config: self.client.config(),
             broker: first.target.broker_name(),
+            cluster: first.target.cluster(),
             queue,
             form,
         };

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use posthaste_protocol::command;
-use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 
 use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
@@ -54,15 +53,10 @@ impl Task {
         if self.peer == Peer::NameServer {
             return;
         }
-        let heartbeat = Heartbeat {
-            client_id: self.client.id().to_owned(),
-            producers: vec![ProducerGroup { group_name: self.client.config().group.to_string() }],
-            ..Heartbeat::default()
-        };
         let opaque = self.pending.next_opaque();
         let forget_at = now + HEARTBEAT_INTERVAL;
         self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
-        command::put_request(&mut self.link.out, opaque, false, &heartbeat);
+        command::put_request(&mut self.link.out, opaque, false, &self.client.heartbeat());
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {

@@ -1,0 +1,326 @@
+//! Transactions: a half message that consumers see once it is committed.
+
+mod check;
+mod error;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::id::OffsetId;
+use posthaste_protocol::request::{EndTransaction, decision};
+
+pub(crate) use check::{Checker, Checks};
+pub use error::TransactionError;
+
+use crate::client::{Client, Phase};
+use crate::connection::{CallError, Connection};
+use crate::message::Part;
+use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus};
+
+/// Pause before a broker that cannot be reached is told once more.
+const PAUSE: Duration = Duration::from_millis(100);
+/// So many undecided transactions are remembered at the most, for the report of `close`.
+const MOST_UNDECIDED: usize = 10_000;
+
+/// What becomes of a half message (Java: `LocalTransactionState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransactionState {
+    /// Consumers get it.
+    Commit,
+    /// Nobody ever gets it.
+    Rollback,
+    /// Not known yet: the broker asks the checker later.
+    Unknown,
+}
+
+/// A transaction that has begun: its half message is stored, and no consumer sees it.
+///
+/// Made by [`Producer::begin`]. It ends by [`commit`](Self::commit) or
+/// [`rollback`](Self::rollback). Dropped undecided, also by a panic, it stays open: after a while
+/// (6 s, [`Message::first_check_after`]) the broker asks a member of the producer group what became
+/// of it, every 30 s (4.x: 60 s) and 15 times at the most, and that member's
+/// [`transaction_checker`](crate::ProducerBuilder::transaction_checker) decides. So a transaction
+/// outlives the process that has begun it.
+#[must_use = "dropped undecided, it is left to the transaction checker"]
+pub struct Transaction {
+    producer: Producer,
+    topic: Arc<str>,
+    receipt: Receipt,
+    timeout: Duration,
+}
+
+impl Transaction {
+    /// The unique id of the message; the checker and consumers see the same.
+    pub fn message_id(&self) -> &str {
+        self.receipt.message_id()
+    }
+
+    /// Where the half message is stored: its queue is the message's, its offset is among the half
+    /// messages.
+    pub fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// Has consumers get the message; returns when the broker has confirmed it.
+    ///
+    /// A broker that cannot be reached is told again until the deadline
+    /// ([`send_timeout`](crate::ProducerBuilder::send_timeout), or that of the handle that began
+    /// the transaction). Java does not wait for a confirmation, nor ask for one.
+    ///
+    /// # Errors
+    /// [`TransactionError`]: the broker does not know the decision, or it cannot be told whether it
+    /// does. It asks the checker then, which should give the same answer.
+    ///
+    /// # Cancellation
+    /// Dropping the future may leave the transaction undecided, or not.
+    pub async fn commit(self) -> Result<(), TransactionError> {
+        self.end(TransactionState::Commit).await
+    }
+
+    /// Drops the message; returns when the broker has confirmed it.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    ///
+    /// # Cancellation
+    /// As [`commit`](Self::commit).
+    pub async fn rollback(self) -> Result<(), TransactionError> {
+        self.end(TransactionState::Rollback).await
+    }
+
+    async fn end(self, state: TransactionState) -> Result<(), TransactionError> {
+        let Self { producer, topic, receipt, timeout } = &self;
+        let client = producer.client();
+        client.end_transaction(topic, receipt, state, Instant::now() + *timeout).await.map_err(
+            |Failure { kind, outcome, reason }| {
+                TransactionError::not_ended(state, kind, outcome, reason, receipt.clone())
+            },
+        )
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("receipt", &self.receipt).finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// Begins a transaction: stores a half message, which consumers do not see yet.
+    ///
+    /// A half message that is stored, but less firmly than the broker is set up to
+    /// ([`SendStatus`]), is rolled back at once, as in Java: its transaction must not begin.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); [`ErrorKind::Invalid`] also when there is no
+    /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker), and
+    /// [`ErrorKind::Unavailable`] when it was rolled back. Nothing has to be ended then.
+    ///
+    /// # Cancellation
+    /// Dropping the future may leave a half message that the checker is asked about.
+    pub async fn begin(&self, message: Message) -> Result<Transaction, SendError> {
+        if self.client().config().checker.is_none() {
+            return Err(self.client().refuse(
+                ErrorKind::Invalid,
+                "a transaction needs a transaction_checker: the broker asks it for what is not decided",
+                message.into(),
+            ));
+        }
+        let kept = message.clone();
+        let receipt = self.send(message.part_of(Part::Transaction)).await?;
+        let topic = kept.topic_arc().clone();
+        if receipt.status() != SendStatus::Stored {
+            return Err(self.roll_back_weak(kept, &receipt).await);
+        }
+        self.client().transactions.add(&receipt);
+        Ok(Transaction { producer: self.clone(), topic, receipt, timeout: self.timeout() })
+    }
+
+    async fn roll_back_weak(&self, message: Message, receipt: &Receipt) -> SendError {
+        let (client, state) = (self.client(), TransactionState::Rollback);
+        let deadline = Instant::now() + self.timeout();
+        let told = client.end_transaction(message.topic_arc(), receipt, state, deadline).await;
+        let mut reason = format!("the half message was {} and rolled back", receipt.status());
+        if let Err(Failure { reason: why, .. }) = told {
+            reason = format!("{reason}, which the broker may not know: {why}");
+        }
+        SendError::not_stored(ErrorKind::Unavailable, reason, message.into())
+    }
+
+    /// Begins a transaction, runs `local`, and ends it as that says (Java:
+    /// `sendMessageInTransaction`); gives what was said. With
+    /// [`Unknown`](TransactionState::Unknown) the broker asks the checker later, and so it does when
+    /// `local` panics.
+    ///
+    /// # Errors
+    /// [`TransactionError`]: the transaction has not begun, and `local` has not run
+    /// ([`TransactionError::into_send_error`] gives the message back); or it could not be ended as
+    /// `local` said.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops that of `local`, and leaves the transaction to the checker.
+    pub async fn send_in_transaction<F, D>(
+        &self,
+        message: Message,
+        local: F,
+    ) -> Result<TransactionState, TransactionError>
+    where
+        F: FnOnce(&Transaction) -> D,
+        D: Future<Output = TransactionState>,
+    {
+        let transaction = self.begin(message).await.map_err(TransactionError::not_begun)?;
+        let state = local(&transaction).await;
+        if state != TransactionState::Unknown {
+            transaction.end(state).await?;
+        }
+        Ok(state)
+    }
+}
+
+/// Why a broker could not be told.
+pub(crate) struct Failure {
+    kind: ErrorKind,
+    outcome: Outcome,
+    reason: String,
+}
+
+impl Failure {
+    fn untold(kind: ErrorKind, reason: impl Into<String>) -> Self {
+        Self { kind, outcome: Outcome::NotStored, reason: reason.into() }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let (kind, outcome) = match &error {
+            CallError::Connect { .. } => (ErrorKind::Connect, Outcome::NotStored),
+            CallError::Lost { .. } => (ErrorKind::ConnectionLost, Outcome::Unknown),
+            CallError::Timeout { .. } => (ErrorKind::Timeout, Outcome::Unknown),
+            CallError::Refused { code, .. } => (ErrorKind::Rejected(*code), Outcome::NotStored),
+            CallError::Garbled { .. } => (ErrorKind::Protocol, Outcome::Unknown),
+        };
+        Self { kind, outcome, reason: error.to_string() }
+    }
+}
+
+impl Client {
+    /// Tells the broker that has a half message what becomes of it.
+    async fn end_transaction(
+        self: &Arc<Self>,
+        topic: &Arc<str>,
+        receipt: &Receipt,
+        state: TransactionState,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let request = self.end_of(topic, receipt, state)?;
+        loop {
+            if self.phase() == Phase::Abandoned || self.stopped.is_cancelled() {
+                return Err(Failure::untold(ErrorKind::Closed, "the producer is closed"));
+            }
+            let broker = self.broker_of(topic, receipt)?;
+            match broker.call(&request, deadline).await {
+                Ok(_) => break,
+                Err(CallError::Connect { .. }) if Instant::now() + PAUSE < deadline => {
+                    self.watch.trouble(topic);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.transactions.remove(receipt.message_id());
+        Ok(())
+    }
+
+    fn end_of(
+        &self,
+        topic: &str,
+        receipt: &Receipt,
+        state: TransactionState,
+    ) -> Result<EndTransaction, Failure> {
+        let half = half_place(receipt)?;
+        Ok(EndTransaction {
+            group: self.config().group.to_string(),
+            topic: Some(topic.to_owned()),
+            half_offset: receipt.queue_offset(),
+            half_physical_offset: half.offset,
+            decision: state.decision(),
+            from_check: Some(false),
+            message_id: Some(receipt.message_id().to_owned()),
+            transaction_id: receipt.transaction_id().map(str::to_owned),
+            broker_name: Some(receipt.queue().broker().to_owned()),
+        })
+    }
+
+    /// The broker that has a half message: by its name, since it may have come back at another
+    /// address, or where it was.
+    fn broker_of(
+        self: &Arc<Self>,
+        topic: &str,
+        receipt: &Receipt,
+    ) -> Result<Arc<Connection>, Failure> {
+        let route = self.routes.get(topic);
+        let target = route.as_ref().and_then(|route| route.target_of(receipt.queue()));
+        match target.as_ref().and_then(|target| target.connection()) {
+            Some(connection) => Ok(connection.clone()),
+            None => Ok(self.connection(&half_place(receipt)?.host.to_string())),
+        }
+    }
+}
+
+/// Where a half message lies.
+fn half_place(receipt: &Receipt) -> Result<OffsetId, Failure> {
+    let id = receipt.offset_message_id();
+    let bad = |_| Failure::untold(ErrorKind::Protocol, format!("`{id}` is no offset message id"));
+    id.parse().map_err(bad)
+}
+
+impl TransactionState {
+    fn decision(self) -> i32 {
+        match self {
+            Self::Commit => decision::COMMIT,
+            Self::Rollback => decision::ROLLBACK,
+            Self::Unknown => decision::UNKNOWN,
+        }
+    }
+}
+
+impl fmt::Display for TransactionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Commit => "commit",
+            Self::Rollback => "rollback",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Transactions that have begun here and are not decided, as far as is known here.
+#[derive(Debug, Default)]
+pub(crate) struct Transactions(Mutex<HashMap<Arc<str>, Receipt>>);
+
+impl Transactions {
+    fn add(&self, receipt: &Receipt) {
+        let mut all = self.all();
+        if all.len() < MOST_UNDECIDED {
+            all.insert(receipt.message_id().into(), receipt.clone());
+        }
+    }
+
+    fn remove(&self, message_id: &str) {
+        self.all().remove(message_id);
+    }
+
+    /// Takes all out, the oldest first.
+    pub(crate) fn take(&self) -> Vec<Receipt> {
+        let mut undecided: Vec<_> = std::mem::take(&mut *self.all()).into_values().collect();
+        // Ids count up.
+        undecided.sort_by(|one, next| one.message_id().cmp(next.message_id()));
+        undecided
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Arc<str>, Receipt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,110 @@
+//! A broker asks what became of a half message, and the application's checker says it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use posthaste_protocol::request::{CheckTransaction, EndTransaction};
+use posthaste_protocol::{Command, StoredMessage};
+use tokio::sync::Semaphore;
+
+use super::TransactionState;
+use crate::client::Client;
+use crate::{MessageQueue, ReadMessage};
+
+/// What the application says of half messages.
+pub(crate) type Checker = dyn Fn(ReadMessage) -> Answer + Send + Sync;
+/// What it will say of one.
+type Answer = Pin<Box<dyn Future<Output = TransactionState> + Send>>;
+
+/// Questions of brokers that are being answered, and those that wait.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    running: Arc<Semaphore>,
+    /// Room for those that run and those that wait. What there is none for is dropped: the broker
+    /// asks again.
+    room: Arc<Semaphore>,
+}
+
+impl Checks {
+    /// So many run at once, and so many wait.
+    pub(crate) fn new(running: usize, waiting: usize) -> Self {
+        let room = Arc::new(Semaphore::new(running.saturating_add(waiting)));
+        Self { running: Arc::new(Semaphore::new(running)), room }
+    }
+}
+
+impl Client {
+    /// A broker asks. It gets no answer in the protocol's sense: the producer's word is a request
+    /// of its own, to where the question came from.
+    pub(crate) fn take_check(self: &Arc<Self>, address: &Arc<str>, request: &Command) {
+        let half = match read(request) {
+            Ok(half) => half,
+            Err(error) => {
+                tracing::warn!(%address, %error, "a transaction check cannot be read");
+                return;
+            }
+        };
+        let Some(checker) = self.config().checker.clone() else {
+            tracing::debug!(%address, "a transaction check, and no checker");
+            return;
+        };
+        let Ok(room) = self.checks.room.clone().try_acquire_owned() else {
+            self.counters().dropped_checks.add_one();
+            tracing::warn!(%address, "too many transaction checks at once; the broker will ask again");
+            return;
+        };
+        let (client, address) = (self.clone(), address.clone());
+        self.spawn(async move {
+            let running = client.checks.running.clone().acquire_owned().await;
+            let (check, message) = half;
+            let message_id = message.message_id();
+            // A task of its own: one that panics ends alone.
+            let state = tokio::spawn(async move { checker(message).await }).await;
+            let state = state.unwrap_or_else(|error| {
+                tracing::error!(message_id, %error, "the transaction checker panicked");
+                TransactionState::Unknown
+            });
+            drop((running, room));
+            client.answer_check(&address, check, &message_id, state);
+        });
+    }
+
+    fn answer_check(
+        self: &Arc<Self>,
+        address: &Arc<str>,
+        check: CheckTransaction,
+        message_id: &str,
+        state: TransactionState,
+    ) {
+        tracing::debug!(%address, message_id, %state, "transaction checked");
+        if state != TransactionState::Unknown {
+            self.transactions.remove(message_id);
+        }
+        let answer = EndTransaction {
+            group: self.config().group.to_string(),
+            topic: check.topic,
+            half_offset: check.half_offset,
+            half_physical_offset: check.half_physical_offset,
+            decision: state.decision(),
+            from_check: Some(true),
+            message_id: Some(message_id.to_owned()),
+            transaction_id: check.transaction_id,
+            broker_name: check.broker_name,
+        };
+        match self.connection_to(address) {
+            Some(connection) => connection.tell(&answer),
+            None => tracing::debug!(%address, "the connection of a transaction check is gone"),
+        }
+    }
+}
+
+fn read(
+    request: &Command,
+) -> Result<(CheckTransaction, ReadMessage), posthaste_protocol::DecodeError> {
+    let check: CheckTransaction = request.read()?;
+    let stored = StoredMessage::decode(&mut check.message.clone())?;
+    let broker = check.broker_name.clone().unwrap_or_default();
+    let queue = MessageQueue::new(stored.topic.as_str(), broker, stored.queue_id);
+    Ok((check, ReadMessage::new(queue, stored)))
+}
