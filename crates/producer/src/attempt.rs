@@ -34,6 +34,8 @@ pub(crate) struct Writer<'a> {
     /// Memory for the properties' text, used again and again.
     pub(crate) scratch: &'a mut String,
     pub(crate) config: &'a Config,
+    /// The topic's name on the wire.
+    pub(crate) topic: &'a str,
     pub(crate) broker: &'a str,
     /// Cluster of the broker.
     pub(crate) cluster: &'a str,
@@ -46,7 +48,7 @@ impl Writer<'_> {
     pub(crate) fn put_message(&mut self, accepted: &Accepted) {
         let _ = accepted.show(|content| {
             let message = &content.first;
-            put_properties(self.scratch, message, accepted.id);
+            put_properties(self.scratch, message, accepted.id, self.config);
             if *message.part() != Part::None {
                 self.put_part(message.part());
             }
@@ -76,17 +78,18 @@ impl Writer<'_> {
     /// messages are ordered.
     pub(crate) fn put_batch(&mut self, messages: &[Waiting]) {
         let Some(first) = messages.first().map(|first| &first.accepted) else { return };
-        let outer = first.show(outer_properties).unwrap_or_default();
+        let outer = first.show(|content| outer_properties(content, self.config));
+        let outer = outer.unwrap_or_default();
         let mut request = self.request(first, Cow::Owned(outer));
         request.sys_flag = first.show(Content::sys_flag).unwrap_or_default();
         let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
-        let scratch = &mut *self.scratch;
+        let (scratch, config) = (&mut *self.scratch, self.config);
         command::put_request_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
                     for (id, (message, body)) in accepted.ids().zip(content.wire_bodies()) {
-                        put_properties(scratch, message, id);
+                        put_properties(scratch, message, id, config);
                         batch::put_entry(out, message.flag_value(), body, scratch);
                     }
                 });
@@ -115,7 +118,7 @@ impl Writer<'_> {
         let config = self.config;
         SendMessage {
             group: Cow::Borrowed(&config.group),
-            topic: Cow::Borrowed(accepted.topic()),
+            topic: Cow::Borrowed(self.topic),
             default_topic: Cow::Borrowed(DEFAULT_TOPIC),
             default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
             queue_id: self.queue,
@@ -124,7 +127,7 @@ impl Writer<'_> {
             flag: 0,
             properties,
             reconsume_times: 0,
-            unit_mode: false,
+            unit_mode: config.identity.unit_mode,
             max_reconsume_times: None,
             batch: false,
             broker_name: Some(Cow::Borrowed(self.broker)),
@@ -133,23 +136,31 @@ impl Writer<'_> {
     }
 }
 
-/// A message's properties as they travel, its unique id with them.
-fn put_properties(out: &mut String, message: &Message, id: UniqueId) {
+/// A message's properties as they travel, with its unique id and its namespace.
+fn put_properties(out: &mut String, message: &Message, id: UniqueId, config: &Config) {
     out.clear();
     for (name, value) in message.wire_properties() {
         properties::push(out, name, &value);
     }
     properties::push(out, name::UNIQ_KEY, id.text().as_str());
+    put_namespace(out, config);
+}
+
+fn put_namespace(out: &mut String, config: &Config) {
+    if let Some(namespace) = &config.namespace {
+        properties::push(out, name::INSTANCE_ID, namespace.as_str());
+    }
 }
 
 /// What a batch says of itself, given its first message.
-fn outer_properties(Content { first, .. }: &Content) -> String {
+fn outer_properties(Content { first, .. }: &Content, config: &Config) -> String {
     let mut outer = String::new();
     let wait = if first.waits_until_stored() { "true" } else { "false" };
     properties::push(&mut outer, name::WAIT, wait);
     if let Some(key) = first.ordering_key() {
         properties::push(&mut outer, name::SHARDING_KEY, key);
     }
+    put_namespace(&mut outer, config);
     outer
 }
 

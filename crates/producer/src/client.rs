@@ -17,7 +17,7 @@ use crate::accepted::{
 };
 use crate::close::Undelivered;
 use crate::config::Config;
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, Order, Peer};
 use crate::name_server::Directory;
 use crate::order::Lanes;
 use crate::request::Requests;
@@ -25,7 +25,7 @@ use crate::retry::Budget;
 use crate::route::RouteTable;
 use crate::stats::{Counter, Counters, Stats};
 use crate::transaction::{Checks, Transactions};
-use crate::unique_id::{UniqueIds, own_ip};
+use crate::unique_id::UniqueIds;
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
 
@@ -89,11 +89,11 @@ pub(crate) enum Phase {
 
 impl Client {
     pub(crate) fn start(config: Config, runtime: &Handle) -> Arc<Self> {
-        let ip = own_ip();
+        let ip = config.identity.ip();
         let messages = Semaphore::new(config.max_pending_messages);
         let bytes = Semaphore::new(config.max_pending_bytes);
         let client = Arc::new(Self {
-            id: format!("{ip}@{}#{:08x}", config.instance_name, fastrand::u32(..)),
+            id: config.identity.client_id(ip),
             ids: UniqueIds::new(ip),
             lanes: Lanes::new(batch::most_bytes(&config)),
             batch_bytes: batch::most_bytes(&config),
@@ -117,6 +117,9 @@ impl Client {
             callbacks: OnceLock::new(),
         });
         client.spawn(crate::upkeep::run(client.clone()));
+        if !client.config.topics.is_empty() {
+            client.spawn(client.clone().look_up_ahead());
+        }
         client.discover(client.config.name_servers.clone());
         client
     }
@@ -132,11 +135,13 @@ impl Client {
 
     /// What brokers are told of this client.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
-        Heartbeat {
+        let heartbeat = Heartbeat {
             client_id: self.id.clone(),
             producers: vec![ProducerGroup { group_name: self.config.group.to_string() }],
             ..Heartbeat::default()
-        }
+        };
+        let fingerprint = if self.config.heartbeat_v2 { heartbeat.fingerprint() } else { 0 };
+        Heartbeat { fingerprint, ..heartbeat }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -233,8 +238,14 @@ impl Client {
         for message in content.messages() {
             bytes += validate::message(message, max_size)?;
         }
-        batch::check(content, max_size)?;
-        Ok(bytes)
+        let mut beside = 0;
+        if let Some(namespace) = &self.config.namespace {
+            // As in Java it is the name on the wire that has a limit.
+            validate::topic(&namespace.wrap(content.first.topic()))?;
+            beside = namespace.bytes() * content.count();
+        }
+        batch::check(content, max_size.saturating_sub(beside))?;
+        Ok(bytes + beside)
     }
 
     /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
@@ -471,6 +482,12 @@ impl Client {
     /// Connections to brokers.
     pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
         self.pool().values().cloned().collect()
+    }
+
+    /// Has every broker that a route leads to know this client: one whose connection was lost while
+    /// nothing was sent would ask nobody about transactions.
+    pub(crate) fn greet_brokers(&self) {
+        self.connections().iter().for_each(|connection| connection.order(Order::Greet));
     }
 
     /// Lets go of connections that no route leads to any more.

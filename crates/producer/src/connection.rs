@@ -8,7 +8,7 @@ mod pending;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
@@ -44,6 +44,8 @@ pub(crate) enum Order {
     SendAll(Vec<Waiting>),
     /// Send this at once.
     Call(Call),
+    /// Connect and say who is there, though there is nothing to send.
+    Greet,
     /// Messages were taken back; drop what has ended.
     Sweep,
     /// End everything now, as closed.
@@ -101,6 +103,8 @@ pub(crate) struct Load {
     connected: AtomicBool,
     /// Messages that callers took back since the last sweep.
     withdrawn: AtomicUsize,
+    /// The protocol version that the peer declared last; 0: none yet.
+    version: AtomicI32,
     born: Instant,
 }
 
@@ -116,6 +120,7 @@ impl Connection {
             failed_at: AtomicU64::new(0),
             connected: AtomicBool::new(false),
             withdrawn: AtomicUsize::new(0),
+            version: AtomicI32::new(0),
             born: Instant::now(),
         });
         let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), receiver);
@@ -130,6 +135,12 @@ impl Connection {
 
     pub(crate) fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// The protocol version of the broker (`MQVersion` ordinal), once it has answered a heartbeat.
+    /// Behind a proxy it is the proxy's.
+    pub(crate) fn broker_version(&self) -> Option<i32> {
+        Some(self.load.version.load(Ordering::Relaxed)).filter(|version| *version != 0)
     }
 
     /// Queues a message; gives it back when the task has ended.
@@ -226,6 +237,7 @@ impl Connection {
         let in_flight = self.load.in_flight.load(Ordering::Relaxed);
         BrokerStats {
             address: self.address.to_string(),
+            version: self.broker_version(),
             window: self.load.window.load(Ordering::Relaxed),
             in_flight: self.load.requests.load(Ordering::Relaxed),
             messages_in_flight: in_flight,

@@ -1,5 +1,6 @@
 //! Looking up the route of a topic that has none yet: one request for all that wait for it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,6 @@ use crate::client::{Client, Phase};
 use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, Route};
 
-/// How long one look-up may take, on all name servers together.
-pub(crate) const LOOK_UP: Duration = Duration::from_secs(3);
 /// Pause after name servers could not be reached; doubles up to the other.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -75,8 +74,9 @@ impl Client {
 
     /// Asks for a topic's route, and when there is none for the default topic's.
     pub(crate) async fn ask_for_route(self: &Arc<Self>, topic: &Arc<str>) -> Result<Found, String> {
-        let deadline = Instant::now() + LOOK_UP;
-        let (document, from_default) = match self.directory.route(topic, deadline).await? {
+        let deadline = Instant::now() + self.config().lookup_timeout;
+        let wire_topic = self.config().on_wire(topic);
+        let (document, from_default) = match self.directory.route(&wire_topic, deadline).await? {
             Some(document) => (document, false),
             None => match self.directory.route(DEFAULT_TOPIC, deadline).await? {
                 Some(document) => (document, true),
@@ -93,7 +93,42 @@ impl Client {
             return Ok(Found::Route(known));
         }
         let connection = |address: &str| self.connection(address);
-        Ok(Found::Route(Arc::new(Route::new(topic.clone(), plan, from_default, connection))))
+        let wire_topic = match wire_topic {
+            Cow::Borrowed(_) => topic.clone(),
+            Cow::Owned(wrapped) => wrapped.into(),
+        };
+        let route = Route::new(topic.clone(), wire_topic, plan, from_default, connection);
+        Ok(Found::Route(Arc::new(route)))
+    }
+
+    /// Looks up the topics that were named at the start, before anything is sent to them, and lets
+    /// their brokers know this client.
+    pub(crate) async fn look_up_ahead(self: Arc<Self>) {
+        for topic in &self.config().topics {
+            let mut backoff = FIRST_BACKOFF;
+            while self.routes.get(topic).is_none() {
+                let asked = tokio::select! {
+                    asked = self.ask_for_route(topic) => asked,
+                    () = self.stopped.cancelled() => return,
+                };
+                match asked {
+                    Ok(Found::Route(route)) => self.routes.put_ahead(route),
+                    Ok(Found::NoTopic) => {
+                        tracing::warn!(%topic, "there is no route to a topic named at the start");
+                        break;
+                    }
+                    Err(reason) => {
+                        tracing::debug!(%topic, reason, "not looked up ahead");
+                        tokio::select! {
+                            () = tokio::time::sleep(backoff) => {}
+                            () = self.directory.changed() => {}
+                        }
+                        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                    }
+                }
+            }
+            self.routes.get(topic).iter().for_each(|route| route.greet());
+        }
     }
 
     /// What waited goes on its way in the order of acceptance; then the route is everybody's.

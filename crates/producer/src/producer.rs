@@ -203,7 +203,9 @@ impl Producer {
     /// # Errors
     /// [`StartError::NameServers`] when it is not a list; the name servers stay as they were then.
     pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
-        self.handle.client.discover(name_servers.into().checked(None)?);
+        let client = &self.handle.client;
+        let unit = client.config().identity.unit_name.as_deref();
+        client.discover(name_servers.into().checked(unit)?);
         Ok(())
     }
 

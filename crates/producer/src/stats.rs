@@ -47,6 +47,9 @@ pub struct Stats {
 pub struct BrokerStats {
     /// Address.
     pub address: String,
+    /// The protocol version that the broker declared in its latest answer to a heartbeat (Java:
+    /// ordinal of `MQVersion`): 353 is 4.7.0, 513 is 5.5.0. Behind a proxy it is the proxy's.
+    pub version: Option<i32>,
     /// How much may be in flight: a single message counts as 1, a batch as 1 and an eighth for each
     /// further message, which is about what they cost a broker.
     pub window: usize,

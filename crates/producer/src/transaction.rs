@@ -242,7 +242,7 @@ impl Client {
         let half = half_place(receipt)?;
         Ok(EndTransaction {
             group: self.config().group.to_string(),
-            topic: Some(topic.to_owned()),
+            topic: Some(self.config().on_wire(topic).into_owned()),
             half_offset: receipt.queue_offset(),
             half_physical_offset: half.offset,
             decision: state.decision(),

@@ -13,8 +13,6 @@ use crate::client::Client;
 use crate::look_up::Found;
 use crate::{ErrorKind, route::Route};
 
-/// How often every route is looked up again (Java: `pollNameServerInterval`).
-const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a topic in trouble is looked up again, at the most. A broker that is back is used
 /// within a second after its route shows it.
 const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
@@ -136,7 +134,8 @@ impl Watch {
 /// Runs until the producer ends.
 pub(crate) async fn run(client: Arc<Client>) {
     let _guard = EndsProducer(&client);
-    let mut poll_at = Instant::now() + POLL_INTERVAL;
+    let interval = client.config().route_poll_interval;
+    let mut poll_at = Instant::now() + interval;
     loop {
         let recheck_at = client.watch.recheck_at();
         let dues = [client.watch.next_due(), client.lanes.earliest(), recheck_at];
@@ -156,8 +155,9 @@ pub(crate) async fn run(client: Arc<Client>) {
         }
         let topics = match client.watch.poll.swap(false, Ordering::Relaxed) || now >= poll_at {
             true => {
-                poll_at = now + POLL_INTERVAL;
+                poll_at = now + interval;
                 client.drop_unused_connections();
+                client.greet_brokers();
                 client.routes.all().iter().map(|route| route.topic.clone()).collect()
             }
             false => client.watch.due(now),

@@ -1,5 +1,6 @@
 //! Settings of a producer whose calls wait.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,15 @@ settings! {
     max_transaction_checks(at_once: usize, waiting: usize);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
     instance_name(name: impl Into<String>);
+    client_ip(ip: IpAddr);
+    unit_name(name: impl Into<String>);
+    unit_mode(on: bool);
+    namespace(namespace: impl Into<String>);
+    topics(topics: impl IntoIterator<Item = impl Into<Arc<str>>>);
+    lookup_timeout(timeout: Duration);
+    route_poll_interval(interval: Duration);
+    heartbeat_interval(interval: Duration);
+    heartbeat_v2(on: bool);
 }
 
 impl ProducerBuilder {

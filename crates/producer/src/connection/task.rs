@@ -34,7 +34,8 @@ use crate::window::Window;
 const READ_BUFFER: usize = 16 * 1024;
 /// Orders taken before the socket is looked at again.
 const ORDERS_AT_ONCE: usize = 1024;
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// How long nothing is looked for while nothing waits.
+const IDLE: Duration = Duration::from_secs(30);
 /// A peer that owes an answer and says nothing at all for so long is taken for dead.
 const SILENCE: Duration = Duration::from_secs(8);
 /// What is due is looked for in steps of this, not one by one.
@@ -59,6 +60,8 @@ pub(super) struct Task {
     batch_bytes: usize,
     singly: Singly,
     calls: VecDeque<Call>,
+    /// Whether to connect though nothing waits.
+    greets: bool,
     window: Window,
     pause: Pause,
     pending: Pending,
@@ -97,6 +100,7 @@ impl Task {
             batch_bytes,
             singly: Singly::default(),
             calls: VecDeque::new(),
+            greets: false,
             window,
             pause: Pause::default(),
             pending: Pending::default(),
@@ -132,7 +136,7 @@ impl Task {
             if self.is_over() {
                 return false;
             }
-            if !self.outbox.is_empty() || !self.calls.is_empty() {
+            if !self.outbox.is_empty() || !self.calls.is_empty() || self.greets {
                 return true;
             }
             match self.orders.recv().await {
@@ -151,6 +155,7 @@ impl Task {
 
     async fn dial(&mut self) -> Option<std::io::Result<TcpStream>> {
         tracing::debug!(address = %self.address, "connecting");
+        self.greets = false;
         let address = self.address.clone();
         let timeout = self.client.config().connect_timeout;
         self.meanwhile(dial::connect(&address, timeout)).await
@@ -165,7 +170,7 @@ impl Task {
                 return None;
             }
             let due = self.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
-            let due = due.unwrap_or_else(|| Instant::now() + HEARTBEAT_INTERVAL);
+            let due = due.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 output = &mut future => return Some(output),
                 order = self.orders.recv(), if !self.orders_ended => match order {
@@ -182,6 +187,7 @@ impl Task {
             Order::Send(waiting) => self.outbox.push(waiting),
             Order::SendAll(group) => group.into_iter().for_each(|one| self.outbox.push(one)),
             Order::Call(call) => self.calls.push_back(call),
+            Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
             Order::Sweep => {
                 let swept = self.outbox.sweep();
                 self.done_with(swept);

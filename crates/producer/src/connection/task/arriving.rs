@@ -1,10 +1,11 @@
 //! The way back: answers, and what each means for its message.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::frame::MAX_FRAME;
-use posthaste_protocol::request::Empty;
+use posthaste_protocol::request::{Empty, HeartbeatAnswer};
 use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 
 use super::leaving::WRITE_BUFFER;
@@ -67,7 +68,8 @@ impl Task {
         match asker {
             // The caller may have stopped waiting.
             Asker::Call(caller) => drop(caller.send(Ok(answer))),
-            Asker::Heartbeat | Asker::Messages(_) => {}
+            Asker::Heartbeat => self.met(&answer),
+            Asker::Messages(_) => {}
             Asker::Probe { confirms, together, topic } => {
                 self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
                 let took = now.saturating_duration_since(sent_at);
@@ -83,13 +85,22 @@ impl Task {
         }
     }
 
+    /// The answer to a heartbeat.
+    fn met(&mut self, answer: &Command) {
+        self.load.version.store(answer.version, Ordering::Relaxed);
+        let told = answer.read::<HeartbeatAnswer>().unwrap_or_default();
+        self.link.known = self.client.config().heartbeat_v2
+            && told.supports_v2 == Some(true)
+            && told.subscriptions_changed != Some(true);
+    }
+
     fn stored(&mut self, mut sent: Sent, stored: &Stored<'_>, trip: &Trip) {
         let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
         let together = sent.together();
         self.answered(trip, together);
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
-        let to = (first.accepted.topic(), first.target.broker_name());
+        let to = (first.accepted.topic(), first.target.queues_named());
         let messages = || sent.members.iter().map(|member| &member.waiting);
         let ids = messages().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = attempt::receipts(stored, to, ids, together);

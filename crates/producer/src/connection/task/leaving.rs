@@ -162,6 +162,7 @@ impl Task {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
             config: self.client.config(),
+            topic: &first.target.route.wire_topic,
             broker: first.target.broker_name(),
             cluster: first.target.cluster(),
             queue,

@@ -16,6 +16,8 @@ pub(super) struct Link {
     /// Since when the peer owes an answer and has said nothing.
     pub(super) owed_since: Option<Instant>,
     pub(super) heartbeat_at: Instant,
+    /// The broker has what heartbeats with a fingerprint need not repeat.
+    pub(super) known: bool,
     /// Whether anything of use has been read.
     pub(super) fruitful: bool,
     /// One-way messages that are not written yet.
@@ -48,6 +50,7 @@ impl Link {
             written: 0,
             owed_since: None,
             heartbeat_at: now,
+            known: false,
             fruitful: false,
             oneways: VecDeque::new(),
             oneways_due: None,

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use posthaste_protocol::command;
+use posthaste_protocol::request::Heartbeat;
 
-use super::{HEARTBEAT_INTERVAL, SILENCE, TIMER_STEP, Task};
+use super::{SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
@@ -49,14 +50,16 @@ impl Task {
     }
 
     pub(super) fn heartbeat(&mut self, now: Instant) {
-        self.link.heartbeat_at = now + HEARTBEAT_INTERVAL;
+        let next = now + self.client.config().heartbeat_interval;
+        self.link.heartbeat_at = next;
         if self.peer == Peer::NameServer {
             return;
         }
+        let heartbeat =
+            Heartbeat { without_subscriptions: self.link.known, ..self.client.heartbeat() };
         let opaque = self.pending.next_opaque();
-        let forget_at = now + HEARTBEAT_INTERVAL;
-        self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
-        command::put_request(&mut self.link.out, opaque, false, &self.client.heartbeat());
+        self.pending.insert(opaque, Asker::Heartbeat, now, next, next);
+        command::put_request(&mut self.link.out, opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
