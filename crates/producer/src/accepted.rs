@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -10,8 +10,9 @@ use bytes::Bytes;
 use posthaste_protocol::id::UniqueId;
 
 use crate::batch::{Batch, MOST_MESSAGES, Sharing};
+use crate::flush::Epoch;
 use crate::message::Destination;
-use crate::{Attempt, ErrorKind, Message, Outcome, Receipt, SendError, unique_id};
+use crate::{Attempt, ErrorKind, Message, MessageQueue, Outcome, Receipt, SendError, unique_id};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -110,6 +111,7 @@ pub(crate) struct Terms {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
     pub(crate) permit: Permit,
@@ -130,6 +132,8 @@ pub(crate) struct Permit {
 pub(crate) struct Accepted {
     topic: Arc<str>,
     destination: Destination,
+    /// The queue that a selector has picked.
+    selected: OnceLock<Box<MessageQueue>>,
     /// How many messages it is: one, or those of a batch that its caller made.
     count: usize,
     /// The id of the first; the others' follow it.
@@ -138,6 +142,7 @@ pub(crate) struct Accepted {
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) permit: Permit,
     /// Bytes that a broker stores.
@@ -205,15 +210,18 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, since, deadline, mode, sharing, permit, stored_bytes } = terms;
+        let Terms { id, born_at_ms, since, deadline, epoch, mode, sharing, permit, stored_bytes } =
+            terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
+            selected: OnceLock::new(),
             count: content.count(),
             id,
             born_at_ms,
             since,
             deadline,
+            epoch,
             mode,
             sharing,
             permit,
@@ -250,11 +258,21 @@ impl Accepted {
         &self.destination
     }
 
+    /// The queue that its selector has picked, once it has.
+    pub(crate) fn selected(&self) -> Option<&MessageQueue> {
+        self.selected.get().map(|queue| &**queue)
+    }
+
+    /// Its selector has picked this queue. Only the first pick counts.
+    pub(crate) fn select(&self, queue: MessageQueue) {
+        self.selected.get_or_init(|| Box::new(queue));
+    }
+
     /// Whether order matters to this message.
     pub(crate) fn is_ordered(&self) -> bool {
         match &self.destination {
             Destination::Any => false,
-            Destination::Key(_) => true,
+            Destination::Key(_) | Destination::Selected(_) => true,
             Destination::Queue { ordered, .. } => *ordered,
         }
     }

@@ -188,6 +188,13 @@ pub(crate) fn most_bytes(config: &Config) -> usize {
     if config.batching { MOST_BYTES.min(config.max_message_size) } else { 0 }
 }
 
+/// For how long messages wait on purpose for more of their kind, and up to how many bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Linger {
+    pub(crate) time: Duration,
+    pub(crate) max_bytes: usize,
+}
+
 /// What is left for further messages in the batch that is being formed.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -285,6 +292,7 @@ mod tests {
 
     use super::*;
     use crate::accepted::{Packed, Permit, Terms};
+    use crate::flush::Epoch;
     use crate::message::Part;
     use crate::unique_id::{UniqueIds, own_ip};
 
@@ -298,6 +306,7 @@ mod tests {
             born_at_ms: 0,
             since: Instant::now(),
             deadline: Instant::now(),
+            epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
             permit: Permit { sent: 1, messages: 1, bytes: 1 },

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::accepted::{Accepted, Content, Mode, Permit, Terms};
 use crate::batch::{self, MOST_MESSAGES, Room};
 use crate::connection::pending_operation;
+use crate::flush::Epoch;
 use crate::outbox::{Outbox, Waiting};
 use crate::route::{BrokerQueues, Route, Target};
 use crate::unique_id::{UniqueIds, own_ip};
@@ -92,6 +93,7 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
             born_at_ms: 0,
             since: now,
             deadline,
+            epoch: Epoch::default(),
             mode: Mode::Async,
             sharing: batch::sharing(&content, Mode::Async, 300, BATCH_BYTES),
             permit: Permit { sent: 200, messages: 1, bytes: 512 },

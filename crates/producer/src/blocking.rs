@@ -158,6 +158,12 @@ impl Producer {
         self.producer.set_name_servers(name_servers)
     }
 
+    /// Waits for the end of every message that was accepted before, however it ends. Messages that
+    /// [linger](ProducerBuilder::linger) leave at once meanwhile.
+    pub fn flush(&self) {
+        self.runtime.wait(self.producer.flush());
+    }
+
     /// What the producer has counted.
     pub fn stats(&self) -> Stats {
         self.producer.stats()

@@ -18,6 +18,7 @@ use crate::accepted::{
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
+use crate::flush::{Epoch, Epochs};
 use crate::name_server::Directory;
 use crate::order::Lanes;
 use crate::request::Requests;
@@ -38,6 +39,7 @@ pub(crate) struct Client {
     runtime: Handle,
     ids: UniqueIds,
     counters: Counters,
+    pub(crate) epochs: Epochs,
     pub(crate) budget: Budget,
     pub(crate) routes: RouteTable,
     pub(crate) lanes: Lanes,
@@ -53,7 +55,7 @@ pub(crate) struct Client {
     phase: AtomicU8,
     /// Tells the tasks in the background to end.
     pub(crate) stopped: CancellationToken,
-    /// Told when a message ended while closing.
+    /// Told when a message ended while that is awaited.
     pub(crate) ended: Notify,
     undelivered: Mutex<Vec<Undelivered>>,
     pub(crate) transactions: Transactions,
@@ -103,6 +105,7 @@ impl Client {
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
+            epochs: Epochs::default(),
             budget: Budget::new(),
             routes: RouteTable::default(),
             watch: Watch::default(),
@@ -149,7 +152,13 @@ impl Client {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read(self.connections().iter().map(|one| one.stats()).collect())
+        let brokers = self.connections().iter().map(|one| one.stats()).collect();
+        self.counters.read(self.epochs.accepted(), brokers)
+    }
+
+    /// Messages accepted and not ended.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.counters.in_flight(self.epochs.accepted())
     }
 
     /// Runs something in the background, on the runtime that the producer was started on.
@@ -269,7 +278,7 @@ impl Client {
         permit: Permit,
     ) -> Arc<Accepted> {
         let count = content.count();
-        self.counters.sent.add(count);
+        let epoch = self.epochs.accept(count);
         self.budget.earn(count);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stored_bytes = batch::stored_bytes(permit.sent);
@@ -278,6 +287,7 @@ impl Client {
             born_at_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
             since,
             deadline,
+            epoch,
             mode,
             sharing: batch::sharing(&content, mode, stored_bytes, self.batch_bytes),
             stored_bytes: u32::try_from(stored_bytes).unwrap_or(u32::MAX),
@@ -293,7 +303,7 @@ impl Client {
         reason: impl Into<String>,
         content: Content,
     ) -> SendError {
-        self.counters.sent.add(content.count());
+        self.counters.refused.add(content.count());
         self.counters.not_stored.add(content.count());
         SendError::not_stored(kind, reason, content)
     }
@@ -321,18 +331,23 @@ impl Client {
         counter: &Counter,
     ) {
         let (mut wakes, mut next) = (Vec::new(), Vec::new());
-        let (mut ended, mut places, mut bytes) = (0, 0, 0);
+        let (mut even, mut odd, mut places, mut bytes) = (0, 0, 0, 0);
         for (accepted, end) in ends {
             let Some((wake, follow)) = self.lanes.end(accepted, || accepted.succeed(end)) else {
                 continue;
             };
-            ended += accepted.count();
+            *match accepted.epoch {
+                Epoch::Even => &mut even,
+                Epoch::Odd => &mut odd,
+            } += accepted.count();
             places += accepted.permit.messages as usize;
             bytes += accepted.permit.bytes as usize;
             wakes.push(wake);
             next.extend(follow);
         }
-        counter.add(ended);
+        counter.add(even + odd);
+        self.epochs.end(Epoch::Even, even);
+        self.epochs.end(Epoch::Odd, odd);
         self.let_follow(next);
         self.give_back(places, bytes);
         wakes.into_iter().for_each(|wake| self.wake(wake));
@@ -398,6 +413,7 @@ impl Client {
     /// The permit goes back, and whoever waits is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
         let Permit { messages, bytes, .. } = accepted.permit;
+        self.epochs.end(accepted.epoch, accepted.count());
         self.give_back(messages as usize, bytes as usize);
         self.wake(wake);
     }
@@ -405,7 +421,7 @@ impl Client {
     fn give_back(&self, places: usize, bytes: usize) {
         self.bytes.add_permits(bytes);
         self.messages.add_permits(places);
-        if self.phase() != Phase::Open {
+        if self.ends_are_awaited() {
             self.ended.notify_waiters();
         }
     }

@@ -47,6 +47,7 @@ impl Client {
     /// Drains until `deadline`, ends what is left, says goodbye to the brokers.
     pub(crate) async fn close(self: &Arc<Self>, deadline: Instant) -> CloseReport {
         self.begin_closing();
+        self.end_lingering();
         let drained = tokio::time::timeout_at(deadline.into(), self.all_ended()).await;
         if drained.is_err() {
             self.abandon().await;
@@ -79,7 +80,7 @@ impl Client {
             let mut ended = std::pin::pin!(self.ended.notified());
             // Listen before looking, or the last end could slip in between.
             ended.as_mut().enable();
-            if self.counters().in_flight() == 0 {
+            if self.in_flight() == 0 {
                 return;
             }
             ended.await;

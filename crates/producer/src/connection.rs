@@ -48,6 +48,8 @@ pub(crate) enum Order {
     Greet,
     /// Messages were taken back; drop what has ended.
     Sweep,
+    /// What lingers may leave.
+    Look,
     /// End everything now, as closed.
     Abandon,
     /// Leave the producer group, write out what is there and close.

@@ -128,7 +128,16 @@ impl Client {
         route: &Arc<Route>,
         now: Instant,
     ) {
-        let choose = || queue::of_ordered(route, accepted.destination());
+        if let Destination::Selected(select) = accepted.destination() {
+            if route.queues.is_empty() {
+                return self.end_stranded(self.no_queue(accepted));
+            }
+            match queue::select(route, &**select) {
+                Ok(queue) => accepted.select(queue),
+                Err(reason) => return self.fail(&accepted, ErrorKind::Invalid, &reason),
+            }
+        }
+        let choose = || queue::of_ordered(route, &accepted);
         match self.lanes.enter(&accepted, choose) {
             Entered::MayLeave => self.place(accepted, route, now),
             Entered::Waits { sooner: false } => {}
@@ -249,6 +258,9 @@ impl Client {
         let target = match accepted.destination() {
             Destination::Any => queue::choose(route, avoid, self.config().max_pending_messages),
             Destination::Queue { queue, .. } => route.target_of(queue),
+            Destination::Selected(_) => {
+                accepted.selected().and_then(|queue| route.target_of(queue))
+            }
             Destination::Key(_) => {
                 self.lanes.queue_of(&accepted).and_then(|queue| route.target_of(&queue))
             }
@@ -328,7 +340,7 @@ impl Client {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
             used,
-            elsewhere: target.has_others() && *accepted.destination() == Destination::Any,
+            elsewhere: target.has_others() && accepted.destination().is_any(),
         };
         let next = retry::next(failed.ended, left, || self.budget.take());
         if matches!(next, Next::Again(_)) {
@@ -400,7 +412,7 @@ impl Client {
 /// When an attempt ends. While another broker could take the message, half of the time left is
 /// kept for that one; an only broker gets it all.
 fn attempt_end(accepted: &Accepted, target: &Target, now: Instant) -> Instant {
-    if *accepted.destination() != Destination::Any || !target.has_usable_others() {
+    if !accepted.destination().is_any() || !target.has_usable_others() {
         return accepted.deadline;
     }
     let left = accepted.deadline.saturating_duration_since(now);

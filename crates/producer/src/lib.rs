@@ -44,6 +44,7 @@ mod deliver;
 mod delivery;
 mod discovery;
 mod error;
+mod flush;
 mod identity;
 mod look_up;
 mod message;

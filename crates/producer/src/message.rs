@@ -43,7 +43,7 @@ struct Labels {
 }
 
 /// Which queue a message goes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Destination {
     /// Any queue, in turn.
     Any,
@@ -51,6 +51,45 @@ pub(crate) enum Destination {
     Key(Arc<str>),
     /// This queue; with `ordered` in the order of acceptance.
     Queue { queue: Box<MessageQueue>, ordered: bool },
+    /// The queue that this picks; in the order of acceptance with others of that queue.
+    Selected(Arc<Selector>),
+}
+
+/// Picks a queue among those of a topic, by its place.
+pub(crate) type Selector = dyn Fn(&[MessageQueue]) -> usize + Send + Sync;
+
+impl Destination {
+    /// Whether any queue will do.
+    pub(crate) fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, Self::Any) => true,
+            (Self::Key(one), Self::Key(other)) => one == other,
+            (Self::Queue { queue, ordered }, Self::Queue { queue: other, ordered: same }) => {
+                (queue, ordered) == (other, same)
+            }
+            (Self::Selected(one), Self::Selected(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("Any"),
+            Self::Key(key) => f.debug_tuple("Key").field(key).finish(),
+            Self::Queue { queue, ordered } => {
+                f.debug_tuple("Queue").field(queue).field(ordered).finish()
+            }
+            Self::Selected(_) => f.write_str("Selected"),
+        }
+    }
 }
 
 impl Message {
@@ -140,6 +179,22 @@ impl Message {
     pub fn queue(mut self, queue: MessageQueue) -> Self {
         let ordered = matches!(self.destination, Destination::Queue { ordered: true, .. });
         self.destination = Destination::Queue { queue: Box::new(queue), ordered };
+        self
+    }
+
+    /// Sends the message to the queue that `select` picks, in order with others that were sent to
+    /// that queue in this way or as [`ordered`](Self::ordered) (Java: `MessageQueueSelector`).
+    ///
+    /// It gets the topic's writable queues, by broker's name and number, and gives the place of one,
+    /// from 0. It is asked once, when the route is known; the message never changes its queue. It
+    /// must not block: it may run where answers are read. When it panics, or there is no such place,
+    /// the send ends as [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+    #[must_use]
+    pub fn select_queue(
+        mut self,
+        select: impl Fn(&[MessageQueue]) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        self.destination = Destination::Selected(Arc::new(select));
         self
     }
 

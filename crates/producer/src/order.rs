@@ -361,6 +361,7 @@ pub(crate) fn order_key(accepted: &Accepted) -> Option<OrderKey> {
         Destination::Queue { queue, ordered: true } => {
             Some(OrderKey::Queue(queue.as_ref().clone()))
         }
+        Destination::Selected(_) => accepted.selected().cloned().map(OrderKey::Queue),
         Destination::Any | Destination::Queue { ordered: false, .. } => None,
     }
 }
@@ -373,6 +374,7 @@ mod tests {
     use crate::Message;
     use crate::accepted::{End, Leave, Mode, Permit, Terms};
     use crate::batch::Sharing;
+    use crate::flush::Epoch;
     use crate::unique_id::{UniqueIds, own_ip};
 
     fn shared(key: &'static str, sharing: Sharing) -> Arc<Accepted> {
@@ -382,6 +384,7 @@ mod tests {
             born_at_ms: 0,
             since: Instant::now(),
             deadline: Instant::now() + Duration::from_secs(1),
+            epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
             permit: Permit { sent: 1, messages: 1, bytes: 1 },

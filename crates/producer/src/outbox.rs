@@ -20,6 +20,11 @@ pub(crate) fn count(all: &[Waiting]) -> usize {
     all.iter().map(Waiting::count).sum()
 }
 
+/// How many bytes a broker stores for them.
+fn stored_bytes<'a>(all: impl IntoIterator<Item = &'a Waiting>) -> usize {
+    all.into_iter().map(Waiting::stored_bytes).sum()
+}
+
 /// One message, or a batch that its caller made, that waits to leave.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -44,6 +49,10 @@ impl Waiting {
     /// How many messages it is.
     pub(crate) fn count(&self) -> usize {
         self.accepted.count()
+    }
+
+    fn stored_bytes(&self) -> usize {
+        self.accepted.stored_bytes as usize
     }
 
     /// Whether it may be held back for its batch to grow.
@@ -125,8 +134,9 @@ pub(crate) struct Outbox {
     holdable: VecDeque<LineId>,
     /// Whether it is the turn of the second kind.
     turn_of_holdable: bool,
-    /// Messages in lines that may be held back.
+    /// Messages in lines that may be held back, and their bytes as they are stored.
     holdable_messages: usize,
+    holdable_bytes: usize,
     len: usize,
     /// No attempt in here ends before this.
     earliest: Option<Instant>,
@@ -140,6 +150,11 @@ impl Outbox {
     /// How many messages may be held back for their batch to grow.
     pub(crate) fn holdable(&self) -> usize {
         self.holdable_messages
+    }
+
+    /// How many bytes those have.
+    pub(crate) fn holdable_bytes(&self) -> usize {
+        self.holdable_bytes
     }
 
     /// A time before which nothing in here expires.
@@ -161,7 +176,10 @@ impl Outbox {
         let id = self.line_of(&waiting);
         let Some(line) = self.lines.get_mut(id.0) else { return };
         self.len += 1;
-        self.holdable_messages += usize::from(line.key.may_be_held());
+        if line.key.may_be_held() {
+            self.holdable_messages += 1;
+            self.holdable_bytes += waiting.stored_bytes();
+        }
         self.earliest = Some(self.earliest.map_or(waiting.until, |at| at.min(waiting.until)));
         let had_no_turn = line.waiting.is_empty();
         put(&mut line.waiting, waiting);
@@ -195,6 +213,7 @@ impl Outbox {
         self.len -= messages.len();
         if line.key.may_be_held() {
             self.holdable_messages -= messages.len();
+            self.holdable_bytes -= stored_bytes(&messages);
         }
         self.turn_of_holdable = !line.key.may_be_held();
         self.give_turn(id);
@@ -263,6 +282,7 @@ impl Outbox {
             line.waiting = kept;
             if line.key.may_be_held() {
                 self.holdable_messages -= out.len();
+                self.holdable_bytes -= stored_bytes(&out);
             }
             taken.extend(out);
             let line_earliest = line.waiting.iter().map(|waiting| waiting.until).min();
@@ -315,6 +335,7 @@ mod tests {
     use crate::Message;
     use crate::accepted::{Content, Mode, Permit, Terms};
     use crate::batch::MOST_MESSAGES;
+    use crate::flush::Epoch;
     use crate::route::Route;
     use crate::unique_id::{UniqueIds, own_ip};
 
@@ -341,6 +362,7 @@ mod tests {
             born_at_ms: 0,
             since: Instant::now(),
             deadline: until,
+            epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
             permit: Permit { sent: 1, messages: 1, bytes: 1 },
@@ -464,6 +486,7 @@ mod tests {
             born_at_ms: 0,
             since: Instant::now(),
             deadline: now,
+            epoch: Epoch::default(),
             mode: Mode::Async,
             sharing: WITH,
             permit: Permit { sent: 1, messages: 1, bytes: 1 },

@@ -209,6 +209,18 @@ impl Producer {
         Ok(())
     }
 
+    /// Awaits the end of every message that was accepted before, however it ends; each of them says
+    /// so itself. Messages that [linger](ProducerBuilder::linger) leave at once meanwhile. New ones
+    /// are accepted and not waited for.
+    ///
+    /// No message lives beyond its own deadline, so this ends by the last of theirs.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing for the messages.
+    pub async fn flush(&self) {
+        self.handle.client.flush().await;
+    }
+
     /// What the producer has counted.
     pub fn stats(&self) -> Stats {
         self.handle.client.stats()

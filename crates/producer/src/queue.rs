@@ -1,11 +1,13 @@
 //! Which queue a message goes to.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use posthaste_protocol::java;
 
 use crate::MessageQueue;
-use crate::message::Destination;
+use crate::accepted::Accepted;
+use crate::message::{Destination, Selector};
 use crate::route::{Route, Target};
 
 /// A backlog that needs no comparison with the others'.
@@ -71,12 +73,25 @@ pub(crate) fn acceptable(loads: &[BrokerLoad], avoided: &[bool], permits: usize)
 }
 
 /// The queue of an ordered message that is not bound to one yet.
-pub(crate) fn of_ordered(route: &Route, destination: &Destination) -> Option<MessageQueue> {
-    match destination {
+pub(crate) fn of_ordered(route: &Route, accepted: &Accepted) -> Option<MessageQueue> {
+    match accepted.destination() {
         Destination::Key(key) => route.queue(java::queue_of(key, route.queues.len())),
         Destination::Queue { queue, .. } => Some(queue.as_ref().clone()),
+        Destination::Selected(_) => accepted.selected().cloned(),
         Destination::Any => None,
     }
+}
+
+/// The queue that a selector picks, or what is wrong with it.
+pub(crate) fn select(route: &Route, select: &Selector) -> Result<MessageQueue, String> {
+    let queues: Vec<_> = (0..route.queues.len()).filter_map(|place| route.queue(place)).collect();
+    let count = queues.len();
+    // Nothing of ours is half done while it runs.
+    let place = catch_unwind(AssertUnwindSafe(|| select(&queues)))
+        .map_err(|_| "the queue selector panicked".to_owned())?;
+    let queue = queues.into_iter().nth(place);
+    queue
+        .ok_or_else(|| format!("the queue selector picked place {place}; there are {count} queues"))
 }
 
 #[cfg(test)]

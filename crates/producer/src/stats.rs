@@ -64,7 +64,8 @@ pub struct BrokerStats {
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) sent: Counter,
+    /// Refused before they were accepted; the others are counted by epoch.
+    pub(crate) refused: Counter,
     pub(crate) acked: Counter,
     pub(crate) not_stored: Counter,
     pub(crate) unknown: Counter,
@@ -97,20 +98,20 @@ impl Counter {
 }
 
 impl Counters {
-    /// Messages accepted and not ended.
-    pub(crate) fn in_flight(&self) -> u64 {
+    /// Messages accepted and not ended, of so many accepted.
+    pub(crate) fn in_flight(&self, accepted: u64) -> u64 {
         let ended = self.acked.get()
             + self.not_stored.get()
             + self.unknown.get()
             + self.oneway.get()
             + self.withdrawn.get();
-        self.sent.get().saturating_sub(ended)
+        (accepted + self.refused.get()).saturating_sub(ended)
     }
 
-    pub(crate) fn read(&self, brokers: Vec<BrokerStats>) -> Stats {
+    pub(crate) fn read(&self, accepted: u64, brokers: Vec<BrokerStats>) -> Stats {
         Stats {
-            in_flight: self.in_flight(),
-            sent: self.sent.get(),
+            in_flight: self.in_flight(accepted),
+            sent: accepted + self.refused.get(),
             acked: self.acked.get(),
             not_stored: self.not_stored.get(),
             unknown: self.unknown.get(),

@@ -41,6 +41,7 @@ settings! {
     connect_timeout(timeout: Duration);
     oneway_unlimited();
     batching(on: bool);
+    linger(time: Duration, max_bytes: usize);
     compression(kind: Compression);
     compression_level(level: u32);
     compress_from(bytes: usize);

@@ -56,6 +56,8 @@ pub(super) struct Task {
     outbox: Outbox,
     /// Since when messages are held back for their batch to grow.
     held_since: Option<Instant>,
+    /// Where a time for it is set: how far messages have lingered.
+    lingering: Option<Lingering>,
     /// Most bytes of a batch.
     batch_bytes: usize,
     singly: Singly,
@@ -74,6 +76,15 @@ pub(super) struct Task {
     /// answered, or at this time.
     draining: Option<Instant>,
     scratch: String,
+}
+
+/// Messages wait on purpose, for their batch to grow.
+#[derive(Debug, Clone, Copy)]
+enum Lingering {
+    /// Since the first of them came.
+    Since(Instant),
+    /// No longer: they leave as soon as there is room.
+    Over,
 }
 
 impl Task {
@@ -97,6 +108,7 @@ impl Task {
             leaving: None,
             outbox: Outbox::default(),
             held_since: None,
+            lingering: None,
             batch_bytes,
             singly: Singly::default(),
             calls: VecDeque::new(),
@@ -192,6 +204,8 @@ impl Task {
                 let swept = self.outbox.sweep();
                 self.done_with(swept);
             }
+            // Whatever an order says, the outbox is looked at after it.
+            Order::Look => {}
             Order::Abandon => self.abandon("closing ran out of time"),
             Order::Leave(left) => self.leaving = Some(left),
         }

@@ -12,6 +12,7 @@ mod cancel;
 mod close;
 mod dead;
 mod kinds;
+mod linger;
 mod oneway;
 mod order;
 mod outcomes;

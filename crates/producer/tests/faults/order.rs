@@ -8,7 +8,7 @@ use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer, SendError};
 
 use crate::fake::{
     Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, lock, one_broker,
-    poll_once, producer, queue_data, route, soon, until,
+    poll_once, producer, queue_data, route, soon, two_brokers, until,
 };
 
 fn keyed(body: impl ToString, key: &str) -> Message {
@@ -341,5 +341,59 @@ async fn a_withdrawn_message_lets_the_next_one_go() {
     let second = producer.enqueue(keyed("second", "x")).await.unwrap();
     drop(first);
     soon(second).await.unwrap();
+    assert_all_ended(&producer);
+}
+
+// ---- selectors ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_selector_picks_the_queue_and_keeps_its_order() {
+    let (a, b, _server, producer) = two_brokers().await;
+    let select = |place: usize| {
+        move |queues: &[MessageQueue]| {
+            assert_eq!(queues.len(), 8);
+            place
+        }
+    };
+    for broker in [&a, &b] {
+        broker.always(Action::ok().after(Duration::from_millis(2)));
+    }
+    let mut deliveries = Vec::new();
+    for n in 0..400 {
+        let place = n % 2 * 5;
+        let message = Message::new("t", n.to_string()).select_queue(select(place));
+        deliveries.push((place, soon(producer.enqueue(message)).await.unwrap()));
+    }
+    for (place, delivery) in deliveries {
+        let receipt = soon(delivery).await.unwrap();
+        let expected = if place == 0 { ("a", 0) } else { ("b", 1) };
+        assert_eq!((receipt.queue().broker(), receipt.queue().id()), expected);
+    }
+    for broker in [&a, &b] {
+        let stored: Vec<usize> =
+            broker.stored().iter().map(|seen| seen.text().parse().unwrap()).collect();
+        assert_eq!(stored.len(), 200);
+        assert!(stored.is_sorted(), "{stored:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_selector_that_panics_or_misses_ends_its_own_send() {
+    let (broker, server, producer) = one_broker().await;
+    let wild = Message::new("t", "x").select_queue(|queues| queues.len());
+    let error = soon(producer.send(wild)).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
+    assert!(error.to_string().contains("place 4"), "{error}");
+    let bad = Message::new("t", "x").select_queue(|_| panic!("on purpose"));
+    let error = soon(producer.send(bad)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("panicked"), "{error}");
+    soon(producer.send(Message::new("t", "x").select_queue(|_| 3))).await.unwrap();
+    assert_eq!(broker.stored()[0].queue, 3);
+
+    server.say("none", Say::Route(route(&[&broker], 0)));
+    let nowhere = Message::new("none", "x").select_queue(|_| panic!("it has nothing to pick"));
+    let error = soon(producer.send(nowhere)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoWritableQueue);
     assert_all_ended(&producer);
 }

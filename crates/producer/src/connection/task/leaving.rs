@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::link::Unwritten;
-use super::{SILENCE, Task};
+use super::{Lingering, SILENCE, Task};
 use crate::ErrorKind;
 use crate::accepted::{Accepted, Leave, Mode};
 use crate::attempt::{self, Form};
-use crate::batch::{MOST_MESSAGES, Room};
+use crate::batch::{Linger, MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::order::EARLIER_FAILED;
@@ -82,6 +82,9 @@ impl Task {
     /// the load, and a lone message leaves at once. It is the answers that end the waiting; should
     /// one fail to come, it ends after about a round trip.
     fn holds_back(&mut self, now: Instant) -> bool {
+        if let Some(linger) = self.client.config().linger {
+            return self.lingers(linger, now);
+        }
         let waiting = self.outbox.holdable();
         let holds = waiting > 0 && waiting < self.pending.holdable();
         if !holds {
@@ -90,6 +93,34 @@ impl Task {
         }
         let since = *self.held_since.get_or_insert(now);
         now < since + self.longest_hold()
+    }
+
+    /// Whether messages that may share a batch wait on purpose: until the first of them has waited
+    /// long enough, or enough of them wait. Then all leave, and the next one begins to wait anew.
+    fn lingers(&mut self, linger: Linger, now: Instant) -> bool {
+        if self.outbox.holdable() == 0 {
+            self.lingering = None;
+            return false;
+        }
+        let Lingering::Since(since) = *self.lingering.get_or_insert(Lingering::Since(now)) else {
+            return false;
+        };
+        let most_bytes = linger.max_bytes.min(self.batch_bytes);
+        let lingers = now < self.linger_end(since, linger)
+            && self.outbox.holdable() < MOST_MESSAGES
+            && self.outbox.holdable_bytes() < most_bytes
+            && self.client.lingers();
+        if !lingers {
+            self.lingering = Some(Lingering::Over);
+        }
+        lingers
+    }
+
+    /// When lingering ends, so that nothing expires by it.
+    pub(super) fn linger_end(&self, since: Instant, linger: Linger) -> Instant {
+        let earliest = self.outbox.earliest();
+        let left = earliest.map(|at| at.saturating_duration_since(since) / 2);
+        since + left.map_or(linger.time, |left| linger.time.min(left))
     }
 
     pub(super) fn longest_hold(&self) -> Duration {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use posthaste_protocol::command;
 use posthaste_protocol::request::Heartbeat;
 
-use super::{SILENCE, TIMER_STEP, Task};
+use super::{Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
@@ -20,6 +20,10 @@ impl Task {
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         let held = self.held_since.map(|since| since + self.longest_hold());
+        let lingers = match (self.lingering, self.client.config().linger) {
+            (Some(Lingering::Since(since)), Some(linger)) => Some(self.linger_end(since, linger)),
+            _ => None,
+        };
         let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), self.pending.earliest()];
         ends.into_iter()
@@ -27,6 +31,7 @@ impl Task {
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(held)
+            .chain(lingers)
             .chain(silence)
             .chain(self.draining)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
