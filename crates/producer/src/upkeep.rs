@@ -81,10 +81,11 @@ impl Watch {
         std::mem::take(&mut self.absent())
     }
 
-    /// When to look next whether a broker is back, or a message that waits for one expires.
-    fn recheck_at(&self) -> Option<Instant> {
+    /// When to look next whether a broker is back, or a message that waits for one expires; not
+    /// later than was `planned`, whatever happens meanwhile.
+    fn recheck_at(&self, planned: Option<Instant>) -> Option<Instant> {
         let first = self.absent().iter().map(|one| one.deadline).min()?;
-        Some(first.min(Instant::now() + BROKER_RECHECK))
+        Some(first.min(planned.unwrap_or_else(|| Instant::now() + BROKER_RECHECK)))
     }
 
     fn absent(&self) -> MutexGuard<'_, Vec<Arc<Accepted>>> {
@@ -136,8 +137,9 @@ pub(crate) async fn run(client: Arc<Client>) {
     let _guard = EndsProducer(&client);
     let interval = client.config().route_poll_interval;
     let mut poll_at = Instant::now() + interval;
+    let mut recheck_at = None;
     loop {
-        let recheck_at = client.watch.recheck_at();
+        recheck_at = client.watch.recheck_at(recheck_at);
         let dues = [client.watch.next_due(), client.lanes.earliest(), recheck_at];
         let due = dues.into_iter().flatten().fold(poll_at, Instant::min);
         tokio::select! {
@@ -146,7 +148,7 @@ pub(crate) async fn run(client: Arc<Client>) {
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = Instant::now();
-        if recheck_at.is_some_and(|at| at <= now) {
+        if recheck_at.take_if(|at| *at <= now).is_some() {
             client.place_absent(now);
         }
         for accepted in client.lanes.expired(now) {

@@ -111,7 +111,7 @@ pub(crate) fn limit_queues(plan: &mut [BrokerQueues], most: u32) {
 
 #[cfg(test)]
 mod tests {
-    use posthaste_protocol::request::{BrokerData, QueueData};
+    use posthaste_protocol::request::{BrokerData, QueueData, QueueMapping};
 
     use super::*;
 
@@ -170,6 +170,50 @@ mod tests {
             ..TopicRoute::default()
         };
         assert_eq!(plan(&document), [("b".to_owned(), 3), ("a".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn an_ordered_topic_keeps_the_queues_of_a_broker_that_is_away() {
+        let document = TopicRoute {
+            order_topic_conf: Some("b:3;a:1".into()),
+            brokers: vec![broker("a", 0)],
+            ..TopicRoute::default()
+        };
+        let plan = writable_queues(&document);
+        let found: Vec<_> =
+            plan.iter().map(|one| (&*one.broker, one.address.is_some(), &*one.queues)).collect();
+        assert_eq!(found, [("b", false, &[0, 1, 2][..]), ("a", true, &[0])]);
+    }
+
+    #[test]
+    fn logical_queues_are_grouped_by_the_brokers_that_have_them() {
+        let mapping = |broker: &str, ids: &[i64]| QueueMapping {
+            broker_name: broker.into(),
+            current_ids: ids.iter().map(|id| (*id, 7)).collect(),
+            total_queues: 5,
+            ..QueueMapping::default()
+        };
+        let mappings = [mapping("a", &[0, 3]), mapping("b", &[1]), mapping("away", &[2])];
+        let document = TopicRoute {
+            // What is said of physical queues counts for nothing.
+            queues: vec![queues("a", 4, 9)],
+            brokers: vec![broker("a", 0), broker("b", 0)],
+            queue_mappings: Some(
+                mappings.into_iter().map(|one| (one.broker_name.clone(), one)).collect(),
+            ),
+            ..TopicRoute::default()
+        };
+        let plan = writable_queues(&document);
+        let found: Vec<_> =
+            plan.iter().map(|one| (&*one.broker, one.address.is_some(), &*one.queues)).collect();
+        let expected = [
+            (NO_BROKER, false, &[4][..]),
+            ("a", true, &[0, 3]),
+            ("away", false, &[2]),
+            ("b", true, &[1]),
+        ];
+        assert_eq!(found, expected);
+        assert!(plan.iter().all(|one| one.queues_named() == "__syslo__global__"));
     }
 
     #[test]

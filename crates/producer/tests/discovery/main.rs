@@ -1,4 +1,4 @@
-//! How a producer finds the name servers of its cluster, and what it does when they change.
+//! How a producer finds its cluster and the queues of a topic there, and who it is to them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -6,4 +6,9 @@
 mod fake;
 
 mod address_server;
+mod clusters;
+mod identity;
+mod namespace;
 mod replaced;
+mod static_topics;
+mod upkeep;

@@ -19,7 +19,8 @@ use posthaste::{Producer, ProducerBuilder, Stats};
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
-    BrokerData, Empty, Payload, QueueData, RouteOf, SendAnswer, SendMessage, SendReply, TopicRoute,
+    BrokerData, Empty, Heartbeat, HeartbeatAnswer, Payload, QueueData, RouteOf, SendAnswer,
+    SendMessage, SendReply, TopicRoute,
 };
 use posthaste_protocol::{
     Command, Fields, Frame, Incoming, Properties, Request, RequestCode, ResponseCode, batch,
@@ -45,8 +46,15 @@ pub struct Seen {
     pub oneway: bool,
     /// The unique id.
     pub id: String,
+    /// As it is called on the wire.
     pub topic: String,
+    pub group: String,
+    /// The broker that the request names.
+    pub broker: String,
+    pub unit_mode: bool,
     pub queue: i32,
+    /// The namespace that the message says it is of.
+    pub instance: Option<String>,
     /// The ordering key.
     pub key: Option<String>,
     pub properties: Properties,
@@ -219,6 +227,8 @@ struct Inner {
     refusals: Mutex<HashMap<i32, i32>>,
     /// Where to write to on each connection.
     outs: Mutex<Vec<mpsc::UnboundedSender<Out>>>,
+    /// What is said to heartbeats.
+    heartbeat_answer: Mutex<HeartbeatAnswer>,
 }
 
 impl Broker {
@@ -240,6 +250,7 @@ impl Broker {
             life: watch::Sender::new(0),
             reading: watch::Sender::new(true),
             courteous: watch::Sender::new(true),
+            heartbeat_answer: Mutex::default(),
             refusals: Mutex::default(),
             outs: Mutex::default(),
         }));
@@ -331,6 +342,18 @@ impl Broker {
     /// Writes frames of its own on its latest connection.
     pub fn push(&self, bytes: Vec<u8>) {
         let _ = self.0.outs.lock().unwrap().last().unwrap().send(Out::Bytes(bytes));
+    }
+
+    /// Says this to heartbeats.
+    pub fn answer_heartbeats(&self, answer: HeartbeatAnswer) {
+        *self.0.heartbeat_answer.lock().unwrap() = answer;
+    }
+
+    /// The heartbeats that came, in their order.
+    pub fn heartbeats(&self) -> Vec<Heartbeat> {
+        let others = self.others();
+        let heartbeats = others.iter().filter(|one| one.request_code() == RequestCode::HEART_BEAT);
+        heartbeats.map(|one| one.read().unwrap()).collect()
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -458,6 +481,10 @@ impl Broker {
                     oneway,
                     id: properties.get(name::UNIQ_KEY).unwrap_or_default().to_owned(),
                     topic: send.topic.clone().into_owned(),
+                    group: send.group.clone().into_owned(),
+                    broker: send.broker_name.as_deref().unwrap_or_default().to_owned(),
+                    unit_mode: send.unit_mode,
+                    instance: properties.get(name::INSTANCE_ID).map(str::to_owned),
                     queue: send.queue_id,
                     key: properties.get(name::SHARDING_KEY).map(str::to_owned),
                     properties,
@@ -536,8 +563,14 @@ impl Broker {
         let (opaque, oneway, code) = (command.opaque, command.is_oneway(), command.code);
         self.0.others.lock().unwrap().push(command);
         if *self.0.courteous.borrow() && !oneway {
-            let code = self.0.refusals.lock().unwrap().get(&code).copied().unwrap_or_default();
-            let _ = out.send(Out::Bytes(answer(opaque, code, "", &Empty)));
+            let refusal = self.0.refusals.lock().unwrap().get(&code).copied();
+            let bytes = match refusal {
+                None if code == RequestCode::HEART_BEAT.0 => {
+                    answer(opaque, 0, "", &*self.0.heartbeat_answer.lock().unwrap())
+                }
+                refusal => answer(opaque, refusal.unwrap_or_default(), "", &Empty),
+            };
+            let _ = out.send(Out::Bytes(bytes));
         }
     }
 }
