@@ -156,7 +156,8 @@ fn open_engine(settings: &BrokerBuilder, identity: Identity) -> Result<Engine, B
     };
     let folder = settings.data_dir.as_deref().unwrap_or(Path::new(""));
     let failed = |error: StoreError| error.into_broker_error(folder);
-    let mut engine = Engine::new(identity, store, fastrand::u64(..)).map_err(failed)?;
+    let mut engine =
+        Engine::new(identity, settings.timing(), store, fastrand::u64(..)).map_err(failed)?;
     engine.create_topics(&settings.topics).map_err(failed)?;
     Ok(engine)
 }

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::broker::Broker;
 use crate::engine::Identity;
+use crate::engine::halves::{LIFE_MS, Timing};
 use crate::engine::topics::{MAX_TOPIC_LENGTH, is_name};
 use crate::error::BrokerError;
 use crate::location::MAX_QUEUES;
@@ -23,6 +25,9 @@ pub struct BrokerBuilder {
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) data_limit: u64,
     pub(crate) topics: Vec<(String, u16)>,
+    transaction_timeout: Duration,
+    transaction_check_interval: Duration,
+    transaction_check_max: u32,
     advertise: Option<String>,
     broker_name: String,
     allow_anyone: bool,
@@ -45,6 +50,9 @@ impl Default for BrokerBuilder {
             auto_create_topics: true,
             default_topic_queues: 8,
             topics: Vec::new(),
+            transaction_timeout: Duration::from_secs(6),
+            transaction_check_interval: Duration::from_secs(30),
+            transaction_check_max: 15,
         }
     }
 }
@@ -135,6 +143,32 @@ impl BrokerBuilder {
         self
     }
 
+    /// After how long the producers of a half message are asked what became of it, when they have
+    /// not said so. Default 6 s; at least 1 ms. A message may ask for another time itself
+    /// (`CHECK_IMMUNITY_TIME_IN_SECONDS`). Shorter than a local transaction takes, and producers
+    /// are asked about what they have not decided yet. More than three days counts as three. Java:
+    /// `transactionTimeOut`.
+    pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.transaction_timeout = timeout;
+        self
+    }
+
+    /// How long it is until they are asked again. Default 30 s; at least 1 ms. Nobody is asked while
+    /// no member of the group is connected; one that connects is asked at once about what is due.
+    /// Java: `transactionCheckInterval`.
+    pub fn transaction_check_interval(mut self, interval: Duration) -> Self {
+        self.transaction_check_interval = interval;
+        self
+    }
+
+    /// How often they are asked. Default 15. Whatever is not decided then goes to the topic
+    /// `TRANS_CHECK_MAX_TIME_TOPIC` and is never delivered; with 0 that is the end of everything that is
+    /// not decided before the first check. Java: `transactionCheckMax`.
+    pub fn transaction_check_max(mut self, times: u32) -> Self {
+        self.transaction_check_max = times;
+        self
+    }
+
     /// Starts the broker, on the current tokio runtime and one thread of its own. Once this
     /// returns, clients can connect.
     ///
@@ -166,6 +200,17 @@ impl BrokerBuilder {
             }
         }
         Ok(())
+    }
+
+    /// When producers are asked about half messages.
+    pub(crate) fn timing(&self) -> Timing {
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX).max(1);
+        Timing {
+            // Sums of times must fit.
+            first_ms: ms(self.transaction_timeout).min(LIFE_MS),
+            again_ms: ms(self.transaction_check_interval).min(LIFE_MS),
+            most: self.transaction_check_max,
+        }
     }
 
     /// Who the broker says it is, when it listens on `address`.

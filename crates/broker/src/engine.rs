@@ -5,14 +5,21 @@
 //! commits what the turn wants kept and only then lets the answers go that say so.
 //! What a request does is in `handler`, one file per concern.
 
+pub(crate) mod attributes;
 pub(crate) mod effects;
 pub(crate) mod filter;
 pub(crate) mod groups;
+pub(crate) mod halves;
 pub(crate) mod parked;
+pub(crate) mod producers;
+pub(crate) mod queries;
 pub(crate) mod refusal;
+pub(crate) mod replies;
 pub(crate) mod schedule;
 pub(crate) mod stamp;
+pub(crate) mod timers;
 pub(crate) mod topics;
+pub(crate) mod wishes;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -24,14 +31,19 @@ use rustc_hash::FxHashMap;
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
+use self::halves::{Half, Halves, Timing};
 use self::parked::ParkedPulls;
+use self::producers::Producers;
+use self::queries::Queries;
 use self::refusal::Refusal;
+use self::replies::Replies;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
+use self::timers::Timers;
 use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, QueueKey};
-use crate::request::Request;
-use crate::store::{Commit, Fact, Store, StoreError};
+use crate::request::{Answer, Request};
+use crate::store::{Commit, Fact, Record, Store, StoreError};
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;
@@ -64,8 +76,15 @@ pub(crate) struct Engine {
     pub(crate) store: Box<dyn Store>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) producers: Producers,
     pub(crate) parked: ParkedPulls,
     pub(crate) schedule: Schedule,
+    pub(crate) timers: Timers,
+    pub(crate) halves: Halves,
+    /// When producers are asked about half messages.
+    pub(crate) timing: Timing,
+    pub(crate) replies: Replies,
+    pub(crate) queries: Queries,
     pub(crate) stamper: Stamper,
     pub(crate) random: fastrand::Rng,
     /// Where each session's client is connected from.
@@ -84,6 +103,7 @@ impl Engine {
     /// When what the store has cannot be read, or does not fit together.
     pub(crate) fn new(
         identity: Identity,
+        timing: Timing,
         store: Box<dyn Store>,
         seed: u64,
     ) -> Result<Self, StoreError> {
@@ -94,8 +114,14 @@ impl Engine {
             store,
             topics: Topics::default(),
             groups: Groups::default(),
+            producers: Producers::default(),
             parked: ParkedPulls::default(),
             schedule: Schedule::default(),
+            timers: Timers::default(),
+            halves: Halves::default(),
+            timing,
+            replies: Replies::default(),
+            queries: Queries::default(),
             random,
             sessions: FxHashMap::default(),
             failure: None,
@@ -112,6 +138,11 @@ impl Engine {
             match fact {
                 Fact::Topic(config) => topics.push(config),
                 Fact::Delivered { level, offset } => self.schedule.restore(level, offset),
+                Fact::Timer { offset, due, id_hash } => self.timers.insert(due, offset, id_hash),
+                Fact::Half { offset, group, since, due, checks } => {
+                    let group = group.into();
+                    self.halves.insert(offset, Half { group, since, due, checks });
+                }
                 Fact::Offset { .. } | Fact::Subscriptions { .. } => self.groups.restore(fact),
             }
         }
@@ -154,7 +185,10 @@ impl Engine {
     /// A client is gone: whatever it was a member of goes on without it.
     pub(crate) fn close(&mut self, session: SessionId, effects: &mut Effects) {
         self.sessions.remove(&session);
+        self.producers.forget(session);
         self.parked.forget(session);
+        self.queries.forget(session);
+        self.forget_replies(session, effects);
         for group in self.groups.leave(session) {
             self.notify_members(&group, effects);
         }
@@ -223,10 +257,13 @@ impl Engine {
             Incoming::CheckClientConfig(check) => {
                 out.answer(caller, Self::check_client_config(&check));
             }
-            Incoming::QueryMessages(_) => refuse(out, caller, RequestCode::QUERY_MESSAGE),
-            Incoming::EndTransaction(_) => refuse(out, caller, RequestCode::END_TRANSACTION),
-            Incoming::SendReply(_) => refuse(out, caller, RequestCode::SEND_REPLY_MESSAGE_V2),
-            Incoming::Recall(_) => refuse(out, caller, RequestCode::RECALL_MESSAGE),
+            Incoming::QueryMessages(query) => self.query(caller, query, out),
+            Incoming::EndTransaction(end) => self.end_transaction(now, caller, &end, out),
+            Incoming::SendReply(reply) => self.send_reply(now, caller, &reply.0, out),
+            Incoming::Recall(recall) => {
+                let result = self.recall(now, &recall, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
             // What a broker tells clients; one that is told it itself does not know it.
             Incoming::NotifyConsumerIdsChanged(_) => {
                 refuse(out, caller, RequestCode::NOTIFY_CONSUMER_IDS_CHANGED);
@@ -259,10 +296,21 @@ impl Engine {
         out.answer_after_commit(caller, result);
     }
 
-    /// Does what is due: delayed messages, pulls that have waited long enough, offsets to be kept.
+    /// A client has answered what it was asked. Nothing but replies wants an answer.
+    pub(crate) fn answered(&mut self, session: SessionId, answer: Answer, effects: &mut Effects) {
+        if let Some(pushed) = self.replies.answered(session, answer.opaque) {
+            self.end_reply(pushed, answer.code == ResponseCode::SUCCESS, effects);
+        }
+    }
+
+    /// Does what is due: messages that are delivered later, half messages that producers are asked
+    /// about, what has waited long enough, offsets to be kept.
     pub(crate) fn tick(&mut self, now: Millis, effects: &mut Effects) {
         self.deliver_due(now, &mut effects.commit);
+        self.deliver_timers(now, &mut effects.commit);
+        self.ask_about_halves(now, effects);
         self.answer_expired(now, effects);
+        self.end_expired_replies(now, effects);
         if self.offsets_due.is_some_and(|due| due <= now) {
             self.keep_offsets(&mut effects.commit);
         }
@@ -278,15 +326,29 @@ impl Engine {
 
     /// When [`tick`](Self::tick) has something to do.
     pub(crate) fn next_wake(&self) -> Option<Millis> {
-        [self.parked.earliest(), self.schedule.earliest(), self.offsets_due]
-            .into_iter()
-            .flatten()
-            .min()
+        let waiting = [self.parked.earliest(), self.replies.earliest(), self.offsets_due];
+        // Queries go on in every turn.
+        let query = (!self.queries.is_empty()).then_some(0);
+        // What is due comes to nothing while nothing is stored: nobody is woken for it.
+        let deliveries = match self.check_store() {
+            Ok(()) => [
+                self.schedule.earliest(),
+                self.timers.earliest(),
+                self.halves.earliest(&self.producers),
+            ],
+            Err(_) => [None; 3],
+        };
+        waiting.into_iter().chain([query]).chain(deliveries).flatten().min()
     }
 
     /// Ends a turn: keeps what is to be kept, lets the answers go, wakes the pulls that waited for
-    /// the new messages.
+    /// the new messages, and reads on for queries.
     pub(crate) fn settle(&mut self, now: Millis, effects: &mut Effects) {
+        self.keep(now, effects);
+        self.read_on(effects);
+    }
+
+    fn keep(&mut self, now: Millis, effects: &mut Effects) {
         if self.offsets_due.is_none() && self.groups.has_dirty_offsets() {
             self.offsets_due = Some(now + OFFSETS_KEPT_AFTER_MS);
         }
@@ -311,7 +373,11 @@ impl Engine {
                 tracing::error!(%error, "the store could not be written; nothing more is stored");
                 self.failure = Some(error.to_string());
                 // Whether it was written cannot be known, and the code must not say that it wasn't.
-                effects.lost(&Refusal::system_error(format!("storing failed: {error}")));
+                let refusal = Refusal::system_error(format!("storing failed: {error}"));
+                effects.lost(&refusal);
+                for pushed in self.replies.forget_all() {
+                    effects.answer::<Empty>(pushed.caller, Err(refusal.clone()));
+                }
             }
         }
     }
@@ -373,6 +439,19 @@ impl Engine {
         ends.next += 1;
         commit.append(queue, message);
         Ok(())
+    }
+
+    /// A message that consumers see.
+    pub(crate) fn record(
+        &self,
+        queue: QueueKey,
+        offset: u64,
+    ) -> Result<Option<Record>, StoreError> {
+        if offset >= self.topics.ends(queue).committed {
+            return Ok(None);
+        }
+        let block = self.store.block(queue, offset)?;
+        Ok(block.and_then(|block| block.records_from(offset).next()))
     }
 
     /// Creates a topic, or changes it, and has it remembered.

@@ -16,10 +16,17 @@
 //! [`data_dir`](BrokerBuilder::data_dir) they live on disk, and a send is answered once its message
 //! is synced.
 //!
-//! What it does: routes, topics, sends of every kind but transactions and arbitrary delivery times
-//! (refused, never stored as something else), delay levels, long polling with tag filters,
-//! consumer groups with rebalancing, ordered locks, retries and dead letters. What it does not:
-//! replication, access control, TLS. It is no production broker; Apache RocketMQ is.
+//! What it does: routes; topics and their attributes; sends of every kind; transactions, whose
+//! producers are asked about what they have not decided; delay levels, and timer messages, kept to
+//! the millisecond and up to three days, which can be taken back; requests and replies; queries by
+//! key, unique id and tag; long polling with tag filters, consumer groups with rebalancing, ordered
+//! locks, retries and dead letters. Attributes, priorities, light queues and lite topics are kept
+//! with their topics and messages, and nothing follows from them.
+//!
+//! What it does not: replication, access control, TLS. It is no production broker; Apache RocketMQ
+//! is. Where it is kinder than that, on purpose: a transaction's producers are not given up while
+//! none of them is connected, a decision counts once, and a message that is not there cannot be
+//! recalled.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers, `turn` is the thread that owns the `engine`, `handler` has what each request does, and

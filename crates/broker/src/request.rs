@@ -1,6 +1,6 @@
-//! A request as it arrived.
+//! What a client says: a request as it arrived, or the answer to one of the broker's.
 
-use posthaste_protocol::{Command, DecodeError, Frame, Incoming};
+use posthaste_protocol::{Command, DecodeError, Frame, Incoming, ResponseCode};
 
 /// The longest header. Properties may be 32 KiB, and JSON escapes can make them six times as long.
 const MAX_HEADER: usize = 256 * 1024;
@@ -18,23 +18,44 @@ pub(crate) struct Request {
     pub(crate) incoming: Result<Incoming, DecodeError>,
 }
 
+/// The answer of a client. Nothing that it is asked has more of an answer than a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Number of the request.
+    pub(crate) opaque: i32,
+    /// How it ended.
+    pub(crate) code: ResponseCode,
+}
+
+/// Reads a frame.
+///
+/// # Errors
+/// When the frame's header cannot be read; nothing more of its connection can be trusted then.
+pub(crate) fn read(frame: Frame) -> Result<Command, DecodeError> {
+    if frame.header.len() > MAX_HEADER {
+        return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
+    }
+    let command = Command::decode(frame)?;
+    match command.fields.len() {
+        0..=MAX_FIELDS => Ok(command),
+        fields => Err(DecodeError::Header(format!("{fields} fields"))),
+    }
+}
+
 impl Request {
-    /// Reads a frame. `None` of an answer: nothing that a client is told wants one.
-    ///
-    /// # Errors
-    /// When the frame's header cannot be read; nothing more of its connection can be trusted then.
-    pub(crate) fn read(frame: Frame) -> Result<Option<Self>, DecodeError> {
-        if frame.header.len() > MAX_HEADER {
-            return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
-        }
-        let command = Command::decode(frame)?;
-        if command.fields.len() > MAX_FIELDS {
-            return Err(DecodeError::Header(format!("{} fields", command.fields.len())));
-        }
-        Ok((!command.is_answer()).then(|| Self {
+    /// What a command asks for that is no answer.
+    pub(crate) fn of(command: &Command) -> Self {
+        Self {
             opaque: command.opaque,
             oneway: command.is_oneway(),
-            incoming: Incoming::read(&command),
-        }))
+            incoming: Incoming::read(command),
+        }
+    }
+}
+
+impl Answer {
+    /// What a command says that is one.
+    pub(crate) fn of(command: &Command) -> Self {
+        Self { opaque: command.opaque, code: command.response_code() }
     }
 }

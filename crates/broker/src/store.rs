@@ -7,7 +7,7 @@ pub(crate) mod fact;
 pub(crate) mod memory;
 
 pub(crate) use block::{Block, Record};
-pub(crate) use commit::Commit;
+pub(crate) use commit::{Change, Commit};
 pub(crate) use disk::DiskStore;
 pub(crate) use fact::Fact;
 pub(crate) use memory::MemoryStore;
@@ -31,6 +31,15 @@ pub(crate) trait Store: Send {
 
     /// The block with the message at `offset`; `None` when there is no such message.
     fn block(&self, queue: QueueKey, offset: u64) -> Result<Option<Block>, StoreError>;
+
+    /// The blocks that begin before `offset`, newest first: about as many as have `room` bytes, and
+    /// one if there is any.
+    fn blocks_before(
+        &self,
+        queue: QueueKey,
+        offset: u64,
+        room: usize,
+    ) -> Result<Vec<Block>, StoreError>;
 
     /// Whether there is no room for more messages.
     fn is_full(&self) -> bool;

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::engine::effects::Effects;
 use crate::engine::{Engine, Millis, SessionId};
 use crate::outbox::{Breach, Outbox};
-use crate::request::Request;
+use crate::request::{self, Answer, Request};
 
 /// A turn takes no further requests once it has this many.
 const MAX_REQUESTS: usize = 4_096;
@@ -190,8 +190,12 @@ impl Turns {
         let Some(frame) = Frame::take_of_run(frames, MAX_FRAME)? else { return Ok(false) };
         if let Some(send) = ReceivedSend::peek(&frame) {
             self.engine.handle_send(now, session, &send, effects);
-        } else if let Some(request) = Request::read(frame)? {
-            self.engine.handle(now, session, request, effects);
+            return Ok(true);
+        }
+        let command = request::read(frame)?;
+        match command.is_answer() {
+            true => self.engine.answered(session, Answer::of(&command), effects),
+            false => self.engine.handle(now, session, Request::of(&command), effects),
         }
         Ok(true)
     }
@@ -256,6 +260,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Identity;
+    use crate::engine::halves::Timing;
     use crate::store::DiskStore;
     use crate::store::watched::Watched;
 
@@ -267,8 +272,9 @@ mod tests {
             store_host: SocketAddr::from((Ipv4Addr::LOCALHOST, 10911)),
             auto_create_queues: Some(8),
         };
+        let timing = Timing { first_ms: 6_000, again_ms: 30_000, most: 15 };
         let store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
-        let mut engine = Engine::new(identity, Box::new(store), 1).expect("engine");
+        let mut engine = Engine::new(identity, timing, Box::new(store), 1).expect("engine");
         engine.create_topics(&[]).expect("topics");
         engine
     }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use posthaste_broker::{Broker, BrokerError};
 use posthaste_protocol::request::{
-    ConsumerGroup, Heartbeat, MaxOffset, Pull, PullAnswer, RouteOf, Subscription, TopicListOf,
+    CheckTransaction, ConsumerGroup, EndTransaction, Heartbeat, MaxOffset, ProducerGroup, Pull,
+    PullAnswer, PushReply, QueryMessages, Recall, RouteOf, SendMessage, SendReply, Subscription,
+    TopicListOf, decision,
 };
 use posthaste_protocol::{
     Command, Fields, HeaderEncoding, Payload, RequestCode, ResponseCode, StoredMessage,
@@ -387,6 +389,113 @@ async fn stopping_frees_ports_and_folder_and_keeps_what_was_sent() {
     let broker = builder.broker_port(port).start().await.expect("free again");
     let mut client = Client::connect(broker.address()).await;
     assert_eq!(client.read("orders", 0, 0).await.len(), 1);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_producer_is_asked_about_what_it_has_not_decided() {
+    let broker = Broker::builder()
+        .transaction_timeout(Duration::from_millis(1))
+        .transaction_check_interval(Duration::from_millis(50))
+        .transaction_check_max(u32::MAX);
+    let broker = broker.start().await.expect("start");
+    let mut producer = Client::connect(broker.address()).await;
+    let half = SendMessage {
+        properties: "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}payers\u{2}".into(),
+        ..message("orders", 1, "paid")
+    };
+    producer.call(&half).await;
+    let beat = Heartbeat {
+        client_id: "payer".into(),
+        producers: vec![ProducerGroup { group_name: "payers".into() }],
+        ..Heartbeat::default()
+    };
+    producer.put(&beat, false).await;
+    let question = loop {
+        let command = producer.next().await.expect("a question");
+        if command.code == RequestCode::CHECK_TRANSACTION_STATE.0 && !command.is_answer() {
+            break command.read::<CheckTransaction>().expect("a question");
+        }
+    };
+    let end = EndTransaction {
+        group: "payers".into(),
+        half_offset: question.half_offset,
+        half_physical_offset: question.half_physical_offset,
+        decision: decision::COMMIT,
+        from_check: Some(true),
+        ..EndTransaction::default()
+    };
+    producer.put(&end, true).await;
+    let mut consumer = Client::connect(broker.address()).await;
+    let pull = waiting_pull("orders", 1, 0, Duration::from_secs(30));
+    let found: PullAnswer = consumer.call(&pull).await;
+    assert_eq!(StoredMessage::decode_all(found.messages).expect("records")[0].body, "paid");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_goes_through_the_broker_to_who_waits_for_it() {
+    let broker = start().await;
+    let mut requester = Client::connect(broker.address()).await;
+    let beat = Heartbeat { client_id: "requester".into(), ..Heartbeat::default() };
+    requester.call(&beat).await;
+    let mut replier = Client::connect(broker.address()).await;
+    let reply = SendReply(SendMessage {
+        properties: "REPLY_TO_CLIENT\u{1}requester\u{2}CORRELATION_ID\u{1}7\u{2}".into(),
+        ..message("DefaultCluster_REPLY_TOPIC", 0, "pong")
+    });
+    let asked = replier.put(&reply, false).await;
+    let push = requester.next().await.expect("the reply");
+    assert_eq!(push.request_code(), RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT);
+    assert_eq!(push.read::<PushReply>().expect("a push").body, "pong");
+    let received = Command::request(RequestCode(0), push.opaque, Fields::new(), Bytes::new());
+    requester.put_raw(&encoded(&Command { flag: 1, ..received })).await;
+    let answer = replier.answer_to(asked).await;
+    assert_eq!(answer.response_code(), ResponseCode::SUCCESS);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_timer_message_waits_can_be_taken_back_and_comes() {
+    let broker = start().await;
+    let mut client = Client::connect(broker.address()).await;
+    let timer = |body: &str, ms: u32| SendMessage {
+        properties: format!("UNIQ_KEY\u{1}{body}\u{2}TIMER_DELAY_MS\u{1}{ms}\u{2}").into(),
+        ..message("orders", 0, body)
+    };
+    let handle = client.call(&timer("never", 60_000)).await.recall_handle.expect("a handle");
+    let recall = Recall { topic: "orders".into(), handle, ..Recall::default() };
+    assert_eq!(client.call(&recall).await.message_id, "never");
+    let began = std::time::Instant::now();
+    client.call(&timer("later", 300)).await;
+    let pull = waiting_pull("orders", 0, 0, Duration::from_secs(30));
+    let found: PullAnswer = client.call(&pull).await;
+    // The broker counts in whole milliseconds.
+    assert!(began.elapsed() >= Duration::from_millis(299), "{:?}", began.elapsed());
+    assert_eq!(StoredMessage::decode_all(found.messages).expect("records")[0].body, "later");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn messages_are_found_by_key() {
+    let broker = start().await;
+    let mut client = Client::connect(broker.address()).await;
+    let sent =
+        SendMessage { properties: "KEYS\u{1}one two\u{2}".into(), ..message("orders", 3, "found") };
+    client.call(&sent).await;
+    let query = QueryMessages {
+        topic: "orders".into(),
+        key: "two".into(),
+        max_count: 32,
+        begin_ms: 0,
+        end_ms: i64::MAX,
+        index_type: None,
+        by_unique_id: Some(false),
+    };
+    let found = client.call(&query).await;
+    assert_eq!(StoredMessage::decode_all(found.messages).expect("records")[0].body, "found");
+    let nothing = QueryMessages { key: "three".into(), ..query };
+    assert_eq!(client.refused(&nothing).await, ResponseCode::QUERY_NOT_FOUND);
     broker.stop().await;
 }
 

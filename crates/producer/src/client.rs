@@ -61,6 +61,8 @@ pub(crate) struct Client {
     pub(crate) transactions: Transactions,
     pub(crate) checks: Checks,
     pub(crate) requests: Requests,
+    /// Told when a broker is left out for its health.
+    pub(crate) left_out: Notify,
     callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
 }
 
@@ -102,6 +104,7 @@ impl Client {
             transactions: Transactions::default(),
             checks: Checks::new(config.checks_at_once, config.checks_waiting),
             requests: Requests::default(),
+            left_out: Notify::new(),
             config,
             runtime: runtime.clone(),
             counters: Counters::default(),
@@ -120,6 +123,7 @@ impl Client {
             callbacks: OnceLock::new(),
         });
         client.spawn(crate::upkeep::run(client.clone()));
+        client.spawn(crate::health::run(client.clone()));
         if !client.config.topics.is_empty() {
             client.spawn(client.clone().look_up_ahead());
         }

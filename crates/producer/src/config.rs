@@ -13,7 +13,10 @@ use crate::namespace::Namespace;
 use crate::packing::Packing;
 use crate::producer::Producer;
 use crate::transaction::Checker;
-use crate::{Compression, NameServers, ReadMessage, StartError, TransactionState, validate};
+use crate::{
+    Compression, FaultAvoidance, NameServers, ReadMessage, ResponseCode, StartError,
+    TransactionState, validate,
+};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.
@@ -46,6 +49,9 @@ pub(crate) struct Config {
     pub(crate) send_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) async_retries: u32,
+    pub(crate) retry_codes: Vec<ResponseCode>,
+    pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) avoidance: FaultAvoidance,
     pub(crate) max_pending_messages: usize,
     pub(crate) max_pending_bytes: usize,
     pub(crate) max_message_size: usize,
@@ -77,6 +83,9 @@ impl ProducerBuilder {
             send_timeout: Duration::from_secs(3),
             retries: 2,
             async_retries: 2,
+            retry_codes: Vec::new(),
+            attempt_timeout: None,
+            avoidance: FaultAvoidance::default(),
             max_pending_messages: 10_000,
             max_pending_bytes: 32 * 1024 * 1024,
             max_message_size: 4 * 1024 * 1024,
@@ -116,6 +125,33 @@ impl ProducerBuilder {
     #[must_use]
     pub fn async_retries(mut self, retries: u32) -> Self {
         self.config.async_retries = retries;
+        self
+    }
+
+    /// Answers of brokers that are worth another attempt, beside those that always are (Java:
+    /// `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. Default: none. What
+    /// a busy broker refuses (2, 215) waits and goes again anyway.
+    #[must_use]
+    pub fn retry_codes(mut self, codes: impl IntoIterator<Item = ResponseCode>) -> Self {
+        self.config.retry_codes = codes.into_iter().collect();
+        self
+    }
+
+    /// The most that one attempt may take while there are retries left (Java:
+    /// `sendMsgMaxTimeoutPerRequest`). Default: none; half of the time that is left, and at least
+    /// 500 ms, while another broker could take the message, and otherwise all of it. An attempt that
+    /// ends so may have been stored, so that a short time makes duplicates.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How brokers that are slow or do not answer are left out while others will do. Default: see
+    /// [`FaultAvoidance`].
+    #[must_use]
+    pub fn fault_avoidance(mut self, avoidance: FaultAvoidance) -> Self {
+        self.config.avoidance = avoidance;
         self
     }
 
@@ -429,6 +465,7 @@ impl Config {
         let times = [
             ("send_timeout", self.send_timeout),
             ("connect_timeout", self.connect_timeout),
+            ("attempt_timeout", self.attempt_timeout.unwrap_or(self.send_timeout)),
             ("lookup_timeout", self.lookup_timeout),
             ("route_poll_interval", self.route_poll_interval),
             ("heartbeat_interval", self.heartbeat_interval),

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::client::Client;
+use crate::health::Health;
 use crate::outbox::Waiting;
 use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
@@ -103,6 +104,7 @@ pub(crate) struct Load {
     failed_at: AtomicU64,
     /// Whether a connection stands.
     connected: AtomicBool,
+    pub(crate) health: Health,
     /// Messages that callers took back since the last sweep.
     withdrawn: AtomicUsize,
     /// The protocol version that the peer declared last; 0: none yet.
@@ -121,6 +123,7 @@ impl Connection {
             window: AtomicUsize::new(0),
             failed_at: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            health: Health::new(),
             withdrawn: AtomicUsize::new(0),
             version: AtomicI32::new(0),
             born: Instant::now(),
@@ -268,7 +271,7 @@ impl Load {
     pub(crate) fn snapshot(&self) -> BrokerLoad {
         BrokerLoad {
             backlog: self.backlog.load(Ordering::Relaxed),
-            unreachable: self.is_unreachable(),
+            left_out: self.is_unreachable() || self.health.is_left_out(),
         }
     }
 

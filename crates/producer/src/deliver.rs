@@ -272,7 +272,9 @@ impl Client {
             self.watch.trouble(accepted.topic());
             return Ok(Aim::Absent(accepted));
         };
-        let until = attempt_end(&accepted, &target, now);
+        let most = self.config().attempt_timeout;
+        let most = most.filter(|_| accepted.retries() < self.most_retries(accepted.mode));
+        let until = attempt_end(&accepted, &target, now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
 
@@ -332,10 +334,7 @@ impl Client {
             accepted.go_with(1);
         }
         let used = accepted.retries();
-        let most = match accepted.mode {
-            Mode::Sync => self.config().retries,
-            Mode::Async | Mode::Oneway => self.config().async_retries,
-        };
+        let most = self.most_retries(accepted.mode);
         let left = Left {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
@@ -348,6 +347,13 @@ impl Client {
             self.counters().retries.add_one();
         }
         Some(next)
+    }
+
+    fn most_retries(&self, mode: Mode) -> u32 {
+        match mode {
+            Mode::Sync => self.config().retries,
+            Mode::Async | Mode::Oneway => self.config().async_retries,
+        }
     }
 
     fn retry(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed, pause: Duration) {
@@ -410,13 +416,19 @@ impl Client {
 }
 
 /// When an attempt ends. While another broker could take the message, half of the time left is
-/// kept for that one; an only broker gets it all.
-fn attempt_end(accepted: &Accepted, target: &Target, now: Instant) -> Instant {
-    if !accepted.destination().is_any() || !target.has_usable_others() {
-        return accepted.deadline;
+/// kept for that one; an only broker gets it all. `most` is the most that an attempt may take.
+fn attempt_end(
+    accepted: &Accepted,
+    target: &Target,
+    now: Instant,
+    most: Option<Duration>,
+) -> Instant {
+    let mut end = accepted.deadline;
+    if accepted.destination().is_any() && target.has_usable_others() {
+        let left = end.saturating_duration_since(now);
+        end = end.min(now + (left / 2).max(SHORTEST_ATTEMPT));
     }
-    let left = accepted.deadline.saturating_duration_since(now);
-    accepted.deadline.min(now + (left / 2).max(SHORTEST_ATTEMPT))
+    end.min(most.map_or(end, |most| now + most))
 }
 
 impl AttemptFailed {

@@ -18,12 +18,13 @@ const SMALL_BACKLOG: usize = 64;
 pub(crate) struct BrokerLoad {
     /// Messages waiting for it and in flight to it.
     pub(crate) backlog: usize,
-    /// Whether connecting to it failed within the last two seconds.
-    pub(crate) unreachable: bool,
+    /// Whether it is left out: connecting to it failed within the last two seconds, or it does not
+    /// answer as it should.
+    pub(crate) left_out: bool,
 }
 
 /// Chooses a target for a message without a queue of its own: round robin over the queues, leaving
-/// out `avoid`, brokers that cannot be reached, those far behind the others, and those that hold
+/// out `avoid`, brokers that are left out, those far behind the others, and those that hold
 /// half of the `permits`. When all are left out, the reasons are dropped one by one.
 pub(crate) fn choose(route: &Arc<Route>, avoid: Option<&str>, permits: usize) -> Option<Target> {
     let broker = match route.brokers.len() {
@@ -48,8 +49,8 @@ fn choose_broker(route: &Route, avoid: Option<&str>, permits: usize) -> Option<u
 /// Which brokers may be chosen; at least one, if there is one.
 pub(crate) fn acceptable(loads: &[BrokerLoad], avoided: &[bool], permits: usize) -> Vec<bool> {
     let usable = |at: usize| {
-        let unreachable = loads.get(at).is_some_and(|load| load.unreachable);
-        !unreachable && !avoided.get(at).copied().unwrap_or_default()
+        let left_out = loads.get(at).is_some_and(|load| load.left_out);
+        !left_out && !avoided.get(at).copied().unwrap_or_default()
     };
     let smallest = (0..loads.len())
         .filter(|at| usable(*at))
@@ -98,8 +99,8 @@ pub(crate) fn select(route: &Route, select: &Selector) -> Result<MessageQueue, S
 mod tests {
     use super::*;
 
-    fn load(backlog: usize, unreachable: bool) -> BrokerLoad {
-        BrokerLoad { backlog, unreachable }
+    fn load(backlog: usize, left_out: bool) -> BrokerLoad {
+        BrokerLoad { backlog, left_out }
     }
 
     #[test]
@@ -109,7 +110,7 @@ mod tests {
             ([load(0, false), load(0, false)], no, [true, true]),
             // The broker of the failed attempt.
             ([load(0, false), load(0, false)], [true, false], [false, true]),
-            // One that cannot be reached.
+            // One that is left out.
             ([load(0, true), load(900, false)], no, [false, true]),
             // A small backlog is nothing; over twice the smallest is much.
             ([load(60, false), load(0, false)], no, [true, true]),

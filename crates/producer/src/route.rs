@@ -120,10 +120,10 @@ impl Target {
         self.route.brokers.len() > 1
     }
 
-    /// Whether one of the other brokers can be reached, as far as is known.
+    /// Whether one of the other brokers can be used, as far as is known.
     pub(crate) fn has_usable_others(&self) -> bool {
         let others = self.route.brokers.iter().enumerate().filter(|(at, _)| *at != self.broker);
-        others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().unreachable)
+        others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().left_out)
     }
 
     /// The queue that a request of so many messages leaves for now.

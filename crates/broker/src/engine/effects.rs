@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use posthaste_protocol::command::{put_answer, put_request};
 use posthaste_protocol::request::{Empty, NotifyConsumerIdsChanged};
-use posthaste_protocol::{Payload, ResponseCode};
+use posthaste_protocol::{Payload, Request, ResponseCode};
 use rustc_hash::FxHashMap;
 
 use super::{SessionId, refusal::Refusal};
@@ -81,8 +81,27 @@ impl Effects {
 
     /// Tells a member that its group has changed.
     pub(crate) fn notify(&mut self, session: SessionId, group: &str) {
-        let out = self.ready.entry(session).or_default();
-        put_request(out, 0, true, &NotifyConsumerIdsChanged { group: group.to_owned() });
+        self.tell(session, &NotifyConsumerIdsChanged { group: group.to_owned() });
+    }
+
+    /// Tells a client something; there will be no answer.
+    pub(crate) fn tell<R: Request>(&mut self, session: SessionId, request: &R) {
+        put_request(self.ready.entry(session).or_default(), 0, true, request);
+    }
+
+    /// Asks a client something. It will answer to this number.
+    pub(crate) fn ask<R: Request>(&mut self, session: SessionId, opaque: i32, request: &R) {
+        put_request(self.ready.entry(session).or_default(), opaque, false, request);
+    }
+
+    /// As [`ask`](Self::ask), once `commit` is kept.
+    pub(crate) fn ask_after_commit<R: Request>(
+        &mut self,
+        session: SessionId,
+        opaque: i32,
+        request: &R,
+    ) {
+        put_request(self.after_commit.entry(session).or_default(), opaque, false, request);
     }
 
     /// How many bytes this turn has for a session already.

@@ -29,6 +29,8 @@ pub(crate) struct Group {
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
     /// Topic, queue: how far it has come.
     offsets: HashMap<String, BTreeMap<i32, i64>>,
+    /// What its subscriptions are told apart by; 0: no member has said it (heartbeat V2).
+    fingerprint: i32,
     locks: HashMap<QueueKey, Lock>,
 }
 
@@ -64,6 +66,11 @@ impl Group {
             self.members.insert(client_id.to_owned(), session);
         }
         !is_known
+    }
+
+    /// Takes over the fingerprint of a member's subscriptions; says whether it is another one.
+    pub(crate) fn is_news(&mut self, fingerprint: i32) -> bool {
+        std::mem::replace(&mut self.fingerprint, fingerprint) != fingerprint
     }
 
     fn set_offset(&mut self, topic: &str, queue: i32, offset: i64) {
@@ -184,7 +191,7 @@ impl Groups {
                     group.subscribe(&subscriptions);
                 }
             }
-            Fact::Topic(_) | Fact::Delivered { .. } => {}
+            Fact::Topic(_) | Fact::Delivered { .. } | Fact::Timer { .. } | Fact::Half { .. } => {}
         }
     }
 

@@ -47,6 +47,16 @@ impl Refusal {
         )
     }
 
+    /// 2: too much at once; not done.
+    pub(crate) fn busy(remark: impl Into<String>) -> Self {
+        Self::new(ResponseCode::SYSTEM_BUSY, remark)
+    }
+
+    /// 604: what is asked for cannot be done any more.
+    pub(crate) fn too_late(remark: impl Into<String>) -> Self {
+        Self::new(ResponseCode::ILLEGAL_OPERATION, remark)
+    }
+
     /// 14: the store takes no more messages.
     pub(crate) fn unavailable(remark: impl Into<String>) -> Self {
         Self::new(ResponseCode::SERVICE_NOT_AVAILABLE, remark)

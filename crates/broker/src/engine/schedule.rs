@@ -131,7 +131,7 @@ impl Engine {
 
     /// Puts a delayed message where it was sent to. The wire's text of its properties stays, the
     /// delay among them, as real brokers leave it.
-    fn deliver(&mut self, now: Millis, mut message: StoredMessage, commit: &mut Commit) {
+    pub(super) fn deliver(&mut self, now: Millis, mut message: StoredMessage, commit: &mut Commit) {
         let properties = Properties::decode(&message.properties);
         let topic = properties.get(name::REAL_TOPIC).unwrap_or_default();
         let queue = properties.get(name::REAL_QID).and_then(|queue| queue.parse().ok());

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use posthaste_protocol::StoredMessage;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, NAME_END, VALUE_END, name};
 
-use super::{Identity, Millis};
+use super::{Identity, Millis, refusal::Refusal, wishes::Wishes};
 
 /// The region in every answer to a send.
 pub(crate) const REGION: &str = "DefaultRegion";
@@ -28,12 +29,8 @@ pub(crate) struct Stamped {
     pub(crate) text: String,
     /// The message's unique id.
     pub(crate) unique_id: String,
-    /// Delay level; 0 or less: none.
-    pub(crate) delay_level: i32,
-    /// Whether it is a transaction's half message.
-    pub(crate) is_half: bool,
-    /// Whether it is to be delivered at a time of its own.
-    pub(crate) is_timer: bool,
+    /// What they ask of the broker.
+    pub(crate) wishes: Wishes,
 }
 
 impl Stamper {
@@ -58,9 +55,7 @@ impl Stamper {
         let mut stamped = Stamped {
             text: String::with_capacity(text.len() + self.added.len() + 48),
             unique_id: String::new(),
-            delay_level: 0,
-            is_half: false,
-            is_timer: false,
+            wishes: Wishes::default(),
         };
         for pair in text.split(VALUE_END) {
             let Some((key, value)) = pair.split_once(NAME_END) else { continue };
@@ -70,12 +65,7 @@ impl Stamper {
             match key {
                 name::CLUSTER | name::MSG_REGION | name::TRACE_ON | "POP_CK" => continue,
                 name::UNIQ_KEY => value.clone_into(&mut stamped.unique_id),
-                name::DELAY => stamped.delay_level = value.parse().unwrap_or(0),
-                name::TRAN_MSG => stamped.is_half = value.eq_ignore_ascii_case("true"),
-                "TIMER_DELAY_SEC" | "TIMER_DELAY_MS" | "TIMER_DELIVER_MS" => {
-                    stamped.is_timer = true;
-                }
-                _ => {}
+                _ => stamped.wishes.read(key, value),
             }
             properties::push(&mut stamped.text, key, value);
         }
@@ -98,6 +88,18 @@ impl Stamper {
             counter: self.counter,
         };
         id.to_string()
+    }
+}
+
+/// Whether there is room for a message's properties, those of the broker among them, and for
+/// `spare` bytes more.
+pub(crate) fn check_properties(message: &StoredMessage, spare: usize) -> Result<(), Refusal> {
+    let (length, most) = (message.properties.len() + spare, properties::MAX_LENGTH);
+    match length <= most {
+        true => Ok(()),
+        false => Err(Refusal::illegal(format!(
+            "the properties have {length} bytes with what the broker adds; {most} is the most that is stored"
+        ))),
     }
 }
 
@@ -153,13 +155,9 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_read_from_the_last_of_a_name() {
-        let stamped =
-            stamper().stamp(0, "DELAY\u{1}3\u{2}TRAN_MSG\u{1}false\u{2}TRAN_MSG\u{1}TRUE\u{2}");
-        assert_eq!(stamped.delay_level, 3);
-        assert!(stamped.is_half);
-        assert!(stamper().stamp(0, "TIMER_DELIVER_MS\u{1}9\u{2}").is_timer);
-        assert_eq!(stamper().stamp(0, "DELAY\u{1}soon\u{2}").delay_level, 0);
+    fn wishes_are_read_on_the_way() {
+        let text = "DELAY\u{1}3\u{2}TRAN_MSG\u{1}true\u{2}TIMER_DELAY_MS\u{1}9\u{2}";
+        assert_eq!(stamper().stamp(0, text).wishes, Wishes::of(text));
     }
 
     #[test]

@@ -3,4 +3,8 @@
 mod consuming;
 mod harness;
 mod keeping;
+mod querying;
+mod replying;
 mod sending;
+mod timing;
+mod transacting;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use posthaste_protocol::request::permission;
 use serde::{Deserialize, Serialize};
 
+use super::attributes::Attributes;
 use super::schedule::LEVELS;
 use crate::location::{MAX_QUEUES, QueueKey};
 
@@ -14,6 +15,12 @@ pub(crate) const MAX_TOPICS: usize = 1_000;
 pub(crate) const MAX_TOPIC_LENGTH: usize = 127;
 /// Where delayed messages wait; one queue per level.
 pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// Where messages wait that are delivered at a time of their own.
+pub(crate) const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
+/// Where half messages wait until they are decided.
+pub(crate) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+/// Where half messages end that nobody has decided.
+pub(crate) const UNDECIDED_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 /// Before the group's name: where messages that a consumer gave back come again.
 pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
 /// Before the group's name: where messages end that were given back too often.
@@ -27,9 +34,10 @@ pub(crate) const ALL: i32 = READ_WRITE | permission::INHERIT;
 /// Topics that clients may not send to.
 const CLOSED: &[&str] = &[
     SCHEDULE_TOPIC,
-    "RMQ_SYS_TRANS_HALF_TOPIC",
+    TIMER_TOPIC,
+    HALF_TOPIC,
     "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
+    UNDECIDED_TOPIC,
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
 ];
@@ -47,6 +55,9 @@ pub(crate) struct TopicConfig {
     pub(crate) write_queues: u16,
     /// Bits of [`permission`].
     pub(crate) perm: i32,
+    /// What else is said of it, such as `message.type` (5.x).
+    #[serde(default)]
+    pub(crate) attributes: Attributes,
 }
 
 /// A topic and its queues.
@@ -132,8 +143,10 @@ impl Topics {
         self.list.len()
     }
 
-    /// Creates a topic, or changes the one of this name. `None` when there are too many.
+    /// Creates a topic, or changes the one of this name, whose attributes stay. `None` when there
+    /// are too many.
     pub(crate) fn set(&mut self, name: &str, read: u16, write: u16, perm: i32) -> Option<&Topic> {
+        let attributes = self.get(name).map(|topic| topic.config.attributes.clone());
         let number = match self.by_name.get(name) {
             Some(number) => *number,
             None if self.list.len() >= MAX_TOPICS => return None,
@@ -145,7 +158,16 @@ impl Topics {
             read_queues: read.min(MAX_QUEUES),
             write_queues: write.min(MAX_QUEUES),
             perm,
+            attributes: attributes.unwrap_or_default(),
         })
+    }
+
+    /// Gives a topic other attributes.
+    pub(crate) fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Option<&Topic> {
+        let at = usize::from(*self.by_name.get(name)?).checked_sub(1)?;
+        let topic = self.list.get_mut(at)?;
+        topic.config.attributes = attributes;
+        Some(topic)
     }
 
     /// Puts a topic in its place. `None` when that is neither an existing topic's place nor the
@@ -192,9 +214,11 @@ pub(crate) fn is_closed(name: &str) -> bool {
 }
 
 /// The topics that are always there: name, queues, permissions.
-pub(crate) fn system_topics(cluster: &str, broker: &str) -> [(String, u16, i32); 7] {
+pub(crate) fn system_topics(cluster: &str, broker: &str) -> [(String, u16, i32); 9] {
     [
         (SCHEDULE_TOPIC.to_owned(), LEVELS as u16, READ_WRITE),
+        (TIMER_TOPIC.to_owned(), 1, READ_WRITE),
+        (HALF_TOPIC.to_owned(), 1, READ_WRITE),
         (cluster.to_owned(), 16, ALL),
         (broker.to_owned(), 1, ALL),
         (format!("{cluster}_REPLY_TOPIC"), 1, READ_WRITE),

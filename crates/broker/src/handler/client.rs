@@ -13,31 +13,45 @@ impl Engine {
     /// 34: a client is there, with these groups.
     ///
     /// Members leave with their connection or by 35. There is no other expiry: a connection that
-    /// says nothing for 120 s is closed. Of producers nothing is remembered.
+    /// says nothing for 120 s is closed.
+    ///
+    /// A client that knows heartbeat V2 gives its subscriptions a fingerprint. Once they are known
+    /// it leaves them out, until an answer says that the group has others.
     pub(crate) fn heartbeat(
         &mut self,
         session: SessionId,
         heartbeat: &Heartbeat,
         effects: &mut Effects,
     ) -> Result<HeartbeatAnswer, Refusal> {
-        for group in &heartbeat.consumers {
-            self.join(session, &heartbeat.client_id, group, effects)?;
+        self.producers.meet(session, &heartbeat.client_id);
+        for group in &heartbeat.producers {
+            self.producers.join(session, &group.group_name);
         }
-        Ok(HeartbeatAnswer::default())
+        // Whoever does not know V2 does not care.
+        let mut changed = heartbeat.fingerprint == 0;
+        for group in &heartbeat.consumers {
+            changed |= self.join(session, heartbeat, group, effects)?;
+        }
+        Ok(HeartbeatAnswer { supports_v2: Some(true), subscriptions_changed: Some(changed) })
     }
 
+    /// A client is a member of a consumer group; says whether the group has had other subscriptions.
     fn join(
         &mut self,
         session: SessionId,
-        client_id: &str,
+        heartbeat: &Heartbeat,
         joining: &ConsumerGroup,
         effects: &mut Effects,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let name = &joining.group_name;
         self.ensure_group(name, &mut effects.commit)?;
-        let Some(group) = self.groups.get_mut(name) else { return Ok(()) };
-        let is_new = group.join(client_id, session);
-        let change = group.subscribe(&joining.subscriptions);
+        let Some(group) = self.groups.get_mut(name) else { return Ok(false) };
+        let is_new = group.join(&heartbeat.client_id, session);
+        let changed = group.is_news(heartbeat.fingerprint);
+        let change = match heartbeat.without_subscriptions {
+            true => SubscriptionChange::None,
+            false => group.subscribe(&joining.subscriptions),
+        };
         if change != SubscriptionChange::None {
             let subscriptions = group.subscriptions.values().cloned().collect();
             effects.commit.put(Fact::Subscriptions { group: name.clone(), subscriptions });
@@ -47,7 +61,7 @@ impl Engine {
         if is_news && !is_broadcast {
             self.notify_members(name, effects);
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// 35: a client leaves a group.
@@ -57,6 +71,9 @@ impl Engine {
         request: &UnregisterClient,
         effects: &mut Effects,
     ) -> Result<Empty, Refusal> {
+        if let Some(group) = &request.producer_group {
+            self.producers.leave(session, group);
+        }
         let Some(name) = &request.consumer_group else { return Ok(Empty) };
         let Some(group) = self.groups.get_mut(name) else { return Ok(Empty) };
         if group.members.get(&request.client_id) == Some(&session) {

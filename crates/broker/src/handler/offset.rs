@@ -108,11 +108,6 @@ impl Engine {
     }
 
     fn stored_at(&self, queue: QueueKey, offset: u64) -> Result<Option<Millis>, Refusal> {
-        if offset >= self.topics.ends(queue).committed {
-            return Ok(None);
-        }
-        let block = self.store.block(queue, offset)?;
-        let record = block.and_then(|block| block.records_from(offset).next());
-        Ok(record.map(|record| record.stored_at_ms()))
+        Ok(self.record(queue, offset)?.map(|record| record.stored_at_ms()))
     }
 }

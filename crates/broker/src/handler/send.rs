@@ -1,18 +1,18 @@
 //! Sending: one message, or a batch.
 
+use posthaste_protocol::StoredMessage;
 use posthaste_protocol::batch::{self, EntryView};
 use posthaste_protocol::id::{IdText, OffsetId};
 use posthaste_protocol::properties::{self, Properties, name};
-use posthaste_protocol::request::{SendAnswer, SendMessage, permission};
+use posthaste_protocol::request::{RecallHandle, SendAnswer, SendMessage, permission};
 use posthaste_protocol::stored::sys_flag;
-use posthaste_protocol::{ResponseCode, StoredMessage};
 
 use super::topic::check_topic_name;
 use crate::engine::groups::MAX_RECONSUME_TIMES;
-use crate::engine::schedule;
-use crate::engine::stamp::{REGION, Stamped};
+use crate::engine::stamp::{REGION, Stamped, check_properties};
 use crate::engine::topics::{DLQ_PREFIX, READ_WRITE, RETRY_PREFIX, SCHEDULE_TOPIC, is_closed};
-use crate::engine::{Engine, Millis, SessionId, refusal::Refusal};
+use crate::engine::wishes::Course;
+use crate::engine::{Engine, Millis, SessionId, refusal::Refusal, schedule, timers};
 use crate::location::QueueKey;
 use crate::store::Commit;
 
@@ -28,34 +28,40 @@ impl Engine {
         message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
-        let is_known = self.topics.get(&message.topic).is_some();
-        if !is_known {
-            check_topic_name(&message.topic)?;
-        }
-        if is_closed(&message.topic) {
-            let topic = &message.topic;
-            return Err(Refusal::forbidden(format!(
-                "Sending message to topic[{topic}] is forbidden."
-            )));
-        }
+        self.check_topic(message)?;
         self.check_store()?;
-        if !is_known {
-            self.create_for(message, commit)?;
-        }
-        let queue = self.queue_of(message)?;
-        if message.body.is_empty() {
-            return Err(Refusal::illegal("the message has no body"));
-        }
-        if message.body.len() > MAX_BODY {
-            return Err(Refusal::illegal(format!(
-                "the body has {} bytes; {MAX_BODY} is the most that is stored",
-                message.body.len()
-            )));
-        }
+        let queue = self.queue_or_new(message, commit)?;
+        check_body(message)?;
         match message.batch {
             true => self.store_batch(now, session, queue, message, commit),
             false => self.store_single(now, session, queue, message, commit),
         }
+    }
+
+    /// Whether a client may send to the topic, should it exist.
+    pub(super) fn check_topic(&self, message: &SendMessage<'_>) -> Result<(), Refusal> {
+        let topic = &message.topic;
+        if self.topics.get(topic).is_none() {
+            check_topic_name(topic)?;
+        }
+        match is_closed(topic) {
+            true => {
+                Err(Refusal::forbidden(format!("Sending message to topic[{topic}] is forbidden.")))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The queue that is meant, of a topic that comes into being with its first message.
+    pub(super) fn queue_or_new(
+        &mut self,
+        message: &SendMessage<'_>,
+        commit: &mut Commit,
+    ) -> Result<QueueKey, Refusal> {
+        if self.topics.get(&message.topic).is_none() {
+            self.create_for(message, commit)?;
+        }
+        self.queue_of(message)
     }
 
     /// Creates a topic that does not exist: one for retries as such, any other in the likeness of
@@ -105,23 +111,57 @@ impl Engine {
         message: &SendMessage<'_>,
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
-        let stamped = self.stamper.stamp(now, &message.properties);
-        check_wishes(message, &stamped)?;
-        let Stamped { text, unique_id, delay_level, .. } = stamped;
-        let (max_reconsume_times, queue_id) = (message.max_reconsume_times, queue.queue);
-        let mut stored = self.record(now, session, message, text);
-        let mut place = queue;
-        if is_used_up(&stored, max_reconsume_times) {
-            place = self.turn_into_dead_letter(&mut stored, commit)?;
-        } else if delay_level > 0 {
-            let level = schedule::delay(&mut stored, queue_id, delay_level);
-            place = self.schedule_queue(level)?;
+        let Stamped { text, unique_id, wishes } = self.stamper.stamp(now, &message.properties);
+        let course = wishes.course(now)?;
+        let mut stored = self.message_of(now, session, message, text);
+        let mut recall_handle = None;
+        // What comes again from a consumer is no half message any more.
+        let is_half = wishes.is_half && !(stored.reconsume_times > 0 && wishes.delay_level > 0);
+        if is_used_up(&stored, message.max_reconsume_times) {
+            let place = self.turn_into_dead_letter(&mut stored, commit)?;
+            self.put_on_course(Course::AtOnce, place, &mut stored, commit)?;
+        } else if is_half {
+            self.store_half(now, &message.group, queue.queue, &mut stored, commit)?;
+        } else {
+            self.put_on_course(course, queue, &mut stored, commit)?;
+            recall_handle = self.recall_handle(course, &message.topic, &unique_id);
         }
-        if stored.properties.len() > properties::MAX_LENGTH {
-            return Err(properties_too_long(stored.properties.len()));
+        let id = self.offset_id(&stored).to_string();
+        Ok(SendAnswer { recall_handle, ..self.answer(queue.queue, &stored, id, unique_id) })
+    }
+
+    /// Stores a message so that it is delivered to `queue` when its time has come.
+    pub(super) fn put_on_course(
+        &mut self,
+        course: Course,
+        queue: QueueKey,
+        message: &mut StoredMessage,
+        commit: &mut Commit,
+    ) -> Result<(), Refusal> {
+        match course {
+            Course::AtOnce => {
+                check_properties(message, 0)?;
+                self.append(queue, message, commit)
+            }
+            Course::Level(level) => {
+                let level = schedule::delay(message, queue.queue, level);
+                check_properties(message, 0)?;
+                self.append(self.schedule_queue(level)?, message, commit)
+            }
+            Course::At(due) => self.store_timer(due, queue.queue, message, commit),
         }
-        self.append(place, &mut stored, commit)?;
-        Ok(self.answer(queue_id, &stored, self.offset_id(&stored).to_string(), unique_id))
+    }
+
+    /// By what the sender can take a timer message back. A message that is retried has none.
+    fn recall_handle(&self, course: Course, topic: &str, unique_id: &str) -> Option<String> {
+        let Course::At(due) = course else { return None };
+        let handle = RecallHandle {
+            topic: topic.to_owned(),
+            broker: self.identity.broker.clone(),
+            deliver_at_ms: timers::rounded(due) + 1,
+            unique_id: unique_id.to_owned(),
+        };
+        (!topic.starts_with(RETRY_PREFIX)).then(|| handle.to_string())
     }
 
     /// All messages of a batch get consecutive places, or none gets one.
@@ -143,7 +183,7 @@ impl Engine {
             return Err(Refusal::unavailable("the queue has no room for the batch"));
         }
         let unique_id = properties::find(&message.properties, name::UNIQ_KEY).unwrap_or_default();
-        let mut stored = self.record(now, session, message, String::new());
+        let mut stored = self.message_of(now, session, message, String::new());
         let mut ids = String::with_capacity(entries.len() * 33);
         let first = self.topics.ends(queue).next;
         for EntryView { flag, body, properties } in entries {
@@ -161,8 +201,8 @@ impl Engine {
         Ok(self.answer(queue.queue, &stored, ids, unique_id.to_owned()))
     }
 
-    /// A record of a message that has no place yet.
-    fn record(
+    /// A message that was sent and has no place yet.
+    pub(super) fn message_of(
         &self,
         now: Millis,
         session: SessionId,
@@ -187,7 +227,7 @@ impl Engine {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         queue_id: u16,
         stored: &StoredMessage,
@@ -205,7 +245,7 @@ impl Engine {
         }
     }
 
-    fn offset_id(&self, stored: &StoredMessage) -> IdText {
+    pub(super) fn offset_id(&self, stored: &StoredMessage) -> IdText {
         let host = self.identity.store_host;
         OffsetId { host, offset: stored.physical_offset }.text()
     }
@@ -236,18 +276,15 @@ impl Engine {
     }
 }
 
-/// Refuses what this broker cannot do; stored as an ordinary message it would arrive too early.
-fn check_wishes(message: &SendMessage<'_>, stamped: &Stamped) -> Result<(), Refusal> {
-    let is_retry = message.reconsume_times > 0 && stamped.delay_level > 0;
-    if stamped.is_half && !is_retry {
-        return Err(Refusal::forbidden("this broker does not take transactional messages"));
+/// Whether a body may be stored.
+pub(super) fn check_body(message: &SendMessage<'_>) -> Result<(), Refusal> {
+    match message.body.len() {
+        0 => Err(Refusal::illegal("the message has no body")),
+        1..=MAX_BODY => Ok(()),
+        length => Err(Refusal::illegal(format!(
+            "the body has {length} bytes; {MAX_BODY} is the most that is stored"
+        ))),
     }
-    if stamped.is_timer && stamped.delay_level <= 0 {
-        return Err(Refusal::forbidden(
-            "this broker does not take messages with a delivery time; it knows delay levels",
-        ));
-    }
-    Ok(())
 }
 
 fn check_batch(message: &SendMessage<'_>) -> Result<(), Refusal> {
@@ -257,7 +294,8 @@ fn check_batch(message: &SendMessage<'_>) -> Result<(), Refusal> {
     if message.sys_flag & sys_flag::TRANSACTION != 0 {
         return Err(Refusal::illegal("a batch cannot be part of a transaction"));
     }
-    if properties::find(&message.properties, name::DELAY).is_some() {
+    let delays = [name::DELAY, name::TIMER_DELAY_SEC, name::TIMER_DELAY_MS, name::TIMER_DELIVER_MS];
+    if delays.iter().any(|delay| properties::find(&message.properties, delay).is_some()) {
         return Err(Refusal::illegal("a batch cannot be delayed"));
     }
     Ok(())
@@ -267,14 +305,4 @@ fn check_batch(message: &SendMessage<'_>) -> Result<(), Refusal> {
 fn is_used_up(message: &StoredMessage, limit: Option<i32>) -> bool {
     message.topic.starts_with(RETRY_PREFIX)
         && message.reconsume_times > limit.unwrap_or(MAX_RECONSUME_TIMES)
-}
-
-fn properties_too_long(length: usize) -> Refusal {
-    Refusal::new(
-        ResponseCode::MESSAGE_ILLEGAL,
-        format!(
-            "the properties have {length} bytes with what the broker adds; {} is the most that is stored",
-            properties::MAX_LENGTH
-        ),
-    )
 }

@@ -70,11 +70,7 @@ impl Engine {
 
     fn record_at(&self, physical: i64) -> Result<Option<Record>, Refusal> {
         let Some((queue, offset)) = QueueKey::of_physical(physical) else { return Ok(None) };
-        if offset >= self.topics.ends(queue).committed {
-            return Ok(None);
-        }
-        let block = self.store.block(queue, offset)?;
-        Ok(block.and_then(|block| block.records_from(offset).next()))
+        Ok(self.record(queue, offset)?)
     }
 
     /// The group, its retry topic with it.

@@ -3,12 +3,13 @@
 use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, Empty, TopicList};
 
 use crate::engine::topics::{MAX_TOPIC_LENGTH, is_closed, is_name};
-use crate::engine::{Engine, refusal::Refusal};
+use crate::engine::{Engine, attributes, refusal::Refusal};
 use crate::location::MAX_QUEUES;
-use crate::store::Commit;
+use crate::store::{Commit, Fact};
 
 impl Engine {
-    /// 17: creates a topic, or changes it. Fewer queues than before deletes no messages.
+    /// 17: creates a topic, or changes it. Fewer queues than before deletes no messages. Attributes
+    /// are remembered; nothing depends on them.
     pub(crate) fn create_topic(
         &mut self,
         request: &CreateTopic,
@@ -30,8 +31,14 @@ impl Engine {
                 request.perm
             )));
         }
+        let known = self.topics.get(name).map(|topic| &topic.config.attributes);
+        let changes = request.attributes.as_deref().unwrap_or_default();
+        let attributes = attributes::changed(known, changes)?;
         self.check_working()?;
         self.set_topic(name, (read, write), request.perm, commit)?;
+        if let Some(topic) = self.topics.set_attributes(name, attributes) {
+            commit.put(Fact::Topic(topic.config.clone()));
+        }
         Ok(Empty)
     }
 

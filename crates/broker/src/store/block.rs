@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use posthaste_protocol::StoredMessage;
-use posthaste_protocol::properties::{NAME_END, VALUE_END};
+use posthaste_protocol::properties::{self, name};
 
 /// Consecutive messages of one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,19 @@ impl Block {
             let size = u32::from_be_bytes(*rest.first_chunk::<4>()?) as usize;
             let whole = (Record::PREFIX..=rest.len()).contains(&size);
             whole.then(|| Record { bytes: rest.split_to(size) })
+        })
+    }
+
+    /// The first of some blocks: as many as have about `room` bytes, and one if there is any.
+    pub(super) fn that_fit(
+        mut room: usize,
+        blocks: impl Iterator<Item = Self>,
+    ) -> impl Iterator<Item = Self> {
+        let mut is_first = true;
+        blocks.take_while(move |block| {
+            let fits = std::mem::take(&mut is_first) || room > 0;
+            room = room.saturating_sub(block.bytes.len());
+            fits
         })
     }
 
@@ -64,15 +77,14 @@ impl Record {
         i64::from_be_bytes(self.array_at(56))
     }
 
-    /// The tag; of several the last one, as in the map that Java makes of the properties.
+    /// The tag.
     pub(crate) fn tag(&self) -> Option<&str> {
-        self.properties()?
-            .rsplit(VALUE_END)
-            .filter_map(|pair| pair.split_once(NAME_END))
-            .find(|(name, value)| {
-                *name == posthaste_protocol::properties::name::TAGS && !value.is_empty()
-            })
-            .map(|(_, value)| value)
+        self.property(name::TAGS)
+    }
+
+    /// The value of a property; of several the last one, as in the map that Java makes of them.
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        properties::find(self.properties()?, name)
     }
 
     /// The message, read in full.

@@ -17,9 +17,18 @@ pub(crate) struct Commit {
     blocks: Vec<(QueueKey, u64, BytesMut)>,
     /// The block of each queue that still takes messages.
     open: FxHashMap<QueueKey, usize>,
-    facts: Vec<Fact>,
+    changes: Vec<Change>,
     messages: u64,
     length: usize,
+}
+
+/// A change of what is kept beside messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// This counts from now on.
+    Put(Fact),
+    /// The fact with this key counts no more.
+    Forget(String),
 }
 
 impl Commit {
@@ -42,12 +51,17 @@ impl Commit {
 
     /// Adds a fact; it replaces an earlier one with the same key.
     pub(crate) fn put(&mut self, fact: Fact) {
-        self.facts.push(fact);
+        self.changes.push(Change::Put(fact));
+    }
+
+    /// Takes the fact with this key away.
+    pub(crate) fn forget(&mut self, key: String) {
+        self.changes.push(Change::Forget(key));
     }
 
     /// Whether there is nothing to keep.
     pub(crate) fn is_empty(&self) -> bool {
-        self.blocks.is_empty() && self.facts.is_empty()
+        self.blocks.is_empty() && self.changes.is_empty()
     }
 
     /// Bytes of all messages.
@@ -65,13 +79,13 @@ impl Commit {
         self.open.keys().copied().collect()
     }
 
-    /// The blocks, each queue's in the order of their offsets, and the facts.
-    pub(crate) fn into_parts(self) -> (impl Iterator<Item = (QueueKey, Block)>, Vec<Fact>) {
+    /// The blocks, each queue's in the order of their offsets, and the changes in theirs.
+    pub(crate) fn into_parts(self) -> (impl Iterator<Item = (QueueKey, Block)>, Vec<Change>) {
         let blocks = self.blocks.into_iter().map(|(queue, first, bytes)| {
             // Without the room for more: blocks are kept for long.
             let bytes = Bytes::from(Vec::from(bytes).into_boxed_slice());
             (queue, Block { first, bytes })
         });
-        (blocks, self.facts)
+        (blocks, self.changes)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use posthaste_protocol::stored::body_crc;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{Block, Commit, Fact, Store, StoreError};
+use super::{Block, Change, Commit, Fact, Store, StoreError};
 use crate::error::BrokerError;
 use crate::location::{MAX_OFFSET, QueueKey};
 
@@ -85,7 +85,7 @@ impl DiskStore {
     }
 
     fn write(&mut self, commit: Commit) -> Result<(), redb::Error> {
-        let (blocks, facts) = commit.into_parts();
+        let (blocks, changes) = commit.into_parts();
         let transaction = self.database.begin_write()?;
         let mut bytes = self.bytes;
         {
@@ -97,10 +97,17 @@ impl DiskStore {
                 bytes += length as u64;
             }
             let mut table = transaction.open_table(FACTS)?;
-            for fact in facts {
-                // Plain data with text keys: writing it as JSON cannot fail.
-                let text = serde_json::to_vec(&fact).unwrap_or_default();
-                table.insert(fact.key().as_str(), text.as_slice())?;
+            for change in changes {
+                match change {
+                    Change::Put(fact) => {
+                        // Plain data with text keys: writing it as JSON cannot fail.
+                        let text = serde_json::to_vec(&fact).unwrap_or_default();
+                        table.insert(fact.key().as_str(), text.as_slice())?;
+                    }
+                    Change::Forget(key) => {
+                        table.remove(key.as_str())?;
+                    }
+                }
             }
             transaction.open_table(FIGURES)?.insert(BYTES, bytes)?;
         }
@@ -137,6 +144,30 @@ impl Store for DiskStore {
     fn block(&self, queue: QueueKey, offset: u64) -> Result<Option<Block>, StoreError> {
         let block = self.last_block(queue.physical(0), queue.physical(offset))?;
         Ok(block.filter(|block| offset < block.end()))
+    }
+
+    fn blocks_before(
+        &self,
+        queue: QueueKey,
+        offset: u64,
+        room: usize,
+    ) -> Result<Vec<Block>, StoreError> {
+        let read = || -> Result<Vec<Block>, redb::Error> {
+            let blocks = self.database.begin_read()?.open_table(BLOCKS)?;
+            let (mut room, mut read) = (room, Vec::new());
+            for entry in blocks.range(queue.physical(0)..queue.physical(offset))?.rev() {
+                let (key, value) = entry?;
+                let block = unseal(key.value() % MAX_OFFSET, value.value())?;
+                let was_last = block.bytes.len() >= room;
+                room = room.saturating_sub(block.bytes.len());
+                read.push(block);
+                if was_last {
+                    break;
+                }
+            }
+            Ok(read)
+        };
+        read().map_err(StoreError::from)
     }
 
     fn is_full(&self) -> bool {

@@ -3,6 +3,7 @@
 use posthaste_protocol::request::Subscription;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Millis;
 use crate::engine::topics::TopicConfig;
 
 /// Something to remember over a restart. The last fact of a [key](Fact::key) counts.
@@ -17,6 +18,12 @@ pub(crate) enum Fact {
     Subscriptions { group: String, subscriptions: Vec<Subscription> },
     /// The next message of a delay level to deliver.
     Delivered { level: u8, offset: u64 },
+    /// A timer message that waits: its place in the timer topic, its time, the hash of its unique
+    /// id. Forgotten once it is delivered or taken back.
+    Timer { offset: u64, due: Millis, id_hash: i32 },
+    /// A half message that waits for a decision: its place in the half topic. Forgotten once it is
+    /// decided.
+    Half { offset: u64, group: String, since: Millis, due: Millis, checks: u32 },
 }
 
 impl Fact {
@@ -27,6 +34,18 @@ impl Fact {
             Self::Offset { group, topic, queue, .. } => format!("offset/{group}/{topic}/{queue}"),
             Self::Subscriptions { group, .. } => format!("subscriptions/{group}"),
             Self::Delivered { level, .. } => format!("delivered/{level}"),
+            Self::Timer { offset, .. } => Self::timer_key(*offset),
+            Self::Half { offset, .. } => Self::half_key(*offset),
         }
+    }
+
+    /// The key of a timer message's fact.
+    pub(crate) fn timer_key(offset: u64) -> String {
+        format!("timer/{offset}")
+    }
+
+    /// The key of a half message's fact.
+    pub(crate) fn half_key(offset: u64) -> String {
+        format!("half/{offset}")
     }
 }

@@ -80,6 +80,17 @@ impl Store for MemoryStore {
         Ok(after.checked_sub(1).and_then(|at| queue.blocks.get(at)).cloned())
     }
 
+    fn blocks_before(
+        &self,
+        queue: QueueKey,
+        offset: u64,
+        room: usize,
+    ) -> Result<Vec<Block>, StoreError> {
+        let Some(queue) = self.queues.get(&queue) else { return Ok(Vec::new()) };
+        let end = queue.blocks.partition_point(|block| block.first < offset);
+        Ok(Block::that_fit(room, queue.blocks.range(..end).rev().cloned()).collect())
+    }
+
     fn is_full(&self) -> bool {
         false
     }

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::watched::Watched;
-use super::{Commit, DiskStore, MemoryStore, Record, Store, StoreError};
+use super::{Commit, DiskStore, Fact, MemoryStore, Record, Store, StoreError};
 use crate::location::QueueKey;
 
 const QUEUES: u16 = 3;
@@ -76,11 +76,55 @@ impl Model {
                 assert_eq!(record.tag(), Some("a"));
             }
             assert!(read(store, queue, end).is_none());
+            check_backwards(store, queue, first..end);
             assert!(first == 0 || read(store, queue, first - 1).is_none());
             kept += end - first;
         }
         kept
     }
+}
+
+/// From any offset backwards, in pieces of any length, each message is met once.
+fn check_backwards(store: &dyn Store, queue: u16, offsets: std::ops::Range<u64>) {
+    for (from, room) in [(offsets.end, 0), (offsets.end, 5_000), (offsets.end, usize::MAX)] {
+        let (mut before, mut met) = (from, Vec::new());
+        loop {
+            let blocks = store.blocks_before(key(queue), before, room).expect("readable");
+            let Some(last) = blocks.last() else { break };
+            let many = blocks.iter().rev().skip(1).map(|block| block.bytes.len()).sum::<usize>();
+            assert!(many <= room, "{many} bytes and a block more where {room} are wanted");
+            for block in &blocks {
+                let records: Vec<Record> = block.records().collect();
+                met.extend(records.iter().rev().map(Record::offset));
+            }
+            assert!(last.first < before, "it does not end");
+            before = last.first;
+        }
+        met.reverse();
+        assert_eq!(met, offsets.clone().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn facts_are_put_and_forgotten_in_their_order() {
+    let file = Watched::default();
+    let timer = |offset| Fact::Timer { offset, due: 7, id_hash: -1 };
+    let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+    let mut commit = Commit::default();
+    commit.put(timer(1));
+    commit.put(timer(2));
+    commit.put(timer(3));
+    commit.forget(Fact::timer_key(1));
+    commit.forget(Fact::timer_key(2));
+    commit.put(timer(2));
+    store.commit(commit).expect("commit");
+    let mut commit = Commit::default();
+    commit.forget(Fact::timer_key(3));
+    assert!(!commit.is_empty());
+    store.commit(commit).expect("commit");
+    drop(store);
+    let store = DiskStore::with_backend(file, u64::MAX).expect("open");
+    assert_eq!(store.facts().expect("facts"), [timer(2)]);
 }
 
 fn read(store: &dyn Store, queue: u16, offset: u64) -> Option<Record> {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each example uses a part")]
 
+use std::time::Duration;
+
 use posthaste_broker::{Broker, BrokerError};
 
 /// Name servers to use, and the broker behind them if it is the example's own.
@@ -16,6 +18,9 @@ pub(crate) async fn cluster() -> Result<Cluster, BrokerError> {
     if let Ok(name_servers) = std::env::var("NAMESRV_ADDR") {
         return Ok(Cluster { name_servers, _broker: None });
     }
-    let broker = Broker::builder().start().await?;
+    // A broker of its own asks soon about transactions that are left undecided.
+    let soon = Duration::from_millis(500);
+    let settings = Broker::builder().transaction_timeout(soon).transaction_check_interval(soon);
+    let broker = settings.start().await?;
     Ok(Cluster { name_servers: broker.name_server().to_string(), _broker: Some(broker) })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Producer;
 use super::runtime::Runtime;
-use crate::{Compression, ReadMessage, StartError, TransactionState};
+use crate::{Compression, FaultAvoidance, ReadMessage, ResponseCode, StartError, TransactionState};
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
 /// has. [`start`](Self::start) makes the producer.
@@ -34,6 +34,9 @@ settings! {
     send_timeout(timeout: Duration);
     retries(retries: u32);
     async_retries(retries: u32);
+    retry_codes(codes: impl IntoIterator<Item = ResponseCode>);
+    attempt_timeout(timeout: Duration);
+    fault_avoidance(avoidance: FaultAvoidance);
     max_pending(messages: usize, bytes: usize);
     max_message_size(bytes: usize);
     default_topic_queues(queues: u32);

@@ -11,6 +11,7 @@ mod busy;
 mod cancel;
 mod close;
 mod dead;
+mod health;
 mod kinds;
 mod linger;
 mod oneway;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use posthaste_protocol::request::{
-    CheckClientConfig, ConsumerListOf, EarliestStoreTime, LockQueues, MaxOffset, MinOffset, Pull,
-    PullAnswer, QueryConsumerOffset, QueueName, SearchOffset, SendBack, SendMessage, Subscription,
-    UnlockQueues, UnregisterClient, UpdateConsumerOffset, pull_flag,
+    CheckClientConfig, ConsumerGroup, ConsumerListOf, EarliestStoreTime, Heartbeat, LockQueues,
+    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, SearchOffset, SendBack,
+    SendMessage, Subscription, UnlockQueues, UnregisterClient, UpdateConsumerOffset, pull_flag,
 };
 use posthaste_protocol::{Command, RequestCode, ResponseCode, StoredMessage};
 
@@ -297,6 +297,46 @@ fn members_are_told_when_their_group_changes() {
     };
     bench.call(1, &leave);
     assert_eq!(bench.code(1, &list), ResponseCode::SYSTEM_ERROR);
+}
+
+/// Heartbeat V2: subscriptions that are known may be left out.
+#[test]
+fn a_heartbeat_without_subscriptions_changes_none() {
+    let mut bench = Bench::new();
+    let full = |fingerprint, topic: &str| Heartbeat {
+        fingerprint,
+        ..heartbeat("c1", "readers", subscription(topic, "*", 1))
+    };
+    let short = |fingerprint| Heartbeat {
+        fingerprint,
+        without_subscriptions: true,
+        consumers: vec![ConsumerGroup {
+            subscriptions: Vec::new(),
+            ..full(0, "").consumers[0].clone()
+        }],
+        ..full(0, "")
+    };
+    let news = |bench: &mut Bench, beat: Heartbeat| {
+        let answer = bench.call(1, &beat);
+        assert_eq!(answer.supports_v2, Some(true));
+        answer.subscriptions_changed
+    };
+    let topics = |bench: &Bench| -> Vec<String> {
+        let group = bench.engine.groups.get("readers").expect("the group");
+        group.subscriptions.keys().cloned().collect()
+    };
+    assert_eq!(news(&mut bench, full(0, "orders")), Some(true), "not V2");
+    assert_eq!(news(&mut bench, full(7, "orders")), Some(true), "of this one nothing was known");
+    assert_eq!(news(&mut bench, short(7)), Some(false));
+    assert_eq!(topics(&bench), ["orders"]);
+    let by_heartbeat = Pull { sys_flag: 0, ..pull("orders", 0, 0) };
+    assert_eq!(bench.code(1, &by_heartbeat), ResponseCode::PULL_NOT_FOUND);
+    assert_eq!(news(&mut bench, short(8)), Some(true), "the client is to send them whole");
+    assert_eq!(topics(&bench), ["orders"]);
+    assert_eq!(news(&mut bench, full(8, "BenchmarkTest")), Some(false));
+    assert_eq!(topics(&bench), ["BenchmarkTest"]);
+    let producer = Heartbeat { client_id: "p".into(), fingerprint: 5, ..Heartbeat::default() };
+    assert_eq!(news(&mut bench, producer), Some(false), "it subscribes to nothing");
 }
 
 #[test]

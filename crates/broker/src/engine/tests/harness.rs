@@ -7,15 +7,19 @@ use posthaste_protocol::command::put_request;
 use posthaste_protocol::request::{
     ConsumerGroup, Heartbeat, Pull, PullAnswer, SendMessage, Subscription, pull_flag,
 };
-use posthaste_protocol::{Command, Frame, Incoming, ResponseCode, StoredMessage, frame};
+use posthaste_protocol::{Command, Frame, ResponseCode, StoredMessage, frame};
 
 use crate::engine::effects::Effects;
+use crate::engine::halves::Timing;
 use crate::engine::{Engine, Identity, Millis, SessionId};
 use crate::request::Request;
 use crate::store::{MemoryStore, Store};
 
 /// The time at which every test begins.
 pub(super) const START: Millis = 1_700_000_000_000;
+
+/// As 5.x has it.
+const TIMING: Timing = Timing { first_ms: 6_000, again_ms: 30_000, most: 15 };
 
 pub(super) struct Bench {
     pub(super) engine: Engine,
@@ -41,7 +45,7 @@ impl Bench {
             store_host: SocketAddr::from((Ipv4Addr::LOCALHOST, 10911)),
             auto_create_queues,
         };
-        let mut engine = Engine::new(identity, store, 42).expect("engine");
+        let mut engine = Engine::new(identity, TIMING, store, 42).expect("engine");
         engine.create_topics(&[("orders".into(), 4)]).expect("topics");
         for session in 0..4 {
             let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + session as u16));
@@ -65,7 +69,7 @@ impl Bench {
         let mut bytes = BytesMut::new();
         put_request(&mut bytes, self.opaque, oneway, request);
         let command = commands(bytes).remove(0);
-        let request = Request { opaque: self.opaque, oneway, incoming: Incoming::read(&command) };
+        let request = Request::of(&command);
         self.engine.handle(self.now, SessionId(session), request, &mut self.effects);
         self.opaque
     }

@@ -24,6 +24,7 @@ fn messages_topics_offsets_and_subscriptions_outlive_a_restart() {
         read_queues: 3,
         write_queues: 3,
         perm: 4,
+        attributes: Some("+message.type=FIFO".into()),
         ..CreateTopic::default()
     };
     bench.call(0, &create);
@@ -44,6 +45,8 @@ fn messages_topics_offsets_and_subscriptions_outlive_a_restart() {
     assert_eq!(bench.bodies("by-sending", 2), ["second"]);
     let route = bench.call(0, &RouteOf { topic: "by-request".into(), standard_json: None });
     assert_eq!((route.queues[0].read_queue_nums, route.queues[0].perm), (3, 4));
+    let attributes = &bench.engine.topics.get("by-request").expect("the topic").config.attributes;
+    assert_eq!(attributes.get("message.type").map(String::as_str), Some("FIFO"));
     let query = QueryConsumerOffset {
         group: "readers".into(),
         topic: "orders".into(),

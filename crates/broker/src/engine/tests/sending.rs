@@ -85,15 +85,19 @@ fn what_breaks_a_rule_is_refused_with_the_code_of_5_x() {
             with_properties(&[("k", &value)], message("orders", 0, "x")),
             ResponseCode::MESSAGE_ILLEGAL,
         ),
+        ("timer topic", message("rmq_sys_wheel_timer", 0, "x"), ResponseCode::NO_PERMISSION),
         (
-            "half message",
-            with_properties(&[("TRAN_MSG", "true")], message("orders", 0, "x")),
-            ResponseCode::NO_PERMISSION,
+            "a time that is none",
+            with_properties(&[("TIMER_DELIVER_MS", "soon")], message("orders", 0, "x")),
+            ResponseCode::MESSAGE_ILLEGAL,
         ),
         (
-            "timer message",
-            with_properties(&[("TIMER_DELIVER_MS", "9")], message("orders", 0, "x")),
-            ResponseCode::NO_PERMISSION,
+            "a half message with such a time",
+            with_properties(
+                &[("TRAN_MSG", "true"), ("TIMER_DELAY_SEC", "259201")],
+                message("orders", 0, "x"),
+            ),
+            ResponseCode::MESSAGE_ILLEGAL,
         ),
         (
             "unknown topic, unknown default topic",
@@ -188,6 +192,50 @@ fn topics_are_created_and_changed_on_request() {
     }
 }
 
+#[test]
+fn attributes_are_remembered_and_wrong_ones_refused() {
+    let mut bench = Bench::new();
+    let create = |attributes: &str| CreateTopic {
+        topic: "typed".into(),
+        read_queues: 2,
+        write_queues: 2,
+        perm: 6,
+        attributes: Some(attributes.into()),
+        ..CreateTopic::default()
+    };
+    let known = |bench: &Bench| {
+        let topic = bench.engine.topics.get("typed");
+        topic.map(|topic| topic.config.attributes.clone().into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(bench.code(0, &create("+colour=blue")), ResponseCode::SYSTEM_ERROR);
+    assert_eq!(known(&bench), None, "it was created all the same");
+    bench.call(0, &create("+message.type=FIFO"));
+    let fifo = Some(vec![("message.type".to_owned(), "FIFO".to_owned())]);
+    assert_eq!(known(&bench), fifo);
+    bench.call(0, &CreateTopic { read_queues: 4, attributes: None, ..create("") });
+    bench.call(0, &create(""));
+    assert_eq!(bench.code(0, &create("+queue.type=BatchCQ")), ResponseCode::SYSTEM_ERROR);
+    assert_eq!(known(&bench), fifo);
+    bench.call(0, &create("-message.type"));
+    assert_eq!(known(&bench), Some(Vec::new()));
+}
+
+/// What needs consumers of its own is at least not lost.
+#[test]
+fn light_queues_priorities_and_lite_topics_stay_with_their_message() {
+    let mut bench = Bench::new();
+    let properties = [
+        ("INNER_MULTI_DISPATCH", "%LMQ%one,%LMQ%two"),
+        ("_SYS_MSG_PRIORITY_", "3"),
+        ("__LITE_TOPIC", "lite"),
+    ];
+    bench.call(0, &with_properties(&properties, message("orders", 0, "x")));
+    let stored = bench.read("orders", 0).remove(0);
+    for (name, value) in properties {
+        assert_eq!(stored.property(name), Some(value));
+    }
+}
+
 fn batch(topic: &str, entries: &[(&str, &str)]) -> SendBatch<'static> {
     let mut body = BytesMut::new();
     for (text, properties) in entries {
@@ -241,6 +289,7 @@ fn a_batch_is_stored_whole_or_not_at_all() {
         ("retry topic", SendMessage { topic: "%RETRY%g".into(), queue_id: 0, ..whole.clone() }),
         ("transaction", SendMessage { sys_flag: 4, ..whole.clone() }),
         ("delay", with_properties(&[("DELAY", "3")], whole.clone())),
+        ("timer", with_properties(&[("TIMER_DELAY_MS", "3")], whole.clone())),
         ("no entry", SendMessage { body: Bytes::new(), ..whole.clone() }),
     ] {
         assert_eq!(bench.code(0, &wrong), ResponseCode::MESSAGE_ILLEGAL, "{what}");

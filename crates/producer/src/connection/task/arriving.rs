@@ -124,6 +124,10 @@ impl Task {
     fn answered(&mut self, trip: &Trip, together: usize) {
         self.window.answered(trip, together);
         self.pause.succeeded();
+        let avoidance = &self.client.config().avoidance;
+        if self.load.health.answered(avoidance, trip.now, trip.took) {
+            self.client.left_out.notify_one();
+        }
     }
 
     fn take_refusal(&mut self, mut sent: Sent, answer: &Command, now: Instant) {
@@ -149,7 +153,10 @@ impl Task {
         if code == ResponseCode::GO_AWAY {
             self.draining.get_or_insert(now + DRAIN);
         }
-        let verdict = refusal.verdict;
+        let mut verdict = refusal.verdict;
+        if verdict.remedy == Remedy::Stop && self.client.config().retry_codes.contains(&code) {
+            verdict.remedy = Remedy::TryAgain;
+        }
         let (queue, given_up) = (sent.queue, sent.given_up());
         let messages: Vec<Waiting> = sent.open().collect();
         for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {

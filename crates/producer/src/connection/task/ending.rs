@@ -1,7 +1,7 @@
 //! Ends: of a connect that fails, of a connection, of the time to close.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste_protocol::command;
 use posthaste_protocol::request::UnregisterClient;
@@ -73,11 +73,19 @@ impl Task {
         }
     }
 
+    /// The broker did not answer as it should have.
+    pub(super) fn unanswered(&self) {
+        if self.load.health.unanswered(&self.client.config().avoidance, Instant::now()) {
+            self.client.left_out.notify_one();
+        }
+    }
+
     fn lost_request(&mut self, mut sent: Sent, reason: &str) {
         self.unblock(sent.blocks.take());
         self.done_with(sent.given_up());
         let mut failed = connection_lost(sent.queue, reason);
         if sent.starts_at < self.link.written {
+            self.unanswered();
             failed.outcome = Outcome::Unknown;
             failed.ended = Ended::Unanswered;
         }

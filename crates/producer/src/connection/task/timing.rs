@@ -79,6 +79,9 @@ impl Task {
     fn expire_pending(&mut self, now: Instant) {
         let mut late = Vec::new();
         let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
+        if !late.is_empty() {
+            self.unanswered();
+        }
         for (messages, queue) in late {
             // They stay in the table, and in the backlog, until their request is forgotten.
             self.load.backlog.fetch_add(outbox::count(&messages), Ordering::Relaxed);

@@ -1,0 +1,98 @@
+//! Replies on their way: pushed to the client that waits for them, which has not said yet that it
+//! has them.
+
+use std::collections::VecDeque;
+
+use posthaste_protocol::request::SendAnswer;
+use rustc_hash::FxHashMap;
+
+use super::{Millis, SessionId, effects::Caller};
+
+/// How many replies may be on their way.
+const MAX_REPLIES: usize = 4_096;
+/// How long a client may take to say that it has a reply.
+const LIMIT_MS: Millis = 10_000;
+
+/// A reply that was pushed.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    /// Who has sent it, and wants to know.
+    pub(crate) caller: Caller,
+    /// Who has got it.
+    pub(crate) to: SessionId,
+    /// The id of that client.
+    pub(crate) client_id: String,
+    /// Where it was stored.
+    pub(crate) answer: SendAnswer,
+}
+
+/// All replies that are on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    pushed: FxHashMap<i32, Pushed>,
+    /// When each has taken too long. Those that are gone may still be among them.
+    deadlines: VecDeque<(Millis, i32)>,
+    last: i32,
+}
+
+impl Replies {
+    /// Whether no further reply may be on its way.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pushed.len() >= MAX_REPLIES
+    }
+
+    /// A reply leaves; gives back the number that its client answers to.
+    pub(crate) fn insert(&mut self, now: Millis, pushed: Pushed) -> i32 {
+        self.last = self.last.wrapping_add(1);
+        self.pushed.insert(self.last, pushed);
+        self.deadlines.push_back((now + LIMIT_MS, self.last));
+        self.last
+    }
+
+    /// A client has answered. What others are asked is not its business.
+    pub(crate) fn answered(&mut self, session: SessionId, opaque: i32) -> Option<Pushed> {
+        let is_meant = self.pushed.get(&opaque).is_some_and(|pushed| pushed.to == session);
+        let pushed = if is_meant { self.pushed.remove(&opaque) } else { None };
+        self.drop_passed();
+        pushed
+    }
+
+    /// A session is gone: gives back what was pushed to it, and forgets what it has sent.
+    pub(crate) fn forget(&mut self, session: SessionId) -> Vec<Pushed> {
+        self.pushed.retain(|_, pushed| pushed.caller.session != session);
+        let lost = self.pushed.extract_if(|_, pushed| pushed.to == session);
+        let lost = lost.map(|(_, pushed)| pushed).collect();
+        self.drop_passed();
+        lost
+    }
+
+    /// Gives everything back.
+    pub(crate) fn forget_all(&mut self) -> Vec<Pushed> {
+        self.deadlines.clear();
+        self.pushed.drain().map(|(_, pushed)| pushed).collect()
+    }
+
+    /// What has taken too long.
+    pub(crate) fn expired(&mut self, now: Millis) -> Vec<Pushed> {
+        let mut expired = Vec::new();
+        while let Some((_, opaque)) = self.deadlines.front().filter(|(at, _)| *at <= now).copied() {
+            self.deadlines.pop_front();
+            expired.extend(self.pushed.remove(&opaque));
+        }
+        self.drop_passed();
+        expired
+    }
+
+    /// When the next one has taken too long.
+    pub(crate) fn earliest(&self) -> Option<Millis> {
+        self.deadlines.front().map(|(deadline, _)| *deadline)
+    }
+
+    fn drop_passed(&mut self) {
+        while let Some((_, opaque)) = self.deadlines.front()
+            && !self.pushed.contains_key(opaque)
+        {
+            self.deadlines.pop_front();
+        }
+    }
+}
