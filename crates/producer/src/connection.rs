@@ -15,6 +15,7 @@ use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
 use crate::outbox::Waiting;
@@ -45,6 +46,8 @@ pub(crate) enum Order {
     SendAll(Vec<Waiting>),
     /// Send this at once.
     Call(Call),
+    /// Something came of a connection of this address that retires.
+    Retired(u64, Remains),
     /// Connect and say who is there, though there is nothing to send.
     Greet,
     /// Messages were taken back; drop what has ended.
@@ -128,7 +131,8 @@ impl Connection {
             version: AtomicI32::new(0),
             born: Instant::now(),
         });
-        let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), receiver);
+        let ends = (orders.downgrade(), receiver);
+        let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), ends);
         let span = tracing::debug_span!(parent: None, "connection", %address);
         client.spawn(task.run().instrument(span));
         Self { address, orders, load }
@@ -209,12 +213,22 @@ impl Connection {
         answer.read::<R::Answer>().map_err(|error| self.garbled(error))
     }
 
-    /// As [`call`](Self::call), with whatever code the answer has.
+    /// As [`call`](Self::call), with whatever code the answer has. A server that goes away is asked
+    /// once more, by a new connection: there may be another one at its address.
     pub(crate) async fn call_raw<R: Request>(
         &self,
         request: &R,
         deadline: Instant,
     ) -> Result<Command, CallError> {
+        match self.ask(request, deadline).await {
+            Ok(answer) if answer.response_code() == ResponseCode::GO_AWAY => {
+                self.ask(request, deadline).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<Command, CallError> {
         let (answer, receiver) = oneshot::channel();
         self.order(Order::Call(Call { command: command_of(request), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {

@@ -8,6 +8,7 @@ mod arriving;
 mod ending;
 mod leaving;
 mod link;
+mod retiring;
 mod timing;
 
 use std::collections::VecDeque;
@@ -22,6 +23,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use self::link::Link;
+pub(super) use self::retiring::Remains;
+use self::retiring::Retiring;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
@@ -40,8 +43,6 @@ const IDLE: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(8);
 /// What is due is looked for in steps of this, not one by one.
 const TIMER_STEP: Duration = Duration::from_millis(5);
-/// How long answers are waited for on the connection of a server that is about to stop.
-const DRAIN: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
@@ -50,6 +51,7 @@ pub(super) struct Task {
     peer: Peer,
     load: Arc<Load>,
     orders: mpsc::UnboundedReceiver<Order>,
+    sender: mpsc::WeakUnboundedSender<Order>,
     /// All handles are gone: finish what is there, then end.
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
@@ -72,9 +74,9 @@ pub(super) struct Task {
     failures: u32,
     /// The broker does not know the newer form of a send.
     v1: bool,
-    /// The server is about to stop: nothing new is sent on this connection, which ends when all is
-    /// answered, or at this time.
-    draining: Option<Instant>,
+    /// Earlier connections whose servers go away, and how many there have been.
+    retiring: Vec<Retiring>,
+    retired: u64,
     scratch: String,
 }
 
@@ -93,7 +95,7 @@ impl Task {
         address: Arc<str>,
         peer: Peer,
         load: Arc<Load>,
-        orders: mpsc::UnboundedReceiver<Order>,
+        (sender, orders): (mpsc::WeakUnboundedSender<Order>, mpsc::UnboundedReceiver<Order>),
     ) -> Self {
         let window = Window::new(client.config().max_window);
         let batch_bytes = client.batch_bytes;
@@ -104,6 +106,7 @@ impl Task {
             peer,
             load,
             orders,
+            sender,
             orders_ended: false,
             leaving: None,
             outbox: Outbox::default(),
@@ -119,7 +122,8 @@ impl Task {
             link: Link::new(Instant::now()),
             failures: 0,
             v1: false,
-            draining: None,
+            retiring: Vec::new(),
+            retired: 0,
             scratch: String::new(),
         }
     }
@@ -161,7 +165,10 @@ impl Task {
     /// Whether nothing is left to do here: told to leave, which comes when every message has
     /// ended, or without anybody who could still want something.
     fn is_over(&self) -> bool {
-        let idle = self.outbox.is_empty() && self.calls.is_empty() && self.pending.is_empty();
+        let idle = self.outbox.is_empty()
+            && self.calls.is_empty()
+            && self.pending.is_empty()
+            && self.retiring.is_empty();
         self.leaving.is_some() || (self.orders_ended && idle)
     }
 
@@ -199,6 +206,7 @@ impl Task {
             Order::Send(waiting) => self.outbox.push(waiting),
             Order::SendAll(group) => group.into_iter().for_each(|one| self.outbox.push(one)),
             Order::Call(call) => self.calls.push_back(call),
+            Order::Retired(number, remains) => self.take_remains(number, remains),
             Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
             Order::Sweep => {
                 let swept = self.outbox.sweep();
@@ -220,11 +228,14 @@ impl Task {
         // Before any message: a broker that does not know this client has nobody to push a reply to.
         self.heartbeat(Instant::now());
         let reason = self.serve(&mut stream).await;
+        if self.link.goes_away && self.leaving.is_none() && !self.link.cut {
+            self.load.connected.store(false, Ordering::Relaxed);
+            return self.retire(stream);
+        }
         if self.leaving.is_some() || self.link.cut {
             self.say_goodbye(stream).await;
         }
         self.load.connected.store(false, Ordering::Relaxed);
-        self.draining = None;
         self.failures = if self.link.fruitful { 0 } else { self.failures + 1 };
         self.lost(&reason);
     }
@@ -241,9 +252,11 @@ impl Task {
                 tokio::task::yield_now().await;
                 self.take_queued_orders();
             }
+            if self.link.goes_away {
+                return "the server goes away".into();
+            }
             self.fill(Instant::now());
-            let drained = self.draining.is_some() && self.pending.is_empty();
-            if self.is_over() || self.link.cut || drained {
+            if self.is_over() || self.link.cut {
                 return "closed".into();
             }
             let due = self.next_due().into();

@@ -8,8 +8,8 @@ use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::request::{Empty, HeartbeatAnswer};
 use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 
+use super::Task;
 use super::leaving::WRITE_BUFFER;
-use super::{DRAIN, Task};
 use crate::ErrorKind;
 use crate::accepted::End;
 use crate::answer::Remedy;
@@ -29,14 +29,19 @@ impl Task {
         while let Some(frame) =
             Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
         {
-            self.link.fruitful = true;
             if let Some(stored) = Stored::peek(&frame)
                 && let Some((sent, trip)) = self.take_sent(stored.opaque, now)
             {
+                self.link.fruitful = true;
                 self.stored(sent, &stored, &trip);
                 continue;
             }
             let command = Command::decode(frame).map_err(|e| e.to_string())?;
+            if command.is_answer() && command.response_code() == ResponseCode::GO_AWAY {
+                self.link.goes_away = true;
+            } else {
+                self.link.fruitful = true;
+            }
             if command.is_answer() {
                 self.take_answer(command, now);
             } else {
@@ -150,8 +155,13 @@ impl Task {
         if shared && batch::is_refused(code) {
             return self.go_in_smaller_batches(sent);
         }
-        if code == ResponseCode::GO_AWAY {
-            self.draining.get_or_insert(now + DRAIN);
+        if code == ResponseCode::GO_AWAY && sent.send_away() {
+            // As in Java it goes once more to the same address: there may be another server by now.
+            // If not, the new route has the others.
+            if let Some(first) = sent.members.first() {
+                self.client.watch.trouble(first.waiting.accepted.topic());
+            }
+            return self.put_back(sent);
         }
         let mut verdict = refusal.verdict;
         if verdict.remedy == Remedy::Stop && self.client.config().retry_codes.contains(&code) {

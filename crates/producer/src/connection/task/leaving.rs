@@ -59,8 +59,14 @@ impl Task {
     /// Shows others what is in flight.
     pub(super) fn show_load(&self) {
         let load = &self.load;
-        load.requests.store(self.pending.requests(), Ordering::Relaxed);
-        load.in_flight.store(self.pending.messages_in_flight(), Ordering::Relaxed);
+        let (mut requests, mut messages) =
+            (self.pending.requests(), self.pending.messages_in_flight());
+        for retiring in &self.retiring {
+            requests += retiring.pending().requests();
+            messages += retiring.pending().messages_in_flight();
+        }
+        load.requests.store(requests, Ordering::Relaxed);
+        load.in_flight.store(messages, Ordering::Relaxed);
         load.window.store(self.window.limit(), Ordering::Relaxed);
     }
 
@@ -69,7 +75,6 @@ impl Task {
         self.pending.weight() < limit
             && self.link.out.len() < WRITE_BUFFER
             && self.link.unconfirmed < limit * ONEWAYS_PER_PROBE
-            && self.draining.is_none()
             && self.pause.until(now).is_none()
             // What the one finds out that is on its way decides about the others.
             && !(self.pause.is_refused() && self.pending.requests() > 0)

@@ -18,6 +18,8 @@ pub(super) struct Link {
     pub(super) heartbeat_at: Instant,
     /// The broker has what heartbeats with a fingerprint need not repeat.
     pub(super) known: bool,
+    /// The server goes away: nothing new is sent here.
+    pub(super) goes_away: bool,
     /// Whether anything of use has been read.
     pub(super) fruitful: bool,
     /// One-way messages that are not written yet.
@@ -51,6 +53,7 @@ impl Link {
             owed_since: None,
             heartbeat_at: now,
             known: false,
+            goes_away: false,
             fruitful: false,
             oneways: VecDeque::new(),
             oneways_due: None,

@@ -33,7 +33,6 @@ impl Task {
             .chain(held)
             .chain(lingers)
             .chain(silence)
-            .chain(self.draining)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
             .fold(self.link.heartbeat_at.max(soon), Instant::min)
     }
@@ -44,9 +43,6 @@ impl Task {
         self.expire_oneways(now);
         if self.link.owed_since.is_some_and(|since| now >= since + SILENCE) {
             return Err(format!("the peer owes an answer and was silent for {SILENCE:?}"));
-        }
-        if self.draining.is_some_and(|until| until <= now) {
-            return Err("the server is about to stop and owes answers".into());
         }
         if now >= self.link.heartbeat_at {
             self.heartbeat(now);
@@ -76,7 +72,7 @@ impl Task {
         self.attempt_failed(expired, &AttemptFailed::unsent(kind, reason));
     }
 
-    fn expire_pending(&mut self, now: Instant) {
+    pub(super) fn expire_pending(&mut self, now: Instant) {
         let mut late = Vec::new();
         let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
         if !late.is_empty() {
@@ -109,7 +105,7 @@ impl Task {
 
     /// One-way messages whose time is up in the write buffer. They cannot be taken out of it, so
     /// they may be written yet.
-    fn expire_oneways(&mut self, now: Instant) {
+    pub(super) fn expire_oneways(&mut self, now: Instant) {
         if self.link.oneways_due.is_none_or(|due| now < due) {
             return;
         }
