@@ -2,6 +2,7 @@
 
 mod counts;
 mod flood;
+mod half;
 mod interop;
 mod tidy;
 
@@ -24,6 +25,9 @@ enum Chore {
     Counts(counts::Selection),
     /// Checks the file map and the compiler version.
     Tidy(tidy::Wish),
+    /// Begins a transaction and waits to be killed; part of the interop suite.
+    #[command(hide = true)]
+    Half(half::Half),
     /// Sends as fast as a producer can; part of the interop suite.
     #[command(hide = true)]
     Flood(flood::Flood),
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Chore::Interop(selection) => interop::run(selection),
         Chore::Counts(selection) => counts::run(&selection),
         Chore::Tidy(wish) => tidy::run(&wish),
+        Chore::Half(half) => half::run(&half),
         Chore::Flood(flood) => flood::run(&flood),
     }
 }

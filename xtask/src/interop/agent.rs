@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::artefacts::Artefacts;
 use super::consumer::{Consumer, Subscription};
 use super::conversation::Conversation;
-use super::envelope::{Envelope, Outcome, QueueOffsets, Received, RoutedBroker};
+use super::envelope::{Envelope, Outcome, QueueOffsets, Received, Reply, RoutedBroker};
 use super::jvm;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -133,6 +133,52 @@ impl Agent {
     /// Everything that a topic holds, queue by queue.
     pub(crate) fn stored(&self, topic: &str) -> Result<Vec<Received>> {
         self.ask("stored", json!({ "topic": topic }))
+    }
+
+    /// Starts a transaction producer. What it decides is in the messages: property `local`, and
+    /// `checks` for the questions of the broker, one after another.
+    pub(crate) fn start_transactor(&self, name: &str, group: &str) -> Result<()> {
+        self.tell("transactor", json!({ "name": name, "group": group }))
+    }
+
+    /// Sends half messages and what their sender decides.
+    pub(crate) fn transact(&self, producer: &str, messages: &[Envelope]) -> Result<Vec<Outcome>> {
+        self.ask("transact", json!({ "producer": producer, "messages": messages }))
+    }
+
+    /// Starts a consumer that answers each message of a topic, by way of a producer: `re: ` and
+    /// the body.
+    pub(crate) fn start_replier(&self, name: &str, producer: &str, topic: &str) -> Result<()> {
+        self.tell("replier", json!({ "name": name, "producer": producer, "topic": topic }))
+    }
+
+    /// Sends a request, and waits for the reply.
+    pub(crate) fn request(
+        &self,
+        producer: &str,
+        message: &Envelope,
+        timeout: Duration,
+    ) -> Result<Reply> {
+        let millis = u64::try_from(timeout.as_millis())?;
+        self.ask(
+            "request",
+            json!({ "producer": producer, "message": message, "timeoutMillis": millis }),
+        )
+    }
+
+    /// The messages of a topic that have a key.
+    pub(crate) fn by_key(&self, producer: &str, topic: &str, key: &str) -> Result<Vec<Received>> {
+        self.ask("by-key", json!({ "producer": producer, "topic": topic, "key": key, "most": 32 }))
+    }
+
+    /// The message with an id, the broker's or the client's.
+    pub(crate) fn by_id(&self, producer: &str, topic: &str, id: &str) -> Result<Received> {
+        self.ask("by-id", json!({ "producer": producer, "topic": topic, "messageId": id }))
+    }
+
+    /// Takes a timer message back; gives back its id.
+    pub(crate) fn recall(&self, producer: &str, topic: &str, handle: &str) -> Result<String> {
+        self.ask("recall", json!({ "producer": producer, "topic": topic, "handle": handle }))
     }
 
     fn ask<T: DeserializeOwned>(&self, verb: &str, command: Value) -> Result<T> {

@@ -109,6 +109,9 @@ impl Broker {
             format!("storePathCommitLog={store}/commitlog"),
             format!("timerStorePath={store}/timer"),
             "autoCreateTopicEnable=true".to_owned(),
+            // Soon, for a test that waits for it.
+            "transactionTimeOut=3000".to_owned(),
+            "transactionCheckInterval=4000".to_owned(),
             // Small files: the defaults reserve gigabytes for a handful of messages.
             "mappedFileSizeCommitLog=67108864".to_owned(),
             "mappedFileSizeConsumeQueue=600000".to_owned(),

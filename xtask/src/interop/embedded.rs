@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use posthaste_broker::Broker;
@@ -10,6 +11,9 @@ use super::artefacts::{self, Artefacts};
 use super::scenario;
 use super::version::Version;
 use super::workshop::Workshop;
+
+/// Producers are soon asked about what they have not decided.
+const CHECKED_AFTER: Duration = Duration::from_millis(1_500);
 
 /// An official client that is let loose on the embedded broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +69,9 @@ impl Embedded {
     pub(crate) fn start(program: &Program, folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let mut settings = Broker::builder();
+        let mut settings = Broker::builder()
+            .transaction_timeout(CHECKED_AFTER)
+            .transaction_check_interval(CHECKED_AFTER);
         for (topic, queues) in scenario::TOPICS_BEFORE {
             settings = settings.topic(topic, queues);
         }

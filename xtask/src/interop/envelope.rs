@@ -15,6 +15,8 @@ pub(crate) struct Envelope {
     pub(crate) keys: Option<String>,
     pub(crate) flag: i32,
     pub(crate) properties: BTreeMap<String, String>,
+    /// Properties that clients reserve for themselves.
+    pub(crate) system: BTreeMap<String, String>,
     /// Chooses the queue when the sending goes by key.
     pub(crate) order_key: Option<String>,
 }
@@ -28,6 +30,7 @@ impl Envelope {
             keys: None,
             flag: 0,
             properties: BTreeMap::new(),
+            system: BTreeMap::new(),
             order_key: None,
         }
     }
@@ -42,6 +45,12 @@ pub(crate) struct Outcome {
     pub(crate) broker: Option<String>,
     pub(crate) queue: Option<i32>,
     pub(crate) offset: Option<i64>,
+    /// By what a timer message can be taken back.
+    pub(crate) recall_handle: Option<String>,
+    /// What the sender of a half message has decided.
+    pub(crate) local_state: Option<String>,
+    /// The broker's id of the message.
+    pub(crate) offset_msg_id: Option<String>,
     pub(crate) error: Option<String>,
 }
 
@@ -73,6 +82,14 @@ impl Received {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// The reply to a request.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) properties: BTreeMap<String, String>,
+    #[serde(deserialize_with = "from_base64")]
+    pub(crate) body: Vec<u8>,
 }
 
 /// One call of a push consumer's listener.

@@ -6,12 +6,15 @@ mod burst;
 mod choice;
 mod command_line;
 mod creation;
+mod delayed;
 mod exchange;
 mod killed;
 mod load;
 mod official;
 mod ordered;
+mod packed;
 mod reverse;
+mod transactions;
 mod two_masters;
 mod write_protected;
 
@@ -20,7 +23,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::cluster::Cluster;
-use super::embedded::Embedded;
+use super::embedded::{Client, Embedded};
 use super::version::Version;
 
 /// None takes nearly as long.
@@ -78,6 +81,9 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("batched", batched::run),
         Scenario::new("creation", creation::run),
         Scenario::new("ordered", ordered::run),
+        Scenario::new("packed", packed::run),
+        Scenario::new("delayed", delayed::run),
+        Scenario::new("transactions", transactions::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
@@ -86,14 +92,26 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
     scenarios
 }
 
-/// The scenarios against the embedded broker, in the order in which they run.
-pub(crate) fn on_embedded() -> [(&'static str, ReverseCheck); 6] {
-    [
+/// The scenarios of a client against the embedded broker, in the order in which they run.
+pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
+    let mut scenarios: Vec<(&'static str, ReverseCheck)> = vec![
         ("exchanged", reverse::exchanged),
         ("created", reverse::created),
         ("shared", reverse::shared),
         ("retried", reverse::retried),
         ("retried-orderly", reverse::retried_orderly),
         ("resumed", reverse::resumed),
-    ]
+    ];
+    if let Client::Java(version) = client {
+        scenarios.extend::<[(&'static str, ReverseCheck); 4]>([
+            ("transacted", reverse::transacted),
+            ("requested", reverse::requested),
+            ("found", reverse::found),
+            ("timed", reverse::timed),
+        ]);
+        if version == Version::V5_5_0 {
+            scenarios.push(("recalled", reverse::recalled));
+        }
+    }
+    scenarios
 }

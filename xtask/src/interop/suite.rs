@@ -103,7 +103,7 @@ impl Suite {
 
     fn run_on_embedded(&self, client: Client, report: &mut Report) {
         let label = format!("embedded/{}", client.name());
-        let chosen: Vec<(String, ReverseCheck)> = scenario::on_embedded()
+        let chosen: Vec<(String, ReverseCheck)> = scenario::on_embedded(client)
             .into_iter()
             .map(|(name, check)| (format!("{label}/{name}"), check))
             .filter(|(name, _)| self.selection.takes(client.version(), name))

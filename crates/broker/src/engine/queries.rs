@@ -21,7 +21,7 @@ use crate::store::{Block, Record, Store, StoreError};
 /// How many queries may be under way.
 const MAX_QUERIES: usize = 64;
 /// How many bytes of messages a turn reads for all queries together: a few milliseconds of work.
-pub(crate) const READ_AT_ONCE: usize = 4 * 1024 * 1024;
+pub(crate) const READ_AT_ONCE: usize = 1024 * 1024;
 /// What it takes to come to a block, in bytes read.
 const BLOCK_COST: usize = 1_024;
 /// How many bytes of messages an answer has at the most; one message fits always.

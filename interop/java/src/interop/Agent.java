@@ -17,12 +17,18 @@ final class Agent {
     private final Producers producers;
     private final Consumers consumers;
     private final Topics topics;
+    private final Transactions transactions;
+    private final Requests requests;
+    private final Searches searches;
 
     private Agent(String nameServers) {
         lines = Lines.takeStandardOutput();
         producers = new Producers(nameServers);
         consumers = new Consumers(nameServers, lines);
         topics = new Topics(nameServers);
+        transactions = new Transactions(nameServers);
+        requests = new Requests(nameServers, producers);
+        searches = new Searches(producers);
     }
 
     public static void main(String[] args) throws IOException {
@@ -57,7 +63,8 @@ final class Agent {
             case "consumer":
                 return consumers.start(command);
             case "stop":
-                return producers.stop(command) || consumers.stop(command);
+                return producers.stop(command) || consumers.stop(command) || transactions.stop(command)
+                    || requests.stop(command);
             case "create-topic":
                 return topics.create(command);
             case "offsets":
@@ -66,6 +73,20 @@ final class Agent {
                 return topics.route(command);
             case "stored":
                 return topics.stored(command);
+            case "transactor":
+                return transactions.start(command);
+            case "transact":
+                return transactions.send(command);
+            case "request":
+                return requests.ask(command);
+            case "replier":
+                return requests.serve(command);
+            case "by-key":
+                return searches.byKey(command);
+            case "by-id":
+                return searches.byId(command);
+            case "recall":
+                return searches.recall(command);
             default:
                 throw new IllegalArgumentException("unknown command " + command.text("do"));
         }

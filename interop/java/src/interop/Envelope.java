@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** Messages and receipts as JSON objects, and back. */
@@ -38,7 +39,26 @@ final class Envelope {
         fields.put("broker", result.getMessageQueue().getBrokerName());
         fields.put("queue", result.getMessageQueue().getQueueId());
         fields.put("offset", result.getQueueOffset());
+        fields.put("recallHandle", recallHandle(result));
         return fields;
+    }
+
+    /** The reply to a request has less to it than a message that was stored. */
+    static Map<String, Object> ofReply(Message reply) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("topic", reply.getTopic());
+        fields.put("properties", new LinkedHashMap<>(reply.getProperties()));
+        fields.put("body", Base64.getEncoder().encodeToString(reply.getBody()));
+        return fields;
+    }
+
+    /** Results of old versions have none. */
+    private static Object recallHandle(SendResult result) {
+        try {
+            return SendResult.class.getMethod("getRecallHandle").invoke(result);
+        } catch (ReflectiveOperationException e) {
+            return null;
+        }
     }
 
     static Map<String, Object> ofError(Throwable error) {
@@ -56,6 +76,8 @@ final class Envelope {
             message.setKeys(envelope.text("keys"));
         }
         message.setFlag(envelope.number("flag"));
+        envelope.map("system").forEach(
+            (name, value) -> MessageAccessor.putProperty(message, name.toString(), value.toString()));
         envelope.map("properties").forEach((name, value) -> message.putUserProperty(name.toString(), value.toString()));
         return message;
     }

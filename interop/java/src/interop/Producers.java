@@ -42,11 +42,16 @@ final class Producers {
         return true;
     }
 
-    List<Map<String, Object>> send(Command command) throws Exception {
-        DefaultMQProducer producer = started.get(command.text("producer"));
+    DefaultMQProducer named(String name) {
+        DefaultMQProducer producer = started.get(name);
         if (producer == null) {
-            throw new IllegalArgumentException("no producer " + command.text("producer"));
+            throw new IllegalArgumentException("no producer " + name);
         }
+        return producer;
+    }
+
+    List<Map<String, Object>> send(Command command) throws Exception {
+        DefaultMQProducer producer = named(command.text("producer"));
         List<Command> envelopes = new ArrayList<>();
         for (Object envelope : command.list("messages")) {
             envelopes.add(new Command((Map<?, ?>) envelope));

@@ -1,5 +1,10 @@
 //! Official producers and push consumers against the embedded broker.
 
+mod found;
+mod requested;
+mod timed;
+mod transacted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,9 +17,24 @@ use crate::interop::consumer::{Consumer, Subscription};
 use crate::interop::embedded::Embedded;
 use crate::interop::envelope::{Delivery, Envelope};
 
+pub(crate) use self::found::found;
+pub(crate) use self::requested::requested;
+pub(crate) use self::timed::{recalled, timed};
+pub(crate) use self::transacted::transacted;
+
 /// The topics that must be there before, and how many queues they have.
-pub(crate) const TOPICS: [(&str, u32); 5] =
-    [("exchanged", 4), ("shared", 8), ("retried", 4), ("retried-orderly", 4), ("resumed", 4)];
+pub(crate) const TOPICS: [(&str, u32); 10] = [
+    ("exchanged", 4),
+    ("shared", 8),
+    ("retried", 4),
+    ("retried-orderly", 4),
+    ("resumed", 4),
+    ("transacted", 4),
+    ("requested", 4),
+    ("found", 4),
+    ("timed", 4),
+    ("recalled", 4),
+];
 
 /// The Go client looks for new routes, such as that of its retry topic, every 30 s.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,65 @@
+//! Compressed bodies, alone and in batches, reach the official consumer as they were.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use posthaste::{Compression, Message, Producer, ProducerBuilder};
+
+use crate::interop::cluster::Cluster;
+use crate::interop::consumer::Subscription;
+use crate::interop::version::Version;
+
+const TOPIC: &str = "packed";
+const LIMIT: Duration = Duration::from_secs(60);
+/// Enough to have some wait, and share batches.
+const MESSAGES: usize = 400;
+
+pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
+    cluster.create_topic(TOPIC, 2)?;
+    let kinds: &[Compression] = match cluster.version() {
+        Version::V5_5_0 => &[Compression::Zlib, Compression::Lz4, Compression::Zstd],
+        Version::V4_7_0 | Version::V4_9_7 => &[Compression::Zlib],
+    };
+    let mut sent = BTreeMap::new();
+    let mut batched = 0;
+    for kind in kinds {
+        let builder = Producer::builder(TOPIC, cluster.name_server()).send_timeout(LIMIT);
+        batched += cluster.block_on(send(builder.compression(*kind), *kind, &mut sent))?;
+    }
+    let count = sent.len();
+    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    for delivery in consumer.take(count, LIMIT)? {
+        let key = delivery.message.keys.clone().context("no key")?;
+        let body = sent.remove(&key).with_context(|| format!("not awaited: {key}"))?;
+        ensure!(body == delivery.message.body, "{key} has another body");
+    }
+    cluster.agent().stop(consumer.name())?;
+    Ok(format!("{count} messages, {batched} of them in batches, {} kinds", kinds.len()))
+}
+
+/// Sends long bodies among short ones; gives how many of them went in batches.
+async fn send(
+    builder: ProducerBuilder,
+    kind: Compression,
+    sent: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<u64> {
+    let producer = builder.start().await?;
+    let mut deliveries = Vec::new();
+    for number in 0..MESSAGES {
+        let key = format!("{kind:?}-{number}");
+        // Every third is short enough to be left as it is.
+        let body =
+            format!("{key} größer ").repeat(if number % 3 == 0 { 2 } else { 500 }).into_bytes();
+        let message = Message::new(TOPIC, body.clone()).key(key.as_str());
+        deliveries.push(producer.enqueue(message).await?);
+        sent.insert(key, body);
+    }
+    for delivery in deliveries {
+        delivery.await?;
+    }
+    let stats = producer.stats();
+    ensure!(stats.batched > 0, "nothing left in a batch: {stats:?}");
+    ensure!(producer.close(LIMIT).await.is_clean(), "not all were stored");
+    Ok(stats.batched)
+}

@@ -1,0 +1,101 @@
+//! Transactions: what the official consumer gets is what was committed, by whoever decided it.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use posthaste::{Message, Producer, ReadMessage, TransactionState};
+
+use crate::interop::cluster::Cluster;
+use crate::interop::consumer::{Consumer, Subscription};
+
+const TOPIC: &str = "transactions";
+/// Sends to a broker that is still cold.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Brokers ask after three seconds, and every four.
+const ASKED_WITHIN: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// What is done with each message, by its body.
+const COMMITTED: &str = "committed";
+const ROLLED_BACK: &str = "rolled back";
+const BY_LOCAL_CODE: &str = "committed by local code";
+const LEFT: &str = "left, and committed when asked the second time";
+const LEFT_FOR_GOOD: &str = "left, and rolled back when asked";
+const KILLED: &str = "left by a process that was killed, and committed when asked";
+
+pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
+    cluster.create_topic(TOPIC, 2)?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    kill_a_member(&cluster.name_server())?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let producer = cluster.block_on(start(cluster.name_server(), Arc::clone(&asked)))?;
+    cluster.block_on(decide(&producer))?;
+    let mut awaited: BTreeSet<&str> = [COMMITTED, BY_LOCAL_CODE, LEFT, KILLED].into();
+    receive(&consumer, &mut awaited)?;
+    let surplus = consumer.drain(SILENCE);
+    ensure!(surplus.is_empty(), "never committed, or twice: {surplus:?}");
+    let report = cluster.block_on(producer.close(PATIENCE));
+    ensure!(report.undecided.is_empty(), "{report:?}");
+    cluster.agent().stop(consumer.name())?;
+    Ok(format!("6 transactions, {} checks", asked.load(Ordering::Relaxed)))
+}
+
+async fn start(name_server: String, asked: Arc<AtomicUsize>) -> Result<Producer> {
+    let checker = move |half: ReadMessage| {
+        let (body, before) = (half.body().clone(), asked.fetch_add(1, Ordering::Relaxed));
+        async move {
+            match std::str::from_utf8(&body).unwrap_or_default() {
+                LEFT if before == 0 => TransactionState::Unknown,
+                LEFT | KILLED => TransactionState::Commit,
+                _ => TransactionState::Rollback,
+            }
+        }
+    };
+    let builder = Producer::builder(TOPIC, name_server).send_timeout(PATIENCE);
+    Ok(builder.transaction_checker(checker).start().await?)
+}
+
+async fn decide(producer: &Producer) -> Result<()> {
+    let begin =
+        |body: &'static str| producer.begin(Message::new(TOPIC, body).tag("half"));
+    // The first that is asked for is this one.
+    drop(begin(LEFT).await?);
+    begin(COMMITTED).await?.commit().await?;
+    begin(ROLLED_BACK).await?.rollback().await?;
+    let commit = |_: &_| async { TransactionState::Commit };
+    producer.send_in_transaction(Message::new(TOPIC, BY_LOCAL_CODE), commit).await?;
+    drop(begin(LEFT_FOR_GOOD).await?);
+    Ok(())
+}
+
+/// Another member of the group begins a transaction and dies.
+fn kill_a_member(name_server: &str) -> Result<()> {
+    let mut member = Command::new(std::env::current_exe()?)
+        .args(["half", "--name-server", name_server])
+        .args(["--group", TOPIC, "--topic", TOPIC, "--body", KILLED])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let said = member.stdout.take().context("no pipe from the member")?;
+    let mut id = String::new();
+    BufReader::new(said).read_line(&mut id)?;
+    member.kill()?;
+    member.wait()?;
+    ensure!(id.trim().len() >= 32, "the half message was not stored: {id:?}");
+    Ok(())
+}
+
+fn receive(consumer: &Consumer, awaited: &mut BTreeSet<&str>) -> Result<()> {
+    while !awaited.is_empty() {
+        for delivery in consumer.take(1, ASKED_WITHIN).with_context(|| format!("{awaited:?}"))? {
+            let text = delivery.message.text();
+            ensure!(awaited.remove(text.as_str()), "came, and should not: {text}");
+            ensure!(delivery.message.topic == TOPIC, "{:?}", delivery.message);
+        }
+    }
+    Ok(())
+}
