@@ -16,6 +16,7 @@ mod jvm;
 mod name_server;
 mod ports;
 mod prerequisites;
+mod proxy;
 mod release;
 mod report;
 mod scenario;

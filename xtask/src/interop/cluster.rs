@@ -13,7 +13,9 @@ use super::artefacts::Artefacts;
 use super::broker::Broker;
 use super::envelope::RoutedBroker;
 use super::name_server::NameServer;
+use super::proxy::Proxies;
 use super::version::Version;
+use super::{home, jvm, tool};
 
 const ROUTE_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
@@ -27,6 +29,7 @@ pub(crate) struct Cluster {
     agent: Agent,
     brokers: Vec<Broker>,
     name_server: NameServer,
+    proxies: Proxies,
     artefacts: Arc<Artefacts>,
     folder: PathBuf,
     go_program: PathBuf,
@@ -52,6 +55,7 @@ impl Cluster {
             agent: agent?,
             brokers,
             name_server,
+            proxies: Proxies::default(),
             artefacts,
             folder: folder.to_path_buf(),
             go_program,
@@ -70,7 +74,40 @@ impl Cluster {
 
     /// Starts a producer of ours, with its defaults, in a group of that name.
     pub(crate) fn producer(&self, group: &str) -> Result<Producer> {
-        Ok(self.block_on(Producer::builder(group, self.name_server()).start())?)
+        Ok(self.block_on(Producer::builder(group, self.entrance()).start())?)
+    }
+
+    /// Who our producers ask for the brokers: the name server, or proxies that take its place.
+    pub(crate) fn entrance(&self) -> String {
+        self.proxies.entrance().unwrap_or_else(|| self.name_server())
+    }
+
+    /// The proxies; none of them runs before it is wanted.
+    pub(crate) fn proxies(&mut self) -> &mut Proxies {
+        &mut self.proxies
+    }
+
+    /// Does something with our producers behind so many proxies.
+    pub(crate) fn behind_proxies<T>(
+        &mut self,
+        count: usize,
+        act: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let (name_server, folder) = (self.name_server(), self.folder.clone());
+        self.proxies.enter(count, &name_server, &folder)?;
+        let done = act(self);
+        self.proxies.leave();
+        done
+    }
+
+    /// Runs a command of the administration tool.
+    pub(crate) fn administer(&self, arguments: &[&str]) -> Result<()> {
+        let home = self.folder.join("tools");
+        home::furnish(&home)?;
+        let mut java = jvm::command(&self.artefacts, &home, &["-Xmx256m"])?;
+        java.arg(format!("-Drocketmq.namesrv.addr={}", self.name_server()));
+        java.arg("org.apache.rocketmq.tools.command.MQAdminStartup").args(arguments);
+        tool::run(&mut java)
     }
 
     /// As [`producer`](Self::producer), with sends that wait for a broker that is still cold.

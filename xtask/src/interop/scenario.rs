@@ -10,10 +10,14 @@ mod delayed;
 mod exchange;
 mod killed;
 mod load;
+mod namespaces;
 mod official;
 mod ordered;
 mod packed;
+mod proxied;
 mod reverse;
+mod static_topic;
+mod stopped;
 mod transactions;
 mod two_masters;
 mod write_protected;
@@ -34,6 +38,8 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The package whose program it runs, optimised.
     pub(crate) package: Option<&'static str>,
+    /// Whether it wants proxies.
+    pub(crate) proxies: bool,
     /// One that takes longer hangs.
     pub(crate) limit: Duration,
     pub(crate) check: Check,
@@ -44,11 +50,16 @@ type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
 
 impl Scenario {
     fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
-        Self { name, package: None, limit: LIMIT, check: Box::new(check) }
+        Self { name, package: None, proxies: false, limit: LIMIT, check: Box::new(check) }
     }
 
     fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    fn with_proxies(mut self) -> Self {
+        self.proxies = true;
         self
     }
 
@@ -88,7 +99,14 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
         Scenario::new("write-protected", write_protected::run),
+        Scenario::new("namespaces", namespaces::run),
     ]);
+    if version == Version::V5_5_0 {
+        scenarios.push(Scenario::new("stopped", stopped::run));
+        scenarios.push(Scenario::new("static-topic", static_topic::run));
+        scenarios
+            .extend(proxied::ALL.map(|(name, check)| Scenario::new(name, check).with_proxies()));
+    }
     scenarios
 }
 

@@ -78,13 +78,16 @@ impl Suite {
         if chosen.is_empty() {
             return;
         }
-        let provide = || self.provide(version, &chosen);
-        let Some((artefacts, go_program)) = report.provision(&format!("{version}"), provide) else {
+        let provide = || Ok((self.provide(version, &chosen)?, self.proxies(version, &chosen)?));
+        let Some(((artefacts, go_program), proxies)) =
+            report.provision(&format!("{version}"), provide)
+        else {
             return;
         };
         let folder = self.workshop.run().join(version.as_str());
         let start = || Cluster::start(artefacts, go_program, &folder);
         let Some(mut cluster) = report.stage(&format!("{version}/start"), start) else { return };
+        cluster.proxies().provide(proxies);
         for scenario in &chosen {
             report.scenario(&named(version, scenario), scenario.limit, || {
                 cluster.ensure_masters(1)?;
@@ -99,6 +102,12 @@ impl Suite {
             release::build(package)?;
         }
         Ok((Artefacts::of(version, &self.workshop)?, artefacts::go_agent(&self.workshop)?))
+    }
+
+    /// What proxies need, if a scenario wants some.
+    fn proxies(&self, version: Version, chosen: &[Scenario]) -> Result<Option<Artefacts>> {
+        let wanted = chosen.iter().any(|scenario| scenario.proxies);
+        wanted.then(|| Artefacts::of_proxy(version, &self.workshop)).transpose()
     }
 
     fn run_on_embedded(&self, client: Client, report: &mut Report) {

@@ -29,6 +29,9 @@ final class Consumers {
     boolean start(Command command) throws Exception {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(command.text("group"));
         consumer.setNamesrvAddr(nameServers);
+        if (command.optional("namespace") != null) {
+            consumer.setNamespace(command.text("namespace"));
+        }
         consumer.setInstanceName(command.text("name"));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setPollNameServerInterval(ROUTE_POLL_MILLIS);

@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 const WAYS: [Way; 5] = [Way::Send, Way::Enqueue, Way::Callback, Way::Oneway, Way::Ordered];
 
 /// What brokers, the protocol and the consumer itself add to a message's properties.
-const SYSTEM_PROPERTIES: [&str; 12] = [
+const SYSTEM_PROPERTIES: &[&str] = &[
     "TAGS",
     "KEYS",
     "WAIT",
@@ -29,6 +29,7 @@ const SYSTEM_PROPERTIES: [&str; 12] = [
     "CONSUME_START_TIME",
     "__SHARDINGKEY",
     "INNER_MULTI_DISPATCH",
+    "INSTANCE_ID",
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +45,13 @@ pub(super) enum Way {
 pub(super) type Sent = BTreeMap<Vec<u8>, (Message, Option<Receipt>)>;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    cluster.create_topic(TOPIC, 4)?;
-    let sent = cluster.block_on(send_all(cluster.patient_producer(TOPIC)?))?;
-    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    run_on(cluster, TOPIC)
+}
+
+pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
+    cluster.create_topic(topic, 4)?;
+    let sent = cluster.block_on(send_all(cluster.patient_producer(topic)?, topic))?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
     receive(&consumer, sent.clone(), LIMIT)?;
     let surplus = consumer.drain(SILENCE);
     ensure!(surplus.is_empty(), "arrived twice: {surplus:?}");
@@ -66,10 +71,10 @@ pub(super) fn receive(consumer: &Consumer, mut awaited: Sent, limit: Duration) -
     Ok(())
 }
 
-async fn send_all(producer: Producer) -> Result<Sent> {
+pub(super) async fn send_all(producer: Producer, topic: &'static str) -> Result<Sent> {
     let mut sent = Sent::new();
     for way in WAYS {
-        for message in shapes(way) {
+        for message in shapes(topic, way) {
             let receipt = send(&producer, way, message.clone()).await?;
             sent.insert(message.body().to_vec(), (message, receipt));
         }
@@ -104,11 +109,11 @@ async fn send(producer: &Producer, way: Way, message: Message) -> Result<Option<
 pub(super) const UNFLUSHED: &str = "unflushed";
 
 /// Messages that differ in all that a message can carry. Bodies tell them apart.
-fn shapes(way: Way) -> Vec<Message> {
-    let mut shapes = small_shapes(TOPIC, &format!("{way:?}"));
+fn shapes(topic: &'static str, way: Way) -> Vec<Message> {
+    let mut shapes = small_shapes(topic, &format!("{way:?}"));
     let large = format!("{way:?} large").into_bytes();
     let filling = (0..200_000).map(|n| (n % 251) as u8);
-    shapes.push(Message::new(TOPIC, large.into_iter().chain(filling).collect::<Vec<u8>>()));
+    shapes.push(Message::new(topic, large.into_iter().chain(filling).collect::<Vec<u8>>()));
     match way {
         Way::Ordered => shapes.into_iter().map(|message| message.order_by("one key")).collect(),
         _ => shapes,

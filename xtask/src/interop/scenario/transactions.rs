@@ -61,8 +61,7 @@ async fn start(name_server: String, asked: Arc<AtomicUsize>) -> Result<Producer>
 }
 
 async fn decide(producer: &Producer) -> Result<()> {
-    let begin =
-        |body: &'static str| producer.begin(Message::new(TOPIC, body).tag("half"));
+    let begin = |body: &'static str| producer.begin(Message::new(TOPIC, body).tag("half"));
     // The first that is asked for is this one.
     drop(begin(LEFT).await?);
     begin(COMMITTED).await?.commit().await?;

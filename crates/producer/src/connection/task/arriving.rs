@@ -155,6 +155,9 @@ impl Task {
         if shared && batch::is_refused(code) {
             return self.go_in_smaller_batches(sent);
         }
+        if code == ResponseCode::GO_AWAY {
+            self.client.counters().sent_away.add_one();
+        }
         if code == ResponseCode::GO_AWAY && sent.send_away() {
             // As in Java it goes once more to the same address: there may be another server by now.
             // If not, the new route has the others.
