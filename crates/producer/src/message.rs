@@ -167,6 +167,9 @@ impl Message {
     /// The key's Java hash picks the queue, as `SelectMessageQueueByHash` does, so that Java and
     /// Posthaste agree. The message never changes its queue; when one fails, those of its key that
     /// were accepted before the failure was delivered fail with it.
+    ///
+    /// Proxies of 5.x look at what a topic is for, as brokers do not: theirs has to be one for
+    /// ordered messages (`message.type` `FIFO`, or `MIXED`).
     #[must_use]
     pub fn order_by(mut self, key: impl Into<Arc<str>>) -> Self {
         self.destination = Destination::Key(key.into());

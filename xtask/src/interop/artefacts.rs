@@ -57,7 +57,7 @@ impl Artefacts {
                 .arg("-DincludeScope=runtime")
                 .arg(format!("-DoutputDirectory={}", folder.display()))
                 .arg("dependency:copy-dependencies");
-            tool::run(&mut maven)
+            tool::run(&mut maven).map(drop)
         })
     }
 
@@ -74,7 +74,7 @@ impl Artefacts {
                 .arg("-classpath")
                 .arg(self.jars.join("*"))
                 .args(&sources);
-            tool::run(&mut javac)
+            tool::run(&mut javac).map(drop)
         })
     }
 }

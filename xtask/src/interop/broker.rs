@@ -118,6 +118,8 @@ impl Broker {
             format!("storePathCommitLog={store}/commitlog"),
             format!("timerStorePath={store}/timer"),
             "autoCreateTopicEnable=true".to_owned(),
+            // 5.x: topics may be for every kind of message.
+            "enableMixedMessageType=true".to_owned(),
             // 5.x: whoever sends to a broker that stops is told for so long.
             "enableShutdownGracefully=true".to_owned(),
             "shutdownWaitTimeSeconds=3".to_owned(),

@@ -87,14 +87,16 @@ impl Cluster {
         &mut self.proxies
     }
 
-    /// Does something with our producers behind so many proxies.
+    /// Does something with our producers behind so many proxies, with topics for this kind of
+    /// messages: proxies check that, brokers do not.
     pub(crate) fn behind_proxies<T>(
         &mut self,
         count: usize,
+        messages: &'static str,
         act: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
         let (name_server, folder) = (self.name_server(), self.folder.clone());
-        self.proxies.enter(count, &name_server, &folder)?;
+        self.proxies.enter(count, messages, &name_server, &folder)?;
         let done = act(self);
         self.proxies.leave();
         done
@@ -107,7 +109,12 @@ impl Cluster {
         let mut java = jvm::command(&self.artefacts, &home, &["-Xmx256m"])?;
         java.arg(format!("-Drocketmq.namesrv.addr={}", self.name_server()));
         java.arg("org.apache.rocketmq.tools.command.MQAdminStartup").args(arguments);
-        tool::run(&mut java)
+        // It ends as if all were well, whatever becomes of the command.
+        let said = tool::run(&mut java)?;
+        match said.find("SubCommandException") {
+            Some(at) => bail!("{arguments:?}: {}", said.get(at..).unwrap_or_default()),
+            None => Ok(()),
+        }
     }
 
     /// As [`producer`](Self::producer), with sends that wait for a broker that is still cold.
@@ -156,6 +163,11 @@ impl Cluster {
     pub(crate) fn create_topic(&self, topic: &str, queues: u32) -> Result<()> {
         let addresses: Vec<String> = self.brokers.iter().map(Broker::address).collect();
         self.agent.create_topic(topic, queues, Permission::ReadAndWrite, &addresses)?;
+        if let Some(kind) = self.proxies.messages() {
+            let (queues, kind) = (queues.to_string(), format!("+message.type={kind}"));
+            let of = ["updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", &queues];
+            self.administer(&[&of[..], &["-w", &queues, "-a", &kind]].concat())?;
+        }
         self.await_route(topic, &addresses)
     }
 

@@ -19,8 +19,8 @@ const OPTIONS: [&str; 2] = ["-Xms128m", "-Xmx768m"];
 pub(crate) struct Proxies {
     artefacts: Option<Arc<Artefacts>>,
     all: Vec<Proxy>,
-    /// Whether producers go through them now.
-    entered: bool,
+    /// While producers go through them: what kind of messages topics are made for.
+    entered: Option<&'static str>,
 }
 
 impl Proxies {
@@ -30,7 +30,13 @@ impl Proxies {
     }
 
     /// Has so many of them run, and take the place of the name server.
-    pub(crate) fn enter(&mut self, count: usize, name_server: &str, folder: &Path) -> Result<()> {
+    pub(crate) fn enter(
+        &mut self,
+        count: usize,
+        messages: &'static str,
+        name_server: &str,
+        folder: &Path,
+    ) -> Result<()> {
         let artefacts = self.artefacts.clone().context("nobody has provided proxies")?;
         while self.all.len() < count {
             let name = format!("proxy-{}", self.all.len());
@@ -40,18 +46,23 @@ impl Proxies {
         for proxy in &mut self.all {
             proxy.ensure_running()?;
         }
-        self.entered = true;
+        self.entered = Some(messages);
         Ok(())
     }
 
     pub(crate) fn leave(&mut self) {
-        self.entered = false;
+        self.entered = None;
     }
 
     /// Their addresses, as a list of name servers; `None` while producers do not go through them.
     pub(crate) fn entrance(&self) -> Option<String> {
         let addresses: Vec<String> = self.all.iter().map(Proxy::address).collect();
-        self.entered.then(|| addresses.join(";"))
+        self.entered.map(|_| addresses.join(";"))
+    }
+
+    /// What kind of messages topics are made for while producers go through them.
+    pub(crate) fn messages(&self) -> Option<&'static str> {
+        self.entered
     }
 
     /// Ends one of them in order.

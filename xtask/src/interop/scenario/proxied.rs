@@ -4,30 +4,34 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use posthaste::Message;
+use posthaste::{Message, Producer};
 
 use super::load::{self, Load};
-use super::{arrival, batched, creation, ordered};
+use super::{arrival, batched, ordered};
 use crate::interop::cluster::Cluster;
+use crate::interop::consumer::Subscription;
 
 type Check = fn(&mut Cluster) -> Result<String>;
 
 pub(crate) const ALL: [(&str, Check); 6] = [
     ("proxy-arrival", |cluster| {
-        cluster.behind_proxies(1, |cluster| arrival::run_on(cluster, "proxy-arrival"))
+        cluster.behind_proxies(1, MIXED, |cluster| arrival::run_on(cluster, "proxy-arrival"))
     }),
     ("proxy-batched", |cluster| {
-        cluster.behind_proxies(1, |cluster| batched::run_on(cluster, "proxy-batched"))
+        cluster.behind_proxies(1, NORMAL, |cluster| batched::run_on(cluster, "proxy-batched"))
     }),
     ("proxy-ordered", |cluster| {
-        cluster.behind_proxies(1, |cluster| ordered::run_on(cluster, "proxy-ordered"))
+        cluster.behind_proxies(1, FIFO, |cluster| ordered::run_on(cluster, "proxy-ordered"))
     }),
-    ("proxy-creation", |cluster| {
-        cluster.behind_proxies(1, |cluster| creation::run_on(cluster, "proxy-creation"))
-    }),
-    ("proxy-offsets", |cluster| cluster.behind_proxies(1, offsets)),
-    ("proxy-stopped", |cluster| cluster.behind_proxies(2, stopped)),
+    ("proxy-namespaces", |cluster| cluster.behind_proxies(1, MIXED, namespaces)),
+    ("proxy-offsets", |cluster| cluster.behind_proxies(1, NORMAL, offsets)),
+    ("proxy-stopped", |cluster| cluster.behind_proxies(2, MIXED, stopped)),
 ];
+
+/// Kinds of messages that a topic may be for.
+const NORMAL: &str = "NORMAL";
+const FIFO: &str = "FIFO";
+const MIXED: &str = "MIXED";
 
 const LIMIT: Duration = Duration::from_secs(60);
 const UP: Duration = Duration::from_secs(3);
@@ -58,9 +62,30 @@ fn offsets(cluster: &mut Cluster) -> Result<String> {
             read += 1;
         }
         ensure!(read == 4, "{read} read");
+        let known = producer.stats().brokers.iter().all(|broker| broker.version.is_some());
+        ensure!(known, "a heartbeat was not answered: {:?}", producer.stats());
         ensure!(producer.close(LIMIT).await.is_clean(), "not clean");
         Ok("offsets and reading of 4 queues on two brokers".to_owned())
     })
+}
+
+/// Names are wrapped before a proxy sees them. It creates no topics.
+fn namespaces(cluster: &mut Cluster) -> Result<String> {
+    const TOPIC: &str = "proxy-namespaces";
+    cluster.create_topic("space%proxy-namespaces", 2)?;
+    let builder = Producer::builder(TOPIC, cluster.entrance()).namespace("space");
+    let producer = cluster.block_on(builder.start())?.with_timeout(LIMIT);
+    let consumer =
+        cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC).in_namespace("space"))?;
+    for number in 0..10 {
+        let message = Message::new(TOPIC, format!("key:{number}")).order_by("key");
+        let receipt = cluster.block_on(producer.send(message))?;
+        ensure!(receipt.queue().topic() == TOPIC, "{receipt:?}");
+    }
+    let received = consumer.take(10, LIMIT)?;
+    ensure!(received.iter().all(|one| one.message.topic == TOPIC), "{received:?}");
+    cluster.agent().stop(consumer.name())?;
+    Ok("10 messages".to_owned())
 }
 
 /// One of two proxies stops under load and comes back; then the other one does.
