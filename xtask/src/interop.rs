@@ -11,6 +11,7 @@ mod consumer;
 mod conversation;
 mod embedded;
 mod envelope;
+mod guard;
 mod home;
 mod jvm;
 mod name_server;

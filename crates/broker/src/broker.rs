@@ -56,15 +56,19 @@ impl Broker {
     }
 
     pub(crate) async fn start(settings: BrokerBuilder) -> Result<Self, BrokerError> {
+        let encryption = settings.encryption()?;
         let name_server = server::bind(settings.listen, settings.name_server_port).await?;
         let broker = server::bind(settings.listen, settings.broker_port).await?;
         let (name_server_address, address) = (local(&name_server)?, local(&broker)?);
         let counters = Arc::new(Counters::default());
         let identity = settings.identity(address);
+        let accounts = Arc::new(settings.accounts.clone());
         let events = start_engine(settings, identity, Arc::clone(&counters)).await?;
         let (accepting, stop) = watch::channel(());
         let shared = Shared {
             events: events.clone(),
+            accounts,
+            encryption,
             runs: Arc::new(Semaphore::new(RUNS)),
             long_frames: Arc::new(Semaphore::new(LONG_FRAMES)),
         };

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::accounts::Accounts;
 use crate::broker::Broker;
+use crate::encryption::{Certificate, Encryption};
 use crate::engine::Identity;
 use crate::engine::halves::{LIFE_MS, Timing};
 use crate::engine::topics::{MAX_TOPIC_LENGTH, is_name};
@@ -25,6 +27,9 @@ pub struct BrokerBuilder {
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) data_limit: u64,
     pub(crate) topics: Vec<(String, u16)>,
+    pub(crate) accounts: Accounts,
+    certificate: Option<Certificate>,
+    tls_only: bool,
     transaction_timeout: Duration,
     transaction_check_interval: Duration,
     transaction_check_max: u32,
@@ -50,6 +55,9 @@ impl Default for BrokerBuilder {
             auto_create_topics: true,
             default_topic_queues: 8,
             topics: Vec::new(),
+            accounts: Accounts::default(),
+            certificate: None,
+            tls_only: false,
             transaction_timeout: Duration::from_secs(6),
             transaction_check_interval: Duration::from_secs(30),
             transaction_check_max: 15,
@@ -58,7 +66,8 @@ impl Default for BrokerBuilder {
 }
 
 impl BrokerBuilder {
-    /// The address to listen on. Default 127.0.0.1. One that other machines can reach also needs
+    /// The address to listen on. Default 127.0.0.1. One that other machines can reach also needs an
+    /// [`access_key`](Self::access_key), or
     /// [`allow_anyone_to_connect`](Self::allow_anyone_to_connect).
     pub fn listen(mut self, address: IpAddr) -> Self {
         self.listen = address;
@@ -66,9 +75,38 @@ impl BrokerBuilder {
     }
 
     /// Lets the broker listen on an address that other machines can reach. Whoever reaches it can
-    /// read and write everything: there is neither access control nor encryption.
+    /// read and write everything, unless there is an [`access_key`](Self::access_key).
     pub fn allow_anyone_to_connect(mut self) -> Self {
         self.allow_anyone = true;
+        self
+    }
+
+    /// Adds an account, and from the first on wants every request signed by one of them, on both
+    /// ports: what is not is refused with code 16, as by 5.x with authentication. Default: none,
+    /// everybody may do everything. An account may do everything too.
+    ///
+    /// The secret has at least 7 characters. It never travels, but without [`tls`](Self::tls)
+    /// messages do so readably.
+    pub fn access_key(
+        mut self,
+        access_key: impl Into<String>,
+        secret_key: impl Into<String>,
+    ) -> Self {
+        self.accounts.add(access_key.into(), secret_key.into());
+        self
+    }
+
+    /// Takes encrypted connections too, on both ports: with this certificate, followed by those
+    /// that lead to its root, and its key (PKCS#8, PKCS#1 or SEC1, not encrypted), both PEM. As
+    /// with real brokers, plain ones are taken all the same. Default: plain ones alone.
+    pub fn tls(mut self, certificate_pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Self {
+        self.certificate = Some(Certificate { chain: certificate_pem.into(), key: key_pem.into() });
+        self
+    }
+
+    /// Closes connections that are not encrypted. Needs [`tls`](Self::tls).
+    pub fn tls_only(mut self) -> Self {
+        self.tls_only = true;
         self
     }
 
@@ -181,9 +219,10 @@ impl BrokerBuilder {
 
     fn check(&self) -> Result<(), BrokerError> {
         let setting = |text: String| Err(BrokerError::Setting(text));
-        if !self.listen.is_loopback() && !self.allow_anyone {
+        if !self.listen.is_loopback() && !self.allow_anyone && self.accounts.is_empty() {
             return Err(BrokerError::NotLoopback(self.listen));
         }
+        self.accounts.check().map_err(BrokerError::Setting)?;
         if !is_name(&self.broker_name, MAX_TOPIC_LENGTH) || self.broker_name == CLUSTER {
             return setting(format!("`{}` cannot be a broker's name", self.broker_name));
         }
@@ -200,6 +239,19 @@ impl BrokerBuilder {
             }
         }
         Ok(())
+    }
+
+    /// How connections are encrypted, if they may be.
+    ///
+    /// # Errors
+    /// What is wrong with the certificate or the key.
+    pub(crate) fn encryption(&self) -> Result<Option<Encryption>, BrokerError> {
+        let encryption = match &self.certificate {
+            Some(certificate) => Encryption::new(certificate, self.tls_only).map(Some),
+            None if self.tls_only => Err("tls_only needs a certificate".to_owned()),
+            None => Ok(None),
+        };
+        encryption.map_err(BrokerError::Setting)
     }
 
     /// When producers are asked about half messages.

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use posthaste_protocol::{DecodeError, frame};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::server::TlsStream;
 
+use crate::accounts::Accounts;
+use crate::encryption::{Encryption, Wire};
 use crate::engine::SessionId;
 use crate::outbox::{Breach, Outbox};
 use crate::turn::{Event, Permits};
@@ -51,6 +55,10 @@ enum Ending {
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
+    /// Who may use the broker.
+    pub(crate) accounts: Arc<Accounts>,
+    /// What encrypted connections need; `None`: there are only plain ones.
+    pub(crate) encryption: Option<Encryption>,
     /// One permit for each run of frames that may be on its way, all connections together.
     pub(crate) runs: Arc<Semaphore>,
     /// Room for frames that are longer than one read, in bytes, all connections together.
@@ -59,21 +67,70 @@ pub(crate) struct Shared {
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, session: SessionId, shared: Shared) {
-    let socket = Arc::new(socket);
-    let outbox = Arc::new(Outbox::of(&socket));
-    let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(&outbox) };
-    if shared.events.send(opened).is_err() {
-        return;
-    }
     // Answers are small and wanted at once.
     let _ = socket.set_nodelay(true);
-    let ending = tokio::select! {
-        ending = Reader::new(&socket, session, &shared).run() => ending,
-        ending = write(&socket, &outbox) => ending,
-        breach = outbox.breach() => Ending::Breach(breach),
+    let begun = Instant::now();
+    let ending = match encrypted(socket, begun + FIRST_FRAME, shared.encryption.as_ref()).await {
+        Ok(Wire::Plain(socket)) => {
+            let socket = Arc::new(socket);
+            let outbox = Arc::new(Outbox::of(&socket));
+            let writing = write(&socket, &outbox);
+            let talk = Talk { session, peer, begun, outbox: &outbox, shared: &shared };
+            talk.run(Source::Plain(&socket), writing).await
+        }
+        Ok(Wire::Tls(stream)) => {
+            let (reader, writer) = tokio::io::split(*stream);
+            // Its bytes are not the frames': nobody else can write them.
+            let outbox = Arc::new(Outbox::default());
+            let writing = write_encrypted(writer, &outbox);
+            let talk = Talk { session, peer, begun, outbox: &outbox, shared: &shared };
+            talk.run(Source::Tls(reader), writing).await
+        }
+        Err(ending) => ending,
     };
     tracing::debug!(%peer, session = session.0, %ending, "connection ends");
-    let _ = shared.events.send(Event::Closed(session));
+}
+
+/// Waits until it is clear whether a connection is encrypted, and until it is.
+async fn encrypted(
+    socket: TcpStream,
+    deadline: Instant,
+    encryption: Option<&Encryption>,
+) -> Result<Wire, Ending> {
+    match encryption {
+        None => Ok(Wire::Plain(socket)),
+        Some(encryption) => match timeout_at(deadline, encryption.accept(socket)).await {
+            Ok(wire) => Ok(wire?),
+            Err(_) => Err(Ending::TooSlow),
+        },
+    }
+}
+
+/// A connection that the engine knows of, until it ends.
+struct Talk<'a> {
+    session: SessionId,
+    peer: SocketAddr,
+    begun: Instant,
+    outbox: &'a Arc<Outbox>,
+    shared: &'a Shared,
+}
+
+impl Talk<'_> {
+    async fn run(self, source: Source<'_>, writing: impl Future<Output = Ending>) -> Ending {
+        let Self { session, peer, begun, outbox, shared } = self;
+        let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(outbox) };
+        if shared.events.send(opened).is_err() {
+            return Ending::Stopped;
+        }
+        let reader = Reader::new(source, session, begun + FIRST_FRAME, outbox, shared);
+        let ending = tokio::select! {
+            ending = reader.run() => ending,
+            ending = writing => ending,
+            breach = outbox.breach() => Ending::Breach(breach),
+        };
+        let _ = shared.events.send(Event::Closed(session));
+        ending
+    }
 }
 
 /// Some clients can read nothing but IPv4 addresses in stored messages.
@@ -100,9 +157,51 @@ async fn write(socket: &TcpStream, outbox: &Outbox) -> Ending {
     Ending::Stopped
 }
 
+async fn write_encrypted(mut writer: WriteHalf<TlsStream<TcpStream>>, outbox: &Outbox) -> Ending {
+    while let Some(mut frames) = outbox.take().await {
+        let written = async {
+            writer.write_all_buf(&mut frames).await?;
+            writer.flush().await
+        };
+        if let Err(error) = written.await {
+            return error.into();
+        }
+    }
+    // Says that nothing was cut off; who is gone need not be told.
+    let _ = writer.shutdown().await;
+    Ending::Stopped
+}
+
+/// Where a connection's bytes come from.
+enum Source<'a> {
+    Plain(&'a TcpStream),
+    Tls(ReadHalf<TlsStream<TcpStream>>),
+}
+
+impl Source<'_> {
+    /// Reads into a buffer that, on a plain connection, exists only while there is something in it.
+    async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tls(reader) => {
+                buffer.reserve(READ_LENGTH);
+                reader.read_buf(buffer).await
+            }
+            Self::Plain(socket) => loop {
+                socket.readable().await?;
+                buffer.reserve(READ_LENGTH);
+                match socket.try_read_buf(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return result,
+                }
+            },
+        }
+    }
+}
+
 struct Reader<'a> {
-    socket: &'a TcpStream,
+    source: Source<'a>,
     session: SessionId,
+    outbox: &'a Outbox,
     shared: &'a Shared,
     runs: Arc<Semaphore>,
     buffer: BytesMut,
@@ -112,14 +211,21 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(socket: &'a TcpStream, session: SessionId, shared: &'a Shared) -> Self {
+    fn new(
+        source: Source<'a>,
+        session: SessionId,
+        deadline: Instant,
+        outbox: &'a Outbox,
+        shared: &'a Shared,
+    ) -> Self {
         Self {
-            socket,
+            source,
             session,
+            outbox,
             shared,
             runs: Arc::new(Semaphore::new(RUNS_IN_FLIGHT)),
             buffer: BytesMut::new(),
-            deadline: Instant::now() + FIRST_FRAME,
+            deadline,
             long_frame: None,
         }
     }
@@ -135,7 +241,7 @@ impl<'a> Reader<'a> {
     /// Reads once, and hands over what is complete.
     async fn step(&mut self) -> Result<(), Ending> {
         let was_empty = self.buffer.is_empty();
-        match timeout_at(self.deadline, self.read()).await {
+        match timeout_at(self.deadline, self.source.read(&mut self.buffer)).await {
             Ok(Ok(0)) => return Err(Ending::Closed),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into()),
@@ -145,7 +251,15 @@ impl<'a> Reader<'a> {
         let any = whole > 0;
         if any {
             let frames = self.buffer.split_to(whole).freeze();
-            self.hand_over(frames).await?;
+            let mut refusals = BytesMut::new();
+            let admitted = self.shared.accounts.admit(frames, &mut refusals)?;
+            if !refusals.is_empty() {
+                self.outbox.push(refusals);
+            }
+            match admitted.is_empty() {
+                true => self.long_frame = None,
+                false => self.hand_over(admitted).await?,
+            }
         }
         self.deadline = match (any, self.buffer.is_empty()) {
             (_, true) => Instant::now() + IDLE,
@@ -155,18 +269,6 @@ impl<'a> Reader<'a> {
             (false, false) => self.deadline,
         };
         self.make_room().await
-    }
-
-    /// Reads into a buffer that exists only while there is something in it.
-    async fn read(&mut self) -> io::Result<usize> {
-        loop {
-            self.socket.readable().await?;
-            self.buffer.reserve(READ_LENGTH);
-            match self.socket.try_read_buf(&mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
     }
 
     /// Gives frames to the engine, unread: reading them where they are handled leaves their texts in

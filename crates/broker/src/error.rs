@@ -22,7 +22,7 @@ pub enum BrokerError {
     /// The address can be reached from other machines, and nobody has said that this is meant.
     #[error(
         "{0} can be reached from other machines, and this broker lets anyone read and write; \
-         listen on 127.0.0.1, or say that anyone may connect"
+         listen on 127.0.0.1, demand access keys, or say that anyone may connect"
     )]
     NotLoopback(IpAddr),
     /// A setting makes no sense.

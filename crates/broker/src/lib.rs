@@ -23,18 +23,22 @@
 //! locks, retries and dead letters. Attributes, priorities, light queues and lite topics are kept
 //! with their topics and messages, and nothing follows from them.
 //!
-//! What it does not: replication, access control, TLS. It is no production broker; Apache RocketMQ
-//! is. Where it is kinder than that, on purpose: a transaction's producers are not given up while
-//! none of them is connected, a decision counts once, and a message that is not there cannot be
-//! recalled.
+//! With [`access_key`](BrokerBuilder::access_key) it wants every request signed, with
+//! [`tls`](BrokerBuilder::tls) it takes encrypted connections. What it does not: replication,
+//! permissions of single topics. It is no production broker; Apache RocketMQ is. Where it is kinder
+//! than that, on purpose: a transaction's producers are not given up while none of them is connected,
+//! a decision counts once, and a message that is not there cannot be recalled.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
-//! answers, `turn` is the thread that owns the `engine`, `handler` has what each request does, and
-//! `store` keeps what must be kept before the answer leaves.
+//! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `turn`
+//! is the thread that owns the `engine`, `handler` has what each request does, and `store` keeps
+//! what must be kept before the answer leaves.
 
+mod accounts;
 mod broker;
 mod builder;
 mod connection;
+mod encryption;
 mod engine;
 mod error;
 mod handler;

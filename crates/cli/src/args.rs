@@ -65,6 +65,25 @@ pub(crate) struct Global {
     /// Reach every broker at this host, whatever it advertises
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) broker_host: Option<String>,
+
+    /// Sign every request with this key, for clusters with access control
+    ///
+    /// The secret comes from --secret-key-file, else from the environment's POSTHASTE_SECRET_KEY;
+    /// never from the command line, which others can read.
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) access_key: Option<String>,
+
+    /// File with the secret of --access-key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+
+    /// Encrypt connections, and trust whom the operating system trusts
+    #[arg(long, global = true)]
+    pub(crate) tls: bool,
+
+    /// Encrypt connections, and trust the certificate authorities in this PEM file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 /// How results are written.
@@ -124,6 +143,8 @@ impl Command {
 
 /// `posthaste dev`
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+With --access-key and its secret every request must be signed by it.")]
 pub(crate) struct Dev {
     /// Keep messages in this directory; without it the newest are kept in memory
     #[arg(long, value_name = "DIR")]
@@ -133,10 +154,18 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) listen: IpAddr,
 
-    /// Let anyone who reaches the address connect: needed to listen off loopback, for there is no
-    /// authentication
+    /// Let anyone who reaches the address connect: needed to listen off loopback without an
+    /// --access-key
     #[arg(long)]
     pub(crate) anyone_may_connect: bool,
+
+    /// Take encrypted connections too, with the certificate in this PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// PEM file with the key of --tls-cert
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
 
     /// Host that clients are told to reach the broker at
     #[arg(long, value_name = "HOST")]

@@ -1,20 +1,21 @@
 //! Which cluster, and how to reach it.
 
-use posthaste::{Admin, AdminError, Producer};
+use posthaste::{Admin, AdminError, Producer, ProducerBuilder};
 
+use crate::access;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::value;
 
 /// The producer group of this program.
-pub(crate) const GROUP: &str = "posthaste-cli";
+const GROUP: &str = "posthaste-cli";
 
 /// Where name servers are looked for when nobody says anything.
 const DEFAULT: &str = "127.0.0.1:9876";
 
 /// The name servers: the flag or POSTHASTE_NAMESRV (both through the parser), else NAMESRV_ADDR,
 /// which users of RocketMQ's own tools have set already, else this machine.
-pub(crate) fn name_servers(global: &Global) -> Result<String, Failure> {
+fn name_servers(global: &Global) -> Result<String, Failure> {
     let given = global.namesrv.clone().filter(|text| !text.is_empty());
     let (list, source) = match given {
         Some(list) => (list, "-n/--namesrv or POSTHASTE_NAMESRV"),
@@ -28,21 +29,33 @@ pub(crate) fn name_servers(global: &Global) -> Result<String, Failure> {
 }
 
 /// The rewriting of advertised addresses that `--broker-map` and `--broker-host` ask for.
-pub(crate) fn address_map(
-    global: &Global,
-) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
+fn address_map(global: &Global) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
     let (pairs, host) = (global.broker_map.clone(), global.broker_host.clone());
     move |advertised| rewrite(advertised, &pairs, host.as_deref())
 }
 
+/// A producer for the cluster, as the flags of every command have it.
+pub(crate) fn producer(global: &Global) -> Result<ProducerBuilder, Failure> {
+    let mut builder = Producer::builder(GROUP, name_servers(global)?)
+        .send_timeout(global.timeout)
+        .address_map(address_map(global));
+    if let Some(credentials) = access::credentials(global)? {
+        builder = builder.credentials(credentials);
+    }
+    if let Some(tls) = access::tls(global) {
+        builder = builder.tls(tls);
+    }
+    Ok(builder)
+}
+
+/// Starts it.
+pub(crate) async fn start(builder: ProducerBuilder) -> Result<Producer, Failure> {
+    builder.start().await.map_err(|error| Failure::usage(error.to_string()))
+}
+
 /// Whoever answers questions about topics and offsets.
 pub(crate) async fn admin(global: &Global) -> Result<Admin, Failure> {
-    let producer = Producer::builder(GROUP, name_servers(global)?)
-        .send_timeout(global.timeout)
-        .address_map(address_map(global))
-        .start()
-        .await
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let producer = start(producer(global)?).await?;
     Ok(producer.admin().with_timeout(global.timeout))
 }
 
@@ -50,6 +63,7 @@ pub(crate) async fn admin(global: &Global) -> Result<Admin, Failure> {
 pub(crate) fn failure(error: &AdminError) -> Failure {
     let (exit, kind) = match error {
         AdminError::Unreachable(_) => (Exit::Unreachable, "unreachable"),
+        AdminError::Tls(_) => (Exit::Unreachable, "tls"),
         AdminError::NoTopic { .. } => (Exit::Unreachable, "no_topic"),
         AdminError::Protocol { .. } => (Exit::Unreachable, "protocol"),
         AdminError::Denied { .. } => (Exit::Refused, "denied"),

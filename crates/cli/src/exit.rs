@@ -39,7 +39,8 @@ impl Exit {
             ErrorKind::NoRoute
             | ErrorKind::NoTopic
             | ErrorKind::NoWritableQueue
-            | ErrorKind::Connect => Self::Unreachable,
+            | ErrorKind::Connect
+            | ErrorKind::Tls => Self::Unreachable,
             ErrorKind::Denied | ErrorKind::Rejected(_) => Self::Refused,
             _ => Self::Failed,
         }
@@ -111,6 +112,12 @@ fn remedy(error: &SendError) -> Option<String> {
         ErrorKind::NoRoute => {
             Some("try:  posthaste dev        (a broker here), or  posthaste -n HOST:PORT …".into())
         }
+        ErrorKind::Tls => {
+            Some("try:  posthaste --tls-ca FILE …        with the authority that signed it".into())
+        }
+        ErrorKind::Denied => {
+            Some("try:  posthaste --access-key KEY --secret-key-file FILE …".into())
+        }
         ErrorKind::Connect => {
             let address = &error.attempts().last()?.address;
             let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
@@ -128,6 +135,7 @@ pub(crate) fn kind_word(kind: ErrorKind) -> &'static str {
         ErrorKind::NoTopic => "no_topic",
         ErrorKind::NoWritableQueue => "no_writable_queue",
         ErrorKind::Connect => "connect",
+        ErrorKind::Tls => "tls",
         ErrorKind::ConnectionLost => "connection_lost",
         ErrorKind::Timeout => "timeout",
         ErrorKind::Busy => "busy",
@@ -150,6 +158,7 @@ pub(crate) fn retryable(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::Invalid
             | ErrorKind::NoTopic
+            | ErrorKind::Tls
             | ErrorKind::Denied
             | ErrorKind::Unsupported
             | ErrorKind::Rejected(_)

@@ -1,6 +1,7 @@
 //! `posthaste`: send messages to Apache RocketMQ, read back what landed, develop against a broker
 //! that needs nothing installed.
 
+mod access;
 mod args;
 mod blueprint;
 mod cluster;

@@ -75,7 +75,7 @@ impl Admin {
     pub async fn topics(&self) -> Result<Vec<String>, AdminError> {
         let client = self.client()?;
         let asked = client.directory.ask(TopicListOf, self.deadline()).await;
-        let answer = asked.map_err(AdminError::Unreachable)?;
+        let answer = asked.map_err(AdminError::of_look_up)?;
         let list: TopicList = json::read(&answer.body).map_err(|error| AdminError::Protocol {
             address: "the name server".into(),
             reason: error.to_string(),
@@ -196,7 +196,7 @@ impl Admin {
         let wire_topic = client.config().on_wire(topic);
         validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
         let route = client.directory.route(&wire_topic, deadline).await;
-        let route = route.map_err(AdminError::Unreachable)?;
+        let route = route.map_err(AdminError::of_look_up)?;
         route.ok_or_else(|| AdminError::NoTopic { topic: topic.to_owned() })
     }
 

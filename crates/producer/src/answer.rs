@@ -81,6 +81,12 @@ pub(crate) fn judge(code: ResponseCode, remark: &str) -> Verdict {
     Verdict { kind, outcome, remedy, refresh_route }
 }
 
+/// Whether an answer says that this client may not do what it asked for: 4.x says code 1 and
+/// `AclException` where 5.x says 16.
+pub(crate) fn is_denied(code: ResponseCode, remark: &str) -> bool {
+    judge(code, remark).kind == ErrorKind::Denied
+}
+
 fn proven_refusal(remark: &str) -> Option<(ErrorKind, Remedy)> {
     let row = PROVEN_REFUSALS.iter().find(|(text, ..)| remark.contains(text))?;
     Some((row.1, row.2))

@@ -10,11 +10,12 @@ use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{
     DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
 };
-use posthaste_protocol::{Command, ResponseCode, batch, command};
+use posthaste_protocol::{Command, ResponseCode, batch};
 
 use crate::accepted::{Accepted, Content};
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::message::{Message, Part};
 use crate::outbox::Waiting;
 use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
@@ -44,9 +45,9 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Appends the request that stores one message.
-    pub(crate) fn put_message(&mut self, accepted: &Accepted) {
-        let _ = accepted.show(|content| {
+    /// Appends the request that stores one message; gives the credentials that signed it.
+    pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Credentials> {
+        let sealed = accepted.show(|content| {
             let message = &content.first;
             put_properties(self.scratch, message, accepted.id, self.config);
             if *message.part() != Part::None {
@@ -56,9 +57,10 @@ impl Writer<'_> {
             request.flag = message.flag_value();
             request.sys_flag = content.sys_flag();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
+            let seal = &self.config.seal;
             macro_rules! put {
                 ($request:expr) => {
-                    command::put_request_with(out, opaque, oneway, &$request, |out| {
+                    seal.put_with(out, opaque, oneway, &$request, |out| {
                         out.extend_from_slice(content.wire_body());
                     })
                 };
@@ -70,14 +72,15 @@ impl Writer<'_> {
                 (true, true) => put!(SendReplyV1(request)),
             }
         });
+        sealed.flatten()
     }
 
     /// Appends the request that stores these messages as a batch.
     ///
     /// Brokers give members nothing of the outer properties; a proxy reads from them that the
     /// messages are ordered.
-    pub(crate) fn put_batch(&mut self, messages: &[Waiting]) {
-        let Some(first) = messages.first().map(|first| &first.accepted) else { return };
+    pub(crate) fn put_batch(&mut self, messages: &[Waiting]) -> Option<Credentials> {
+        let first = &messages.first()?.accepted;
         let outer = first.show(|content| outer_properties(content, self.config));
         let outer = outer.unwrap_or_default();
         let mut request = self.request(first, Cow::Owned(outer));
@@ -85,7 +88,7 @@ impl Writer<'_> {
         let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
         let (scratch, config) = (&mut *self.scratch, self.config);
-        command::put_request_with(self.out, opaque, oneway, &request, |out| {
+        config.seal.put_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
                     for (id, (message, body)) in accepted.ids().zip(content.wire_bodies()) {
@@ -94,7 +97,7 @@ impl Writer<'_> {
                     }
                 });
             }
-        });
+        })
     }
 
     /// Adds the properties that follow from what the message is part of, and from where it goes.

@@ -473,7 +473,10 @@ impl Client {
 
     /// The connection to a broker that advertises `address`, made when there is none.
     pub(crate) fn connection(self: &Arc<Self>, address: &str) -> Arc<Connection> {
-        let address = self.mapped(address);
+        let address = match self.config.vip_channel.then(|| vip_address(address)).flatten() {
+            Some(vip) => self.mapped(&vip),
+            None => self.mapped(address),
+        };
         let mut pool = self.pool();
         if let Some(connection) = pool.get(&address) {
             return connection.clone();
@@ -532,6 +535,13 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// The second address of a broker that advertises this one (Java: `MixAll.brokerVIPChannel`).
+fn vip_address(advertised: &str) -> Option<String> {
+    let (host, port) = advertised.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok()?.checked_sub(2).filter(|port| *port != 0)?;
+    Some(format!("{host}:{port}"))
 }
 
 fn closed(content: Content) -> SendError {

@@ -12,10 +12,13 @@ use crate::identity::Identity;
 use crate::namespace::Namespace;
 use crate::packing::Packing;
 use crate::producer::Producer;
+use crate::seal::Seal;
+#[cfg(feature = "tls")]
+use crate::tls::{Connector, Tls};
 use crate::transaction::Checker;
 use crate::{
-    Compression, FaultAvoidance, NameServers, ReadMessage, ResponseCode, StartError,
-    TransactionState, validate,
+    Compression, CredentialsProvider, FaultAvoidance, NameServers, ReadMessage, ResponseCode,
+    Socks5, StartError, TransactionState, validate,
 };
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
@@ -31,6 +34,9 @@ pub struct ProducerBuilder {
     config: Config,
     name_servers: NameServers,
     namespace: Option<String>,
+    namespace_v2: Option<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 #[derive(Clone)]
@@ -63,6 +69,11 @@ pub(crate) struct Config {
     pub(crate) linger: Option<Linger>,
     pub(crate) packing: Packing,
     pub(crate) address_map: Option<Arc<AddressMap>>,
+    pub(crate) seal: Seal,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Connector>,
+    pub(crate) socks5: Option<Socks5>,
+    pub(crate) vip_channel: bool,
     pub(crate) checker: Option<Arc<Checker>>,
     pub(crate) checks_at_once: usize,
     pub(crate) checks_waiting: usize,
@@ -97,11 +108,23 @@ impl ProducerBuilder {
             linger: None,
             packing: Packing::default(),
             address_map: None,
+            seal: Seal::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+            socks5: None,
+            vip_channel: false,
             checker: None,
             checks_at_once: 16,
             checks_waiting: 2_000,
         };
-        Self { config, name_servers, namespace: None }
+        Self {
+            config,
+            name_servers,
+            namespace: None,
+            namespace_v2: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// How long a send may take in all: waiting for room, looking up the route, connecting, every
@@ -298,6 +321,51 @@ impl ProducerBuilder {
         self
     }
 
+    /// Who this producer is, to servers with access control (`aclEnable` of 4.x, authentication of
+    /// 5.x): every request is signed with these credentials, those to name servers too. They are
+    /// [`Credentials`](crate::Credentials), or a closure that gives those of the moment. Default:
+    /// none; a server that wants signatures then refuses with
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied).
+    ///
+    /// A signature proves who sends, and that nothing was changed on the way. Without TLS everybody
+    /// on the way can still read the messages.
+    #[must_use]
+    pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
+        self.config.seal.credentials = Some(Arc::new(provider));
+        self
+    }
+
+    /// Encrypts every connection, to name servers and brokers alike, and checks whom it leads to:
+    /// see [`Tls`]. Default: off. The handshake counts into the
+    /// [`connect_timeout`](Self::connect_timeout). When it fails nothing is sent in plain text
+    /// instead: the send ends with [`ErrorKind::Tls`](crate::ErrorKind::Tls), if no other broker
+    /// can take it. (Java: `useTLS`, which checks nothing unless told to.)
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Reaches name servers and brokers through a SOCKS5 proxy: see [`Socks5`]. Default: none.
+    #[must_use]
+    pub fn socks5(mut self, proxy: Socks5) -> Self {
+        self.config.socks5 = Some(proxy);
+        self
+    }
+
+    /// Connects to brokers at the port two below the one that they advertise, which real brokers
+    /// serve with threads of its own (Java: `vipChannelEnabled`). Default: off. Where a firewall or
+    /// a container does not let that port through, every send fails to connect. An
+    /// [address map](Self::address_map) gets the address with that port. A
+    /// [`Reader`](crate::Reader) reads from the advertised port all the same, since the other one
+    /// serves no reads.
+    #[must_use]
+    pub fn vip_channel(mut self, on: bool) -> Self {
+        self.config.vip_channel = on;
+        self
+    }
+
     /// Tells this producer apart from others of the same host in the brokers' listings: the client
     /// id is `ip@instance`. Default: the process id and a random number.
     ///
@@ -346,6 +414,16 @@ impl ProducerBuilder {
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// A namespace of the second kind (5.x): names stay as they are, also on the wire, and every
+    /// request says the namespace beside (`ns`, and `nsd=true`). Default: none. It is for servers
+    /// that look at it: those of open-source RocketMQ do not. May be combined with
+    /// [`namespace`](Self::namespace).
+    #[must_use]
+    pub fn namespace_v2(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace_v2 = Some(namespace.into());
         self
     }
 
@@ -411,6 +489,17 @@ impl ProducerBuilder {
         config.name_servers = self.name_servers.checked(config.identity.unit_name.as_deref())?;
         let namespace = self.namespace.as_deref().map(Namespace::new).transpose();
         config.namespace = namespace.map_err(StartError::Setting)?;
+        if let Some(namespace) = self.namespace_v2 {
+            validate::field("namespace_v2", &namespace).map_err(StartError::Setting)?;
+            config.seal.fields = vec![("nsd", "true".to_owned()), ("ns", namespace)];
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            config.tls = Some(tls.connector().map_err(StartError::Tls)?);
+        }
+        if let Some(proxy) = &config.socks5 {
+            proxy.check().map_err(StartError::Setting)?;
+        }
         validate::group(&config.group).map_err(StartError::Group)?;
         config.group = config.on_wire(&config.group).into();
         validate::group(&config.group).map_err(StartError::Group)?;

@@ -5,13 +5,14 @@
 
 mod dial;
 mod pending;
+pub(crate) mod reach;
 mod task;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::{Command, DecodeError, Fields, Request, ResponseCode};
+use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
@@ -73,6 +74,8 @@ pub(crate) struct Call {
 pub(crate) enum CallError {
     #[error("{address}: {reason}")]
     Connect { address: Arc<str>, reason: String },
+    #[error("{address}: {reason}")]
+    Tls { address: Arc<str>, reason: String, for_good: bool },
     #[error("{address}: the connection broke: {reason}")]
     Lost { address: Arc<str>, reason: String },
     #[error(
@@ -119,18 +122,7 @@ impl Connection {
     /// A connection to `address`. Nothing is dialled yet.
     pub(crate) fn new(client: &Arc<Client>, address: Arc<str>, peer: Peer) -> Self {
         let (orders, receiver) = mpsc::unbounded_channel();
-        let load = Arc::new(Load {
-            backlog: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
-            window: AtomicUsize::new(0),
-            failed_at: AtomicU64::new(0),
-            connected: AtomicBool::new(false),
-            health: Health::new(),
-            withdrawn: AtomicUsize::new(0),
-            version: AtomicI32::new(0),
-            born: Instant::now(),
-        });
+        let load = Arc::new(Load::new());
         let ends = (orders.downgrade(), receiver);
         let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), ends);
         let span = tracing::debug_span!(parent: None, "connection", %address);
@@ -230,7 +222,7 @@ impl Connection {
 
     async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<Command, CallError> {
         let (answer, receiver) = oneshot::channel();
-        self.order(Order::Call(Call { command: command_of(request), answer: Some(answer) }));
+        self.order(Order::Call(Call { command: Command::of(request, 0), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -243,7 +235,7 @@ impl Connection {
 
     /// Sends a request that nobody wants an answer to. Should the connection break, it is lost.
     pub(crate) fn tell<R: Request>(&self, request: &R) {
-        let command = command_of(request).oneway();
+        let command = Command::of(request, 0).oneway();
         self.order(Order::Call(Call { command, answer: None }));
     }
 
@@ -265,12 +257,6 @@ impl Connection {
     }
 }
 
-fn command_of<R: Request>(request: &R) -> Command {
-    let mut fields = Fields::new();
-    request.write(&mut fields);
-    Command::request(R::CODE, 0, fields, request.body().into_owned().into())
-}
-
 impl Call {
     /// There will be no answer.
     fn fail(self, error: impl FnOnce() -> CallError) {
@@ -282,6 +268,21 @@ impl Call {
 }
 
 impl Load {
+    fn new() -> Self {
+        Self {
+            backlog: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            window: AtomicUsize::new(0),
+            failed_at: AtomicU64::new(0),
+            connected: AtomicBool::new(false),
+            health: Health::new(),
+            withdrawn: AtomicUsize::new(0),
+            version: AtomicI32::new(0),
+            born: Instant::now(),
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> BrokerLoad {
         BrokerLoad {
             backlog: self.backlog.load(Ordering::Relaxed),

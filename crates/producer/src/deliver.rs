@@ -339,7 +339,11 @@ impl Client {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
             used,
-            elsewhere: target.has_others() && accepted.destination().is_any(),
+            elsewhere: accepted.destination().is_any()
+                && match failed.ended {
+                    Ended::NoTrust => target.has_usable_others(),
+                    _ => target.has_others(),
+                },
         };
         let next = retry::next(failed.ended, left, || self.budget.take());
         if matches!(next, Next::Again(_)) {

@@ -43,6 +43,9 @@ pub enum ErrorKind {
     NoWritableQueue,
     /// No connection to a broker.
     Connect,
+    /// No encrypted connection: the server's certificate is not trusted, or it does not take ours,
+    /// or it does not speak TLS. Nothing of the message was sent.
+    Tls,
     /// The connection broke before the answer came.
     ConnectionLost,
     /// The deadline passed.
@@ -77,6 +80,7 @@ impl fmt::Display for ErrorKind {
             Self::NoTopic => "no such topic",
             Self::NoWritableQueue => "no writable queue",
             Self::Connect => "no connection",
+            Self::Tls => "no encrypted connection",
             Self::ConnectionLost => "connection lost",
             Self::Timeout => "no answer in time",
             Self::Busy => "the broker is busy",
@@ -202,6 +206,7 @@ impl SendError {
                 "Topic {topic} exists, but no reachable master has a queue of it that may be written. Check the topic's permission and that its brokers run."
             ),
             ErrorKind::Connect => "Check that the broker runs and that the address it advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
+            ErrorKind::Tls => "Check the server's certificate: who signed it (`Tls::ca_file`), until when it is valid, and that it names the host that is connected to (`Tls::server_name`); whether the server wants one of ours (`Tls::client_certificate`); and that the port speaks TLS at all.".into(),
             ErrorKind::ConnectionLost | ErrorKind::Timeout => "The broker stopped answering. Look at its log and load; a longer send timeout gives it more time.".into(),
             ErrorKind::Busy => "The broker is overloaded. Send slower, or give the send more time.".into(),
             ErrorKind::Unavailable => "The broker is stopping, full, or not a master. Look at its disk and its log.".into(),
@@ -259,6 +264,9 @@ pub enum StartError {
     /// A setting is outside of its range.
     #[error("{0}")]
     Setting(String),
+    /// A certificate or a key cannot be read or used.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// There is no tokio runtime to run on.
     #[error("a producer must be started inside of a tokio runtime")]
     NoRuntime,

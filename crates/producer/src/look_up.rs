@@ -9,6 +9,7 @@ use posthaste_protocol::request::DEFAULT_TOPIC;
 
 use crate::ErrorKind;
 use crate::client::{Client, Phase};
+use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, Route};
 
@@ -34,14 +35,18 @@ impl Client {
 
     async fn look_up_until_done(self: &Arc<Self>, topic: &Arc<str>) {
         let mut backoff = FIRST_BACKOFF;
+        let mut last = None;
         loop {
-            let asked = self.while_somebody_waits(topic, "", self.ask_for_route(topic)).await;
-            let reason = match asked {
+            let asked = self.ask_for_route(topic);
+            match self.while_somebody_waits(topic, last.as_ref(), asked).await {
                 None => return,
                 Some(Ok(Found::Route(route))) => return self.take_route(&route),
                 Some(Ok(Found::NoTopic)) => return self.no_topic(topic),
-                Some(Err(reason)) => reason,
-            };
+                Some(Err(NoAnswer { kind, reason, for_good: true })) => {
+                    return self.no_way(topic, kind, &reason);
+                }
+                Some(Err(error)) => last = Some(error),
+            }
             let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
             let pause = async {
                 tokio::select! {
@@ -49,7 +54,7 @@ impl Client {
                     () = self.directory.changed() => {}
                 }
             };
-            if self.while_somebody_waits(topic, &reason, pause).await.is_none() {
+            if self.while_somebody_waits(topic, last.as_ref(), pause).await.is_none() {
                 return;
             }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -73,7 +78,10 @@ impl Client {
     }
 
     /// Asks for a topic's route, and when there is none for the default topic's.
-    pub(crate) async fn ask_for_route(self: &Arc<Self>, topic: &Arc<str>) -> Result<Found, String> {
+    pub(crate) async fn ask_for_route(
+        self: &Arc<Self>,
+        topic: &Arc<str>,
+    ) -> Result<Found, NoAnswer> {
         let deadline = Instant::now() + self.config().lookup_timeout;
         let wire_topic = self.config().on_wire(topic);
         let (document, from_default) = match self.directory.route(&wire_topic, deadline).await? {
@@ -105,29 +113,31 @@ impl Client {
     /// their brokers know this client.
     pub(crate) async fn look_up_ahead(self: Arc<Self>) {
         for topic in &self.config().topics {
-            let mut backoff = FIRST_BACKOFF;
-            while self.routes.get(topic).is_none() {
-                let asked = tokio::select! {
-                    asked = self.ask_for_route(topic) => asked,
-                    () = self.stopped.cancelled() => return,
-                };
-                match asked {
-                    Ok(Found::Route(route)) => self.routes.put_ahead(route),
-                    Ok(Found::NoTopic) => {
-                        tracing::warn!(%topic, "there is no route to a topic named at the start");
-                        break;
-                    }
-                    Err(reason) => {
-                        tracing::debug!(%topic, reason, "not looked up ahead");
-                        tokio::select! {
-                            () = tokio::time::sleep(backoff) => {}
-                            () = self.directory.changed() => {}
-                        }
-                        backoff = (backoff * 2).min(LONGEST_BACKOFF);
-                    }
-                }
+            tokio::select! {
+                () = self.look_up_one_ahead(topic) => {}
+                () = self.stopped.cancelled() => return,
             }
-            self.routes.get(topic).iter().for_each(|route| route.greet());
+        }
+    }
+
+    async fn look_up_one_ahead(self: &Arc<Self>, topic: &Arc<str>) {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match self.ask_for_route(topic).await {
+                Ok(Found::Route(route)) => {
+                    self.routes.put_ahead(&route);
+                    return route.greet();
+                }
+                Ok(Found::NoTopic) => {
+                    return tracing::warn!(%topic, "there is no route to a topic named at the start");
+                }
+                Err(error) => tracing::debug!(%topic, %error, "not looked up ahead"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = self.directory.changed() => {}
+            }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 
@@ -147,9 +157,13 @@ impl Client {
 
     fn no_topic(self: &Arc<Self>, topic: &Arc<str>) {
         let reason = format!("no name server has a route to it, nor one to {DEFAULT_TOPIC}");
-        let kind = ErrorKind::NoTopic;
-        for accepted in self.routes.missing(topic, Instant::now(), kind, &reason) {
-            self.fail(&accepted, kind, &reason);
+        self.no_way(topic, ErrorKind::NoTopic, &reason);
+    }
+
+    /// What waits for the topic ends, and for a moment what comes for it.
+    fn no_way(self: &Arc<Self>, topic: &Arc<str>, kind: ErrorKind, reason: &str) {
+        for accepted in self.routes.missing(topic, Instant::now(), kind, reason) {
+            self.fail(&accepted, kind, reason);
         }
     }
 
@@ -158,7 +172,7 @@ impl Client {
     async fn while_somebody_waits<T>(
         self: &Arc<Self>,
         topic: &Arc<str>,
-        reason: &str,
+        last: Option<&NoAnswer>,
         future: impl Future<Output = T>,
     ) -> Option<T> {
         let mut future = std::pin::pin!(future);
@@ -166,19 +180,19 @@ impl Client {
             let deadline = self.routes.first_deadline(topic)?;
             tokio::select! {
                 output = &mut future => return Some(output),
-                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(topic, reason),
-                () = self.stopped.cancelled() => self.end_waiting(topic, reason),
+                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(topic, last),
+                () = self.stopped.cancelled() => self.end_waiting(topic, last),
             }
         }
     }
 
     /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
-    fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, reason: &str) {
+    fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, last: Option<&NoAnswer>) {
         let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
-        let (kind, reason) = match (abandoned, reason) {
+        let (kind, reason) = match (abandoned, last) {
             (true, _) => (ErrorKind::Closed, "closing ran out of time"),
-            (false, "") => (ErrorKind::NoRoute, "no name server answered in time"),
-            (false, reason) => (ErrorKind::NoRoute, reason),
+            (false, None) => (ErrorKind::NoRoute, "no name server answered in time"),
+            (false, Some(error)) => (error.kind, &*error.reason),
         };
         let expired_by = if abandoned { None } else { Some(Instant::now()) };
         self.fail_waiting(topic, expired_by, kind, reason);

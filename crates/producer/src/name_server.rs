@@ -12,6 +12,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::client::Client;
 use crate::connection::{CallError, Connection, Peer};
+use crate::{ErrorKind, answer};
 
 /// How long one name server is waited for alone before the next is asked too.
 const STAGGER: Duration = Duration::from_millis(300);
@@ -31,6 +32,46 @@ struct Known {
     current: AtomicUsize,
     /// Why none is known, if that is known.
     trouble: Option<String>,
+}
+
+/// No name server says what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct NoAnswer {
+    /// `NoRoute`; or `Denied` or `Tls`, when that is what keeps them from answering.
+    pub(crate) kind: ErrorKind,
+    pub(crate) reason: String,
+    /// Whether asking again soon will end the same way.
+    pub(crate) for_good: bool,
+}
+
+impl NoAnswer {
+    fn unknown(reason: String) -> Self {
+        Self { kind: ErrorKind::NoRoute, reason, for_good: false }
+    }
+
+    fn of(error: &CallError) -> Self {
+        let (kind, for_good) = match error {
+            CallError::Tls { for_good, .. } => (ErrorKind::Tls, *for_good),
+            CallError::Refused { code, remark, .. } if answer::is_denied(*code, remark) => {
+                (ErrorKind::Denied, true)
+            }
+            _ => (ErrorKind::NoRoute, false),
+        };
+        Self { kind, reason: error.to_string(), for_good }
+    }
+
+    /// What all of them together mean.
+    fn of_all(errors: &[Self]) -> Self {
+        let reasons: Vec<&str> = errors.iter().map(|error| error.reason.as_str()).collect();
+        let telling = |kind| errors.iter().any(|error| error.kind == kind).then_some(kind);
+        let kind = telling(ErrorKind::Denied).or_else(|| telling(ErrorKind::Tls));
+        Self {
+            kind: kind.unwrap_or(ErrorKind::NoRoute),
+            reason: format!("no name server answered: {}", reasons.join("; ")),
+            for_good: !errors.is_empty() && errors.iter().all(|error| error.for_good),
+        }
+    }
 }
 
 impl Directory {
@@ -88,17 +129,18 @@ impl Directory {
         &self,
         topic: &str,
         deadline: Instant,
-    ) -> Result<Option<TopicRoute>, String> {
+    ) -> Result<Option<TopicRoute>, NoAnswer> {
         let request = RouteOf { topic: topic.to_owned(), standard_json: Some(true) };
         let answer = self.ask(request, deadline).await?;
         if answer.response_code() == ResponseCode::TOPIC_NOT_EXIST {
             return Ok(None);
         }
-        json::read(&answer.body).map(Some).map_err(|error| format!("route of {topic}: {error}"))
+        let document = json::read(&answer.body).map(Some);
+        document.map_err(|error| NoAnswer::unknown(format!("route of {topic}: {error}")))
     }
 
     /// Asks until one says yes, or that there is no such topic. Every other answer counts as none.
-    pub(crate) async fn ask<R>(&self, request: R, deadline: Instant) -> Result<Command, String>
+    pub(crate) async fn ask<R>(&self, request: R, deadline: Instant) -> Result<Command, NoAnswer>
     where
         R: Request + Clone + Send + Sync + 'static,
     {
@@ -131,7 +173,7 @@ impl Known {
         Self { servers, current: AtomicUsize::new(first), trouble: None }
     }
 
-    async fn ask<R>(&self, request: &R, deadline: Instant) -> Result<Command, String>
+    async fn ask<R>(&self, request: &R, deadline: Instant) -> Result<Command, NoAnswer>
     where
         R: Request + Clone + Send + Sync + 'static,
     {
@@ -139,7 +181,8 @@ impl Known {
             if self.trouble.is_none() {
                 tokio::time::sleep_until(deadline.into()).await;
             }
-            return Err(self.trouble.clone().unwrap_or("no name server is known yet".into()));
+            let reason = self.trouble.clone();
+            return Err(NoAnswer::unknown(reason.unwrap_or("no name server is known yet".into())));
         }
         let first = self.current.load(Ordering::Relaxed);
         let mut order = (0..self.servers.len()).map(|step| (first + step) % self.servers.len());
@@ -161,13 +204,13 @@ impl Known {
                         self.current.store(place, Ordering::Relaxed);
                         return Ok(answer);
                     }
-                    Ok((_, Err(error))) => errors.push(error.to_string()),
-                    Err(error) => errors.push(error.to_string()),
+                    Ok((_, Err(error))) => errors.push(NoAnswer::of(&error)),
+                    Err(error) => errors.push(NoAnswer::unknown(error.to_string())),
                 },
                 () = tokio::time::sleep_until(stagger.into()) => {}
             }
             if asked.is_empty() && order.len() == 0 {
-                return Err(format!("no name server answered: {}", errors.join("; ")));
+                return Err(NoAnswer::of_all(&errors));
             }
         }
     }

@@ -52,6 +52,22 @@ pub(crate) enum OrderKey {
     Queue(MessageQueue),
 }
 
+impl OrderKey {
+    /// Whether this is the key of a message; without making that.
+    fn is_of(&self, accepted: &Accepted) -> bool {
+        match (self, accepted.destination()) {
+            (Self::Key(topic, key), Destination::Key(other)) => {
+                key == other && topic == accepted.topic()
+            }
+            (Self::Queue(queue), Destination::Queue { queue: other, ordered: true }) => {
+                *queue == **other
+            }
+            (Self::Queue(queue), Destination::Selected(_)) => accepted.selected() == Some(queue),
+            _ => false,
+        }
+    }
+}
+
 impl Lane {
     fn place_on_its_way(&self, accepted: &Arc<Accepted>) -> Option<usize> {
         self.on_its_way.iter().position(|one| Arc::ptr_eq(one, accepted))
@@ -236,7 +252,7 @@ impl State {
         let Some(lane) = lane else { return Vec::new() };
         let Some(place) = lane.place_on_its_way(accepted) else { return Vec::new() };
         let behind = lane.on_its_way.iter().skip(place + 1);
-        behind.filter(|one| order_key(one).as_ref() == Some(key)).cloned().collect()
+        behind.filter(|one| key.is_of(one)).cloned().collect()
     }
 
     /// Takes an ended message and those of its key behind it from those that wait for their key.

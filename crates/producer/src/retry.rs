@@ -10,6 +10,9 @@ use crate::answer::Remedy;
 pub(crate) enum Ended {
     /// Before a byte of it was written.
     Unsent,
+    /// Likewise, and the broker will not be reached with the next try either: one of the two does
+    /// not trust the other.
+    NoTrust,
     /// After it was written: no answer came, or the connection broke.
     Unanswered,
     /// With an answer that asks for this.
@@ -57,6 +60,8 @@ pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> N
     }
     let allowed = match ended {
         Ended::Unsent => return Next::Free,
+        Ended::NoTrust if left.elsewhere => return Next::Free,
+        Ended::NoTrust => false,
         Ended::Answered(Remedy::Stop) => false,
         Ended::Answered(Remedy::TryOnceElsewhere) => left.elsewhere && left.used == 0,
         Ended::Answered(Remedy::TryOnceWithNewRoute) => left.used == 0,
@@ -125,6 +130,8 @@ mod tests {
             (Ended::Unsent, LEFT, Next::Free),
             (Ended::Unsent, none, Next::Free),
             (Ended::Unsent, late, Next::Stop),
+            (Ended::NoTrust, none, Next::Free),
+            (Ended::NoTrust, alone, Next::Stop),
             (Ended::Unanswered, LEFT, now),
             (Ended::Unanswered, alone, soon),
             (Ended::Unanswered, none, Next::Stop),

@@ -389,11 +389,11 @@ impl RouteTable {
 
     /// The route of a topic that nobody has asked for yet. When messages have come meanwhile, it is
     /// for those who look it up for them to say when the route is everybody's.
-    pub(crate) fn put_ahead(&self, route: Arc<Route>) {
+    pub(crate) fn put_ahead(&self, route: &Arc<Route>) {
         let mut cold = self.cold();
         if !matches!(cold.get(&route.topic), Some(Cold::LookUp { .. })) {
             cold.remove(&route.topic);
-            self.put(route);
+            self.put(route.clone());
         }
     }
 

@@ -17,7 +17,7 @@ pub use error::TransactionError;
 use crate::client::{Client, Phase};
 use crate::connection::{CallError, Connection};
 use crate::message::Part;
-use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus};
+use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, answer};
 
 /// Pause before a broker that cannot be reached is told once more.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -196,8 +196,12 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let (kind, outcome) = match &error {
             CallError::Connect { .. } => (ErrorKind::Connect, Outcome::NotStored),
+            CallError::Tls { .. } => (ErrorKind::Tls, Outcome::NotStored),
             CallError::Lost { .. } => (ErrorKind::ConnectionLost, Outcome::Unknown),
             CallError::Timeout { .. } => (ErrorKind::Timeout, Outcome::Unknown),
+            CallError::Refused { code, remark, .. } if answer::is_denied(*code, remark) => {
+                (ErrorKind::Denied, Outcome::NotStored)
+            }
             CallError::Refused { code, .. } => (ErrorKind::Rejected(*code), Outcome::NotStored),
             CallError::Garbled { .. } => (ErrorKind::Protocol, Outcome::Unknown),
         };

@@ -199,7 +199,7 @@ impl Client {
         match found {
             Ok(Found::Route(route)) => self.take_newer(route),
             Ok(Found::NoTopic) => tracing::debug!(%topic, "the name server has no route any more"),
-            Err(reason) => tracing::debug!(%topic, reason, "route not refreshed"),
+            Err(error) => tracing::debug!(%topic, %error, "route not refreshed"),
         }
         self.watch.looked_up(topic, began);
     }

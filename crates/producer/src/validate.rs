@@ -76,6 +76,14 @@ pub(crate) fn plain_name(what: &str, text: &str, max: usize) -> Result<(), Strin
     }
 }
 
+/// Says what is wrong with a text that every request carries, if anything is.
+pub(crate) fn field(what: &str, text: &str) -> Result<(), String> {
+    match text.trim().is_empty() || text.contains(char::is_control) {
+        true => Err(format!("{what} `{text}` is empty or has characters that cannot be seen")),
+        false => Ok(()),
+    }
+}
+
 /// Says what is wrong with a group's name, if anything is.
 pub(crate) fn group(group: &str) -> Result<(), String> {
     if group == "DEFAULT_PRODUCER" {

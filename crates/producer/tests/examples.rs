@@ -27,6 +27,7 @@ examples! {
     errors_and_retry = "../examples/errors_and_retry.rs"
     shutdown = "../examples/shutdown.rs"
     docker_address_map = "../examples/docker_address_map.rs"
+    acl_tls = "../examples/acl_tls.rs"
     testing_with_the_embedded_broker = "../examples/testing_with_the_embedded_broker.rs"
 }
 

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::header::{binary, json};
 use crate::request::{Payload, Request};
+use crate::sign::{self, Signer};
 use crate::{DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCode, frame};
 
 /// Bit of `flag`: this command answers another.
@@ -55,6 +56,14 @@ impl Command {
         }
     }
 
+    /// A request as a command, with the request's body.
+    pub fn of<R: Request>(request: &R, opaque: i32) -> Self {
+        let mut fields = Fields::new();
+        request.write(&mut fields);
+        let body = request.body().into_owned().into();
+        Self { version: R::VERSION, ..Self::request(R::CODE, opaque, fields, body) }
+    }
+
     /// The same request, to which no answer is wanted.
     #[must_use]
     pub fn oneway(self) -> Self {
@@ -81,23 +90,56 @@ impl Command {
         };
         let header = |out: &mut BytesMut| match encoding {
             HeaderEncoding::Binary => binary::write(out, self),
-            HeaderEncoding::Json => {
-                let envelope = json::Envelope {
-                    code: self.code,
-                    flag: self.flag,
-                    language: self.language,
-                    opaque: self.opaque,
-                    remark: self.remark.as_deref(),
-                    version: self.version,
-                };
-                json::write(out, &envelope, |writer| {
-                    for (name, value) in self.fields.iter() {
-                        writer.put(name, value);
-                    }
-                });
-            }
+            HeaderEncoding::Json => json::write(out, &self.envelope(), |writer| {
+                self.fields.iter().for_each(|(name, value)| writer.put(name, value));
+            }),
         };
         frame::put(out, encoding, header, |out| out.extend_from_slice(&self.body));
+    }
+
+    /// Appends the command to `out` as a frame with a JSON header and a body that `put_body`
+    /// appends, whatever body the command has; signed if somebody signs.
+    ///
+    /// The signature's place is left free until what it covers is written.
+    pub fn encode_with(
+        mut self,
+        signer: Option<&Signer<'_>>,
+        out: &mut BytesMut,
+        put_body: impl FnOnce(&mut BytesMut),
+    ) {
+        if let Some(signer) = signer {
+            signer.introduce(&mut self.fields);
+        }
+        let (mut place, mut body_at) = (0, 0);
+        let header = |out: &mut BytesMut| {
+            json::write(out, &self.envelope(), |writer| {
+                self.fields.iter().for_each(|(name, value)| writer.put(name, value));
+                if signer.is_some() {
+                    place = writer.leave_free(sign::SIGNATURE, sign::SIGNATURE_LENGTH);
+                }
+            });
+        };
+        frame::put(out, HeaderEncoding::Json, header, |out| {
+            body_at = out.len();
+            put_body(out);
+        });
+        let Some(signer) = signer else { return };
+        let body = out.get(body_at..).unwrap_or_default();
+        let signature = sign::signature(&self.fields, self.version, body, signer.secret_key);
+        if let Some(free) = out.get_mut(place..place + signature.len()) {
+            free.copy_from_slice(signature.as_bytes());
+        }
+    }
+
+    fn envelope(&self) -> json::Envelope<'_> {
+        json::Envelope {
+            code: self.code,
+            flag: self.flag,
+            language: self.language,
+            opaque: self.opaque,
+            remark: self.remark.as_deref(),
+            version: self.version,
+        }
     }
 
     /// Whether this is an answer; otherwise it is a request.
@@ -150,7 +192,7 @@ pub fn put_request_with<R: Request>(
         language: Language::Rust,
         opaque,
         remark: None,
-        version: crate::VERSION,
+        version: R::VERSION,
     };
     put(out, &envelope, request, put_body);
 }

@@ -34,7 +34,8 @@ impl<'a> ReceivedSend<'a> {
         let mut message = SendMessage { body: frame.body.clone(), ..SendMessage::default() };
         let mut seen: u32 = 0;
         let head = plain::read(&frame.header, |name, value| {
-            let &[letter @ b'a'..=b'n'] = name.as_bytes() else { return None };
+            // Who signs, and what else is of no concern here, is passed over as in `Incoming::read`.
+            let &[letter @ b'a'..=b'n'] = name.as_bytes() else { return Some(()) };
             seen |= bit(letter);
             take(&mut message, letter, value)
         })?;

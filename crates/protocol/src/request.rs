@@ -63,6 +63,8 @@ pub trait Payload: Sized {
 pub trait Request: Payload {
     /// The request's code.
     const CODE: RequestCode;
+    /// The protocol version that it declares.
+    const VERSION: i32 = crate::VERSION;
     /// What a successful answer carries.
     type Answer: Payload;
 }
@@ -138,9 +140,10 @@ use json_body;
 
 /// Gives a payload its code and the type of its answer.
 macro_rules! request {
-    ($name:ty => $code:ident, $answer:ty) => {
+    ($name:ty => $code:ident, $answer:ty $(, version $version:literal)?) => {
         impl $crate::request::Request for $name {
             const CODE: $crate::RequestCode = $crate::RequestCode::$code;
+            $(const VERSION: i32 = $version;)?
             type Answer = $answer;
         }
     };

@@ -13,24 +13,59 @@ pub const ACCESS_KEY: &str = "AccessKey";
 pub const SIGNATURE: &str = "Signature";
 /// Field with the token of temporary credentials.
 pub const SECURITY_TOKEN: &str = "SecurityToken";
+/// Bytes of every signature: Base64 of the 20 bytes of an HMAC-SHA1.
+pub const SIGNATURE_LENGTH: usize = 28;
 
-/// The signature of a request with these fields, [`ACCESS_KEY`] and [`SECURITY_TOKEN`] among them,
-/// and this body: Base64 of the HMAC-SHA1 of the fields' values, in the order of their names, and
-/// the body. A [`SIGNATURE`] among the fields is passed over.
-pub fn signature(fields: &Fields, body: &[u8], secret_key: &str) -> String {
-    STANDARD.encode(mac(fields, body, secret_key).finalize().into_bytes())
+/// A flag of queries that clients up to this version add after signing (5.x:
+/// `AclUtils.combineRequestContent`). Servers of 4.x leave it out whoever asks.
+const ADDED_LATER: (&str, i32) = ("_UNIQUE_KEY_QUERY", 399);
+
+/// Who signs a request.
+#[derive(Clone, Copy)]
+pub struct Signer<'a> {
+    /// The name by which the server knows the signer.
+    pub access_key: &'a str,
+    /// What only the two of them know.
+    pub secret_key: &'a str,
+    /// The token of temporary credentials.
+    pub security_token: Option<&'a str>,
 }
 
-/// Whether `signature` is that of a request with these fields and this body. Takes as long for
-/// every wrong signature.
-pub fn is_signed(fields: &Fields, body: &[u8], secret_key: &str, signature: &str) -> bool {
-    STANDARD
-        .decode(signature)
-        .is_ok_and(|signature| mac(fields, body, secret_key).verify_slice(&signature).is_ok())
+impl Signer<'_> {
+    /// Adds the fields that say who signs.
+    pub(crate) fn introduce(&self, fields: &mut Fields) {
+        fields.push(ACCESS_KEY, self.access_key);
+        if let Some(token) = self.security_token {
+            fields.push(SECURITY_TOKEN, token);
+        }
+    }
 }
 
-fn mac(fields: &Fields, body: &[u8], secret_key: &str) -> Hmac<Sha1> {
-    let mut sorted: Vec<_> = fields.iter().filter(|(name, _)| *name != SIGNATURE).collect();
+/// The signature of a request that declares this version and has these fields, [`ACCESS_KEY`] and
+/// [`SECURITY_TOKEN`] among them, and this body: Base64 of the HMAC-SHA1 of the fields' values, in
+/// the order of their names, and the body. A [`SIGNATURE`] among the fields is passed over, and up
+/// to version 399 the flag `_UNIQUE_KEY_QUERY`.
+pub fn signature(fields: &Fields, version: i32, body: &[u8], secret_key: &str) -> String {
+    STANDARD.encode(mac(fields, version, body, secret_key).finalize().into_bytes())
+}
+
+/// Whether `signature` is that of a request with this version, these fields and this body. Takes
+/// as long for every wrong signature.
+pub fn is_signed(
+    fields: &Fields,
+    version: i32,
+    body: &[u8],
+    secret_key: &str,
+    signature: &str,
+) -> bool {
+    let mac = || mac(fields, version, body, secret_key);
+    STANDARD.decode(signature).is_ok_and(|signature| mac().verify_slice(&signature).is_ok())
+}
+
+fn mac(fields: &Fields, version: i32, body: &[u8], secret_key: &str) -> Hmac<Sha1> {
+    let (late, up_to) = ADDED_LATER;
+    let is_signed = |name: &str| name != SIGNATURE && !(name == late && version <= up_to);
+    let mut sorted: Vec<_> = fields.iter().filter(|(name, _)| is_signed(name)).collect();
     // Of a name that occurs twice readers know the last value alone; the sort is stable.
     sorted.sort_by_key(|(name, _)| *name);
     let last_of_name = |at: usize| {
@@ -57,10 +92,10 @@ mod tests {
         let mut fields: Fields =
             [("topic", "TopicTest"), (ACCESS_KEY, "RocketMQ")].into_iter().collect();
         let expected = "0jiwhsaYp5ObE5GObbZH1I8/FT4=";
-        assert_eq!(signature(&fields, b"", "12345678"), expected);
+        assert_eq!(signature(&fields, 513, b"", "12345678"), expected);
         fields.push(SIGNATURE, expected);
-        assert_eq!(signature(&fields, b"", "12345678"), expected, "it does not sign itself");
-        assert!(is_signed(&fields, b"", "12345678", expected));
+        assert_eq!(signature(&fields, 513, b"", "12345678"), expected, "it does not sign itself");
+        assert!(is_signed(&fields, 513, b"", "12345678", expected));
 
         let fields: Fields = [
             ("i", "WAIT\u{1}true\u{2}"),
@@ -72,7 +107,7 @@ mod tests {
         .into_iter()
         .collect();
         let expected = "ruwf4iavSa6z5ITFHA8A8WK8zJ8=";
-        assert_eq!(signature(&fields, b"hello", "12345678"), expected);
+        assert_eq!(signature(&fields, 513, b"hello", "12345678"), expected);
         for (body, secret, signature) in [
             (&b"hallo"[..], "12345678", expected),
             (b"hello", "12345679", expected),
@@ -80,7 +115,19 @@ mod tests {
             (b"hello", "12345678", "not base64!"),
             (b"hello", "12345678", ""),
         ] {
-            assert!(!is_signed(&fields, body, secret, signature), "{secret} {signature}");
+            assert!(!is_signed(&fields, 513, body, secret, signature), "{secret} {signature}");
         }
+    }
+    /// 4.x servers leave the flag out whoever asks, 5.x ones up to version 399: what declares that
+    /// version and leaves it out is understood by all.
+    #[test]
+    fn the_flag_of_a_query_is_signed_by_newer_clients_alone() {
+        let plain: Fields = [(ACCESS_KEY, "k"), ("key", "x")].into_iter().collect();
+        let mut flagged = plain.clone();
+        flagged.push("_UNIQUE_KEY_QUERY", "true");
+        let sign = |fields, version| signature(fields, version, b"", "secret-key");
+        assert_eq!(sign(&flagged, 399), sign(&plain, 399));
+        assert_ne!(sign(&flagged, 400), sign(&plain, 400));
+        assert_eq!(sign(&plain, 399), sign(&plain, 400));
     }
 }

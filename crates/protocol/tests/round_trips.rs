@@ -15,9 +15,10 @@ use posthaste_protocol::command::{put_answer, put_request, put_request_with};
 use posthaste_protocol::id::{OffsetId, UniqueId};
 use posthaste_protocol::properties::{self, Properties};
 use posthaste_protocol::request::*;
+use posthaste_protocol::sign::Signer;
 use posthaste_protocol::{
     Command, Fields, HeaderEncoding, Incoming, Language, Payload, Request, ResponseCode,
-    StoredMessage, json,
+    StoredMessage, json, sign,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -345,6 +346,33 @@ proptest! {
             send.body.chunks(2).for_each(|piece| out.extend_from_slice(piece));
         });
         prop_assert_eq!(&in_place[6..], &whole[..]);
+    }
+
+    /// What is signed is the frame as it is written; any other secret or body shows.
+    #[test]
+    fn signed_requests(seed in vec(any::<u8>(), 0..100), secret in text(), with_token in any::<bool>()) {
+        let command = Command::of(&Source(&seed).send(), 7);
+        let token = with_token.then_some("token");
+        let signer = Signer { access_key: "me", secret_key: &secret, security_token: token };
+        let mut out = BytesMut::from(&b"before"[..]);
+        let put_body = |out: &mut BytesMut| out.extend_from_slice(&command.body);
+        command.clone().encode_with(Some(&signer), &mut out, put_body);
+        let read = decode(&out.split_off(6));
+        let signed = |secret: &str, body: &[u8]| {
+            let signature = read.fields.get(sign::SIGNATURE).unwrap();
+            sign::is_signed(&read.fields, read.version, body, secret, signature)
+        };
+        prop_assert!(signed(&secret, &read.body));
+        let other = secret.clone() + "x";
+        prop_assert!(!signed(&other, &read.body));
+        prop_assert!(!signed(&secret, &[&read.body[..], b"x"].concat()));
+        prop_assert_eq!(read.fields.get(sign::ACCESS_KEY), Some("me"));
+        prop_assert_eq!(read.fields.get(sign::SECURITY_TOKEN), token);
+        let mut unsigned = read.fields.iter().filter(|(name, _)| {
+            ![sign::ACCESS_KEY, sign::SECURITY_TOKEN, sign::SIGNATURE].contains(name)
+        });
+        prop_assert!(unsigned.by_ref().eq(command.fields.iter()));
+        prop_assert_eq!(read.body, command.body);
     }
 
     #[test]

@@ -41,14 +41,20 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts the Java client of a version.
-    pub(crate) fn java(artefacts: &Artefacts, name_server: &str, folder: &Path) -> Result<Self> {
+    /// Starts the Java client of a version, with further options of its process.
+    pub(crate) fn java(
+        artefacts: &Artefacts,
+        name_server: &str,
+        folder: &Path,
+        options: &[String],
+    ) -> Result<Self> {
         let name = format!("agent-java-{}", artefacts.version());
         let home = folder.join(&name);
         fs::create_dir_all(&home)?;
         let mut java = jvm::command(artefacts, &home, &OPTIONS)?;
         // Consumers that join or leave share the queues anew within a second instead of twenty.
         java.arg("-Drocketmq.client.rebalance.waitInterval=1000");
+        java.args(options);
         java.args(["interop.Agent", name_server]);
         Self::converse(&name, &mut java, folder)
     }
@@ -128,6 +134,11 @@ impl Agent {
 
     pub(crate) fn route(&self, topic: &str) -> Result<Vec<RoutedBroker>> {
         self.ask("route", json!({ "topic": topic }))
+    }
+
+    /// The client ids of a producer group's members, as the brokers of a topic know them.
+    pub(crate) fn members(&self, group: &str, topic: &str) -> Result<Vec<String>> {
+        self.ask("members", json!({ "group": group, "topic": topic }))
     }
 
     /// Everything that a topic holds, queue by queue.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::artefacts::Artefacts;
+use super::guard::Guard;
 use super::tethered::{self, Tethered};
 use super::{home, jvm, ports};
 
@@ -20,6 +21,7 @@ pub(crate) struct Broker {
     artefacts: Arc<Artefacts>,
     folder: PathBuf,
     port: u16,
+    guard: Option<Arc<Guard>>,
     process: Option<Tethered>,
 }
 
@@ -37,8 +39,14 @@ impl Broker {
             artefacts,
             folder: folder.to_path_buf(),
             port: ports::free_port()?,
+            guard: None,
             process: None,
         })
+    }
+
+    /// What the broker will demand of whoever connects.
+    pub(crate) fn guard(&mut self, guard: Option<Arc<Guard>>) {
+        self.guard = guard;
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -62,6 +70,7 @@ impl Broker {
         let said_before = tethered::log_length(&log);
         let settings = self.write_settings()?;
         let mut java = jvm::command(&self.artefacts, &self.home(), &OPTIONS)?;
+        java.args(self.guard.iter().flat_map(|guard| guard.options()));
         java.args(["interop.Tether", "org.apache.rocketmq.broker.BrokerStartup", "-c"])
             .arg(settings);
         let mut process = Tethered::start(&self.name, &mut java, &log)?;
@@ -98,7 +107,14 @@ impl Broker {
 
     fn write_settings(&self) -> Result<PathBuf> {
         let path = self.home().join("broker.conf");
-        fs::write(&path, self.settings_text()).context("writing broker.conf")?;
+        let mut text = self.settings_text();
+        if let Some(guard) = &self.guard {
+            for line in guard.broker_settings(&self.home())? {
+                text.push('\n');
+                text.push_str(&line);
+            }
+        }
+        fs::write(&path, text).context("writing broker.conf")?;
         Ok(path)
     }
 

@@ -5,13 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use posthaste::Producer;
+use posthaste::{Credentials, Producer};
 use tokio::runtime::{Handle, Runtime};
 
 use super::agent::{Agent, Permission};
 use super::artefacts::Artefacts;
 use super::broker::Broker;
 use super::envelope::RoutedBroker;
+use super::guard::Guard;
 use super::name_server::NameServer;
 use super::proxy::Proxies;
 use super::version::Version;
@@ -30,6 +31,7 @@ pub(crate) struct Cluster {
     brokers: Vec<Broker>,
     name_server: NameServer,
     proxies: Proxies,
+    guard: Option<Arc<Guard>>,
     artefacts: Arc<Artefacts>,
     folder: PathBuf,
     go_program: PathBuf,
@@ -37,16 +39,25 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a name server and one master, `broker-a`.
-    pub(crate) fn start(artefacts: Artefacts, go_program: PathBuf, folder: &Path) -> Result<Self> {
+    /// Starts a name server and one master, `broker-a`; with access control and TLS if `guarded`.
+    pub(crate) fn start(
+        artefacts: Artefacts,
+        go_program: PathBuf,
+        folder: &Path,
+        guarded: bool,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let artefacts = Arc::new(artefacts);
-        let name_server = NameServer::start(&artefacts, folder)?;
+        let guard = guarded.then(|| Guard::new(artefacts.version(), folder)).transpose()?;
+        let guard = guard.map(Arc::new);
+        let name_server = NameServer::start(&artefacts, folder, guard.as_deref())?;
         let address = name_server.address();
         let mut broker = Broker::new("broker-a", address.clone(), Arc::clone(&artefacts), folder)?;
+        broker.guard(guard.clone());
+        let options = guard.as_ref().map_or_else(Vec::new, |_| Guard::client_options());
         let (started, agent) = thread::scope(|scope| {
             let broker = scope.spawn(|| broker.start());
-            (broker.join(), Agent::java(&artefacts, &address, folder))
+            (broker.join(), Agent::java(&artefacts, &address, folder, &options))
         });
         started.map_err(|_| anyhow!("starting broker-a panicked"))??;
         let brokers = vec![broker];
@@ -56,6 +67,7 @@ impl Cluster {
             brokers,
             name_server,
             proxies: Proxies::default(),
+            guard,
             artefacts,
             folder: folder.to_path_buf(),
             go_program,
@@ -122,6 +134,24 @@ impl Cluster {
         Ok(self.producer(group)?.with_timeout(COLD))
     }
 
+    /// Starts a producer of ours that signs with these credentials.
+    pub(crate) fn guarded_producer(
+        &self,
+        group: &str,
+        credentials: Option<Credentials>,
+    ) -> Result<Producer> {
+        let mut builder = Producer::builder(group, self.name_server());
+        if let Some(credentials) = credentials {
+            builder = builder.credentials(credentials);
+        }
+        Ok(self.block_on(builder.start())?.with_timeout(COLD))
+    }
+
+    /// What the servers demand.
+    pub(crate) fn guard(&self) -> Result<&Guard> {
+        self.guard.as_deref().context("the cluster is not guarded")
+    }
+
     /// Where our producers run.
     pub(crate) fn runtime(&self) -> Handle {
         self.runtime.handle().clone()
@@ -149,7 +179,9 @@ impl Cluster {
         while self.brokers.len() < count {
             let name = if self.brokers.is_empty() { "broker-a" } else { "broker-b" };
             let (name_server, artefacts) = (self.name_server(), Arc::clone(&self.artefacts));
-            self.brokers.push(Broker::new(name, name_server, artefacts, &self.folder)?);
+            let mut broker = Broker::new(name, name_server, artefacts, &self.folder)?;
+            broker.guard(self.guard.clone());
+            self.brokers.push(broker);
         }
         for broker in &mut self.brokers {
             if !broker.is_running() {

@@ -3,11 +3,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use posthaste_broker::Broker;
+use posthaste_broker::{Broker, BrokerBuilder};
 use tokio::runtime::Runtime;
 
 use super::agent::Agent;
 use super::artefacts::{self, Artefacts};
+use super::guard::{Authority, Guard};
 use super::scenario;
 use super::version::Version;
 use super::workshop::Workshop;
@@ -66,7 +67,8 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    pub(crate) fn start(program: &Program, folder: &Path) -> Result<Self> {
+    /// Starts the broker; `guarded`, it wants signatures, and takes TLS where the client has it.
+    pub(crate) fn start(program: &Program, folder: &Path, guarded: bool) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let mut settings = Broker::builder()
@@ -75,10 +77,14 @@ impl Embedded {
         for (topic, queues) in scenario::TOPICS_BEFORE {
             settings = settings.topic(topic, queues);
         }
+        let mut options = Vec::new();
+        if guarded {
+            (settings, options) = guard(settings, program)?;
+        }
         let broker = runtime.block_on(settings.start()).context("the embedded broker")?;
         let name_server = broker.name_server().to_string();
         let agent = match program {
-            Program::Java(artefacts) => Agent::java(artefacts, &name_server, folder)?,
+            Program::Java(artefacts) => Agent::java(artefacts, &name_server, folder, &options)?,
             Program::Go(program) => Agent::go(program, &name_server, folder)?,
         };
         Ok(Self { agent, _broker: broker, _runtime: runtime })
@@ -86,5 +92,21 @@ impl Embedded {
 
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
+    }
+}
+
+/// Settings of a broker that wants signatures, and options of a client that makes them. The Java
+/// client of 4.7.0 does not get TLS up on a Java of today; the others speak it.
+fn guard(settings: BrokerBuilder, program: &Program) -> Result<(BrokerBuilder, Vec<String>)> {
+    let mut options = Guard::client_options();
+    let (user, secret) = Guard::ADMIN;
+    let settings = settings.access_key(user, secret);
+    match program {
+        Program::Java(artefacts) if artefacts.version() != Version::V4_7_0 => {
+            options.push("-Dtls.enable=true".to_owned());
+            let server = Authority::new()?.issue("127.0.0.1")?;
+            Ok((settings.tls(server.chain, server.key).tls_only(), options))
+        }
+        _ => Ok((settings, options)),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::artefacts::Artefacts;
+use super::guard::Guard;
 use super::tethered::Tethered;
 use super::{home, jvm, ports};
 
@@ -18,13 +19,18 @@ pub(crate) struct NameServer {
 }
 
 impl NameServer {
-    pub(crate) fn start(artefacts: &Artefacts, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        artefacts: &Artefacts,
+        folder: &Path,
+        guard: Option<&Guard>,
+    ) -> Result<Self> {
         let home = folder.join("namesrv");
         home::furnish(&home)?;
         let port = ports::free_port()?;
         let settings = home.join("namesrv.conf");
         fs::write(&settings, settings_text(port, &home)).context("writing namesrv.conf")?;
         let mut java = jvm::command(artefacts, &home, &OPTIONS)?;
+        java.args(guard.into_iter().flat_map(Guard::options));
         java.args(["interop.Tether", "org.apache.rocketmq.namesrv.NamesrvStartup", "-c"])
             .arg(&settings);
         let mut process = Tethered::start("name server", &mut java, &folder.join("namesrv.log"))?;

@@ -7,6 +7,7 @@ mod choice;
 mod command_line;
 mod creation;
 mod delayed;
+mod encrypted;
 mod exchange;
 mod killed;
 mod load;
@@ -15,11 +16,14 @@ mod official;
 mod ordered;
 mod packed;
 mod proxied;
+mod requests;
 mod reverse;
+mod signed;
 mod static_topic;
 mod stopped;
 mod transactions;
 mod two_masters;
+mod vip;
 mod write_protected;
 
 use std::time::Duration;
@@ -40,6 +44,8 @@ pub(crate) struct Scenario {
     pub(crate) package: Option<&'static str>,
     /// Whether it wants proxies.
     pub(crate) proxies: bool,
+    /// Whether it wants servers with access control, and TLS where the version has it.
+    pub(crate) guarded: bool,
     /// One that takes longer hangs.
     pub(crate) limit: Duration,
     pub(crate) check: Check,
@@ -50,7 +56,14 @@ type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
 
 impl Scenario {
     fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
-        Self { name, package: None, proxies: false, limit: LIMIT, check: Box::new(check) }
+        Self {
+            name,
+            package: None,
+            proxies: false,
+            guarded: false,
+            limit: LIMIT,
+            check: Box::new(check),
+        }
     }
 
     fn within(mut self, limit: Duration) -> Self {
@@ -60,6 +73,11 @@ impl Scenario {
 
     fn with_proxies(mut self) -> Self {
         self.proxies = true;
+        self
+    }
+
+    fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 
@@ -95,17 +113,25 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("requests", requests::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
         Scenario::new("write-protected", write_protected::run),
         Scenario::new("namespaces", namespaces::run),
+        Scenario::new("vip", vip::run),
+        Scenario::new("signed", signed::run).guarded(),
     ]);
     if version == Version::V5_5_0 {
         scenarios.push(Scenario::new("stopped", stopped::run));
         scenarios.push(Scenario::new("static-topic", static_topic::run));
         scenarios
             .extend(proxied::ALL.map(|(name, check)| Scenario::new(name, check).with_proxies()));
+    }
+    if version != Version::V4_7_0 {
+        // That one does not get TLS up on a Java of today.
+        scenarios.push(Scenario::new("self-signed", encrypted::self_signed));
+        scenarios.push(Scenario::new("encrypted", encrypted::mutual).guarded());
     }
     scenarios
 }
@@ -132,4 +158,16 @@ pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
         }
     }
     scenarios
+}
+
+/// Those of a client that signs against an embedded broker that wants it.
+pub(crate) fn on_guarded_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
+    match client {
+        Client::Go => Vec::new(),
+        Client::Java(_) => vec![
+            ("guarded-exchanged", reverse::exchanged),
+            ("guarded-created", reverse::created),
+            ("guarded-found", reverse::found),
+        ],
+    }
 }

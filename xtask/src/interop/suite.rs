@@ -58,10 +58,12 @@ impl Suite {
 
     pub(crate) fn run(&self, report: &mut Report) -> Result<()> {
         for version in Version::ALL {
-            self.run_on_cluster(version, report);
+            self.run_on_cluster(version, false, report);
+            self.run_on_cluster(version, true, report);
         }
         for client in Client::ALL {
-            self.run_on_embedded(client, report);
+            self.run_on_embedded(client, false, report);
+            self.run_on_embedded(client, true, report);
         }
         if report.has_failures() {
             println!("logs are in {}", self.workshop.run().display());
@@ -72,9 +74,11 @@ impl Suite {
 
     /// The scenarios against real servers of one version share one cluster, because starting one
     /// takes longer than most of them.
-    fn run_on_cluster(&self, version: Version, report: &mut Report) {
+    fn run_on_cluster(&self, version: Version, guarded: bool, report: &mut Report) {
         let mut chosen = scenario::on_cluster(version, self.selection.burst());
-        chosen.retain(|scenario| self.selection.takes(version, &named(version, scenario)));
+        chosen.retain(|scenario| {
+            scenario.guarded == guarded && self.selection.takes(version, &named(version, scenario))
+        });
         if chosen.is_empty() {
             return;
         }
@@ -84,9 +88,10 @@ impl Suite {
         else {
             return;
         };
-        let folder = self.workshop.run().join(version.as_str());
-        let start = || Cluster::start(artefacts, go_program, &folder);
-        let Some(mut cluster) = report.stage(&format!("{version}/start"), start) else { return };
+        let name = format!("{version}{}", if guarded { "-guarded" } else { "" });
+        let folder = self.workshop.run().join(&name);
+        let start = || Cluster::start(artefacts, go_program, &folder, guarded);
+        let Some(mut cluster) = report.stage(&format!("{name}/start"), start) else { return };
         cluster.proxies().provide(proxies);
         for scenario in &chosen {
             report.scenario(&named(version, scenario), scenario.limit, || {
@@ -110,9 +115,13 @@ impl Suite {
         wanted.then(|| Artefacts::of_proxy(version, &self.workshop)).transpose()
     }
 
-    fn run_on_embedded(&self, client: Client, report: &mut Report) {
+    fn run_on_embedded(&self, client: Client, guarded: bool, report: &mut Report) {
         let label = format!("embedded/{}", client.name());
-        let chosen: Vec<(String, ReverseCheck)> = scenario::on_embedded(client)
+        let checks = match guarded {
+            false => scenario::on_embedded(client),
+            true => scenario::on_guarded_embedded(client),
+        };
+        let chosen: Vec<(String, ReverseCheck)> = checks
             .into_iter()
             .map(|(name, check)| (format!("{label}/{name}"), check))
             .filter(|(name, _)| self.selection.takes(client.version(), name))
@@ -122,8 +131,9 @@ impl Suite {
         }
         let provide = || client.provide(&self.workshop);
         let Some(program) = report.provision(&label, provide) else { return };
-        let folder = self.workshop.run().join(format!("embedded-{}", client.name()));
-        let start = || Embedded::start(&program, &folder);
+        let suffix = if guarded { "-guarded" } else { "" };
+        let folder = self.workshop.run().join(format!("embedded-{}{suffix}", client.name()));
+        let start = || Embedded::start(&program, &folder, guarded);
         let Some(embedded) = report.stage(&format!("{label}/start"), start) else { return };
         for (name, check) in chosen {
             report.scenario(&name, scenario::LIMIT, || check(&embedded));

@@ -74,21 +74,17 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
 }
 
 async fn start_producers(global: &Global, settings: &Settings) -> Result<Vec<Producer>, Failure> {
-    let name_servers = cluster::name_servers(global)?;
     let in_flight = settings.in_flight_each();
     let bytes = in_flight.saturating_mul(settings.size + BESIDE_BODY);
     let mut producers = Vec::with_capacity(settings.producers as usize);
     for number in 1..=settings.producers {
-        let producer = Producer::builder(cluster::GROUP, name_servers.as_str())
+        let builder = cluster::producer(global)?
             .instance_name(format!("{}-{number}", std::process::id()))
-            .send_timeout(global.timeout)
             .batching(settings.batching)
-            .max_pending(in_flight.max(10_000), bytes.max(PENDING_BYTES))
-            .address_map(cluster::address_map(global))
-            .start()
-            .await
-            .map_err(|error| Failure::usage(error.to_string()))?;
-        producers.push(producer);
+            // Bodies of one pattern would shrink to nothing.
+            .compress_from(usize::MAX)
+            .max_pending(in_flight.max(10_000), bytes.max(PENDING_BYTES));
+        producers.push(cluster::start(builder).await?);
     }
     Ok(producers)
 }

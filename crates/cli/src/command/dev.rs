@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use posthaste_broker::{Broker, BrokerError};
 use serde::Serialize;
 
+use crate::access;
 use crate::args::{self, Format, Global};
 use crate::envelope::VERSION;
 use crate::exit::{Exit, Failure};
@@ -15,22 +17,22 @@ use crate::talk::Talk;
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failure> {
-    if !args.listen.is_loopback() && !args.anyone_may_connect {
+    let keys = access::keys(global)?;
+    if !args.listen.is_loopback() && !args.anyone_may_connect && keys.is_none() {
         return Err(Failure::usage(format!(
             "will not listen on {}: whoever reaches that address could read and write everything",
             args.listen
         ))
-        .help(
-            "There is no authentication. In a network that you trust, add --anyone-may-connect.",
-        ));
+        .help("Demand signatures with --access-key KEY --secret-key-file FILE.")
+        .help("In a network that you trust, --anyone-may-connect will do."));
     }
     let started = std::time::Instant::now();
     let mut interrupt = Interrupt::listen();
-    let broker = start(args).await?;
+    let broker = start(args, keys).await?;
     let ready_ms = started.elapsed().as_millis();
     let mut stdout = Stdout::new();
     match global.output {
-        Format::Text => banner(&mut stdout, args, &broker, ready_ms),
+        Format::Text => banner(&mut stdout, global, args, &broker, ready_ms),
         Format::Json => stdout.json(&Ready {
             _cmd: "dev",
             _v: VERSION,
@@ -46,7 +48,7 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-async fn start(args: &args::Dev) -> Result<Broker, Failure> {
+async fn start(args: &args::Dev, keys: Option<(String, String)>) -> Result<Broker, Failure> {
     let mut builder = Broker::builder()
         .listen(args.listen)
         .name_server_port(args.namesrv_port)
@@ -55,6 +57,12 @@ async fn start(args: &args::Dev) -> Result<Broker, Failure> {
         .auto_create_topics(!args.no_auto_create);
     if args.anyone_may_connect {
         builder = builder.allow_anyone_to_connect();
+    }
+    if let Some((access_key, secret)) = keys {
+        builder = builder.access_key(access_key, secret);
+    }
+    if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        builder = builder.tls(read(certificate)?, read(key)?);
     }
     if let Some(host) = &args.advertise {
         builder = builder.advertise(host.as_str());
@@ -66,6 +74,10 @@ async fn start(args: &args::Dev) -> Result<Broker, Failure> {
         builder = builder.topic(topic.as_str(), *queues);
     }
     builder.start().await.map_err(|error| explain(&error, args))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// What failed, and what to do about it where the error itself does not say.
@@ -100,7 +112,7 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn banner(stdout: &mut Stdout, args: &args::Dev, broker: &Broker, ready_ms: u128) {
+fn banner(stdout: &mut Stdout, global: &Global, args: &args::Dev, broker: &Broker, ready_ms: u128) {
     let address = broker.address();
     let advertised = args.advertise.clone().unwrap_or_else(|| address.ip().to_string());
     stdout.line(format_args!("name server   {}", broker.name_server()));
@@ -120,6 +132,12 @@ fn banner(stdout: &mut Stdout, args: &args::Dev, broker: &Broker, ready_ms: u128
         stdout.line(format_args!(
             "topics        created by the first send (--no-auto-create turns that off)"
         ));
+    }
+    if let Some(access_key) = &global.access_key {
+        stdout.line(format_args!("access        only signed by {access_key}"));
+    }
+    if args.tls_cert.is_some() {
+        stdout.line(format_args!("encryption    TLS, and plain connections too"));
     }
     stdout.line(format_args!("ready in {ready_ms} ms. Ctrl-C stops it."));
 }

@@ -92,15 +92,11 @@ fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
 
 async fn start_producer(global: &Global, args: &args::Send) -> Result<Producer, Failure> {
     let in_flight = args.in_flight as usize;
-    Producer::builder(cluster::GROUP, cluster::name_servers(global)?)
-        .send_timeout(global.timeout)
+    let builder = cluster::producer(global)?
         .retries(args.retries)
         .async_retries(args.retries)
-        .max_pending(in_flight.max(10_000), PENDING_BYTES)
-        .address_map(cluster::address_map(global))
-        .start()
-        .await
-        .map_err(|error| Failure::usage(error.to_string()))
+        .max_pending(in_flight.max(10_000), PENDING_BYTES);
+    cluster::start(builder).await
 }
 
 fn settings(global: &Global, args: &args::Send) -> Settings {

@@ -14,6 +14,7 @@ mod dev;
 mod exit_codes;
 mod interrupt;
 mod scripted;
+mod secured;
 mod send;
 mod shell;
 mod stream;

@@ -50,6 +50,7 @@ pub(crate) fn posthaste(args: &[&str]) -> Command {
         .env_remove("POSTHASTE_NAMESRV")
         .env_remove("NAMESRV_ADDR")
         .env_remove("POSTHASTE_LOG")
+        .env_remove("POSTHASTE_SECRET_KEY")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,7 +2,10 @@
 
 use posthaste_protocol::ResponseCode;
 
+use crate::ErrorKind;
+use crate::answer;
 use crate::connection::CallError;
+use crate::name_server::NoAnswer;
 
 /// How a call of [`Admin`](crate::Admin) or [`Reader`](crate::Reader) fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +14,10 @@ pub enum AdminError {
     /// No name server, or not the broker, could be asked.
     #[error("{0}")]
     Unreachable(String),
+    /// No encrypted connection to a server: its certificate is not trusted, or it does not take
+    /// ours, or it does not speak TLS.
+    #[error("{0}")]
+    Tls(String),
     /// The topic does not exist.
     #[error("no such topic: {topic}")]
     NoTopic {
@@ -59,6 +66,7 @@ impl AdminError {
     pub fn help(&self) -> String {
         match self {
             Self::Unreachable(_) => "Check that the name server and the broker run, and that the address that the broker advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
+            Self::Tls(_) => "Check the server's certificate: who signed it, until when it is valid, and that it names the host that is connected to; whether the server wants one of ours; and that the port speaks TLS at all.".into(),
             Self::NoTopic { topic } => format!("Create topic {topic} first, or send to it where brokers create topics (autoCreateTopicEnable)."),
             Self::Denied { .. } => "Check the credentials and the permissions that they have on the broker, and those of the topic.".into(),
             Self::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => "This server does not know the request: it is too old, or a proxy. Ask a broker directly.".into(),
@@ -76,6 +84,7 @@ impl AdminError {
             CallError::Connect { .. } | CallError::Lost { .. } => {
                 Self::Unreachable(error.to_string())
             }
+            CallError::Tls { .. } => Self::Tls(error.to_string()),
             CallError::Timeout { .. } => Self::Timeout(error.to_string()),
             CallError::Refused { address, code, remark } => {
                 Self::refused(&address, code, remark, topic)
@@ -86,14 +95,23 @@ impl AdminError {
         }
     }
 
-    /// What a refusal means. 4.x says code 1 and `AclException` where 5.x says 16.
+    /// What it means that no name server said what it was asked.
+    pub(crate) fn of_look_up(error: NoAnswer) -> Self {
+        match error.kind {
+            ErrorKind::Denied => {
+                Self::Denied { address: "the name server".into(), remark: error.reason }
+            }
+            ErrorKind::Tls => Self::Tls(error.reason),
+            _ => Self::Unreachable(error.reason),
+        }
+    }
+
+    /// What a refusal means.
     pub(crate) fn refused(address: &str, code: ResponseCode, remark: String, topic: &str) -> Self {
-        let denied = code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException");
         let address = address.to_owned();
         match code {
             ResponseCode::TOPIC_NOT_EXIST => Self::NoTopic { topic: topic.to_owned() },
-            ResponseCode::NO_PERMISSION => Self::Denied { address, remark },
-            _ if denied => Self::Denied { address, remark },
+            _ if answer::is_denied(code, &remark) => Self::Denied { address, remark },
             _ => Self::Refused { code, remark, address },
         }
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use super::Producer;
 use super::runtime::Runtime;
-use crate::{Compression, FaultAvoidance, ReadMessage, ResponseCode, StartError, TransactionState};
+use crate::{
+    Compression, CredentialsProvider, FaultAvoidance, ReadMessage, ResponseCode, Socks5,
+    StartError, TransactionState,
+};
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
 /// has. [`start`](Self::start) makes the producer.
@@ -15,9 +18,10 @@ use crate::{Compression, FaultAvoidance, ReadMessage, ResponseCode, StartError, 
 pub struct ProducerBuilder(crate::ProducerBuilder);
 
 macro_rules! settings {
-    ($($name:ident($($argument:ident: $type:ty),*);)*) => {
+    ($($(#[$cfg:meta])? $name:ident($($argument:ident: $type:ty),*);)*) => {
         impl ProducerBuilder {
             $(
+                $(#[$cfg])?
                 #[doc = concat!(
                     "See [`", stringify!($name), "`](crate::ProducerBuilder::", stringify!($name),
                     ") of the asynchronous builder."
@@ -50,11 +54,17 @@ settings! {
     compress_from(bytes: usize);
     max_transaction_checks(at_once: usize, waiting: usize);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
+    credentials(provider: impl CredentialsProvider);
+    #[cfg(feature = "tls")]
+    tls(tls: crate::Tls);
+    socks5(proxy: Socks5);
+    vip_channel(on: bool);
     instance_name(name: impl Into<String>);
     client_ip(ip: IpAddr);
     unit_name(name: impl Into<String>);
     unit_mode(on: bool);
     namespace(namespace: impl Into<String>);
+    namespace_v2(namespace: impl Into<String>);
     topics(topics: impl IntoIterator<Item = impl Into<Arc<str>>>);
     lookup_timeout(timeout: Duration);
     route_poll_interval(interval: Duration);
@@ -112,7 +122,7 @@ mod tests {
             let rest = line.trim().strip_prefix(start)?;
             Some(rest.split(end).next()?.to_owned())
         });
-        names.filter(|name| !name.is_empty()).collect()
+        names.filter(|name| !name.is_empty() && !name.starts_with('#')).collect()
     }
 
     #[test]

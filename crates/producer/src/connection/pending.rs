@@ -9,6 +9,7 @@ use posthaste_protocol::Command;
 use tokio::sync::oneshot;
 
 use super::CallError;
+use crate::credentials::Credentials;
 use crate::outbox::{LineId, Waiting};
 use crate::window;
 
@@ -38,6 +39,7 @@ pub(super) struct Sent {
     pub(super) v1: bool,
     /// The ordered line that waits for its end.
     pub(super) blocks: Option<LineId>,
+    pub(super) signed_with: Option<Credentials>,
 }
 
 /// A message in a request.
@@ -317,7 +319,8 @@ pub(crate) fn operation() -> crate::bench::Operation {
     let mut insert = move |waiting: Waiting| {
         let until = waiting.until;
         let members = vec![Member { waiting, given_up: false }];
-        let sent = Sent { members, queue: 0, starts_at: 0, v1: false, blocks: None };
+        let sent =
+            Sent { members, queue: 0, starts_at: 0, v1: false, blocks: None, signed_with: None };
         let opaque = pending.next_opaque();
         pending.insert(opaque, Asker::Messages(sent), Instant::now(), until, until);
         pending.take_sent(opaque.saturating_sub(1000))

@@ -13,18 +13,20 @@ mod timing;
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use self::link::Link;
 pub(super) use self::retiring::Remains;
 use self::retiring::Retiring;
+use super::dial::{NoConnection, Stream};
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
@@ -72,6 +74,8 @@ pub(super) struct Task {
     link: Link,
     /// Connects that failed, or connections that brought nothing, in a row.
     failures: u32,
+    /// How the last connect failed, while there is no connection.
+    no_connection: Option<NoConnection>,
     /// The broker does not know the newer form of a send.
     v1: bool,
     /// Earlier connections whose servers go away, and how many there have been.
@@ -121,6 +125,7 @@ impl Task {
             pending: Pending::default(),
             link: Link::new(Instant::now()),
             failures: 0,
+            no_connection: None,
             v1: false,
             retiring: Vec::new(),
             retired: 0,
@@ -132,7 +137,7 @@ impl Task {
         while self.wait_for_work().await {
             match self.dial().await {
                 Some(Ok(stream)) => self.use_connection(stream).await,
-                Some(Err(error)) => self.unreachable(&error.to_string()),
+                Some(Err(error)) => self.unreachable(error),
                 None => break,
             }
             if self.failures > 0 && !self.is_over() {
@@ -172,12 +177,11 @@ impl Task {
         self.leaving.is_some() || (self.orders_ended && idle)
     }
 
-    async fn dial(&mut self) -> Option<std::io::Result<TcpStream>> {
+    async fn dial(&mut self) -> Option<Result<Stream, NoConnection>> {
         tracing::debug!(address = %self.address, "connecting");
         self.greets = false;
-        let address = self.address.clone();
-        let timeout = self.client.config().connect_timeout;
-        self.meanwhile(dial::connect(&address, timeout)).await
+        let (address, client) = (self.address.clone(), self.client.clone());
+        self.meanwhile(dial::connect(&address, client.config())).await
     }
 
     /// Awaits something while orders are taken and what waits too long is ended. `None` when
@@ -221,16 +225,31 @@ impl Task {
 
     // ---- one connection ----
 
-    async fn use_connection(&mut self, mut stream: TcpStream) {
+    async fn use_connection(&mut self, mut stream: Stream) {
         tracing::debug!(address = %self.address, "connected");
         self.load.connected();
+        self.no_connection = None;
         self.link = Link::new(Instant::now());
         // Before any message: a broker that does not know this client has nobody to push a reply to.
         self.heartbeat(Instant::now());
-        let reason = self.serve(&mut stream).await;
+        let reason = match &mut stream {
+            Stream::Plain(stream) => {
+                let (reader, writer) = stream.split();
+                self.serve(reader, writer, false).await
+            }
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                self.serve(reader, writer, true).await
+            }
+        };
         if self.link.goes_away && self.leaving.is_none() && !self.link.cut {
             self.load.connected.store(false, Ordering::Relaxed);
-            return self.retire(stream);
+            return match stream {
+                Stream::Plain(stream) => self.retire(stream),
+                #[cfg(feature = "tls")]
+                Stream::Tls(stream) => self.retire(stream),
+            };
         }
         if self.leaving.is_some() || self.link.cut {
             self.say_goodbye(stream).await;
@@ -240,9 +259,15 @@ impl Task {
         self.lost(&reason);
     }
 
-    /// Serves the connection until it ends; says why it did.
-    async fn serve(&mut self, stream: &mut TcpStream) -> String {
-        let (mut reader, mut writer) = stream.split();
+    /// Serves the connection until it ends; says why it did. What is handed to a `writer` that
+    /// `keeps` may stay in it until it is flushed.
+    async fn serve(
+        &mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+        keeps: bool,
+    ) -> String {
+        let mut kept = false;
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
             self.take_queued_orders();
@@ -271,10 +296,13 @@ impl Task {
                     Some(order) => self.take_order(order),
                     None => self.orders_ended = true,
                 },
-                written = writer.write_buf(&mut self.link.out), if !self.link.out.is_empty() => {
+                written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
                     match written {
-                        Ok(length) => self.wrote(length),
-                        Err(error) => return error.to_string(),
+                        Ok(length) => {
+                            kept = keeps && length > 0;
+                            self.wrote(length);
+                        }
+                        Err(error) => return self.broke(&error),
                     }
                 }
                 read = reader.read_buf(&mut self.link.input) => match read {
@@ -282,7 +310,7 @@ impl Task {
                     Ok(_) => if let Err(reason) = self.receive() {
                         return reason;
                     },
-                    Err(error) => return error.to_string(),
+                    Err(error) => return self.broke(&error),
                 },
                 () = &mut timer => {
                     if let Err(reason) = self.tick(Instant::now()) {
@@ -293,6 +321,15 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// The connection broke. A peer that refuses our certificate says so only now.
+    fn broke(&mut self, error: &io::Error) -> String {
+        #[cfg(feature = "tls")]
+        {
+            self.link.refused = !self.link.fruitful && crate::tls::refuses_us(error);
+        }
+        error.to_string()
     }
 
     fn take_queued_orders(&mut self) {
@@ -330,6 +367,15 @@ impl Task {
     }
 }
 
+/// Writes what waits; when nothing does, what the writer has kept.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut BytesMut) -> io::Result<usize> {
+    if out.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    writer.write_buf(out).await
+}
+
 /// Whatever ends the task, such as the end of the runtime: no message is left behind.
 impl Drop for Task {
     fn drop(&mut self) {
@@ -338,5 +384,41 @@ impl Drop for Task {
             self.take_order(order);
         }
         self.abandon("the producer has ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use posthaste_protocol::Command;
+    use posthaste_protocol::request::RouteOf;
+    use tokio::io::BufWriter;
+
+    use super::*;
+    use crate::Producer;
+
+    /// As TLS does, this writer keeps what it is handed. With nothing to write after it, it has to
+    /// be told to let it go.
+    #[tokio::test]
+    async fn what_a_writer_keeps_is_flushed() {
+        let producer = Producer::builder("flushed", "127.0.0.1:1").start().await.unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let client = producer.client().clone();
+        let load = Arc::new(Load::new());
+        let ends = (orders.downgrade(), receiver);
+        let mut task = Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, ends);
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let (reader, writer) = tokio::io::split(ours);
+        let (answer, _asker) = oneshot::channel();
+        let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
+        orders.send(Order::Call(Call { command, answer: Some(answer) })).unwrap();
+        let mut first = [0; 4];
+        let serving = async {
+            tokio::select! {
+                reason = task.serve(reader, BufWriter::new(writer), true) => panic!("{reason}"),
+                read = theirs.read_exact(&mut first) => read.unwrap(),
+            }
+        };
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, serving).await.expect("nothing arrives");
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::addresses;
 use crate::client::Client;
+use crate::connection::reach;
 
 /// What is asked for when only a host is given.
 const DEFAULT_PATH: &str = "/rocketmq/nsaddr";
@@ -87,7 +87,7 @@ impl AddressServer {
 
     /// One GET; the answer with its head.
     async fn get(&self) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(&self.address).await?;
+        let mut stream = reach::connect(&self.address).await?;
         stream.write_all(self.request(SystemTime::now()).as_bytes()).await?;
         let mut answer = Vec::new();
         while stream.read_buf(&mut answer).await? > 0 && !Answer::is_whole(&answer) {

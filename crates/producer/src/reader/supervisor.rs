@@ -122,7 +122,7 @@ impl Supervisor {
         let document = match self.client.directory.route(&topic, deadline).await {
             Ok(Some(document)) => document,
             Ok(None) => return,
-            Err(reason) => return tracing::debug!(reason, "route not refreshed"),
+            Err(error) => return tracing::debug!(%error, "route not refreshed"),
         };
         let queues = queues::readable(&self.plan.topic, &document);
         let homes = queues::homes(&self.client, &queues, &document, &self.homes.borrow());

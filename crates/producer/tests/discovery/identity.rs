@@ -106,6 +106,7 @@ async fn what_cannot_be_a_part_of_an_identity_is_refused() {
         (builder().instance_name(""), "instance name"),
         (builder().namespace(""), "namespace is empty"),
         (builder().namespace("a%b"), "namespace"),
+        (builder().namespace_v2(" "), "namespace_v2"),
         (builder().topics(["good", "not good"]), "not good"),
         (builder().heartbeat_interval(Duration::from_secs(120)), "heartbeat_interval"),
         (builder().heartbeat_interval(Duration::ZERO), "heartbeat_interval"),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use posthaste::{Admin, ErrorKind, Message, MessageQueue, Producer};
+use posthaste::{Admin, Credentials, ErrorKind, Message, MessageQueue, Producer};
 use posthaste_broker::Broker;
-use posthaste_protocol::RequestCode;
 use posthaste_protocol::request::UnregisterClient;
+use posthaste_protocol::{Command, RequestCode, sign};
 
 use crate::fake::{self, NameServer, soon};
 
@@ -123,6 +123,38 @@ async fn the_group_has_its_namespace_everywhere_on_the_wire() {
     let left = others.iter().find(|one| one.request_code() == RequestCode::UNREGISTER_CLIENT);
     let left: UnregisterClient = left.unwrap().read().unwrap();
     assert_eq!(left.producer_group.as_deref(), Some("shop%faults"));
+}
+
+/// The second kind: names stay as they are, and every request has the namespace beside; signed, if
+/// requests are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_the_second_kind_every_request_says_it_beside() {
+    let broker = fake::Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 1).await;
+    let builder = fake::producer(&[&server]).namespace_v2("space").credentials(me());
+    let producer = builder.start().await.unwrap();
+    let message = || Message::new("t", "x");
+    soon(producer.send(message())).await.unwrap();
+    soon(producer.send_oneway(message())).await.unwrap();
+    soon(producer.send_batch([message(), message()])).await.unwrap();
+    soon(producer.admin().max_offset(&MessageQueue::new("t", "a", 0))).await.unwrap_err();
+    soon(producer.close(Duration::from_secs(5))).await;
+    let mut codes = BTreeSet::new();
+    let others = broker.others();
+    for request in server.requests().iter().chain(&broker.requests()).chain(&others) {
+        let Command { fields, version, body, .. } = request;
+        assert_eq!((fields.get("nsd"), fields.get("ns")), (Some("true"), Some("space")));
+        let signature = fields.get(sign::SIGNATURE).unwrap();
+        assert!(sign::is_signed(fields, *version, body, "secret", signature), "{request:?}");
+        codes.insert(request.code);
+    }
+    let expected = [105, 310, 320, 34, 30, 35];
+    assert_eq!(codes, expected.into());
+    assert!(broker.seen().iter().all(|seen| seen.topic == "t" && seen.instance.is_none()));
+}
+
+fn me() -> Credentials {
+    Credentials::new("me", "secret")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -227,6 +227,8 @@ struct Inner {
     refusals: Mutex<HashMap<i32, i32>>,
     /// Where to write to on each connection.
     outs: Mutex<Vec<mpsc::UnboundedSender<Out>>>,
+    /// The first sends, as they arrived.
+    requests: Mutex<Vec<Command>>,
     /// What is said to heartbeats.
     heartbeat_answer: Mutex<HeartbeatAnswer>,
 }
@@ -250,6 +252,7 @@ impl Broker {
             life: watch::Sender::new(0),
             reading: watch::Sender::new(true),
             courteous: watch::Sender::new(true),
+            requests: Mutex::default(),
             heartbeat_answer: Mutex::default(),
             refusals: Mutex::default(),
             outs: Mutex::default(),
@@ -354,6 +357,11 @@ impl Broker {
         let others = self.others();
         let heartbeats = others.iter().filter(|one| one.request_code() == RequestCode::HEART_BEAT);
         heartbeats.map(|one| one.read().unwrap()).collect()
+    }
+
+    /// The first sends, as they arrived.
+    pub fn requests(&self) -> Vec<Command> {
+        self.0.requests.lock().unwrap().clone()
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -468,6 +476,11 @@ impl Broker {
             Ok(Incoming::Send(send) | Incoming::SendReply(SendReply(send))) => send,
             _ => return self.receive_other(command, out),
         };
+        let mut requests = self.0.requests.lock().unwrap();
+        if requests.len() < 64 {
+            requests.push(command.clone());
+        }
+        drop(requests);
         let messages = messages_of(&send);
         let together = messages.len();
         let seen: Vec<Seen> = messages
@@ -652,6 +665,7 @@ struct Names {
     /// What is said of every other topic.
     otherwise: Mutex<Say>,
     asked: Mutex<Vec<(String, Instant)>>,
+    requests: Mutex<Vec<Command>>,
     accepted: AtomicUsize,
     /// Connections that have ended.
     ended: AtomicUsize,
@@ -666,6 +680,7 @@ impl NameServer {
             topics: Mutex::default(),
             otherwise: Mutex::new(Say::Code(17)),
             asked: Mutex::default(),
+            requests: Mutex::default(),
             accepted: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
         }));
@@ -701,6 +716,11 @@ impl NameServer {
         *self.0.otherwise.lock().unwrap() = say;
     }
 
+    /// What it was asked.
+    pub fn requests(&self) -> Vec<Command> {
+        self.0.requests.lock().unwrap().clone()
+    }
+
     /// How often it was asked for a topic.
     pub fn asked(&self, topic: &str) -> usize {
         self.0.asked.lock().unwrap().iter().filter(|(asked, _)| asked == topic).count()
@@ -728,6 +748,7 @@ impl NameServer {
             while let Some(frame) = Frame::take(&mut input, MAX_FRAME).unwrap() {
                 let command = Command::decode(frame).unwrap();
                 let Ok(asked) = command.read::<RouteOf>() else { continue };
+                self.0.requests.lock().unwrap().push(command.clone());
                 let say = self.look_up(&asked.topic);
                 give(command.opaque, say, &out);
             }

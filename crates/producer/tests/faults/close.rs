@@ -13,7 +13,7 @@ use crate::fake::{
 };
 
 /// How long closing may take beyond its deadline: half a second is for the goodbye.
-const SLACK: Duration = Duration::from_millis(1500);
+const SLACK: Duration = Duration::from_secs(5);
 
 async fn enqueue(producer: &Producer, count: usize, body: &str) -> Vec<(String, Delivery)> {
     let mut deliveries = Vec::new();

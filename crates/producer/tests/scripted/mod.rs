@@ -49,6 +49,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     script: Arc<Mutex<Script>>,
     asked: Arc<Mutex<Vec<Command>>>,
+    heartbeats: Arc<Mutex<Vec<Command>>>,
 }
 
 impl Server {
@@ -59,6 +60,7 @@ impl Server {
             address: listener.local_addr().unwrap().to_string(),
             script: Arc::new(Mutex::new(Box::new(script))),
             asked: Arc::default(),
+            heartbeats: Arc::default(),
         };
         let accepting = server.clone();
         tokio::spawn(async move {
@@ -90,13 +92,20 @@ impl Server {
         self.asked.lock().unwrap().clone()
     }
 
+    pub(crate) fn heartbeats(&self) -> Vec<Command> {
+        self.heartbeats.lock().unwrap().clone()
+    }
+
     async fn serve(self, mut stream: TcpStream) {
         let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
         while matches!(stream.read_buf(&mut input).await, Ok(1..)) {
             while let Some(frame) = Frame::take(&mut input, MAX_FRAME).unwrap() {
                 let request = Command::decode(frame).unwrap();
                 let reply = match request.request_code() {
-                    RequestCode::HEART_BEAT => Reply::ok(Empty),
+                    RequestCode::HEART_BEAT => {
+                        self.heartbeats.lock().unwrap().push(request.clone());
+                        Reply::ok(Empty)
+                    }
                     _ => {
                         self.asked.lock().unwrap().push(request.clone());
                         (self.script.lock().unwrap())(&request)

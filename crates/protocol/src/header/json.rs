@@ -66,6 +66,15 @@ impl FieldWriter<'_> {
         put_text(self.out, value);
     }
 
+    /// A field with zeros for a value; says where in the buffer they begin.
+    pub(crate) fn leave_free(&mut self, name: &'static str, length: usize) -> usize {
+        self.open(name);
+        let place = self.out.len();
+        self.out.put_bytes(b'0', length);
+        self.out.put_u8(b'"');
+        place
+    }
+
     /// A name that needs no escape, up to the quote that opens its value.
     #[inline]
     fn open(&mut self, name: &'static str) {

@@ -27,7 +27,9 @@ fields! {
         by_unique_id: Option<bool> = "_UNIQUE_KEY_QUERY",
     }
 }
-request!(QueryMessages => QUERY_MESSAGE, QueryAnswer);
+// An older version than all others: to a newer one 5.x servers would expect the last field to be
+// signed, which 4.x servers never do.
+request!(QueryMessages => QUERY_MESSAGE, QueryAnswer, version 399);
 
 /// What a query looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,6 +69,8 @@ final class Agent {
                 return topics.create(command);
             case "offsets":
                 return topics.offsets(command);
+            case "members":
+                return topics.members(command);
             case "route":
                 return topics.route(command);
             case "stored":

@@ -9,6 +9,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 
@@ -27,7 +28,8 @@ final class Consumers {
     }
 
     boolean start(Command command) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(command.text("group"));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(
+            command.text("group"), Access.hook(), new AllocateMessageQueueAveragely());
         consumer.setNamesrvAddr(nameServers);
         if (command.optional("namespace") != null) {
             consumer.setNamespace(command.text("namespace"));

@@ -25,7 +25,7 @@ final class Producers {
     }
 
     boolean start(Command command) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(command.text("group"));
+        DefaultMQProducer producer = new DefaultMQProducer(command.text("group"), Access.hook());
         producer.setNamesrvAddr(nameServers);
         producer.setInstanceName(command.text("name"));
         producer.start();

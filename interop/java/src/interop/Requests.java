@@ -6,6 +6,7 @@ import java.util.Map;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
@@ -35,7 +36,8 @@ final class Requests {
     /** Starts a consumer that answers each message with the producer of that name: "re: " and the body. */
     boolean serve(Command command) throws Exception {
         DefaultMQProducer producer = producers.named(command.text("producer"));
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(command.text("name"));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(
+            command.text("name"), Access.hook(), new AllocateMessageQueueAveragely());
         consumer.setNamesrvAddr(nameServers);
         consumer.setInstanceName(command.text("name"));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);

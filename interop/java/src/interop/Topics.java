@@ -7,6 +7,8 @@ import java.util.Map;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -67,10 +69,25 @@ final class Topics {
         return brokers;
     }
 
+    /** The client ids of a producer group's members, as the brokers of a topic know them. */
+    List<String> members(Command command) throws Exception {
+        List<String> members = new ArrayList<>();
+        try {
+            var known = admin().examineProducerConnectionInfo(command.text("group"), command.text("topic"));
+            known.getConnectionSet().forEach(connection -> members.add(connection.getClientId()));
+        } catch (MQBrokerException | MQClientException e) {
+            // A group without members is not known: to brokers of 5.x, to the client of 4.x.
+            if (!e.getMessage().contains("not exist") && !e.getMessage().contains("Not found the producer group")) {
+                throw e;
+            }
+        }
+        return members;
+    }
+
     /** Everything that a topic holds, queue by queue, without a consumer group's offsets. */
     List<Map<String, Object>> stored(Command command) throws Exception {
         // A new reader each time: one that was there before may know addresses of brokers that moved.
-        DefaultMQPullConsumer reader = new DefaultMQPullConsumer("interop-reader");
+        DefaultMQPullConsumer reader = new DefaultMQPullConsumer("interop-reader", Access.hook());
         reader.setNamesrvAddr(nameServers);
         reader.setInstanceName("reader-" + System.nanoTime());
         reader.start();
@@ -109,7 +126,7 @@ final class Topics {
 
     private DefaultMQAdminExt admin() throws Exception {
         if (admin == null) {
-            DefaultMQAdminExt starting = new DefaultMQAdminExt();
+            DefaultMQAdminExt starting = new DefaultMQAdminExt(Access.hook());
             starting.setNamesrvAddr(nameServers);
             starting.setInstanceName("admin");
             starting.start();

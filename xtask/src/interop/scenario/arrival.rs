@@ -50,7 +50,10 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
 
 pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
     cluster.create_topic(topic, 4)?;
-    let sent = cluster.block_on(send_all(cluster.patient_producer(topic)?, topic))?;
+    let producer = cluster.patient_producer(topic)?;
+    let sent = cluster.block_on(send_all(&producer, topic))?;
+    let report = cluster.block_on(producer.close(LIMIT));
+    ensure!(report.is_clean(), "{report:?}");
     let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
     receive(&consumer, sent.clone(), LIMIT)?;
     let surplus = consumer.drain(SILENCE);
@@ -71,18 +74,17 @@ pub(super) fn receive(consumer: &Consumer, mut awaited: Sent, limit: Duration) -
     Ok(())
 }
 
-pub(super) async fn send_all(producer: Producer, topic: &'static str) -> Result<Sent> {
+/// Sends everything that a message can be, in every way.
+pub(super) async fn send_all(producer: &Producer, topic: &'static str) -> Result<Sent> {
     let mut sent = Sent::new();
     for way in WAYS {
         for message in shapes(topic, way) {
-            let receipt = send(&producer, way, message.clone()).await?;
+            let receipt = send(producer, way, message.clone()).await?;
             sent.insert(message.body().to_vec(), (message, receipt));
         }
     }
     let stats = producer.stats();
     ensure!(stats.acked + stats.oneway == sent.len() as u64, "{stats:?}");
-    let report = producer.close(LIMIT).await;
-    ensure!(report.is_clean(), "{report:?}");
     Ok(sent)
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use posthaste::{Message, Producer, ReadMessage, TransactionState};
+use posthaste::{Message, Producer, ProducerBuilder, ReadMessage, TransactionState};
 
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::{Consumer, Subscription};
@@ -36,13 +36,40 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let producer = cluster.block_on(start(cluster.name_server(), Arc::clone(&asked)))?;
     cluster.block_on(decide(&producer))?;
     let mut awaited: BTreeSet<&str> = [COMMITTED, BY_LOCAL_CODE, LEFT, KILLED].into();
-    receive(&consumer, &mut awaited)?;
+    receive(&consumer, TOPIC, &mut awaited)?;
     let surplus = consumer.drain(SILENCE);
     ensure!(surplus.is_empty(), "never committed, or twice: {surplus:?}");
     let report = cluster.block_on(producer.close(PATIENCE));
     ensure!(report.undecided.is_empty(), "{report:?}");
     cluster.agent().stop(consumer.name())?;
     Ok(format!("6 transactions, {} checks", asked.load(Ordering::Relaxed)))
+}
+
+/// Of three messages one is committed, one rolled back, and one left, to be committed when asked:
+/// two arrive, also for a producer with settings of its own.
+pub(super) fn two_of_three(
+    cluster: &Cluster,
+    topic: &'static str,
+    settings: ProducerBuilder,
+) -> Result<()> {
+    cluster.create_topic(topic, 2)?;
+    let settings = settings.send_timeout(PATIENCE);
+    let settings = settings.transaction_checker(|_| async { TransactionState::Commit });
+    let producer = cluster.block_on(settings.start())?;
+    cluster.block_on(async {
+        let begin = |body: &'static str| producer.begin(Message::new(topic, body));
+        begin(COMMITTED).await?.commit().await?;
+        begin(ROLLED_BACK).await?.rollback().await?;
+        drop(begin(LEFT).await?);
+        anyhow::Ok(())
+    })?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
+    let mut awaited: BTreeSet<&str> = [COMMITTED, LEFT].into();
+    receive(&consumer, topic, &mut awaited)?;
+    let surplus = consumer.drain(SILENCE);
+    ensure!(surplus.is_empty(), "never committed, or twice: {surplus:?}");
+    cluster.block_on(producer.close(PATIENCE));
+    cluster.agent().stop(consumer.name())
 }
 
 async fn start(name_server: String, asked: Arc<AtomicUsize>) -> Result<Producer> {
@@ -88,12 +115,12 @@ fn kill_a_member(name_server: &str) -> Result<()> {
     Ok(())
 }
 
-fn receive(consumer: &Consumer, awaited: &mut BTreeSet<&str>) -> Result<()> {
+fn receive(consumer: &Consumer, topic: &str, awaited: &mut BTreeSet<&str>) -> Result<()> {
     while !awaited.is_empty() {
         for delivery in consumer.take(1, ASKED_WITHIN).with_context(|| format!("{awaited:?}"))? {
             let text = delivery.message.text();
             ensure!(awaited.remove(text.as_str()), "came, and should not: {text}");
-            ensure!(delivery.message.topic == TOPIC, "{:?}", delivery.message);
+            ensure!(delivery.message.topic == topic, "{:?}", delivery.message);
         }
     }
     Ok(())

@@ -142,7 +142,12 @@ impl Task {
     }
 
     fn refuse(&mut self, sent: Sent, answer: &Command, now: Instant) {
-        let (code, refusal) = (answer.response_code(), attempt::refusal(answer));
+        let (code, mut refusal) = (answer.response_code(), attempt::refusal(answer));
+        let renewed = || self.client.config().seal.has_changed(&sent.signed_with);
+        if refusal.verdict.kind == ErrorKind::Denied && renewed() {
+            // What was signed with the credentials of before may be taken with those of now.
+            refusal.verdict.remedy = Remedy::TryAgain;
+        }
         let shared = sent.members.len() > 1;
         if refusal.verdict.remedy == Remedy::WaitHere {
             self.refused(now);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::command;
+use bytes::BytesMut;
 use posthaste_protocol::request::UnregisterClient;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Task;
 use crate::accepted::Accepted;
+use crate::connection::dial::{NoConnection, Stream};
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
 use crate::deliver::AttemptFailed;
@@ -22,18 +22,24 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 impl Task {
     /// The address cannot be reached: what waits for it looks for another way.
-    pub(super) fn unreachable(&mut self, reason: &str) {
+    pub(super) fn unreachable(&mut self, error: NoConnection) {
+        let NoConnection { kind, ref reason, for_good } = error;
         tracing::debug!(address = %self.address, reason, "cannot connect");
         self.failures += 1;
         self.load.connect_failed();
         for call in self.calls.drain(..) {
-            let address = self.address.clone();
-            call.fail(|| CallError::Connect { address, reason: reason.into() });
+            let (address, reason) = (self.address.clone(), reason.clone());
+            call.fail(|| match kind {
+                ErrorKind::Tls => CallError::Tls { address, reason, for_good },
+                _ => CallError::Connect { address, reason },
+            });
         }
         let failed = AttemptFailed {
             refresh_route: true,
-            ..AttemptFailed::unsent(ErrorKind::Connect, reason)
+            ended: if for_good { Ended::NoTrust } else { Ended::Unsent },
+            ..AttemptFailed::unsent(kind, reason)
         };
+        self.no_connection = Some(error);
         let waiting = self.outbox.drain();
         self.attempt_failed(waiting, &failed);
     }
@@ -48,7 +54,10 @@ impl Task {
                 Asker::Call(caller) => {
                     let (address, reason) = (self.address.clone(), reason.to_owned());
                     // The caller may have stopped waiting.
-                    let _ = caller.send(Err(CallError::Lost { address, reason }));
+                    let _ = caller.send(Err(match self.link.refused {
+                        true => CallError::Tls { address, reason, for_good: true },
+                        false => CallError::Lost { address, reason },
+                    }));
                 }
                 Asker::Probe { .. } | Asker::Heartbeat => {}
             }
@@ -68,7 +77,7 @@ impl Task {
         while let Some(queue) = lost.first().map(|one| one.queue) {
             let others = lost.split_off(lost.partition_point(|one| one.queue == queue));
             let messages = lost.into_iter().map(|one| one.waiting).collect();
-            self.request_failed(messages, &connection_lost(queue, reason));
+            self.request_failed(messages, &self.connection_lost(queue, reason));
             lost = others;
         }
     }
@@ -83,8 +92,8 @@ impl Task {
     fn lost_request(&mut self, mut sent: Sent, reason: &str) {
         self.unblock(sent.blocks.take());
         self.done_with(sent.given_up());
-        let mut failed = connection_lost(sent.queue, reason);
-        if sent.starts_at < self.link.written {
+        let mut failed = self.connection_lost(sent.queue, reason);
+        if sent.starts_at < self.link.written && !self.link.refused {
             self.unanswered();
             failed.outcome = Outcome::Unknown;
             failed.ended = Ended::Unanswered;
@@ -136,7 +145,7 @@ impl Task {
     }
 
     /// Unregisters, then lets the peer read what was written before the socket goes.
-    pub(super) async fn say_goodbye(&mut self, mut stream: TcpStream) {
+    pub(super) async fn say_goodbye(&mut self, stream: Stream) {
         if self.peer == Peer::Broker && !self.link.cut {
             let unregister = UnregisterClient {
                 client_id: self.client.id().to_owned(),
@@ -144,25 +153,43 @@ impl Task {
                 consumer_group: None,
             };
             let opaque = self.pending.next_opaque();
-            command::put_request(&mut self.link.out, opaque, false, &unregister);
+            self.client.config().seal.put(&mut self.link.out, opaque, false, &unregister);
         }
+        let out = &mut self.link.out;
         let goodbye = async {
-            stream.write_all_buf(&mut self.link.out).await?;
-            stream.shutdown().await?;
-            let mut rest = [0; 1024];
-            while stream.read(&mut rest).await? > 0 {}
-            std::io::Result::Ok(())
+            match stream {
+                Stream::Plain(stream) => finish(stream, out).await,
+                #[cfg(feature = "tls")]
+                Stream::Tls(stream) => finish(stream, out).await,
+            }
         };
         // Courtesy: the broker notices a closed connection anyway.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     }
+
+    /// The connection broke before the request was on the wire, or the peer has read nothing.
+    fn connection_lost(&self, queue: i32, reason: &str) -> AttemptFailed {
+        let (kind, ended) = match self.link.refused {
+            true => (ErrorKind::Tls, Ended::NoTrust),
+            false => (ErrorKind::ConnectionLost, Ended::Unsent),
+        };
+        AttemptFailed {
+            queue: Some(queue),
+            refresh_route: true,
+            ended,
+            ..AttemptFailed::unsent(kind, reason)
+        }
+    }
 }
 
-/// The connection broke before the request was on the wire.
-fn connection_lost(queue: i32, reason: &str) -> AttemptFailed {
-    AttemptFailed {
-        queue: Some(queue),
-        refresh_route: true,
-        ..AttemptFailed::unsent(ErrorKind::ConnectionLost, reason)
-    }
+/// Writes the last bytes, and reads until the peer closes too.
+async fn finish(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    out: &mut BytesMut,
+) -> std::io::Result<()> {
+    stream.write_all_buf(out).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::attempt::{self, Form};
 use crate::batch::{Linger, MOST_MESSAGES, Room};
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
+use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
 
@@ -134,13 +135,14 @@ impl Task {
 
     pub(super) fn put_call(&mut self, call: Call, now: Instant) {
         let Call { mut command, answer } = call;
-        let Some(answer) = answer else { return command.encode(&mut self.link.out) };
+        let seal = &self.client.config().seal;
+        let Some(answer) = answer else { return seal.put_command(command, &mut self.link.out) };
         if !answer.is_closed() {
             // How long to wait is the caller's matter; the entry only must not stay for ever.
             let forget_at = now + 4 * SILENCE;
             command.opaque = self.pending.next_opaque();
             self.pending.insert(command.opaque, Asker::Call(answer), now, forget_at, forget_at);
-            command.encode(&mut self.link.out);
+            seal.put_command(command, &mut self.link.out);
         }
     }
 
@@ -162,7 +164,7 @@ impl Task {
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let starts_at = self.link.position();
-        self.put_request(&messages, queue, form);
+        let signed_with = self.put_request(&messages, queue, form);
         if oneway {
             self.remember_oneways(messages, queue, probe.then_some(opaque), now);
             return self.unblock(blocks);
@@ -176,7 +178,7 @@ impl Task {
         let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
         let member = |waiting| Member { waiting, given_up: false };
         let members = messages.into_iter().map(member).collect();
-        let sent = Sent { members, queue, starts_at, v1: form.v1, blocks };
+        let sent = Sent { members, queue, starts_at, v1: form.v1, blocks, signed_with };
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
 
@@ -190,8 +192,9 @@ impl Task {
         leave == Leave::Left
     }
 
-    fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) {
-        let Some(first) = messages.first() else { return };
+    /// Gives the credentials that the request was signed with.
+    fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) -> Option<Credentials> {
+        let first = messages.first()?;
         let (counters, together) = (self.client.counters(), outbox::count(messages));
         counters.requests.add_one();
         let mut writer = attempt::Writer {
@@ -205,12 +208,11 @@ impl Task {
             form,
         };
         if together == 1 {
-            writer.put_message(&first.accepted);
-        } else {
-            writer.put_batch(messages);
-            counters.batches.add_one();
-            counters.batched.add(together);
+            return writer.put_message(&first.accepted);
         }
+        counters.batches.add_one();
+        counters.batched.add(together);
+        writer.put_batch(messages)
     }
 
     fn remember_oneways(

@@ -32,6 +32,8 @@ pub(super) struct Link {
     pub(super) unconfirmed: usize,
     /// Nothing more may be written: part of what should have been has been thrown away.
     pub(super) cut: bool,
+    /// The peer has refused to talk to us, before it read anything of what was written.
+    pub(super) refused: bool,
 }
 
 /// A one-way message in the write buffer.
@@ -60,6 +62,7 @@ impl Link {
             since_probe: 0,
             unconfirmed: 0,
             cut: false,
+            refused: false,
         }
     }
 

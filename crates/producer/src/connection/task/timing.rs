@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use posthaste_protocol::command;
 use posthaste_protocol::request::Heartbeat;
 
 use super::{Lingering, SILENCE, TIMER_STEP, Task};
@@ -60,16 +59,21 @@ impl Task {
             Heartbeat { without_subscriptions: self.link.known, ..self.client.heartbeat() };
         let opaque = self.pending.next_opaque();
         self.pending.insert(opaque, Asker::Heartbeat, now, next, next);
-        command::put_request(&mut self.link.out, opaque, false, &heartbeat);
+        self.client.config().seal.put(&mut self.link.out, opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
-        let (kind, reason) = match self.load.connected.load(Ordering::Relaxed) {
-            true => (ErrorKind::Busy, "no room in the broker's window in time"),
-            false => (ErrorKind::Connect, "no connection in time"),
-        };
         let expired = self.outbox.expire(now);
-        self.attempt_failed(expired, &AttemptFailed::unsent(kind, reason));
+        if expired.is_empty() {
+            return;
+        }
+        let failed = match (self.load.connected.load(Ordering::Relaxed), &self.no_connection) {
+            (true, _) => (ErrorKind::Busy, "no room in the broker's window in time"),
+            (false, Some(last)) => (last.kind, &*last.reason),
+            (false, None) => (ErrorKind::Connect, "no connection in time"),
+        };
+        let failed = AttemptFailed::unsent(failed.0, failed.1);
+        self.attempt_failed(expired, &failed);
     }
 
     pub(super) fn expire_pending(&mut self, now: Instant) {

@@ -1,0 +1,6 @@
+//! What is behind the settings, a page per subject.
+
+/// Signatures, encryption, proxies.
+#[cfg(feature = "tls")]
+#[doc = include_str!("../docs/security.md")]
+pub mod security {}

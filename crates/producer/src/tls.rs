@@ -1,0 +1,333 @@
+//! Encrypted connections: whom to trust, and who we are to those who ask (TLS 1.2 and 1.3).
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::{WantsClientCert, WebPkiServerVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    self, AlertDescription, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
+
+/// How connections are encrypted: settings for
+/// [`ProducerBuilder::tls`](crate::ProducerBuilder::tls).
+///
+/// By default a server's certificate must lead to one of the operating system's roots, be valid
+/// now, and name the host that is connected to: the one in the list of name servers, or the one
+/// that a broker advertises, after the [address map](crate::ProducerBuilder::address_map).
+///
+/// Files are read when the producer starts, and not again: for a new certificate start a new
+/// producer.
+#[derive(Clone, Default)]
+pub struct Tls {
+    authorities: Vec<Pem>,
+    client: Option<(Pem, Pem)>,
+    server_name: Option<String>,
+    accepts_any: bool,
+}
+
+/// Certificates or a key as text.
+#[derive(Clone)]
+enum Pem {
+    Text(Vec<u8>),
+    File(PathBuf),
+}
+
+impl Tls {
+    /// TLS that trusts whom the operating system trusts.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the certificate authorities in this PEM file, in place of the operating system's.
+    /// Given several times, those of all files.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.authorities.push(Pem::File(path.into()));
+        self
+    }
+
+    /// As [`ca_file`](Self::ca_file), with the text itself.
+    #[must_use]
+    pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities.push(Pem::Text(pem.into()));
+        self
+    }
+
+    /// Shows servers that ask for one this certificate, followed by those that lead to its root,
+    /// and proves with the key (PKCS#8, PKCS#1 or SEC1, not encrypted) that it is ours. Both are
+    /// PEM. Default: none.
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        certificate_pem: impl Into<Vec<u8>>,
+        key_pem: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.client = Some((Pem::Text(certificate_pem.into()), Pem::Text(key_pem.into())));
+        self
+    }
+
+    /// The name that every server's certificate must have, whatever host is connected to. Brokers
+    /// mostly advertise addresses, and certificates mostly have names: then all of them get a
+    /// certificate for one name, which is given here.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Takes whatever certificate a server shows, also the self-signed one that RocketMQ makes for
+    /// itself when none is configured (`tls.test.mode.enable`). Nobody on the way can then be told
+    /// from the server: they can read, change and answer everything. For tests.
+    #[must_use]
+    pub fn dangerous_accept_any_certificate(mut self) -> Self {
+        self.accepts_any = true;
+        self
+    }
+
+    /// Reads what the settings name.
+    ///
+    /// # Errors
+    /// What is wrong with which of them.
+    pub(crate) fn connector(&self) -> Result<Connector, String> {
+        let provider = Arc::new(ring::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let trusting = if self.accepts_any {
+            let verifier = Arc::new(AnyCertificate(provider));
+            versions.dangerous().with_custom_certificate_verifier(verifier)
+        } else if self.authorities.is_empty() {
+            let trusting = versions.with_platform_verifier();
+            trusting.map_err(|error| format!("the operating system's roots: {error}"))?
+        } else {
+            let verifier =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
+            let verifier = verifier.build().map_err(|error| format!("CA: {error}"))?;
+            versions.with_webpki_verifier(verifier)
+        };
+        let server_name = self.server_name.clone().map(|name| {
+            let wrong = format!("server name `{name}` is neither a host name nor an address");
+            ServerName::try_from(name).map_err(|_| wrong)
+        });
+        Ok(Connector {
+            connector: TlsConnector::from(Arc::new(self.introduce(trusting)?)),
+            server_name: server_name.transpose()?,
+        })
+    }
+
+    fn roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = RootCertStore::empty();
+        for pem in &self.authorities {
+            for certificate in pem.certificates("CA")? {
+                let added = roots.add(certificate);
+                added.map_err(|error| format!("{}: {error}", pem.name("CA")))?;
+            }
+        }
+        Ok(roots)
+    }
+
+    fn introduce(
+        &self,
+        trusting: ConfigBuilder<ClientConfig, WantsClientCert>,
+    ) -> Result<ClientConfig, String> {
+        let Some((certificate, key)) = &self.client else {
+            return Ok(trusting.with_no_client_auth());
+        };
+        let chain = certificate.certificates("client certificate")?;
+        let key = key.key("client key")?;
+        let config = trusting.with_client_auth_cert(chain, key);
+        config.map_err(|error| format!("client certificate and key: {error}"))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("own_authorities", &self.authorities.len())
+            .field("client_certificate", &self.client.is_some())
+            .field("server_name", &self.server_name)
+            .field("accepts_any_certificate", &self.accepts_any)
+            .finish()
+    }
+}
+
+impl Pem {
+    fn name(&self, what: &str) -> String {
+        match self {
+            Self::Text(_) => format!("{what} PEM"),
+            Self::File(path) => format!("{what} file {}", path.display()),
+        }
+    }
+
+    fn read(&self, what: &str) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::File(path) => {
+                std::fs::read(path).map_err(|error| format!("{}: {error}", self.name(what)))
+            }
+        }
+    }
+
+    fn certificates(&self, what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+        let text = self.read(what)?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        let found = found.map_err(|error| format!("{}: {error}", self.name(what)))?;
+        match found.is_empty() {
+            true => Err(format!("{}: there is no certificate in it", self.name(what))),
+            false => Ok(found),
+        }
+    }
+
+    fn key(&self, what: &str) -> Result<PrivateKeyDer<'static>, String> {
+        let wrong = |_| format!("{}: there is no unencrypted private key in it", self.name(what));
+        PrivateKeyDer::from_pem_slice(&self.read(what)?).map_err(wrong)
+    }
+}
+
+/// What connections are encrypted with, ready for use.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    connector: TlsConnector,
+    server_name: Option<ServerName<'static>>,
+}
+
+impl Connector {
+    /// Turns a connection to `host:port` into an encrypted one.
+    pub(crate) async fn shake_hands(
+        &self,
+        address: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => host_of(address)?,
+        };
+        self.connector.connect(name, stream).await
+    }
+}
+
+/// The host of `host:port`, as certificates name it.
+fn host_of(address: &str) -> io::Result<ServerName<'static>> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    ServerName::try_from(host.to_owned()).map_err(|_| {
+        let wrong = format!("`{host}` is no name that a certificate could have");
+        io::Error::other(rustls::Error::General(wrong))
+    })
+}
+
+/// Whether it is TLS itself that failed, as with a certificate that is not trusted, and not the
+/// connection below: trying again soon will end the same way.
+pub(crate) fn is_for_good(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>())
+}
+
+/// Whether the peer refuses our certificate, or that we have none.
+///
+/// With TLS 1.3 that is said after our side of the handshake has ended. The peer's has not: until
+/// it has, it reads nothing of what was sent.
+pub(crate) fn refuses_us(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::AlertReceived(alert)) = cause else { return false };
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
+}
+
+/// Takes every certificate, but still demands that the peer has its key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_named_as_in_certificates() {
+        for (address, expected) in [
+            ("mq.example.org:9876", "mq.example.org"),
+            ("10.0.0.7:10911", "10.0.0.7"),
+            ("[::1]:10911", "::1"),
+        ] {
+            assert_eq!(host_of(address).unwrap().to_str(), expected);
+        }
+        assert!(is_for_good(&host_of("no name:1").unwrap_err()));
+    }
+
+    #[test]
+    fn wrong_settings_are_told_at_the_start() {
+        let missing = Tls::new().ca_file("/nowhere/ca.pem");
+        let empty = Tls::new().ca_pem("no PEM at all");
+        let key = Tls::new().ca_pem("").client_certificate("x", "y");
+        let name = Tls::new().dangerous_accept_any_certificate().server_name("not a name");
+        let no_key = Tls::new().dangerous_accept_any_certificate().client_certificate("x", "y");
+        for (tls, expected) in [
+            (missing, "CA file /nowhere/ca.pem: No such file"),
+            (empty, "CA PEM: there is no certificate in it"),
+            (key, "CA PEM: there is no certificate in it"),
+            (name, "server name `not a name` is neither"),
+            (no_key, "client certificate PEM: there is no certificate in it"),
+        ] {
+            let error = tls.connector().map(|_| ()).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! TLS where everything is in order.
+
+use std::time::Duration;
+
+use posthaste::{Credentials, Message, Producer, Tls};
+use posthaste_broker::{Broker, BrokerBuilder};
+
+use crate::fake::soon;
+use crate::pki::{self, Authority, Certificate};
+
+fn encrypted(certificate: &Certificate) -> BrokerBuilder {
+    let Certificate { chain, key } = certificate.clone();
+    Broker::builder().tls(chain, key).topic("t", 4)
+}
+
+async fn producer(broker: &Broker, tls: Tls) -> Producer {
+    let builder = Producer::builder("security", broker.name_server().to_string()).tls(tls);
+    builder.send_timeout(Duration::from_secs(20)).start().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_goes_through_an_encrypted_connection() {
+    let authority = Authority::new("ours");
+    let certificate = authority.issue(&["127.0.0.1"]);
+    let builder = encrypted(&certificate).tls_only().access_key("me", "a long secret");
+    let broker = builder.start().await.unwrap();
+    let builder = Producer::builder("security", broker.name_server().to_string())
+        .tls(Tls::new().ca_pem(authority.pem))
+        .credentials(Credentials::new("me", "a long secret"));
+    let producer = builder.send_timeout(Duration::from_secs(20)).start().await.unwrap();
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    for n in 0..100 {
+        soon(producer.send_oneway(Message::new("t", format!("{n}")))).await.unwrap();
+    }
+    let mut deliveries = Vec::new();
+    // More than any buffer on the way takes at once.
+    for size in [1, 1_000, 100_000, 3_000_000].repeat(4) {
+        // Nothing that could be compressed.
+        let body: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
+        let message = Message::new("t", body);
+        deliveries.push(producer.enqueue(message).await.unwrap());
+    }
+    for n in 0..2_000 {
+        deliveries.push(producer.enqueue(Message::new("t", format!("{n}"))).await.unwrap());
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    let mut reader = soon(producer.admin().reader("t").until_now().open()).await.unwrap();
+    let mut bytes = 0;
+    while let Some(message) = soon(reader.next()).await.unwrap() {
+        bytes += message.body().len();
+    }
+    assert!(bytes > 12_000_000);
+    assert!(soon(producer.close(Duration::from_secs(10))).await.is_clean());
+    assert_eq!(broker.stats().messages, 1 + 100 + 16 + 2_000);
+}
+
+/// As real brokers do, one with a certificate takes plain connections too, on the same ports.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_and_encrypted_clients_share_a_broker() {
+    let authority = Authority::new("ours");
+    let broker = encrypted(&authority.issue(&["127.0.0.1"])).start().await.unwrap();
+    let encrypted = producer(&broker, Tls::new().ca_pem(authority.pem)).await;
+    let plain = Producer::builder("security", broker.name_server().to_string());
+    let plain = plain.start().await.unwrap();
+    for producer in [&encrypted, &plain] {
+        soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    }
+    assert_eq!(broker.stats().messages, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_given_name_is_what_the_certificate_must_have() {
+    let authority = Authority::new("ours");
+    let broker = encrypted(&authority.issue(&["mq.example.org"])).start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &authority.pem).unwrap();
+    let tls = Tls::new().ca_file(file.path()).server_name("mq.example.org");
+    let named = producer(&broker, tls).await;
+    // It was read at the start.
+    drop(file);
+    soon(named.send(Message::new("t", "x"))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_for_danger_gets_it() {
+    let certificate = pki::self_signed(&["whatever.example"]);
+    let broker = encrypted(&certificate).tls_only().start().await.unwrap();
+    let careless = producer(&broker, Tls::new().dangerous_accept_any_certificate()).await;
+    soon(careless.send(Message::new("t", "x"))).await.unwrap();
+}
+
+/// The operating system's roots can be read, and ours is none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_authority_of_our_own_the_systems_count() {
+    let authority = Authority::new("ours");
+    let broker = encrypted(&authority.issue(&["127.0.0.1"])).start().await.unwrap();
+    let builder = Producer::builder("security", broker.name_server().to_string()).tls(Tls::new());
+    let producer = match builder.start().await {
+        Ok(producer) => producer,
+        // A machine without any root says so.
+        Err(error) => return assert!(error.to_string().contains("roots"), "{error}"),
+    };
+    let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
+    assert_eq!(error.kind(), posthaste::ErrorKind::Tls, "{error}");
+}
+
+#[test]
+fn a_blocking_producer_has_the_same_settings() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let authority = Authority::new("ours");
+    let builder = encrypted(&authority.issue(&["127.0.0.1"])).access_key("me", "a long secret");
+    let broker = runtime.block_on(builder.start()).unwrap();
+    let producer =
+        posthaste::blocking::Producer::builder("security", broker.name_server().to_string())
+            .tls(Tls::new().ca_pem(authority.pem))
+            .credentials(|| Credentials::new("me", "a long secret"))
+            .vip_channel(false)
+            .start()
+            .unwrap();
+    producer.send(Message::new("t", "x")).unwrap();
+    assert!(producer.close(Duration::from_secs(5)).is_clean());
+}
