@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use posthaste::{Admin, Credentials, ErrorKind, Message, MessageQueue, Producer};
+use posthaste::{Admin, Credentials, ErrorKind, Message, MessageQueue, Producer, TransactionState};
 use posthaste_broker::Broker;
 use posthaste_protocol::request::UnregisterClient;
 use posthaste_protocol::{Command, RequestCode, sign};
@@ -97,6 +97,50 @@ async fn admin_speaks_of_the_namespaces_own_topics() {
     let unknown = MessageQueue::new("made", queue.broker(), 9);
     let error = soon(admin.max_offset(&unknown)).await.unwrap_err().to_string();
     assert!(error.contains("topic made has no queue 9"), "{error}");
+}
+
+/// The broker asks the group in the namespace, and the checker sees the application's topic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_are_checked_in_the_namespace() {
+    let soon_asked = Duration::from_millis(200);
+    let broker = Broker::builder().transaction_check_interval(soon_asked);
+    let broker = broker.transaction_timeout(soon_asked).start().await.unwrap();
+    let (asked, mut topics) = tokio::sync::mpsc::unbounded_channel();
+    let builder = Producer::builder("orders", broker.name_server().to_string()).namespace("shop");
+    let builder = builder.send_timeout(TIME).transaction_checker(move |half| {
+        asked.send(half.queue().topic().to_owned()).unwrap();
+        async { TransactionState::Commit }
+    });
+    let producer = builder.start().await.unwrap();
+    let begin = |body: &'static str| producer.begin(Message::new("paid", body));
+    soon(soon(begin("committed")).await.unwrap().commit()).await.unwrap();
+    soon(soon(begin("rolled back")).await.unwrap().rollback()).await.unwrap();
+    drop(soon(begin("undecided")).await.unwrap());
+    assert_eq!(soon(topics.recv()).await.as_deref(), Some("paid"));
+    let outside = of(&broker, None).await;
+    let mut reader = soon(outside.admin().reader("shop%paid").open()).await.unwrap();
+    let mut arrived = BTreeSet::new();
+    for _ in 0..2 {
+        let message = soon(reader.next()).await.unwrap().unwrap();
+        arrived.insert(String::from_utf8(message.body().to_vec()).unwrap());
+    }
+    assert_eq!(arrived, ["committed", "undecided"].map(String::from).into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_find_their_way_in_the_namespace() {
+    let (_broker, producer) = embedded(Some("shop")).await;
+    soon(producer.admin().create_topic("prices", 1)).await.unwrap();
+    let replier = producer.clone();
+    let mut reader = soon(replier.admin().reader("prices").open()).await.unwrap();
+    let replies = tokio::spawn(async move {
+        let request = reader.next().await.unwrap().unwrap();
+        replier.send(request.reply("42").unwrap()).await.unwrap();
+    });
+    let reply = soon(producer.request(Message::new("prices", "EUR"))).await.unwrap();
+    assert_eq!(reply.body(), "42");
+    assert_eq!(reply.queue().topic(), "DefaultCluster_REPLY_TOPIC");
+    soon(replies).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

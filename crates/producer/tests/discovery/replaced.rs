@@ -88,10 +88,35 @@ async fn a_list_takes_the_place_of_an_address_server() {
     let delivery = producer.enqueue(message("waits")).await.unwrap();
     producer.set_name_servers(server.address()).unwrap();
     soon(delivery).await.unwrap();
-    // A producer that was started without a list, as long as the environment has none.
-    let error = match std::env::var_os("NAMESRV_ADDR") {
-        Some(_) => return,
-        None => Producer::builder("replaced", NameServers::from_env()).start().await.unwrap_err(),
+}
+
+/// In a process of its own, since a process has one environment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_environment_names_them() {
+    const INSIDE: &str = "POSTHASTE_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        let producer = Producer::builder("environment", NameServers::from_env()).start().await;
+        match producer {
+            Ok(producer) => drop(soon(producer.send(message("x"))).await.unwrap()),
+            Err(error) => panic!("{error}"),
+        }
+        return;
+    }
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    let run = |list: Option<String>| {
+        let mut inside = std::process::Command::new(std::env::current_exe().unwrap());
+        inside.args(["--exact", "--nocapture", "replaced::the_environment_names_them"]);
+        inside.env(INSIDE, "1").env_remove("NAMESRV_ADDR").envs(list.map(|l| ("NAMESRV_ADDR", l)));
+        tokio::task::spawn_blocking(move || inside.output().unwrap())
     };
-    assert!(error.to_string().contains("NAMESRV_ADDR is not set"), "{error}");
+    let output = soon(run(Some(server.address()))).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(broker.stored_count(), 1);
+    for (list, words) in [(None, "NAMESRV_ADDR is not set"), (Some(" "), "NAMESRV_ADDR is not set")]
+    {
+        let output = soon(run(list.map(str::to_owned))).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(words), "{said}");
+    }
 }
