@@ -22,6 +22,8 @@
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
 //!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
 //! - [`Producer::admin`] creates topics, asks for offsets, and reads back what landed ([`Reader`]).
+//! - [`guide`] has a page per subject; whoever knows the Java client starts with
+//!   [`guide::coming_from_java`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!
 //! The path of one send is told in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`, `outbox`,

@@ -143,7 +143,7 @@ impl Client {
 
     /// What waited goes on its way in the order of acceptance; then the route is everybody's.
     fn take_route(self: &Arc<Self>, route: &Arc<Route>) {
-        tracing::debug!(topic = %route.topic, queues = route.queues.len(), "route found");
+        tracing::debug!(topic = %route.topic, brokers = ?route.places(), "route found");
         loop {
             let waiting = self.routes.found(route);
             if waiting.is_empty() {

@@ -203,6 +203,12 @@ impl Route {
         self.plan == plan && self.from_default_topic == from_default_topic
     }
 
+    /// Its brokers and where they are said to be, for those who have to find out what happened.
+    pub(crate) fn places(&self) -> Vec<(&str, &str)> {
+        let brokers = self.brokers.iter();
+        brokers.map(|broker| (&*broker.name, &**broker.connection.address())).collect()
+    }
+
     /// Has its brokers connected to, and told of this client.
     pub(crate) fn greet(&self) {
         self.brokers.iter().for_each(|broker| broker.connection.order(Order::Greet));

@@ -226,7 +226,7 @@ impl Client {
         if Arc::ptr_eq(&known, &route) || (route.from_default_topic && !known.from_default_topic) {
             return;
         }
-        tracing::debug!(topic = %route.topic, queues = route.queues.len(), "route changed");
+        tracing::debug!(topic = %route.topic, brokers = ?route.places(), "route changed");
         self.routes.put(route);
     }
 }
