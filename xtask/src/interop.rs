@@ -18,6 +18,7 @@ mod mqadmin;
 mod name_server;
 mod ports;
 mod prerequisites;
+mod proxy;
 mod release;
 mod report;
 mod scenario;

@@ -102,6 +102,8 @@ struct State {
     maybe_stored: bool,
     /// An earlier message of its key failed while this one was under way: it is not sent again.
     earlier_failed: bool,
+    /// A server that goes away has sent it away.
+    sent_away: bool,
     waiter: Waiter,
 }
 
@@ -175,6 +177,7 @@ impl Accepted {
                 retries: 0,
                 maybe_stored: false,
                 earlier_failed: false,
+                sent_away: false,
                 waiter: Waiter::None,
             }),
         }
@@ -289,6 +292,11 @@ impl Accepted {
     /// Whether an earlier message of its key failed while this one was under way.
     pub(crate) fn earlier_failed(&self) -> bool {
         self.state().earlier_failed
+    }
+
+    /// A server that goes away sends it away; `true` the first time.
+    pub(crate) fn send_away(&self) -> bool {
+        !std::mem::replace(&mut self.state().sent_away, true)
     }
 
     /// What left was certainly not stored, and waits again.

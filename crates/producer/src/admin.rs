@@ -20,7 +20,8 @@ pub use settings::{TopicSettings, TopicType};
 
 use crate::client::{Client, Phase};
 use crate::connection::CallError;
-use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, route, validate};
+use crate::route::{self, WireQueue};
+use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, validate};
 
 /// How long a call may take, unless told otherwise (Java: `timeoutMillis` of `MQAdminImpl`).
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -84,25 +85,36 @@ impl Admin {
         create::create_topic(self, topic, settings).await
     }
 
-    /// The names of all topics, sorted; those of the system are among them.
+    /// The names of all topics, sorted; those of the system are among them. In a
+    /// [`namespace`](crate::ProducerBuilder::namespace) those of others are not.
     ///
     /// # Errors
     /// [`AdminError::Unreachable`] when no name server answers.
     pub async fn topics(&self) -> Result<Vec<String>, AdminError> {
         let client = self.client()?;
-        let asked = client.name_servers().ask(TopicListOf, self.deadline()).await;
+        let asked = client.directory.ask(TopicListOf, self.deadline()).await;
         let answer = asked.map_err(AdminError::of_look_up)?;
         let list: TopicList = json::read(&answer.body).map_err(|error| AdminError::Protocol {
             address: "the name server".into(),
             reason: error.to_string(),
         })?;
-        let mut topics = list.topics;
+        let mut topics: Vec<String> = match &client.config().namespace {
+            None => list.topics,
+            Some(namespace) => {
+                let own = list
+                    .topics
+                    .iter()
+                    .filter(|topic| namespace.has(topic) || validate::is_of_the_system(topic));
+                own.map(|topic| namespace.unwrap(topic).into_owned()).collect()
+            }
+        };
         topics.sort_unstable();
         Ok(topics)
     }
 
     /// The queues of a topic that can be written, as a producer sees them: by broker's name, then
-    /// by number (Java: `fetchPublishMessageQueues`). Empty when the topic may not be written.
+    /// by number (Java: `fetchPublishMessageQueues`). Empty when the topic may not be written. Of a
+    /// static topic they are its logical queues, which go by a broker's name of their own.
     ///
     /// # Errors
     /// [`AdminError::NoTopic`] when the name server has no route to the topic,
@@ -110,12 +122,18 @@ impl Admin {
     pub async fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>, AdminError> {
         let document = self.route(topic, self.deadline()).await?;
         let topic: Arc<str> = topic.into();
-        let queues = route::writable_queues(&document).into_iter().flat_map(|of_broker| {
-            let (topic, broker): (_, Arc<str>) = (topic.clone(), of_broker.broker.into());
-            let queue = move |id| MessageQueue::new(topic.clone(), broker.clone(), id);
-            of_broker.queues.into_iter().map(queue)
+        let mut plan = route::writable_queues(&document);
+        plan.retain(|of_broker| of_broker.address.is_some());
+        let queues = plan.iter().flat_map(|of_broker| {
+            let (topic, broker): (_, Arc<str>) = (topic.clone(), of_broker.queues_named().into());
+            let queue = move |id: &i32| MessageQueue::new(topic.clone(), broker.clone(), *id);
+            of_broker.queues.iter().map(queue)
         });
-        Ok(queues.collect())
+        let mut queues: Vec<MessageQueue> = queues.collect();
+        if plan.iter().any(|of_broker| of_broker.logical.is_some()) {
+            queues.sort_unstable();
+        }
+        Ok(queues)
     }
 
     /// The offset of the oldest message that a queue still has; where it has none, that of the
@@ -125,12 +143,12 @@ impl Admin {
     /// [`AdminError::NoTopic`], [`AdminError::Invalid`] for a queue that the topic does not have,
     /// and whatever keeps the broker from answering.
     pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
-        let request = MinOffset {
-            topic: queue.topic().to_owned(),
-            queue_id: queue.id(),
-            broker_name: Some(queue.broker().to_owned()),
+        let request = |WireQueue { topic, broker, id }| MinOffset {
+            topic,
+            queue_id: id,
+            broker_name: Some(broker),
         };
-        Ok(self.ask_broker_of(queue, &request).await?.offset)
+        Ok(self.ask_broker_of(queue, request).await?.offset)
     }
 
     /// The offset that the next message of a queue will get.
@@ -138,7 +156,7 @@ impl Admin {
     /// # Errors
     /// As [`min_offset`](Self::min_offset).
     pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
-        Ok(self.ask_broker_of(queue, &max_offset_of(queue)).await?.offset)
+        Ok(self.ask_broker_of(queue, max_offset_of).await?.offset)
     }
 
     /// The offset of a queue's first message stored at `time` or later; that of the next message
@@ -151,7 +169,7 @@ impl Admin {
         queue: &MessageQueue,
         time: SystemTime,
     ) -> Result<i64, AdminError> {
-        Ok(self.ask_broker_of(queue, &offset_at(queue, time)).await?.offset)
+        Ok(self.ask_broker_of(queue, |queue| offset_at(queue, time)).await?.offset)
     }
 
     /// When a queue's oldest message was stored; `None` when it has none.
@@ -162,12 +180,12 @@ impl Admin {
         &self,
         queue: &MessageQueue,
     ) -> Result<Option<SystemTime>, AdminError> {
-        let request = EarliestStoreTime {
-            topic: queue.topic().to_owned(),
-            queue_id: queue.id(),
-            broker_name: Some(queue.broker().to_owned()),
+        let request = |WireQueue { topic, broker, id }| EarliestStoreTime {
+            topic,
+            queue_id: id,
+            broker_name: Some(broker),
         };
-        Ok(system_time(self.ask_broker_of(queue, &request).await?.timestamp_ms))
+        Ok(system_time(self.ask_broker_of(queue, request).await?.timestamp_ms))
     }
 
     /// The message of `topic` with the id that a broker gave it, as in
@@ -243,8 +261,10 @@ impl Admin {
         topic: &str,
         deadline: Instant,
     ) -> Result<TopicRoute, AdminError> {
-        validate::topic(topic).map_err(AdminError::Invalid)?;
-        let route = self.client()?.name_servers().route(topic, deadline).await;
+        let client = self.client()?;
+        let wire_topic = client.config().on_wire(topic);
+        validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
+        let route = client.directory.route(&wire_topic, deadline).await;
         let route = route.map_err(AdminError::of_look_up)?;
         route.ok_or_else(|| AdminError::NoTopic { topic: topic.to_owned() })
     }
@@ -252,12 +272,14 @@ impl Admin {
     async fn ask_broker_of<R: Request>(
         &self,
         queue: &MessageQueue,
-        request: &R,
+        request: impl FnOnce(WireQueue) -> R,
     ) -> Result<R::Answer, AdminError> {
         let deadline = self.deadline();
         let document = self.route(queue.topic(), deadline).await?;
-        let address = address_of(&document, queue)?;
-        self.ask(address, request, queue.topic(), deadline).await
+        let wire = WireQueue::of(queue, &document, self.client()?.config());
+        let wire = wire.ok_or_else(|| no_such_queue(queue))?;
+        let address = master(&document, &wire.broker)?;
+        self.ask(address, &request(wire), queue.topic(), deadline).await
     }
 
     /// Asks a broker. A connection that breaks is replaced once: it may have been idle for long.
@@ -278,24 +300,20 @@ impl Admin {
 }
 
 /// The request for the offset that the next message of a queue will get.
-pub(crate) fn max_offset_of(queue: &MessageQueue) -> MaxOffset {
-    MaxOffset {
-        topic: queue.topic().to_owned(),
-        queue_id: queue.id(),
-        committed: Some(true),
-        broker_name: Some(queue.broker().to_owned()),
-    }
+pub(crate) fn max_offset_of(queue: WireQueue) -> MaxOffset {
+    let WireQueue { topic, broker, id } = queue;
+    MaxOffset { topic, queue_id: id, committed: Some(true), broker_name: Some(broker) }
 }
 
 /// The request for the offset of the first message stored at a time or later.
-pub(crate) fn offset_at(queue: &MessageQueue, time: SystemTime) -> SearchOffset {
+pub(crate) fn offset_at(queue: WireQueue, time: SystemTime) -> SearchOffset {
     let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     SearchOffset {
-        topic: queue.topic().to_owned(),
-        queue_id: queue.id(),
+        topic: queue.topic,
+        queue_id: queue.id,
         timestamp_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
         boundary: Some("LOWER".to_owned()),
-        broker_name: Some(queue.broker().to_owned()),
+        broker_name: Some(queue.broker),
     }
 }
 
@@ -304,20 +322,19 @@ pub(crate) fn system_time(ms: i64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
 }
 
-/// Where a queue's master is.
-fn address_of<'a>(document: &'a TopicRoute, queue: &MessageQueue) -> Result<&'a str, AdminError> {
-    let of_broker = document.queues.iter().find(|queues| queues.broker_name == queue.broker());
-    let count = of_broker.map_or(0, |queues| queues.read_queue_nums.max(queues.write_queue_nums));
-    if !(0..count).contains(&queue.id()) {
-        return Err(AdminError::Invalid(format!(
-            "topic {} has no queue {} on broker {}",
-            queue.topic(),
-            queue.id(),
-            queue.broker()
-        )));
-    }
-    let broker = document.brokers.iter().find(|broker| broker.broker_name == queue.broker());
-    broker.and_then(BrokerData::master).ok_or_else(|| {
-        AdminError::Unreachable(format!("the route has no master of broker {}", queue.broker()))
+/// Where a broker's master is.
+fn master<'a>(document: &'a TopicRoute, broker: &str) -> Result<&'a str, AdminError> {
+    let found = document.brokers.iter().find(|one| one.broker_name == broker);
+    found.and_then(BrokerData::master).ok_or_else(|| {
+        AdminError::Unreachable(format!("the route has no master of broker {broker}"))
     })
+}
+
+fn no_such_queue(queue: &MessageQueue) -> AdminError {
+    AdminError::Invalid(format!(
+        "topic {} has no queue {} on broker {}",
+        queue.topic(),
+        queue.id(),
+        queue.broker()
+    ))
 }

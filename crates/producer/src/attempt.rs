@@ -36,6 +36,8 @@ pub(crate) struct Writer<'a> {
     /// Memory for the properties' text, used again and again.
     pub(crate) scratch: &'a mut String,
     pub(crate) config: &'a Config,
+    /// The topic's name on the wire.
+    pub(crate) topic: &'a str,
     pub(crate) broker: &'a str,
     /// Cluster of the broker.
     pub(crate) cluster: &'a str,
@@ -48,7 +50,7 @@ impl Writer<'_> {
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Credentials> {
         let sealed = accepted.show(|content| {
             let message = &content.first;
-            put_properties(self.scratch, message, content.added_to(0), accepted.id);
+            put_properties(self.scratch, message, content.added_to(0), accepted.id, self.config);
             if *message.part() != Part::None {
                 self.put_part(message.part());
             }
@@ -80,17 +82,18 @@ impl Writer<'_> {
     /// messages are ordered.
     pub(crate) fn put_batch(&mut self, messages: &[Waiting]) -> Option<Credentials> {
         let first = &messages.first()?.accepted;
-        let outer = first.show(outer_properties).unwrap_or_default();
+        let outer = first.show(|content| outer_properties(content, self.config));
+        let outer = outer.unwrap_or_default();
         let mut request = self.request(first, Cow::Owned(outer));
         request.sys_flag = first.show(Content::sys_flag).unwrap_or_default();
         let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
-        let (scratch, seal) = (&mut *self.scratch, &self.config.seal);
-        seal.put_with(self.out, opaque, oneway, &request, |out| {
+        let (scratch, config) = (&mut *self.scratch, self.config);
+        config.seal.put_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
                     for (id, entry) in accepted.ids().zip(content.entries()) {
-                        put_properties(scratch, entry.message, entry.added, id);
+                        put_properties(scratch, entry.message, entry.added, id, config);
                         batch::put_entry(out, entry.message.flag_value(), entry.body, scratch);
                     }
                 });
@@ -119,7 +122,7 @@ impl Writer<'_> {
         let config = self.config;
         SendMessage {
             group: Cow::Borrowed(&config.group),
-            topic: Cow::Borrowed(accepted.topic()),
+            topic: Cow::Borrowed(self.topic),
             default_topic: Cow::Borrowed(DEFAULT_TOPIC),
             default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
             queue_id: self.queue,
@@ -128,7 +131,7 @@ impl Writer<'_> {
             flag: 0,
             properties,
             reconsume_times: 0,
-            unit_mode: false,
+            unit_mode: config.identity.unit_mode,
             max_reconsume_times: None,
             batch: false,
             broker_name: Some(Cow::Borrowed(self.broker)),
@@ -137,8 +140,14 @@ impl Writer<'_> {
     }
 }
 
-/// A message's properties as they travel, what was added and its unique id with them.
-fn put_properties(out: &mut String, message: &Message, added: Option<&Properties>, id: UniqueId) {
+/// A message's properties as they travel, with what was added, its unique id and its namespace.
+fn put_properties(
+    out: &mut String,
+    message: &Message,
+    added: Option<&Properties>,
+    id: UniqueId,
+    config: &Config,
+) {
     out.clear();
     for (name, value) in message.wire_properties() {
         if !content::replaces(added, name) {
@@ -149,16 +158,24 @@ fn put_properties(out: &mut String, message: &Message, added: Option<&Properties
         added.encode(out);
     }
     properties::push(out, name::UNIQ_KEY, id.text().as_str());
+    put_namespace(out, config);
+}
+
+fn put_namespace(out: &mut String, config: &Config) {
+    if let Some(namespace) = &config.namespace {
+        properties::push(out, name::INSTANCE_ID, namespace.as_str());
+    }
 }
 
 /// What a batch says of itself, given its first message.
-fn outer_properties(Content { first, .. }: &Content) -> String {
+fn outer_properties(Content { first, .. }: &Content, config: &Config) -> String {
     let mut outer = String::new();
     let wait = if first.waits_until_stored() { "true" } else { "false" };
     properties::push(&mut outer, name::WAIT, wait);
     if let Some(key) = first.ordering_key() {
         properties::push(&mut outer, name::SHARDING_KEY, key);
     }
+    put_namespace(&mut outer, config);
     outer
 }
 

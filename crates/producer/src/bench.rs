@@ -71,7 +71,8 @@ fn route(brokers: usize) -> Arc<Route> {
     let plan = (0..brokers).map(|broker| BrokerQueues {
         broker: format!("broker-{broker:02}"),
         cluster: "bench".into(),
-        address: format!("127.0.0.1:{}", 1 + broker),
+        address: Some(format!("127.0.0.1:{}", 1 + broker)),
+        logical: None,
         queues: (0..8).collect(),
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -79,7 +80,7 @@ fn route(brokers: usize) -> Arc<Route> {
     let builder = Producer::builder("bench", "127.0.0.1:1");
     let producer = runtime.block_on(builder.start()).expect("a producer");
     let connection = |address: &str| producer.client().connection(address);
-    Arc::new(Route::new(Arc::from("bench"), plan.collect(), false, connection))
+    Arc::new(Route::new("bench".into(), "bench".into(), plan.collect(), false, connection))
 }
 
 /// So many messages for one line of an outbox.

@@ -39,8 +39,8 @@ pub use reader::{Reader, ReaderBuilder};
 pub use transaction::Transaction;
 
 use crate::{
-    AdminError, Batch, CloseReport, Message, ReadMessage, Receipt, RequestError, SendError, Stats,
-    TransactionError, TransactionState,
+    AdminError, Batch, CloseReport, Message, NameServers, ReadMessage, Receipt, RequestError,
+    SendError, StartError, Stats, TransactionError, TransactionState,
 };
 use runtime::Runtime;
 
@@ -56,9 +56,12 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Settings of a producer of `group`, for the cluster of these name servers, given as
-    /// `host:port;host:port`.
-    pub fn builder(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> ProducerBuilder {
+    /// Settings of a producer of `group`, for the cluster of these name servers: a list,
+    /// `host:port;host:port`, or another way to find them ([`NameServers`]).
+    pub fn builder(
+        group: impl Into<Arc<str>>,
+        name_servers: impl Into<NameServers>,
+    ) -> ProducerBuilder {
         ProducerBuilder::new(crate::Producer::builder(group, name_servers))
     }
 
@@ -153,6 +156,14 @@ impl Producer {
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { producer: self.producer.with_timeout(timeout), runtime: self.runtime.clone() }
+    }
+
+    /// From now on asks these name servers, and no others.
+    ///
+    /// # Errors
+    /// See [`set_name_servers`](crate::Producer::set_name_servers) of the asynchronous producer.
+    pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
+        self.producer.set_name_servers(name_servers)
     }
 
     /// Waits for the end of every message that was accepted before, however it ends. Messages that

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::accepted::{Accepted, Callback, CallbackRun, End, Failed, Mode, Permit, Terms, Wake};
 use crate::close::Undelivered;
 use crate::config::Config;
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, Order, Peer};
 use crate::content::Content;
 use crate::flush::{Epoch, Epochs};
 use crate::meters::{Good, Meters};
-use crate::name_server::NameServers;
+use crate::name_server::Directory;
 use crate::observers::Observers;
 use crate::order::Lanes;
 use crate::request::Requests;
@@ -28,7 +28,7 @@ use crate::route::RouteTable;
 use crate::stats::{Counters, Stats};
 use crate::trace::Lost;
 use crate::transaction::{Checks, Transactions};
-use crate::unique_id::{UniqueIds, own_ip};
+use crate::unique_id::UniqueIds;
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
 
@@ -50,7 +50,8 @@ pub(crate) struct Client {
     /// Most bytes of a batch.
     pub(crate) batch_bytes: usize,
     pub(crate) watch: Watch,
-    name_servers: OnceLock<NameServers>,
+    /// The name servers.
+    pub(crate) directory: Directory,
     pool: Mutex<HashMap<Arc<str>, Arc<Connection>>>,
     /// Permits: of how many messages, and of how many bytes.
     messages: Semaphore,
@@ -96,13 +97,13 @@ pub(crate) enum Phase {
 
 impl Client {
     pub(crate) fn start(config: Config, runtime: &Handle) -> Arc<Self> {
-        let ip = own_ip();
+        let ip = config.identity.ip();
         let messages = Semaphore::new(config.max_pending_messages);
         let bytes = Semaphore::new(config.max_pending_bytes);
         let (counters, meters) = (Arc::<Counters>::default(), Arc::new(Meters::of(&config)));
         let observers = Observers::of(&config, lost_traces(&counters, &meters), runtime);
         let client = Arc::new(Self {
-            id: format!("{ip}@{}#{:08x}", config.instance_name, fastrand::u32(..)),
+            id: config.identity.client_id(ip),
             ids: UniqueIds::new(ip),
             lanes: Lanes::new(batch::most_bytes(&config)),
             batch_bytes: batch::most_bytes(&config),
@@ -119,7 +120,7 @@ impl Client {
             budget: Budget::new(),
             routes: RouteTable::default(),
             watch: Watch::default(),
-            name_servers: OnceLock::new(),
+            directory: Directory::default(),
             pool: Mutex::default(),
             messages,
             bytes,
@@ -131,6 +132,10 @@ impl Client {
         });
         client.spawn(crate::upkeep::run(client.clone()));
         client.spawn(crate::health::run(client.clone()));
+        if !client.config.topics.is_empty() {
+            client.spawn(client.clone().look_up_ahead());
+        }
+        client.discover(client.config.name_servers.clone());
         client
     }
 
@@ -145,11 +150,13 @@ impl Client {
 
     /// What brokers are told of this client.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
-        Heartbeat {
+        let heartbeat = Heartbeat {
             client_id: self.id.clone(),
             producers: vec![ProducerGroup { group_name: self.config.group.to_string() }],
             ..Heartbeat::default()
-        }
+        };
+        let fingerprint = if self.config.heartbeat_v2 { heartbeat.fingerprint() } else { 0 };
+        Heartbeat { fingerprint, ..heartbeat }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -178,10 +185,6 @@ impl Client {
     /// Runs something in the background, on the runtime that the producer was started on.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(future);
-    }
-
-    pub(crate) fn name_servers(self: &Arc<Self>) -> &NameServers {
-        self.name_servers.get_or_init(|| NameServers::new(self))
     }
 
     // ---- accepting ----
@@ -267,8 +270,15 @@ impl Client {
         for message in content.messages() {
             bytes += validate::message(message, max_size)?;
         }
-        batch::check(content, max_size)?;
-        Ok(if content.has_more() { content.sent_bytes() } else { bytes })
+        let mut beside = 0;
+        if let Some(namespace) = &self.config.namespace {
+            // As in Java it is the name on the wire that has a limit.
+            validate::topic(&namespace.wrap(content.first.topic()))?;
+            beside = namespace.bytes() * content.count();
+        }
+        batch::check(content, max_size.saturating_sub(beside))?;
+        let bytes = if content.has_more() { content.sent_bytes() } else { bytes };
+        Ok(bytes + beside)
     }
 
     /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
@@ -518,13 +528,18 @@ impl Client {
 
     /// Connections to brokers and to name servers.
     pub(crate) fn all_connections(&self) -> Vec<Arc<Connection>> {
-        let name_servers = self.name_servers.get().map(NameServers::all).unwrap_or_default();
-        self.connections().into_iter().chain(name_servers.iter().cloned()).collect()
+        self.connections().into_iter().chain(self.directory.all()).collect()
     }
 
     /// Connections to brokers.
     pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
         self.pool().values().cloned().collect()
+    }
+
+    /// Has every broker that a route leads to know this client: one whose connection was lost while
+    /// nothing was sent would ask nobody about transactions.
+    pub(crate) fn greet_brokers(&self) {
+        self.connections().iter().for_each(|connection| connection.order(Order::Greet));
     }
 
     /// Lets go of connections that no route leads to any more.
@@ -535,6 +550,7 @@ impl Client {
     /// Lets go of everything, so that the tasks end when they have done what they have.
     pub(crate) fn let_go(&self) {
         self.stopped.cancel();
+        self.directory.clear();
         self.routes.clear();
         self.pool().clear();
     }

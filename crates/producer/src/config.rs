@@ -1,11 +1,16 @@
 //! What a producer can be told, with its defaults.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::Linger;
+use crate::discovery::Discovery;
+use crate::identity::Identity;
 use crate::interceptor::Interceptor;
+use crate::namespace::Namespace;
 use crate::packing::Packing;
 use crate::producer::Producer;
 use crate::seal::Seal;
@@ -14,28 +19,41 @@ use crate::tls::{Connector, Tls};
 use crate::trace::TRACE_TOPIC;
 use crate::transaction::Checker;
 use crate::{
-    Compression, CredentialsProvider, FaultAvoidance, ReadMessage, ResponseCode, Socks5,
-    StartError, TransactionState, validate,
+    Compression, CredentialsProvider, FaultAvoidance, NameServers, ReadMessage, ResponseCode,
+    Socks5, StartError, TransactionState, validate,
 };
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.
 pub(crate) type AddressMap = dyn Fn(&str) -> Option<String> + Send + Sync;
 
+/// Brokers forget a client, and close its connection, so long after its last heartbeat.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
+
 /// Settings of a producer. [`start`](Self::start) makes it.
 #[derive(Clone)]
 pub struct ProducerBuilder {
     config: Config,
-    name_servers: String,
+    name_servers: NameServers,
+    namespace: Option<String>,
+    namespace_v2: Option<String>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Config {
+    /// As brokers know it: with the namespace.
     pub(crate) group: Arc<str>,
-    pub(crate) name_servers: Vec<Arc<str>>,
-    pub(crate) instance_name: String,
+    pub(crate) namespace: Option<Namespace>,
+    pub(crate) name_servers: Discovery,
+    pub(crate) identity: Identity,
+    /// Topics that are looked up at the start.
+    pub(crate) topics: Vec<Arc<str>>,
+    pub(crate) lookup_timeout: Duration,
+    pub(crate) route_poll_interval: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_v2: bool,
     pub(crate) send_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) async_retries: u32,
@@ -67,11 +85,17 @@ pub(crate) struct Config {
 }
 
 impl ProducerBuilder {
-    pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> Self {
+    pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: NameServers) -> Self {
         let config = Config {
             group: group.into(),
-            name_servers: Vec::new(),
-            instance_name: std::process::id().to_string(),
+            namespace: None,
+            name_servers: Discovery::List(Vec::new()),
+            identity: Identity::default(),
+            topics: Vec::new(),
+            lookup_timeout: Duration::from_secs(3),
+            route_poll_interval: Duration::from_secs(30),
+            heartbeat_interval: Duration::from_secs(30),
+            heartbeat_v2: false,
             send_timeout: Duration::from_secs(3),
             retries: 2,
             async_retries: 2,
@@ -103,7 +127,9 @@ impl ProducerBuilder {
         };
         Self {
             config,
-            name_servers: name_servers.into(),
+            name_servers,
+            namespace: None,
+            namespace_v2: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -350,9 +376,105 @@ impl ProducerBuilder {
 
     /// Tells this producer apart from others of the same host in the brokers' listings: the client
     /// id is `ip@instance`. Default: the process id and a random number.
+    ///
+    /// Two clients of one host must not have the same name: brokers push replies
+    /// ([`Producer::request`]) and transaction checks to either of them.
     #[must_use]
     pub fn instance_name(mut self, name: impl Into<String>) -> Self {
-        self.config.instance_name = name.into();
+        self.config.identity.instance_name = Some(name.into());
+        self
+    }
+
+    /// The address in the client id and in the ids of messages. Default: the one that this host
+    /// uses towards others. It is a name and no more: behind NAT, hosts with the same address can be
+    /// told apart by it.
+    #[must_use]
+    pub fn client_ip(mut self, ip: IpAddr) -> Self {
+        self.config.identity.ip = Some(ip);
+        self
+    }
+
+    /// The unit, of several that an installation consists of, that this producer belongs to: the
+    /// last part of the client id (`ip@instance@unit`), and of what an
+    /// [address server](NameServers::address_server) is asked for. Default: none. Letters, digits
+    /// and `_ - .`.
+    #[must_use]
+    pub fn unit_name(mut self, name: impl Into<String>) -> Self {
+        self.config.identity.unit_name = Some(name.into());
+        self
+    }
+
+    /// Marks messages as being of a unit (`unitMode` in Java). Default: off. Brokers note it with
+    /// topics that they create for the sake of them.
+    #[must_use]
+    pub fn unit_mode(mut self, on: bool) -> Self {
+        self.config.identity.unit_mode = on;
+        self
+    }
+
+    /// Puts the group and every topic into a namespace, as Java does: on the wire they are called
+    /// `namespace%name`, and messages carry the namespace as property `INSTANCE_ID`. Here, in
+    /// messages, queues, receipts and errors, they keep their own names. Topics of the system are in
+    /// no namespace. Default: none.
+    ///
+    /// Consumers find the messages in the same namespace, or as `namespace%topic` without one. 1 to
+    /// 100 letters, digits, `_` or `-`; a topic with its namespace has 127 at the most, a group 120.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// A namespace of the second kind (5.x): names stay as they are, also on the wire, and every
+    /// request says the namespace beside (`ns`, and `nsd=true`). Default: none. It is for servers
+    /// that look at it: those of open-source RocketMQ do not. May be combined with
+    /// [`namespace`](Self::namespace).
+    #[must_use]
+    pub fn namespace_v2(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace_v2 = Some(namespace.into());
+        self
+    }
+
+    /// Topics that are looked up in the background as soon as the producer starts, and whose brokers
+    /// are connected to: their first messages then find everything ready. Default: none; a topic is
+    /// looked up when it is first sent to. A topic that does not exist is none to worry about.
+    #[must_use]
+    pub fn topics(mut self, topics: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
+        self.config.topics = topics.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long name servers, all together, may take to answer one question. Default: 3 s (Java:
+    /// `mqClientApiTimeout`). Then they are asked again, as long as a message waits.
+    #[must_use]
+    pub fn lookup_timeout(mut self, timeout: Duration) -> Self {
+        self.config.lookup_timeout = timeout;
+        self
+    }
+
+    /// How often every known topic is looked up again. Default: 30 s (Java:
+    /// `pollNameServerInterval`). Longer, and new queues and brokers are noticed later; what is in
+    /// trouble is looked up at once in any case. Shorter is more work for the name servers.
+    #[must_use]
+    pub fn route_poll_interval(mut self, interval: Duration) -> Self {
+        self.config.route_poll_interval = interval;
+        self
+    }
+
+    /// How often each connected broker gets a heartbeat. Default: 30 s (Java:
+    /// `heartbeatBrokerInterval`); less than 120 s, after which brokers forget a client.
+    #[must_use]
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.config.heartbeat_interval = interval;
+        self
+    }
+
+    /// Whether heartbeats have a fingerprint, by which brokers of 5.x know what they have been told
+    /// before (`useHeartbeatV2` in Java). Default: off. It spares consumers with many subscriptions
+    /// traffic; to a producer it makes no difference. Older brokers ignore it.
+    #[must_use]
+    pub fn heartbeat_v2(mut self, on: bool) -> Self {
+        self.config.heartbeat_v2 = on;
         self
     }
 
@@ -405,7 +527,14 @@ impl ProducerBuilder {
 
     fn checked(self) -> Result<Config, StartError> {
         let mut config = self.config;
-        config.name_servers = parse_name_servers(&self.name_servers)?;
+        config.identity.check().map_err(StartError::Setting)?;
+        config.name_servers = self.name_servers.checked(config.identity.unit_name.as_deref())?;
+        let namespace = self.namespace.as_deref().map(Namespace::new).transpose();
+        config.namespace = namespace.map_err(StartError::Setting)?;
+        if let Some(namespace) = self.namespace_v2 {
+            validate::field("namespace_v2", &namespace).map_err(StartError::Setting)?;
+            config.seal.fields = vec![("nsd", "true".to_owned()), ("ns", namespace)];
+        }
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             config.tls = Some(tls.connector().map_err(StartError::Tls)?);
@@ -414,6 +543,11 @@ impl ProducerBuilder {
             proxy.check().map_err(StartError::Setting)?;
         }
         validate::group(&config.group).map_err(StartError::Group)?;
+        config.group = config.on_wire(&config.group).into();
+        validate::group(&config.group).map_err(StartError::Group)?;
+        for topic in &config.topics {
+            validate::topic(&config.on_wire(topic)).map_err(StartError::Setting)?;
+        }
         let trace_topic = validate::topic(&config.trace_topic)
             .and_then(|()| validate::not_of_the_broker(&config.trace_topic));
         trace_topic.map_err(|error| StartError::Setting(format!("trace_topic: {error}")))?;
@@ -439,13 +573,44 @@ impl ProducerBuilder {
         if config.max_message_size > 15 * 1024 * 1024 {
             return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));
         }
-        if config.send_timeout.is_zero()
-            || config.connect_timeout.is_zero()
-            || config.attempt_timeout.is_some_and(|timeout| timeout.is_zero())
-        {
-            return Err(StartError::Setting("a timeout must be longer than 0".into()));
-        }
+        config.check_times().map_err(StartError::Setting)?;
         Ok(config)
+    }
+}
+
+impl Config {
+    /// The name on the wire of a topic or group.
+    pub(crate) fn on_wire<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match &self.namespace {
+            Some(namespace) => namespace.wrap(name),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// The application's name of a topic or group on the wire.
+    pub(crate) fn off_wire<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match &self.namespace {
+            Some(namespace) => namespace.unwrap(name),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    fn check_times(&self) -> Result<(), String> {
+        let times = [
+            ("send_timeout", self.send_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("attempt_timeout", self.attempt_timeout.unwrap_or(self.send_timeout)),
+            ("lookup_timeout", self.lookup_timeout),
+            ("route_poll_interval", self.route_poll_interval),
+            ("heartbeat_interval", self.heartbeat_interval),
+        ];
+        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
+            return Err(format!("{name} must be longer than 0"));
+        }
+        match self.heartbeat_interval < FORGOTTEN_AFTER {
+            true => Ok(()),
+            false => Err("heartbeat_interval must be shorter than 120 s, after which brokers forget a client".into()),
+        }
     }
 }
 
@@ -457,23 +622,4 @@ impl fmt::Debug for ProducerBuilder {
             .field("send_timeout", &self.config.send_timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// Splits `host:port;host:port`; spaces around a part are allowed.
-pub(crate) fn parse_name_servers(list: &str) -> Result<Vec<Arc<str>>, StartError> {
-    let servers: Vec<&str> = list.split(';').map(str::trim).filter(|s| !s.is_empty()).collect();
-    if servers.is_empty() {
-        return Err(StartError::NameServers(
-            "none is given; it takes `host:port;host:port`".into(),
-        ));
-    }
-    for server in &servers {
-        let port = server.rsplit_once(':').and_then(|(host, port)| {
-            (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
-        });
-        if port.is_none_or(|port| port == 0) {
-            return Err(StartError::NameServers(format!("`{server}` is not `host:port`")));
-        }
-    }
-    Ok(servers.into_iter().map(Arc::from).collect())
 }

@@ -5,16 +5,18 @@
 
 mod dial;
 mod pending;
+pub(crate) mod reach;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
 use crate::outbox::Waiting;
@@ -45,6 +47,10 @@ pub(crate) enum Order {
     SendAll(Vec<Waiting>),
     /// Send this at once.
     Call(Call),
+    /// Something came of a connection of this address that retires.
+    Retired(u64, Remains),
+    /// Connect and say who is there, though there is nothing to send.
+    Greet,
     /// Messages were taken back; drop what has ended.
     Sweep,
     /// What lingers may leave.
@@ -107,6 +113,8 @@ pub(crate) struct Load {
     pub(crate) health: Health,
     /// Messages that callers took back since the last sweep.
     withdrawn: AtomicUsize,
+    /// The protocol version that the peer declared last; 0: none yet.
+    version: AtomicI32,
     born: Instant,
 }
 
@@ -115,7 +123,8 @@ impl Connection {
     pub(crate) fn new(client: &Arc<Client>, address: Arc<str>, peer: Peer) -> Self {
         let (orders, receiver) = mpsc::unbounded_channel();
         let load = Arc::new(Load::new());
-        let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), receiver);
+        let ends = (orders.downgrade(), receiver);
+        let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), ends);
         let span = tracing::debug_span!(parent: None, "connection", %address);
         client.spawn(task.run().instrument(span));
         Self { address, orders, load }
@@ -127,6 +136,12 @@ impl Connection {
 
     pub(crate) fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// The protocol version of the broker (`MQVersion` ordinal), once it has answered a heartbeat.
+    /// Behind a proxy it is the proxy's.
+    pub(crate) fn broker_version(&self) -> Option<i32> {
+        Some(self.load.version.load(Ordering::Relaxed)).filter(|version| *version != 0)
     }
 
     /// Queues a message; gives it back when the task has ended.
@@ -190,12 +205,22 @@ impl Connection {
         answer.read::<R::Answer>().map_err(|error| self.garbled(error))
     }
 
-    /// As [`call`](Self::call), with whatever code the answer has.
+    /// As [`call`](Self::call), with whatever code the answer has. A server that goes away is asked
+    /// once more, by a new connection: there may be another one at its address.
     pub(crate) async fn call_raw<R: Request>(
         &self,
         request: &R,
         deadline: Instant,
     ) -> Result<Command, CallError> {
+        match self.ask(request, deadline).await {
+            Ok(answer) if answer.response_code() == ResponseCode::GO_AWAY => {
+                self.ask(request, deadline).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<Command, CallError> {
         let (answer, receiver) = oneshot::channel();
         self.order(Order::Call(Call { command: Command::of(request, 0), answer: Some(answer) }));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
@@ -223,6 +248,7 @@ impl Connection {
         let in_flight = self.load.in_flight.load(Ordering::Relaxed);
         BrokerStats {
             address: self.address.to_string(),
+            version: self.broker_version(),
             window: self.load.window.load(Ordering::Relaxed),
             in_flight: self.load.requests.load(Ordering::Relaxed),
             messages_in_flight: in_flight,
@@ -252,6 +278,7 @@ impl Load {
             connected: AtomicBool::new(false),
             health: Health::new(),
             withdrawn: AtomicUsize::new(0),
+            version: AtomicI32::new(0),
             born: Instant::now(),
         }
     }

@@ -173,7 +173,7 @@ fn left_out(client: &Client) -> Vec<(Arc<str>, Arc<str>, Arc<Connection>)> {
             let is_left_out = broker.connection.load().health.is_left_out();
             if is_left_out && known.insert(broker.connection.address().clone()) {
                 let broker = (broker.name.clone(), broker.connection.clone());
-                left_out.push((route.topic.clone(), broker.0, broker.1));
+                left_out.push((route.wire_topic.clone(), broker.0, broker.1));
             }
         }
     }

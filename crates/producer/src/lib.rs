@@ -25,6 +25,8 @@
 //!   back what landed ([`Reader`]).
 //! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are told of in
 //!   [`guide::observability`].
+//! - [`guide`] has a page per subject; whoever knows the Java client starts with
+//!   [`guide::coming_from_java`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!
 //! The path of one send is told in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`, `outbox`,
@@ -47,16 +49,19 @@ mod content;
 mod credentials;
 mod deliver;
 mod delivery;
+mod discovery;
 mod error;
 mod flush;
 pub mod guide;
 mod health;
+mod identity;
 mod interceptor;
 mod look_up;
 mod message;
 #[cfg_attr(not(feature = "metrics"), path = "meters/off.rs")]
 mod meters;
 mod name_server;
+mod namespace;
 mod observers;
 mod order;
 mod outbox;
@@ -91,6 +96,7 @@ pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;
 pub use credentials::{Credentials, CredentialsProvider};
 pub use delivery::Delivery;
+pub use discovery::NameServers;
 pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use health::FaultAvoidance;
 pub use interceptor::{Interceptor, SendAttempt, TransactionEnd};

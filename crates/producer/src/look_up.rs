@@ -1,5 +1,6 @@
 //! Looking up the route of a topic that has none yet: one request for all that wait for it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +13,6 @@ use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, Route};
 
-/// How long one look-up may take, on all name servers together.
-pub(crate) const LOOK_UP: Duration = Duration::from_secs(3);
 /// Pause after name servers could not be reached; doubles up to the other.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -48,7 +47,13 @@ impl Client {
                 }
                 Some(Err(error)) => last = Some(error),
             }
-            let pause = tokio::time::sleep(backoff.mul_f64(0.75 + fastrand::f64() / 4.0));
+            let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
+            let pause = async {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.directory.changed() => {}
+                }
+            };
             if self.while_somebody_waits(topic, last.as_ref(), pause).await.is_none() {
                 return;
             }
@@ -77,10 +82,11 @@ impl Client {
         self: &Arc<Self>,
         topic: &Arc<str>,
     ) -> Result<Found, NoAnswer> {
-        let deadline = Instant::now() + LOOK_UP;
-        let (document, from_default) = match self.name_servers().route(topic, deadline).await? {
+        let deadline = Instant::now() + self.config().lookup_timeout;
+        let wire_topic = self.config().on_wire(topic);
+        let (document, from_default) = match self.directory.route(&wire_topic, deadline).await? {
             Some(document) => (document, false),
-            None => match self.name_servers().route(DEFAULT_TOPIC, deadline).await? {
+            None => match self.directory.route(DEFAULT_TOPIC, deadline).await? {
                 Some(document) => (document, true),
                 None => return Ok(Found::NoTopic),
             },
@@ -95,12 +101,49 @@ impl Client {
             return Ok(Found::Route(known));
         }
         let connection = |address: &str| self.connection(address);
-        Ok(Found::Route(Arc::new(Route::new(topic.clone(), plan, from_default, connection))))
+        let wire_topic = match wire_topic {
+            Cow::Borrowed(_) => topic.clone(),
+            Cow::Owned(wrapped) => wrapped.into(),
+        };
+        let route = Route::new(topic.clone(), wire_topic, plan, from_default, connection);
+        Ok(Found::Route(Arc::new(route)))
+    }
+
+    /// Looks up the topics that were named at the start, before anything is sent to them, and lets
+    /// their brokers know this client.
+    pub(crate) async fn look_up_ahead(self: Arc<Self>) {
+        for topic in &self.config().topics {
+            tokio::select! {
+                () = self.look_up_one_ahead(topic) => {}
+                () = self.stopped.cancelled() => return,
+            }
+        }
+    }
+
+    async fn look_up_one_ahead(self: &Arc<Self>, topic: &Arc<str>) {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match self.ask_for_route(topic).await {
+                Ok(Found::Route(route)) => {
+                    self.routes.put_ahead(&route);
+                    return route.greet();
+                }
+                Ok(Found::NoTopic) => {
+                    return tracing::warn!(%topic, "there is no route to a topic named at the start");
+                }
+                Err(error) => tracing::debug!(%topic, %error, "not looked up ahead"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = self.directory.changed() => {}
+            }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
     }
 
     /// What waited goes on its way in the order of acceptance; then the route is everybody's.
     fn take_route(self: &Arc<Self>, route: &Arc<Route>) {
-        tracing::debug!(topic = %route.topic, queues = route.queues.len(), "route found");
+        tracing::debug!(topic = %route.topic, brokers = ?route.places(), "route found");
         loop {
             let waiting = self.routes.found(route);
             if waiting.is_empty() {

@@ -167,6 +167,9 @@ impl Message {
     /// The key's Java hash picks the queue, as `SelectMessageQueueByHash` does, so that Java and
     /// Posthaste agree. The message never changes its queue; when one fails, those of its key that
     /// were accepted before the failure was delivered fail with it.
+    ///
+    /// Proxies of 5.x look at what a topic is for, as brokers do not: theirs has to be one for
+    /// ordered messages (`message.type` `FIFO`, or `MIXED`).
     #[must_use]
     pub fn order_by(mut self, key: impl Into<Arc<str>>) -> Self {
         self.destination = Destination::Key(key.into());
@@ -358,6 +361,11 @@ impl Message {
     /// Says what is wrong with what it asks of its broker, if anything is.
     pub(crate) fn check_treatment(&self) -> Result<(), String> {
         self.treatment.as_ref().map_or(Ok(()), |treatment| treatment.check())
+    }
+
+    /// What brokers pass over that are older than this version (`MQVersion` ordinal).
+    pub(crate) fn newest_wish(&self) -> Option<(&'static str, i32)> {
+        self.treatment.as_ref()?.newest_wish()
     }
 
     /// What the message is part of.

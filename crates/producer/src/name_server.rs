@@ -1,12 +1,14 @@
 //! Asking name servers: the one that answered last, and soon the others too.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{RouteOf, TopicRoute};
 use posthaste_protocol::{Command, Payload as _, Request, ResponseCode, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::DropGuard;
 
 use crate::client::Client;
 use crate::connection::{CallError, Connection, Peer};
@@ -15,11 +17,21 @@ use crate::{ErrorKind, answer};
 /// How long one name server is waited for alone before the next is asked too.
 const STAGGER: Duration = Duration::from_millis(300);
 
-#[derive(Debug)]
-pub(crate) struct NameServers {
+/// The name servers that are asked. Others can take their places at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    known: watch::Sender<Arc<Known>>,
+    /// Ends the task that keeps them up to date, if one does.
+    following: Mutex<Option<DropGuard>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
     servers: Vec<Arc<Connection>>,
     /// The one that answered last; it is asked first.
     current: AtomicUsize,
+    /// Why none is known, if that is known.
+    trouble: Option<String>,
 }
 
 /// No name server says what it was asked.
@@ -62,18 +74,57 @@ impl NoAnswer {
     }
 }
 
-impl NameServers {
-    pub(crate) fn new(client: &Arc<Client>) -> Self {
-        let addresses = &client.config().name_servers;
-        let servers: Vec<_> = addresses
-            .iter()
-            .map(|address| Arc::new(Connection::new(client, address.clone(), Peer::NameServer)))
-            .collect();
-        let current = AtomicUsize::new(fastrand::usize(..servers.len().max(1)));
-        Self { servers, current }
+impl Directory {
+    /// These are asked from now on, also by whoever waits for an answer of others, and for every
+    /// route that is known. A connection that is not needed any more ends when nobody waits for it.
+    pub(crate) fn put(&self, client: &Arc<Client>, addresses: &[Arc<str>]) {
+        let changed = self.known.send_if_modified(|known| {
+            let is_known = |address: &Arc<str>| known.connection_to(address).is_some();
+            let same = known.servers.len() == addresses.len() && addresses.iter().all(is_known);
+            if same || client.stopped.is_cancelled() {
+                return false;
+            }
+            *known = Arc::new(known.replaced_by(addresses, client));
+            true
+        });
+        if changed {
+            client.watch.poll_now();
+        }
     }
 
-    /// The route document of a topic; `None` when the topic is not known.
+    /// A list could not be had. Whether there is one from before.
+    pub(crate) fn trouble(&self, reason: String) -> bool {
+        self.known.send_if_modified(|known| {
+            if known.servers.is_empty() {
+                *known = Arc::new(Known { trouble: Some(reason), ..Known::default() });
+            }
+            known.servers.is_empty()
+        });
+        !self.known.borrow().servers.is_empty()
+    }
+
+    /// Whoever keeps the name servers up to date from now on; whoever did before ends.
+    pub(crate) fn follow(&self, following: Option<DropGuard>) {
+        *self.following.lock().unwrap_or_else(PoisonError::into_inner) = following;
+    }
+
+    /// Nobody is asked any more.
+    pub(crate) fn clear(&self) {
+        self.known.send_replace(Arc::default());
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
+        self.known.borrow().servers.clone()
+    }
+
+    /// Awaits a change of the name servers.
+    pub(crate) async fn changed(&self) {
+        // An error means that the directory is gone, which is borrowed here.
+        let _ = self.known.subscribe().changed().await;
+    }
+
+    /// The route document of a topic, given the topic's name on the wire; `None` when the topic is
+    /// not known.
     pub(crate) async fn route(
         &self,
         topic: &str,
@@ -93,6 +144,46 @@ impl NameServers {
     where
         R: Request + Clone + Send + Sync + 'static,
     {
+        let mut watched = self.known.subscribe();
+        loop {
+            let known = watched.borrow_and_update().clone();
+            tokio::select! {
+                answer = known.ask(&request, deadline) => return answer,
+                // Others are there now: it is they who are asked.
+                Ok(()) = watched.changed() => {}
+            }
+        }
+    }
+}
+
+impl Known {
+    fn connection_to(&self, address: &str) -> Option<&Arc<Connection>> {
+        self.servers.iter().find(|server| **server.address() == *address)
+    }
+
+    fn replaced_by(&self, addresses: &[Arc<str>], client: &Arc<Client>) -> Self {
+        let connection = |address: &Arc<str>| match self.connection_to(address) {
+            Some(known) => known.clone(),
+            None => Arc::new(Connection::new(client, address.clone(), Peer::NameServer)),
+        };
+        let servers: Vec<_> = addresses.iter().map(connection).collect();
+        let current = self.servers.get(self.current.load(Ordering::Relaxed));
+        let stays = servers.iter().position(|one| current.is_some_and(|at| Arc::ptr_eq(at, one)));
+        let first = stays.unwrap_or_else(|| fastrand::usize(..servers.len().max(1)));
+        Self { servers, current: AtomicUsize::new(first), trouble: None }
+    }
+
+    async fn ask<R>(&self, request: &R, deadline: Instant) -> Result<Command, NoAnswer>
+    where
+        R: Request + Clone + Send + Sync + 'static,
+    {
+        if self.servers.is_empty() {
+            if self.trouble.is_none() {
+                tokio::time::sleep_until(deadline.into()).await;
+            }
+            let reason = self.trouble.clone();
+            return Err(NoAnswer::unknown(reason.unwrap_or("no name server is known yet".into())));
+        }
         let first = self.current.load(Ordering::Relaxed);
         let mut order = (0..self.servers.len()).map(|step| (first + step) % self.servers.len());
         let mut asked = JoinSet::new();
@@ -122,10 +213,6 @@ impl NameServers {
                 return Err(NoAnswer::of_all(&errors));
             }
         }
-    }
-
-    pub(crate) fn all(&self) -> &[Arc<Connection>] {
-        &self.servers
     }
 }
 

@@ -371,7 +371,8 @@ mod tests {
         };
         let accepted = Arc::new(Accepted::new(message.into(), terms));
         let no_connection = |_: &str| unreachable!("the route has no broker");
-        let route = Arc::new(Route::new(Arc::from(topic), Vec::new(), false, no_connection));
+        let route =
+            Arc::new(Route::new(topic.into(), topic.into(), Vec::new(), false, no_connection));
         Waiting {
             accepted,
             target: Target { route, broker: 0, queue },

@@ -13,7 +13,8 @@ use crate::content::Content;
 use crate::delivery::Awaited;
 use crate::span::{SendSpan, send_span};
 use crate::{
-    Admin, Batch, CloseReport, Delivery, Message, ProducerBuilder, Receipt, SendError, Stats,
+    Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
+    StartError, Stats,
 };
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
@@ -46,10 +47,13 @@ impl Drop for HandleOfAll {
 }
 
 impl Producer {
-    /// Settings of a producer of `group`, for the cluster of these name servers, given as
-    /// `host:port;host:port`.
-    pub fn builder(group: impl Into<Arc<str>>, name_servers: impl Into<String>) -> ProducerBuilder {
-        ProducerBuilder::new(group, name_servers)
+    /// Settings of a producer of `group`, for the cluster of these name servers: a list,
+    /// `host:port;host:port`, or another way to find them ([`NameServers`]).
+    pub fn builder(
+        group: impl Into<Arc<str>>,
+        name_servers: impl Into<NameServers>,
+    ) -> ProducerBuilder {
+        ProducerBuilder::new(group, name_servers.into())
     }
 
     pub(crate) fn launch(config: Config, runtime: &Handle) -> Self {
@@ -207,6 +211,21 @@ impl Producer {
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { handle: self.handle.clone(), timeout }
+    }
+
+    /// From now on asks these name servers, and no others. What waits for a route is looked up there
+    /// at once, and so is every topic that has one already; connections to name servers that are not
+    /// in the list any more end when nobody waits for their answers.
+    ///
+    /// Sends do not stop: they go by the routes that are known until newer ones are.
+    ///
+    /// # Errors
+    /// [`StartError::NameServers`] when it is not a list; the name servers stay as they were then.
+    pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
+        let client = &self.handle.client;
+        let unit = client.config().identity.unit_name.as_deref();
+        client.discover(name_servers.into().checked(unit)?);
+        Ok(())
     }
 
     /// Awaits the end of every message that was accepted before, however it ends; each of them says

@@ -27,26 +27,23 @@ pub(crate) struct BrokerLoad {
 /// out `avoid`, brokers that are left out, those far behind the others, and those that hold
 /// half of the `permits`. When all are left out, the reasons are dropped one by one.
 pub(crate) fn choose(route: &Arc<Route>, avoid: Option<&str>, permits: usize) -> Option<Target> {
-    let start = route.next_turn();
-    let only_broker = route.brokers.len() == 1;
-    let place = if only_broker { start } else { choose_place(route, start, avoid, permits) };
-    let (broker, _) = *route.queues.get(place)?;
+    let broker = match route.brokers.len() {
+        1 => 0,
+        _ => choose_broker(route, avoid, permits)?,
+    };
     Some(Target { route: route.clone(), broker, queue: None })
 }
 
-fn choose_place(route: &Route, start: usize, avoid: Option<&str>, permits: usize) -> usize {
+fn choose_broker(route: &Route, avoid: Option<&str>, permits: usize) -> Option<usize> {
     let loads: Vec<BrokerLoad> =
         route.brokers.iter().map(|broker| broker.connection.load().snapshot()).collect();
     let avoided: Vec<bool> =
         route.brokers.iter().map(|broker| Some(&*broker.name) == avoid).collect();
     let accepted = acceptable(&loads, &avoided, permits);
-    let count = route.queues.len();
-    let places = (0..count).map(|step| (start + step) % count);
-    let fits = |place: &usize| {
-        let broker = route.queues.get(*place).map(|(broker, _)| *broker);
-        broker.and_then(|broker| accepted.get(broker)).copied().unwrap_or_default()
-    };
-    places.into_iter().find(fits).unwrap_or(start)
+    let (start, count) = (route.next_turn(), route.queues.len());
+    let turns = (0..count).map(|step| (start + step) % count);
+    let mut brokers = turns.filter_map(|place| route.queues.get(place)?.broker);
+    brokers.find(|broker| accepted.get(*broker).copied().unwrap_or_default())
 }
 
 /// Which brokers may be chosen; at least one, if there is one.

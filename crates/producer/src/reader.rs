@@ -56,6 +56,9 @@ struct Batch {
     queue: MessageQueue,
     address: Arc<str>,
     records: Bytes,
+    /// What is to be added to their offsets: records of a logical queue have those of the queue that
+    /// they lie in.
+    delta: i64,
     /// The offset that was asked for.
     from: i64,
     /// The offset to end before.
@@ -126,6 +129,7 @@ impl Batch {
             queue: MessageQueue::new("", "", 0),
             address: Arc::from(""),
             records: Bytes::new(),
+            delta: 0,
             from: 0,
             until: 0,
         }
@@ -139,6 +143,9 @@ impl Batch {
         if decoded.is_err() && self.records.len() == before {
             self.records.clear();
         }
-        decoded
+        decoded.map(|stored| {
+            let queue_offset = stored.queue_offset.saturating_add(self.delta);
+            StoredMessage { queue_offset, ..stored }
+        })
     }
 }

@@ -44,7 +44,9 @@ impl Producer {
         }
         let deadline = Instant::now() + self.timeout();
         let admin = self.admin();
-        let document = admin.route(&known.topic, deadline).await?;
+        // The handle has the topic as brokers know it.
+        let topic = self.client().config().off_wire(&known.topic);
+        let document = admin.route(&topic, deadline).await?;
         let broker = document.brokers.iter().find(|one| one.broker_name == known.broker);
         let address = broker.and_then(|broker| broker.master()).ok_or_else(|| {
             AdminError::Unreachable(format!("the route has no master of broker {}", known.broker))
@@ -56,7 +58,7 @@ impl Producer {
             broker_name: Some(known.broker),
         };
         let answer = self.client().connection(address).call(&request, deadline).await;
-        let answer = answer.map_err(|error| AdminError::of_call(error, &known.topic))?;
+        let answer = answer.map_err(|error| AdminError::of_call(error, &topic))?;
         Ok(answer.message_id)
     }
 }

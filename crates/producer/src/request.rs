@@ -160,7 +160,8 @@ impl Client {
         let text = push.properties.clone().unwrap_or_default();
         let id = properties::find(&text, name::CORRELATION_ID);
         let id = id.ok_or(DecodeError::MissingField(name::CORRELATION_ID))?;
-        if !self.requests.complete(id, reply_of(push, &text)) {
+        let topic = self.config().off_wire(&push.topic).into_owned();
+        if !self.requests.complete(id, reply_of(push, &topic, &text)) {
             self.counters().late_replies.add_one();
             self.meters().late_reply();
             tracing::debug!(id, "a reply that nobody waits for any more");
@@ -178,7 +179,8 @@ impl Client {
                 continue;
             }
             let Some(route) = self.route_before(&reply_topic, deadline).await else { continue };
-            if route.from_default_topic {
+            // In a namespace nobody has created the topic before the first reply.
+            if route.from_default_topic && self.config().namespace.is_none() {
                 continue;
             }
             let heartbeat = self.heartbeat();
@@ -193,11 +195,11 @@ impl Client {
 }
 
 /// A pushed reply as a message.
-fn reply_of(push: PushReply, properties: &str) -> ReadMessage {
+fn reply_of(push: PushReply, topic: &str, properties: &str) -> ReadMessage {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut text = properties.to_owned();
     properties::push(&mut text, name::ARRIVE_TIME, &now.as_millis().to_string());
-    let queue = MessageQueue::new(push.topic.as_str(), "", push.queue_id);
+    let queue = MessageQueue::new(topic, "", push.queue_id);
     let stored = StoredMessage {
         topic: push.topic,
         queue_id: push.queue_id,

@@ -1,15 +1,22 @@
 //! Where a topic's queues are, and the table of all routes.
 
+mod holder;
+mod plan;
+mod static_topic;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use posthaste_protocol::request::{TopicRoute, permission};
+
+pub(crate) use self::holder::WireQueue;
+pub(crate) use self::plan::{BrokerQueues, limit_queues, writable_queues};
+pub(crate) use self::static_topic::logical_queues;
 
 use crate::accepted::Accepted;
-use crate::connection::Connection;
+use crate::connection::{Connection, Order};
 use crate::{ErrorKind, MessageQueue};
 
 /// How long "no such topic" is believed without asking again.
@@ -20,17 +27,16 @@ const SWEEP_AT: usize = 128;
 /// So many queues are compared when a request takes the next one.
 const LOOK_AHEAD: usize = 16;
 
-/// A topic has no more queues than this, whatever a name server says.
-const MOST_QUEUES: i32 = 1 << 16;
-
 /// The queues of a topic that may be written, and the brokers that have them.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) topic: Arc<str>,
+    /// The topic's name on the wire.
+    pub(crate) wire_topic: Arc<str>,
     pub(crate) brokers: Vec<RouteBroker>,
-    /// Every queue, as the place of its broker and its number; the same order for all clients, so
-    /// that a key's hash means the same queue everywhere.
-    pub(crate) queues: Vec<(usize, i32)>,
+    /// Every queue, in the same order for all clients, so that a key's hash means the same queue
+    /// everywhere.
+    pub(crate) queues: Vec<RouteQueue>,
     /// Whether it is the default topic's, until the first send creates the topic.
     pub(crate) from_default_topic: bool,
     /// Whose turn it is among `queues`.
@@ -39,21 +45,35 @@ pub(crate) struct Route {
     plan: Vec<BrokerQueues>,
 }
 
+/// A queue's place in the order of its topic's queues.
+#[derive(Debug)]
+pub(crate) struct RouteQueue {
+    /// Place of the broker that has it. `None`: it cannot be written now, but keys mean it all the
+    /// same.
+    pub(crate) broker: Option<usize>,
+    /// The broker's name that it goes by.
+    named: Arc<str>,
+    id: i32,
+}
+
 /// One broker of a route.
 #[derive(Debug)]
 pub(crate) struct RouteBroker {
     pub(crate) name: Arc<str>,
+    /// The broker's name that its queues go by: another one for the logical queues of a static
+    /// topic, which are not bound to it.
+    pub(crate) queues_named: Arc<str>,
     pub(crate) cluster: Arc<str>,
     pub(crate) connection: Arc<Connection>,
-    /// Its queues in `Route::queues`.
-    queues: Vec<RouteQueue>,
+    /// Its queues.
+    queues: Vec<OwnQueue>,
     /// Whose turn it is among them.
     turn: AtomicUsize,
 }
 
 /// One queue of a broker that takes messages in turn.
 #[derive(Debug)]
-struct RouteQueue {
+struct OwnQueue {
     id: i32,
     /// How many messages it got in its turns.
     messages: AtomicUsize,
@@ -72,6 +92,11 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn broker_name(&self) -> &Arc<str> {
         self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.name)
+    }
+
+    /// The broker's name that its queues go by.
+    pub(crate) fn queues_named(&self) -> &Arc<str> {
+        self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.queues_named)
     }
 
     /// The broker's cluster.
@@ -121,89 +146,50 @@ impl RouteBroker {
         queue.messages.fetch_add(messages, Ordering::Relaxed);
         Some(queue.id)
     }
-}
 
-/// One broker's writable queues of a topic, as a name server tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BrokerQueues {
-    pub(crate) broker: String,
-    pub(crate) cluster: String,
-    pub(crate) address: String,
-    pub(crate) queues: Vec<i32>,
-}
-
-/// Reads a route document: brokers by name, queues by number; without those that have no master
-/// or must not be written (Java: `MQClientInstance.topicRouteData2TopicPublishInfo`).
-pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
-    let master = |name: &str| {
-        let broker = document.brokers.iter().find(|broker| broker.broker_name == name)?;
-        Some((broker.cluster.clone(), broker.master()?.to_owned()))
-    };
-    let ordered = document.order_topic_conf.as_deref().unwrap_or_default();
-    let mut counts: Vec<(&str, i32)> = match ordered.is_empty() {
-        false => ordered
-            .split(';')
-            .filter_map(|item| item.split_once(':'))
-            .filter_map(|(name, count)| Some((name, count.trim().parse().ok()?)))
-            .collect(),
-        true => document
-            .queues
-            .iter()
-            .filter(|queue| queue.perm & permission::WRITE != 0)
-            .map(|queue| (queue.broker_name.as_str(), queue.write_queue_nums))
-            .collect(),
-    };
-    if ordered.is_empty() {
-        counts.sort();
-    }
-    let mut left = MOST_QUEUES;
-    counts
-        .into_iter()
-        .filter_map(|(name, count)| {
-            let (cluster, address) = master(name)?;
-            let count = count.min(left);
-            left -= count.max(0);
-            let (broker, queues) = (name.to_owned(), (0..count).collect());
-            (count > 0).then_some(BrokerQueues { broker, cluster, address, queues })
-        })
-        .collect()
-}
-
-/// The default topic's queues as a new topic will have them.
-pub(crate) fn limit_queues(plan: &mut [BrokerQueues], most: u32) {
-    for broker in plan {
-        broker.queues.truncate(most as usize);
+    /// Whether it has a queue, or is the one that would.
+    fn has(&self, queue: &MessageQueue) -> bool {
+        let is_logical = !Arc::ptr_eq(&self.name, &self.queues_named);
+        *self.queues_named == *queue.broker()
+            && (!is_logical || self.queues.iter().any(|own| own.id == queue.id()))
     }
 }
 
 impl Route {
+    /// The route of a topic, given its name here and on the wire.
     pub(crate) fn new(
         topic: Arc<str>,
+        wire_topic: Arc<str>,
         plan: Vec<BrokerQueues>,
         from_default_topic: bool,
         mut connection: impl FnMut(&str) -> Arc<Connection>,
     ) -> Self {
-        let brokers: Vec<RouteBroker> = plan
-            .iter()
-            .map(|broker| RouteBroker {
-                name: Arc::from(broker.broker.as_str()),
-                cluster: Arc::from(broker.cluster.as_str()),
-                connection: connection(&broker.address),
-                queues: broker
-                    .queues
-                    .iter()
-                    .map(|id| RouteQueue { id: *id, messages: AtomicUsize::new(0) })
-                    .collect(),
-                turn: AtomicUsize::new(fastrand::usize(..)),
-            })
-            .collect();
-        let queues = brokers
-            .iter()
-            .enumerate()
-            .flat_map(|(at, broker)| broker.queues.iter().map(move |queue| (at, queue.id)))
-            .collect();
+        let (mut brokers, mut queues) = (Vec::new(), Vec::new());
+        for of_broker in &plan {
+            let name: Arc<str> = of_broker.broker.as_str().into();
+            let named = of_broker.logical.as_deref().map_or_else(|| name.clone(), Arc::from);
+            let place = of_broker.address.as_ref().map(|_| brokers.len());
+            let queue = |id: &i32| RouteQueue { broker: place, named: named.clone(), id: *id };
+            queues.extend(of_broker.queues.iter().map(queue));
+            let own = |id: &i32| OwnQueue { id: *id, messages: AtomicUsize::new(0) };
+            if let Some(address) = &of_broker.address {
+                brokers.push(RouteBroker {
+                    name,
+                    queues_named: named,
+                    cluster: of_broker.cluster.as_str().into(),
+                    connection: connection(address),
+                    queues: of_broker.queues.iter().map(own).collect(),
+                    turn: AtomicUsize::new(fastrand::usize(..)),
+                });
+            }
+        }
+        if plan.iter().any(|of_broker| of_broker.logical.is_some()) {
+            // Whoever has them now.
+            queues.sort_by_key(|queue| queue.id);
+        }
         Self {
             topic,
+            wire_topic,
             brokers,
             queues,
             from_default_topic,
@@ -215,6 +201,17 @@ impl Route {
     /// Whether a newer answer says the same.
     pub(crate) fn is_same(&self, plan: &[BrokerQueues], from_default_topic: bool) -> bool {
         self.plan == plan && self.from_default_topic == from_default_topic
+    }
+
+    /// Its brokers and where they are said to be, for those who have to find out what happened.
+    pub(crate) fn places(&self) -> Vec<(&str, &str)> {
+        let brokers = self.brokers.iter();
+        brokers.map(|broker| (&*broker.name, &**broker.connection.address())).collect()
+    }
+
+    /// Has its brokers connected to, and told of this client.
+    pub(crate) fn greet(&self) {
+        self.brokers.iter().for_each(|broker| broker.connection.order(Order::Greet));
     }
 
     /// The clusters of its brokers, each once.
@@ -232,15 +229,14 @@ impl Route {
 
     /// Queue at this place of `queues`.
     pub(crate) fn queue(&self, place: usize) -> Option<MessageQueue> {
-        let (broker, id) = *self.queues.get(place)?;
-        let broker = self.brokers.get(broker)?;
-        Some(MessageQueue::new(self.topic.clone(), broker.name.clone(), id))
+        let queue = self.queues.get(place)?;
+        Some(MessageQueue::new(self.topic.clone(), queue.named.clone(), queue.id))
     }
 
     /// The target for one queue of the topic, whether or not it may be written now: an ordered
     /// message keeps its queue while its broker is known.
     pub(crate) fn target_of(self: &Arc<Self>, queue: &MessageQueue) -> Option<Target> {
-        let broker = self.brokers.iter().position(|broker| &*broker.name == queue.broker())?;
+        let broker = self.brokers.iter().position(|broker| broker.has(queue))?;
         Some(Target { route: self.clone(), broker, queue: Some(queue.id()) })
     }
 }
@@ -397,6 +393,16 @@ impl RouteTable {
         });
     }
 
+    /// The route of a topic that nobody has asked for yet. When messages have come meanwhile, it is
+    /// for those who look it up for them to say when the route is everybody's.
+    pub(crate) fn put_ahead(&self, route: &Arc<Route>) {
+        let mut cold = self.cold();
+        if !matches!(cold.get(&route.topic), Some(Cold::LookUp { .. })) {
+            cold.remove(&route.topic);
+            self.put(route.clone());
+        }
+    }
+
     /// Forgets everything, so that no connection is held any more.
     pub(crate) fn clear(&self) {
         self.routes.store(Arc::default());
@@ -411,82 +417,5 @@ fn take_waiting(cold: &mut HashMap<Arc<str>, Cold>, topic: &str) -> Vec<Arc<Acce
     match cold.get_mut(topic) {
         Some(Cold::LookUp { waiting, .. }) => std::mem::take(waiting),
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use posthaste_protocol::request::{BrokerData, QueueData};
-
-    use super::*;
-
-    fn queues(broker: &str, perm: i32, count: i32) -> QueueData {
-        QueueData {
-            broker_name: broker.into(),
-            perm,
-            read_queue_nums: 9,
-            write_queue_nums: count,
-            ..QueueData::default()
-        }
-    }
-
-    fn broker(name: &str, id: i64) -> BrokerData {
-        BrokerData {
-            broker_name: name.into(),
-            broker_addrs: [(id, format!("{name}:10911"))].into(),
-            ..BrokerData::default()
-        }
-    }
-
-    fn plan(document: &TopicRoute) -> Vec<(String, usize)> {
-        let plan = writable_queues(document);
-        plan.into_iter().map(|broker| (broker.broker, broker.queues.len())).collect()
-    }
-
-    #[test]
-    fn only_writable_queues_on_masters_count_and_brokers_are_sorted() {
-        let document = TopicRoute {
-            queues: vec![
-                queues("b", 6, 2),
-                queues("a", 6, 1),
-                queues("read-only", 4, 4),
-                queues("no-master", 6, 4),
-                queues("not-there", 6, 4),
-                queues("none", 6, 0),
-            ],
-            brokers: vec![
-                broker("b", 0),
-                broker("a", 0),
-                broker("read-only", 0),
-                broker("no-master", 1),
-                broker("none", 0),
-            ],
-            ..TopicRoute::default()
-        };
-        assert_eq!(plan(&document), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
-    }
-
-    #[test]
-    fn an_ordered_topic_says_its_queues_itself() {
-        let document = TopicRoute {
-            order_topic_conf: Some("b:3;a:1;bad".into()),
-            queues: vec![queues("a", 4, 9)],
-            brokers: vec![broker("a", 0), broker("b", 0)],
-            ..TopicRoute::default()
-        };
-        assert_eq!(plan(&document), [("b".to_owned(), 3), ("a".to_owned(), 1)]);
-    }
-
-    #[test]
-    fn a_new_topic_gets_the_smaller_count() {
-        let document = TopicRoute {
-            queues: vec![queues("a", 7, 8), queues("b", 7, 2)],
-            brokers: vec![broker("a", 0), broker("b", 0)],
-            ..TopicRoute::default()
-        };
-        let mut plan = writable_queues(&document);
-        limit_queues(&mut plan, 4);
-        let counts: Vec<usize> = plan.iter().map(|broker| broker.queues.len()).collect();
-        assert_eq!(counts, [4, 2]);
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::connection::reach;
+
 /// Chooses the addresses, as `host:port`, that a proxy is used for.
 type Chooses = dyn Fn(&str) -> bool + Send + Sync;
 
@@ -79,7 +81,7 @@ impl Socks5 {
     /// Connects to `host:port` by way of the proxy.
     pub(crate) async fn connect(&self, address: &str) -> io::Result<TcpStream> {
         let connected = async {
-            let mut stream = TcpStream::connect(&self.address).await?;
+            let mut stream = reach::connect(&self.address).await?;
             self.greet(&mut stream).await?;
             ask(&mut stream, address).await?;
             Ok(stream)

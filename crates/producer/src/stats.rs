@@ -27,6 +27,9 @@ pub struct Stats {
     pub retries: u64,
     /// Requests that a broker refused as busy.
     pub busy: u64,
+    /// Requests that a server sent away because it was about to stop (`GO_AWAY`, 5.x). They go by a
+    /// new connection, and use up no retry the first time.
+    pub sent_away: u64,
     /// Requests that carried messages to a broker, each try counted.
     pub requests: u64,
     /// How many of them were batches.
@@ -50,6 +53,9 @@ pub struct Stats {
 pub struct BrokerStats {
     /// Address.
     pub address: String,
+    /// The protocol version that the broker declared in its latest answer to a heartbeat (Java:
+    /// ordinal of `MQVersion`): 353 is 4.7.0, 513 is 5.5.0. Behind a proxy it is the proxy's.
+    pub version: Option<i32>,
     /// How much may be in flight: a single message counts as 1, a batch as 1 and an eighth for each
     /// further message, which is about what they cost a broker.
     pub window: usize,
@@ -73,6 +79,7 @@ pub(crate) struct Counters {
     pub(crate) withdrawn: Counter,
     pub(crate) retries: Counter,
     pub(crate) busy: Counter,
+    pub(crate) sent_away: Counter,
     pub(crate) requests: Counter,
     pub(crate) batches: Counter,
     pub(crate) batched: Counter,
@@ -120,6 +127,7 @@ impl Counters {
             withdrawn: self.withdrawn.get(),
             retries: self.retries.get(),
             busy: self.busy.get(),
+            sent_away: self.sent_away.get(),
             requests: self.requests.get(),
             batches: self.batches.get(),
             batched: self.batched.get(),

@@ -79,7 +79,8 @@ impl Trace {
         });
         Some(Self {
             topic: config.trace_topic.clone(),
-            group: config.group.clone(),
+            // Traces tell of groups and topics by the application's names.
+            group: config.off_wire(&config.group).into(),
             lost,
             records,
             close: Mutex::new(Some(close)),
@@ -130,6 +131,10 @@ impl Trace {
 fn config_of_sender(config: &Config) -> Config {
     Config {
         group: group_of_sender(&config.group).into(),
+        identity: config.identity.of_another("trace"),
+        // As in Java: a trace topic is in no namespace.
+        namespace: None,
+        topics: Vec::new(),
         send_timeout: TIMEOUT,
         // What leaves together may be of as many topics.
         max_pending_messages: AT_ONCE + TOGETHER,

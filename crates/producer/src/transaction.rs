@@ -239,13 +239,14 @@ impl Client {
         deadline: Instant,
     ) -> Result<(), Failure> {
         let Half { topic, receipt, .. } = half;
-        let request = self.end_of(topic, receipt, state)?;
+        let mut request = self.end_of(topic, receipt, state)?;
         self.show_end(half, state);
         loop {
             if self.phase() == Phase::Abandoned || self.stopped.is_cancelled() {
                 return Err(Failure::untold(ErrorKind::Closed, "the producer is closed"));
             }
-            let broker = self.broker_of(topic, receipt)?;
+            let (name, broker) = self.broker_of(topic, receipt)?;
+            request.broker_name = Some(name);
             match broker.call(&request, deadline).await {
                 Ok(_) => break,
                 Err(CallError::Connect { .. }) if Instant::now() + PAUSE < deadline => {
@@ -270,7 +271,7 @@ impl Client {
             transaction_id: receipt.transaction_id(),
             state,
             from_check: false,
-            address: broker.as_ref().map_or("", |broker| broker.address()),
+            address: broker.as_ref().map_or("", |(_, broker)| broker.address()),
             tag: tag.as_deref(),
             keys: keys.as_deref(),
             region: receipt.region(),
@@ -286,29 +287,34 @@ impl Client {
         let half = half_place(receipt)?;
         Ok(EndTransaction {
             group: self.config().group.to_string(),
-            topic: Some(topic.to_owned()),
+            topic: Some(self.config().on_wire(topic).into_owned()),
             half_offset: receipt.queue_offset(),
             half_physical_offset: half.offset,
             decision: state.decision(),
             from_check: Some(false),
             message_id: Some(receipt.message_id().to_owned()),
             transaction_id: receipt.transaction_id().map(str::to_owned),
-            broker_name: Some(receipt.queue().broker().to_owned()),
+            broker_name: None,
         })
     }
 
-    /// The broker that has a half message: by its name, since it may have come back at another
-    /// address, or where it was.
+    /// The broker that has a half message, and its name: by that, since it may have come back at
+    /// another address, or where it was.
     fn broker_of(
         self: &Arc<Self>,
         topic: &str,
         receipt: &Receipt,
-    ) -> Result<Arc<Connection>, Failure> {
+    ) -> Result<(String, Arc<Connection>), Failure> {
         let route = self.routes.get(topic);
         let target = route.as_ref().and_then(|route| route.target_of(receipt.queue()));
-        match target.as_ref().and_then(|target| target.connection()) {
-            Some(connection) => Ok(connection.clone()),
-            None => Ok(self.connection(&half_place(receipt)?.host.to_string())),
+        let of_route =
+            target.as_ref().and_then(|target| Some((target.broker_name(), target.connection()?)));
+        match of_route {
+            Some((name, connection)) => Ok((name.to_string(), connection.clone())),
+            None => {
+                let connection = self.connection(&half_place(receipt)?.host.to_string());
+                Ok((receipt.queue().broker().to_owned(), connection))
+            }
         }
     }
 }

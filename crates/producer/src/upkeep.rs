@@ -2,6 +2,7 @@
 //! for their queue's broker, end at their deadlines.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,6 @@ use crate::client::Client;
 use crate::look_up::Found;
 use crate::{ErrorKind, route::Route};
 
-/// How often every route is looked up again (Java: `pollNameServerInterval`).
-const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a topic in trouble is looked up again, at the most. A broker that is back is used
 /// within a second after its route shows it.
 const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
@@ -32,6 +31,8 @@ pub(crate) struct Watch {
     /// Ordered messages whose queue's broker is in no route, in their order.
     absent: Mutex<Vec<Arc<Accepted>>>,
     wake: Notify,
+    /// Every route is to be looked up again, without waiting for its time.
+    poll: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,12 @@ impl Watch {
         self.wake.notify_one();
     }
 
+    /// Has every route looked up again at once.
+    pub(crate) fn poll_now(&self) {
+        self.poll.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
     /// Ordered messages wait for their queue's broker to come back.
     pub(crate) fn put_absent(&self, messages: Vec<Arc<Accepted>>) {
         self.absent().extend(messages);
@@ -74,10 +81,11 @@ impl Watch {
         std::mem::take(&mut self.absent())
     }
 
-    /// When to look next whether a broker is back, or a message that waits for one expires.
-    fn recheck_at(&self) -> Option<Instant> {
+    /// When to look next whether a broker is back, or a message that waits for one expires; not
+    /// later than was `planned`, whatever happens meanwhile.
+    fn recheck_at(&self, planned: Option<Instant>) -> Option<Instant> {
         let first = self.absent().iter().map(|one| one.deadline).min()?;
-        Some(first.min(Instant::now() + BROKER_RECHECK))
+        Some(first.min(planned.unwrap_or_else(|| Instant::now() + BROKER_RECHECK)))
     }
 
     fn absent(&self) -> MutexGuard<'_, Vec<Arc<Accepted>>> {
@@ -127,9 +135,11 @@ impl Watch {
 /// Runs until the producer ends.
 pub(crate) async fn run(client: Arc<Client>) {
     let _guard = EndsProducer(&client);
-    let mut poll_at = Instant::now() + POLL_INTERVAL;
+    let interval = client.config().route_poll_interval;
+    let mut poll_at = Instant::now() + interval;
+    let mut recheck_at = None;
     loop {
-        let recheck_at = client.watch.recheck_at();
+        recheck_at = client.watch.recheck_at(recheck_at);
         let dues = [client.watch.next_due(), client.lanes.earliest(), recheck_at];
         let due = dues.into_iter().flatten().fold(poll_at, Instant::min);
         tokio::select! {
@@ -138,17 +148,18 @@ pub(crate) async fn run(client: Arc<Client>) {
             () = tokio::time::sleep_until(due.into()) => {}
         }
         let now = Instant::now();
-        if recheck_at.is_some_and(|at| at <= now) {
+        if recheck_at.take_if(|at| *at <= now).is_some() {
             client.place_absent(now);
         }
         for accepted in client.lanes.expired(now) {
             let reason = "it waited behind earlier messages of its queue";
             client.fail(&accepted, ErrorKind::Timeout, reason);
         }
-        let topics = match now >= poll_at {
+        let topics = match client.watch.poll.swap(false, Ordering::Relaxed) || now >= poll_at {
             true => {
-                poll_at = now + POLL_INTERVAL;
+                poll_at = now + interval;
                 client.drop_unused_connections();
+                client.greet_brokers();
                 client.routes.all().iter().map(|route| route.topic.clone()).collect()
             }
             false => client.watch.due(now),
@@ -215,7 +226,7 @@ impl Client {
         if Arc::ptr_eq(&known, &route) || (route.from_default_topic && !known.from_default_topic) {
             return;
         }
-        tracing::debug!(topic = %route.topic, queues = route.queues.len(), "route changed");
+        tracing::debug!(topic = %route.topic, brokers = ?route.places(), "route changed");
         self.routes.put(route);
     }
 }

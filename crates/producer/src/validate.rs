@@ -17,10 +17,16 @@ const FORBIDDEN_TOPICS: &[&str] = &[
     "SCHEDULE_TOPIC_XXXX",
     "RMQ_SYS_TRANS_HALF_TOPIC",
     "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC",
+    "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC",
     "TRANS_CHECK_MAX_TIME_TOPIC",
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
 ];
+/// Topics of the system that may be sent to, and how its later ones and its groups begin (Java:
+/// `TopicValidator`, `MixAll.isSysConsumerGroup`).
+const SYSTEM_TOPICS: &[&str] = &["BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
+const SYSTEM_PREFIXES: &[&str] = &["rmq_sys_", "CID_RMQ_SYS_"];
 
 /// Checks a message. Says how many bytes it keeps while it is on its way, or what is wrong with it.
 pub(crate) fn message(message: &Message, max_size: usize) -> Result<usize, String> {
@@ -50,6 +56,30 @@ pub(crate) fn topic(topic: &str) -> Result<(), String> {
 pub(crate) fn not_of_the_broker(topic: &str) -> Result<(), String> {
     match FORBIDDEN_TOPICS.contains(&topic) {
         true => Err(format!("topic {topic} belongs to the broker")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a topic or group is the system's, and as such in no namespace.
+pub(crate) fn is_of_the_system(name: &str) -> bool {
+    FORBIDDEN_TOPICS.contains(&name)
+        || SYSTEM_TOPICS.contains(&name)
+        || SYSTEM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Says what is wrong with a name that becomes a part of others, if anything is.
+pub(crate) fn plain_name(what: &str, text: &str, max: usize) -> Result<(), String> {
+    name_of(what, text, max)?;
+    match text.contains(['%', '|']) {
+        true => Err(format!("the {what} `{text}` has a character that separates names, % or |")),
+        false => Ok(()),
+    }
+}
+
+/// Says what is wrong with a text that every request carries, if anything is.
+pub(crate) fn field(what: &str, text: &str) -> Result<(), String> {
+    match text.trim().is_empty() || text.contains(char::is_control) {
+        true => Err(format!("{what} `{text}` is empty or has characters that cannot be seen")),
         false => Ok(()),
     }
 }

@@ -668,6 +668,7 @@ proptest! {
             next_offset: source.long(),
             min_offset: source.long(),
             max_offset: source.long(),
+            offset_delta: source.maybe(Source::long),
             messages: source.body(),
         });
         check_answer(&OffsetAnswer { offset: source.long() });

@@ -13,6 +13,8 @@ use super::workshop::{self, Workshop};
 /// What one version needs to run: its jars, and the helper programs compiled against them.
 pub(crate) struct Artefacts {
     version: Version,
+    /// What names the jars.
+    project: &'static str,
     jars: PathBuf,
     classes: PathBuf,
 }
@@ -20,8 +22,17 @@ pub(crate) struct Artefacts {
 impl Artefacts {
     /// Fetches and compiles what is not there yet.
     pub(crate) fn of(version: Version, workshop: &Workshop) -> Result<Self> {
-        let cache = workshop.cache(version.as_str());
-        let artefacts = Self { version, jars: cache.join("jars"), classes: cache.join("classes") };
+        Self::new(version, "pom.xml", &workshop.cache(version.as_str()))
+    }
+
+    /// As [`of`](Self::of), for a version's proxy, which brings jars of its own along.
+    pub(crate) fn of_proxy(version: Version, workshop: &Workshop) -> Result<Self> {
+        Self::new(version, "proxy.xml", &workshop.cache(&format!("{version}-proxy")))
+    }
+
+    fn new(version: Version, project: &'static str, cache: &Path) -> Result<Self> {
+        let (jars, classes) = (cache.join("jars"), cache.join("classes"));
+        let artefacts = Self { version, project, jars, classes };
         artefacts.fetch().with_context(|| format!("fetching Apache RocketMQ {version}"))?;
         artefacts.compile().with_context(|| format!("compiling against {version}"))?;
         Ok(artefacts)
@@ -41,12 +52,12 @@ impl Artefacts {
             let mut maven = Command::new("mvn");
             maven
                 .args(["--batch-mode", "--quiet", "--file"])
-                .arg(workshop::sources().join("java").join("pom.xml"))
+                .arg(workshop::sources().join("java").join(self.project))
                 .arg(format!("-Drocketmq.version={}", self.version))
                 .arg("-DincludeScope=runtime")
                 .arg(format!("-DoutputDirectory={}", folder.display()))
                 .arg("dependency:copy-dependencies");
-            tool::run(&mut maven)
+            tool::run(&mut maven).map(drop)
         })
     }
 
@@ -63,7 +74,7 @@ impl Artefacts {
                 .arg("-classpath")
                 .arg(self.jars.join("*"))
                 .args(&sources);
-            tool::run(&mut javac)
+            tool::run(&mut javac).map(drop)
         })
     }
 }

@@ -11,6 +11,7 @@ use super::tethered::{self, Tethered};
 use super::{home, jvm, ports};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const OPTIONS: [&str; 3] = ["-Xms256m", "-Xmx1g", "-XX:MaxDirectMemorySize=1g"];
 
 /// A real master broker. Its store outlives its process, so it can be killed and started again.
@@ -84,6 +85,14 @@ impl Broker {
         self.start()
     }
 
+    /// Ends the broker's process in order. 5.x sends away what comes meanwhile.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.stop(STOP_LIMIT),
+            None => bail!("{} does not run", self.name),
+        }
+    }
+
     /// Ends the broker's process at once, as a crash would. What it had stored stays.
     pub(crate) fn kill(&mut self) -> Result<()> {
         match self.process.take() {
@@ -126,6 +135,11 @@ impl Broker {
             format!("timerStorePath={store}/timer"),
             "autoCreateTopicEnable=true".to_owned(),
             "traceTopicEnable=true".to_owned(),
+            // 5.x: topics may be for every kind of message.
+            "enableMixedMessageType=true".to_owned(),
+            // 5.x: whoever sends to a broker that stops is told for so long.
+            "enableShutdownGracefully=true".to_owned(),
+            "shutdownWaitTimeSeconds=3".to_owned(),
             // Soon, for a test that waits for it.
             "transactionTimeOut=3000".to_owned(),
             "transactionCheckInterval=4000".to_owned(),

@@ -15,7 +15,9 @@ use super::envelope::RoutedBroker;
 use super::guard::Guard;
 use super::mqadmin;
 use super::name_server::NameServer;
+use super::proxy::Proxies;
 use super::version::Version;
+use super::{home, jvm, tool};
 
 const ROUTE_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
@@ -29,6 +31,7 @@ pub(crate) struct Cluster {
     agent: Agent,
     brokers: Vec<Broker>,
     name_server: NameServer,
+    proxies: Proxies,
     guard: Option<Arc<Guard>>,
     artefacts: Arc<Artefacts>,
     folder: PathBuf,
@@ -64,6 +67,7 @@ impl Cluster {
             agent: agent?,
             brokers,
             name_server,
+            proxies: Proxies::default(),
             guard,
             artefacts,
             folder: folder.to_path_buf(),
@@ -83,7 +87,47 @@ impl Cluster {
 
     /// Starts a producer of ours, with its defaults, in a group of that name.
     pub(crate) fn producer(&self, group: &str) -> Result<Producer> {
-        Ok(self.block_on(Producer::builder(group, self.name_server()).start())?)
+        Ok(self.block_on(Producer::builder(group, self.entrance()).start())?)
+    }
+
+    /// Who our producers ask for the brokers: the name server, or proxies that take its place.
+    pub(crate) fn entrance(&self) -> String {
+        self.proxies.entrance().unwrap_or_else(|| self.name_server())
+    }
+
+    /// The proxies; none of them runs before it is wanted.
+    pub(crate) fn proxies(&mut self) -> &mut Proxies {
+        &mut self.proxies
+    }
+
+    /// Does something with our producers behind so many proxies, with topics for this kind of
+    /// messages: proxies check that, brokers do not.
+    pub(crate) fn behind_proxies<T>(
+        &mut self,
+        count: usize,
+        messages: &'static str,
+        act: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let (name_server, folder) = (self.name_server(), self.folder.clone());
+        self.proxies.enter(count, messages, &name_server, &folder)?;
+        let done = act(self);
+        self.proxies.leave();
+        done
+    }
+
+    /// Runs a command of the administration tool.
+    pub(crate) fn administer(&self, arguments: &[&str]) -> Result<()> {
+        let home = self.folder.join("tools");
+        home::furnish(&home)?;
+        let mut java = jvm::command(&self.artefacts, &home, &["-Xmx256m"])?;
+        java.arg(format!("-Drocketmq.namesrv.addr={}", self.name_server()));
+        java.arg("org.apache.rocketmq.tools.command.MQAdminStartup").args(arguments);
+        // It ends as if all were well, whatever becomes of the command.
+        let said = tool::run(&mut java)?;
+        match said.find("SubCommandException") {
+            Some(at) => bail!("{arguments:?}: {}", said.get(at..).unwrap_or_default()),
+            None => Ok(()),
+        }
     }
 
     /// As [`producer`](Self::producer), with sends that wait for a broker that is still cold.
@@ -157,6 +201,11 @@ impl Cluster {
     pub(crate) fn create_topic(&self, topic: &str, queues: u32) -> Result<()> {
         let addresses: Vec<String> = self.brokers.iter().map(Broker::address).collect();
         self.agent.create_topic(topic, queues, Permission::ReadAndWrite, &addresses)?;
+        if let Some(kind) = self.proxies.messages() {
+            let (queues, kind) = (queues.to_string(), format!("+message.type={kind}"));
+            let of = ["updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", &queues];
+            self.administer(&[&of[..], &["-w", &queues, "-a", &kind]].concat())?;
+        }
         self.await_route(topic, &addresses)
     }
 

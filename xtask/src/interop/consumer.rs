@@ -16,6 +16,8 @@ pub(crate) struct Subscription {
     pub(crate) orderly: bool,
     /// Messages with this tag are refused the first time they come.
     pub(crate) refuse: Option<String>,
+    /// The namespace that group and topic are in.
+    pub(crate) namespace: Option<String>,
 }
 
 impl Subscription {
@@ -28,7 +30,13 @@ impl Subscription {
             tags: "*".to_owned(),
             orderly: false,
             refuse: None,
+            namespace: None,
         }
+    }
+
+    pub(crate) fn in_namespace(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self
     }
 
     pub(crate) fn of_group(mut self, group: &str) -> Self {

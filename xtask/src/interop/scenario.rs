@@ -14,14 +14,18 @@ mod found;
 mod intercepted;
 mod killed;
 mod load;
+mod namespaces;
 mod official;
 mod ordered;
 mod packed;
+mod proxied;
 mod recalled;
 mod requests;
 mod reverse;
 mod signed;
 mod special;
+mod static_topic;
+mod stopped;
 mod traced;
 mod transactions;
 mod two_masters;
@@ -44,6 +48,8 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The package whose program it runs, optimised.
     pub(crate) package: Option<&'static str>,
+    /// Whether it wants proxies.
+    pub(crate) proxies: bool,
     /// Whether it wants servers with access control, and TLS where the version has it.
     pub(crate) guarded: bool,
     /// One that takes longer hangs.
@@ -56,11 +62,23 @@ type Check = Box<dyn Fn(&mut Cluster) -> Result<String>>;
 
 impl Scenario {
     fn new(name: &'static str, check: impl Fn(&mut Cluster) -> Result<String> + 'static) -> Self {
-        Self { name, package: None, guarded: false, limit: LIMIT, check: Box::new(check) }
+        Self {
+            name,
+            package: None,
+            proxies: false,
+            guarded: false,
+            limit: LIMIT,
+            check: Box::new(check),
+        }
     }
 
     fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    fn with_proxies(mut self) -> Self {
+        self.proxies = true;
         self
     }
 
@@ -112,9 +130,16 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),
         Scenario::new("write-protected", write_protected::run),
+        Scenario::new("namespaces", namespaces::run),
         Scenario::new("vip", vip::run),
         Scenario::new("signed", signed::run).guarded(),
     ]);
+    if version == Version::V5_5_0 {
+        scenarios.push(Scenario::new("stopped", stopped::run));
+        scenarios.push(Scenario::new("static-topic", static_topic::run));
+        scenarios
+            .extend(proxied::ALL.map(|(name, check)| Scenario::new(name, check).with_proxies()));
+    }
     if version != Version::V4_7_0 {
         // That one does not get TLS up on a Java of today.
         scenarios.push(Scenario::new("self-signed", encrypted::self_signed));

@@ -82,14 +82,17 @@ impl Suite {
         if chosen.is_empty() {
             return;
         }
-        let provide = || self.provide(version, &chosen);
-        let Some((artefacts, go_program)) = report.provision(&format!("{version}"), provide) else {
+        let provide = || Ok((self.provide(version, &chosen)?, self.proxies(version, &chosen)?));
+        let Some(((artefacts, go_program), proxies)) =
+            report.provision(&format!("{version}"), provide)
+        else {
             return;
         };
         let name = format!("{version}{}", if guarded { "-guarded" } else { "" });
         let folder = self.workshop.run().join(&name);
         let start = || Cluster::start(artefacts, go_program, &folder, guarded);
         let Some(mut cluster) = report.stage(&format!("{name}/start"), start) else { return };
+        cluster.proxies().provide(proxies);
         for scenario in &chosen {
             report.scenario(&named(version, scenario), scenario.limit, || {
                 cluster.ensure_masters(1)?;
@@ -104,6 +107,12 @@ impl Suite {
             release::build(package)?;
         }
         Ok((Artefacts::of(version, &self.workshop)?, artefacts::go_agent(&self.workshop)?))
+    }
+
+    /// What proxies need, if a scenario wants some.
+    fn proxies(&self, version: Version, chosen: &[Scenario]) -> Result<Option<Artefacts>> {
+        let wanted = chosen.iter().any(|scenario| scenario.proxies);
+        wanted.then(|| Artefacts::of_proxy(version, &self.workshop)).transpose()
     }
 
     fn run_on_embedded(&self, client: Client, guarded: bool, report: &mut Report) {

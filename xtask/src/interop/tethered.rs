@@ -63,6 +63,19 @@ impl Tethered {
         bail!("{} was not ready after {limit:?}:\n{}", self.name, self.last_words())
     }
 
+    /// Asks the process to end in order, and waits until it has.
+    pub(crate) fn stop(mut self, limit: Duration) -> Result<()> {
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + limit;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("{} did not end within {limit:?}", self.name);
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
     /// Ends the process at once, as `kill -9` does.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.child.kill().with_context(|| format!("killing {}", self.name))?;

@@ -2,16 +2,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Runs a tool to its end; when it fails, the error has what it said last.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+/// Runs a tool to its end, and gives what it said; when it fails, the error has what it said last.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("starting {program}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
     let said = [output.stdout, output.stderr].concat();
-    bail!("{program} failed ({}):\n{}", output.status, last_lines(&String::from_utf8_lossy(&said)))
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    bail!("{program} failed ({}):\n{}", output.status, last_lines(&said))
 }
 
 /// The end of a text, short enough for an error message.

@@ -187,6 +187,7 @@ impl Engine {
             next_offset: found.next as i64,
             min_offset: self.store.first_offset(queue) as i64,
             max_offset: self.topics.ends(queue).committed as i64,
+            offset_delta: None,
             messages: found.messages.clone(),
         };
         effects.answer_with(caller, found.code, Some(found.status), &answer);

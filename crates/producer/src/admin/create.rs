@@ -19,11 +19,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A topic that every broker has, also one that creates no topics on its own.
 const EVERYWHERE: &str = "SELF_TEST_TOPIC";
 
-/// Topics of the system beside those that nobody may send to, and how its later ones begin (Java:
-/// `TopicValidator`). 5.x refuses to create them, 4.x does not.
-const SYSTEM_TOPICS: &[&str] = &["BenchmarkTest", "RMQ_SYS_TRACE_TOPIC"];
-const SYSTEM_PREFIX: &str = "rmq_sys_";
-
 pub(super) async fn create_topic(
     admin: &Admin,
     topic: &str,
@@ -31,9 +26,11 @@ pub(super) async fn create_topic(
 ) -> Result<(), AdminError> {
     check_name(topic).and_then(|()| settings.check()).map_err(AdminError::Invalid)?;
     let count = |queues: u32| i32::try_from(queues).unwrap_or(i32::MAX);
+    let wire_topic = admin.client()?.config().on_wire(topic).into_owned();
+    validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
     let deadline = admin.deadline();
     let request = CreateTopic {
-        topic: topic.to_owned(),
+        topic: wire_topic,
         default_topic: DEFAULT_TOPIC.to_owned(),
         read_queues: count(settings.read_queues),
         write_queues: count(settings.write_queues),
@@ -50,7 +47,7 @@ pub(super) async fn create_topic(
 fn check_name(topic: &str) -> Result<(), String> {
     validate::topic(topic)?;
     validate::not_of_the_broker(topic)?;
-    match SYSTEM_TOPICS.contains(&topic) || topic.starts_with(SYSTEM_PREFIX) {
+    match validate::is_of_the_system(topic) {
         true => Err(format!("topic {topic} belongs to the system")),
         false => Ok(()),
     }
@@ -114,9 +111,10 @@ async fn ask_one(
     request: &CreateTopic,
     deadline: Instant,
 ) -> Result<(), AdminError> {
+    let topic = &*admin.client()?.config().off_wire(&request.topic);
     let mut tries = 1;
     loop {
-        let error = match admin.ask(address, request, &request.topic, deadline).await {
+        let error = match admin.ask(address, request, topic, deadline).await {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };

@@ -33,14 +33,15 @@ pub(super) async fn view(
     })?;
     let deadline = admin.deadline();
     let document = admin.route(topic, deadline).await?;
-    let request = ViewMessage { offset: place.offset, topic: Some(topic.to_owned()) };
+    let wire_topic = wire_topic(admin, topic)?;
+    let request = ViewMessage { offset: place.offset, topic: Some(wire_topic.clone()) };
     let asked = ask_each(admin, brokers_of_id(&document, &place), request, topic, deadline);
     let (answers, error) = asked.await;
     for (broker, answer) in answers {
         // What lies there at another broker is another message, or none at all.
         let stored = StoredMessage::decode(&mut answer.0.clone()).ok().filter(|stored| {
             let stored_at = OffsetId { host: stored.store_host, offset: stored.physical_offset };
-            stored_at == place && stored.topic == topic
+            stored_at == place && stored.topic == wire_topic
         });
         if let Some(stored) = stored {
             return Ok(Some(read_message(topic, &broker, stored)));
@@ -62,7 +63,7 @@ pub(super) async fn by_key(
     }
     let (begin_ms, end_ms) = in_ms(&stored);
     let query = QueryMessages {
-        topic: topic.to_owned(),
+        topic: wire_topic(admin, topic)?,
         key: key.to_owned(),
         max_count: i32::try_from(most).unwrap_or(i32::MAX),
         begin_ms,
@@ -89,7 +90,7 @@ pub(super) async fn by_unique_id(
         return Err(AdminError::Invalid("an empty text is no message's id".into()));
     }
     let query = QueryMessages {
-        topic: topic.to_owned(),
+        topic: wire_topic(admin, topic)?,
         key: id.to_owned(),
         max_count: COPIES as i32,
         begin_ms: 0,
@@ -109,13 +110,14 @@ async fn query_all(
 ) -> Result<Vec<ReadMessage>, AdminError> {
     let deadline = admin.deadline();
     let document = admin.route(topic, deadline).await?;
+    let wire_topic = query.topic.clone();
     let asked = ask_each(admin, brokers(&document), query, topic, deadline);
     let (answers, mut error) = asked.await;
     let mut found = Vec::new();
     for (broker, answer) in answers {
         match StoredMessage::decode_all(answer.messages) {
             Ok(messages) => {
-                let wanted = messages.into_iter().filter(|m| m.topic == topic && wanted(m));
+                let wanted = messages.into_iter().filter(|m| m.topic == wire_topic && wanted(m));
                 found.extend(wanted.map(|stored| read_message(topic, &broker, stored)));
             }
             Err(reason) => {
@@ -129,6 +131,11 @@ async fn query_all(
     }
     found.sort_by_key(|message| (message.stored_at(), message.queue_offset()));
     Ok(found)
+}
+
+/// The topic as brokers know it.
+fn wire_topic(admin: &Admin, topic: &str) -> Result<String, AdminError> {
+    Ok(admin.client()?.config().on_wire(topic).into_owned())
 }
 
 /// Asks all brokers at once, until the deadline. Gives what they have found, and how one of them

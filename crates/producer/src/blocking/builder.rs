@@ -1,5 +1,6 @@
 //! Settings of a producer whose calls wait.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,16 @@ settings! {
     interceptor(interceptor: impl Interceptor);
     message_trace(on: bool);
     trace_topic(name: impl Into<Arc<str>>);
+    client_ip(ip: IpAddr);
+    unit_name(name: impl Into<String>);
+    unit_mode(on: bool);
+    namespace(namespace: impl Into<String>);
+    namespace_v2(namespace: impl Into<String>);
+    topics(topics: impl IntoIterator<Item = impl Into<Arc<str>>>);
+    lookup_timeout(timeout: Duration);
+    route_poll_interval(interval: Duration);
+    heartbeat_interval(interval: Duration);
+    heartbeat_v2(on: bool);
 }
 
 impl ProducerBuilder {

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::client::TlsStream;
 
+use super::reach;
 use crate::ErrorKind;
 use crate::config::Config;
 
@@ -53,7 +54,7 @@ async fn reach(address: &str, config: &Config) -> io::Result<TcpStream> {
     let proxy = config.socks5.as_ref().filter(|proxy| proxy.is_for(address));
     let stream = match proxy {
         Some(proxy) => proxy.connect(address).await?,
-        None => TcpStream::connect(address).await?,
+        None => reach::connect(address).await?,
     };
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);

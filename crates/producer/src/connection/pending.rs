@@ -52,6 +52,14 @@ pub(super) struct Member {
 }
 
 impl Sent {
+    /// The server sends these messages away. Whether it is for the first time for all of them:
+    /// those of a request stay together, or they would lose their order.
+    pub(super) fn send_away(&self) -> bool {
+        let open = self.members.iter().filter(|member| !member.given_up);
+        let again = open.filter(|member| !member.waiting.accepted.send_away());
+        again.count() == 0
+    }
+
     /// The messages whose attempt has not ended.
     pub(super) fn open(self) -> impl Iterator<Item = Waiting> {
         self.members.into_iter().filter(|member| !member.given_up).map(|member| member.waiting)

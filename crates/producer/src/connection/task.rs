@@ -8,6 +8,7 @@ mod arriving;
 mod ending;
 mod leaving;
 mod link;
+mod retiring;
 mod timing;
 
 use std::collections::VecDeque;
@@ -23,6 +24,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use self::link::Link;
+pub(super) use self::retiring::Remains;
+use self::retiring::Retiring;
 use super::dial::{NoConnection, Stream};
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
@@ -37,13 +40,12 @@ use crate::window::Window;
 const READ_BUFFER: usize = 16 * 1024;
 /// Orders taken before the socket is looked at again.
 const ORDERS_AT_ONCE: usize = 1024;
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// How long nothing is looked for while nothing waits.
+const IDLE: Duration = Duration::from_secs(30);
 /// A peer that owes an answer and says nothing at all for so long is taken for dead.
 const SILENCE: Duration = Duration::from_secs(8);
 /// What is due is looked for in steps of this, not one by one.
 const TIMER_STEP: Duration = Duration::from_millis(5);
-/// How long answers are waited for on the connection of a server that is about to stop.
-const DRAIN: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
@@ -52,6 +54,7 @@ pub(super) struct Task {
     peer: Peer,
     load: Arc<Load>,
     orders: mpsc::UnboundedReceiver<Order>,
+    sender: mpsc::WeakUnboundedSender<Order>,
     /// All handles are gone: finish what is there, then end.
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
@@ -64,6 +67,8 @@ pub(super) struct Task {
     batch_bytes: usize,
     singly: Singly,
     calls: VecDeque<Call>,
+    /// Whether to connect though nothing waits.
+    greets: bool,
     window: Window,
     pause: Pause,
     pending: Pending,
@@ -72,11 +77,13 @@ pub(super) struct Task {
     failures: u32,
     /// How the last connect failed, while there is no connection.
     no_connection: Option<NoConnection>,
+    /// Wishes of messages that the broker was said to pass over.
+    passed_over: Vec<&'static str>,
     /// The broker does not know the newer form of a send.
     v1: bool,
-    /// The server is about to stop: nothing new is sent on this connection, which ends when all is
-    /// answered, or at this time.
-    draining: Option<Instant>,
+    /// Earlier connections whose servers go away, and how many there have been.
+    retiring: Vec<Retiring>,
+    retired: u64,
     scratch: String,
     meters: BrokerMeters,
 }
@@ -96,7 +103,7 @@ impl Task {
         address: Arc<str>,
         peer: Peer,
         load: Arc<Load>,
-        orders: mpsc::UnboundedReceiver<Order>,
+        (sender, orders): (mpsc::WeakUnboundedSender<Order>, mpsc::UnboundedReceiver<Order>),
     ) -> Self {
         let window = Window::new(client.config().max_window);
         let batch_bytes = client.batch_bytes;
@@ -111,6 +118,7 @@ impl Task {
             peer,
             load,
             orders,
+            sender,
             orders_ended: false,
             leaving: None,
             outbox: Outbox::default(),
@@ -119,14 +127,17 @@ impl Task {
             batch_bytes,
             singly: Singly::default(),
             calls: VecDeque::new(),
+            greets: false,
             window,
             pause: Pause::default(),
             pending: Pending::default(),
             link: Link::new(Instant::now()),
             failures: 0,
             no_connection: None,
+            passed_over: Vec::new(),
             v1: false,
-            draining: None,
+            retiring: Vec::new(),
+            retired: 0,
             scratch: String::new(),
             meters,
         }
@@ -156,7 +167,7 @@ impl Task {
             if self.is_over() {
                 return false;
             }
-            if !self.outbox.is_empty() || !self.calls.is_empty() {
+            if !self.outbox.is_empty() || !self.calls.is_empty() || self.greets {
                 return true;
             }
             match self.orders.recv().await {
@@ -169,12 +180,16 @@ impl Task {
     /// Whether nothing is left to do here: told to leave, which comes when every message has
     /// ended, or without anybody who could still want something.
     fn is_over(&self) -> bool {
-        let idle = self.outbox.is_empty() && self.calls.is_empty() && self.pending.is_empty();
+        let idle = self.outbox.is_empty()
+            && self.calls.is_empty()
+            && self.pending.is_empty()
+            && self.retiring.is_empty();
         self.leaving.is_some() || (self.orders_ended && idle)
     }
 
     async fn dial(&mut self) -> Option<Result<Stream, NoConnection>> {
         tracing::debug!(address = %self.address, "connecting");
+        self.greets = false;
         let (address, client) = (self.address.clone(), self.client.clone());
         self.meanwhile(dial::connect(&address, client.config())).await
     }
@@ -189,7 +204,7 @@ impl Task {
             }
             self.show_load();
             let due = self.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
-            let due = due.unwrap_or_else(|| Instant::now() + HEARTBEAT_INTERVAL);
+            let due = due.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 output = &mut future => return Some(output),
                 order = self.orders.recv(), if !self.orders_ended => match order {
@@ -206,6 +221,8 @@ impl Task {
             Order::Send(waiting) => self.outbox.push(waiting),
             Order::SendAll(group) => group.into_iter().for_each(|one| self.outbox.push(one)),
             Order::Call(call) => self.calls.push_back(call),
+            Order::Retired(number, remains) => self.take_remains(number, remains),
+            Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
             Order::Sweep => {
                 let swept = self.outbox.sweep();
                 self.done_with(swept);
@@ -237,11 +254,18 @@ impl Task {
                 self.serve(reader, writer, true).await
             }
         };
+        if self.link.goes_away && self.leaving.is_none() && !self.link.cut {
+            self.load.connected.store(false, Ordering::Relaxed);
+            return match stream {
+                Stream::Plain(stream) => self.retire(stream),
+                #[cfg(feature = "tls")]
+                Stream::Tls(stream) => self.retire(stream),
+            };
+        }
         if self.leaving.is_some() || self.link.cut {
             self.say_goodbye(stream).await;
         }
         self.load.connected.store(false, Ordering::Relaxed);
-        self.draining = None;
         self.failures = if self.link.fruitful { 0 } else { self.failures + 1 };
         self.lost(&reason);
     }
@@ -264,9 +288,11 @@ impl Task {
                 tokio::task::yield_now().await;
                 self.take_queued_orders();
             }
+            if self.link.goes_away {
+                return "the server goes away".into();
+            }
             self.fill(Instant::now());
-            let drained = self.draining.is_some() && self.pending.is_empty();
-            if self.is_over() || self.link.cut || drained {
+            if self.is_over() || self.link.cut {
                 return "closed".into();
             }
             let due = self.next_due().into();
@@ -389,7 +415,8 @@ mod tests {
         let (orders, receiver) = mpsc::unbounded_channel();
         let client = producer.client().clone();
         let load = Arc::new(Load::new());
-        let mut task = Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, receiver);
+        let ends = (orders.downgrade(), receiver);
+        let mut task = Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, ends);
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(ours);
         let (answer, _asker) = oneshot::channel();

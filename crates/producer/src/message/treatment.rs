@@ -9,6 +9,10 @@ use posthaste_protocol::properties::name;
 /// Names of light queues begin so.
 const LIGHT_QUEUE: &str = "%LMQ%";
 
+/// Versions, as brokers declare them (`MQVersion` ordinals).
+const V5_0_0: i32 = 413;
+const V5_5_0: i32 = 513;
+
 /// Of most messages there is none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Treatment {
@@ -74,6 +78,18 @@ impl Treatment {
             .into_iter()
             .flatten()
             .chain(part.properties())
+    }
+
+    /// What brokers that are older than some version pass over without a word: what it is called,
+    /// and the version that knows it (`MQVersion` ordinal).
+    pub(super) fn newest_wish(&self) -> Option<(&'static str, i32)> {
+        let timer = matches!(self.delay, Some(Delay::After(_) | Delay::At(_)));
+        let wishes = [
+            (self.priority.is_some(), "priority", V5_5_0),
+            (self.lite_topic.is_some(), "lite topic", V5_5_0),
+            (timer, "delivery time", V5_0_0),
+        ];
+        wishes.into_iter().find(|(wished, ..)| *wished).map(|(_, name, version)| (name, version))
     }
 
     /// Says what is wrong with it, if anything is.

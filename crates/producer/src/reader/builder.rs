@@ -9,12 +9,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::puller::{NO_END, Range};
-use super::queues::{self, Brokers};
+use super::queues::{self, Home, Homes};
 use super::supervisor::{Plan, Supervisor};
 use super::{Batch, Reader};
 use crate::admin::max_offset_of;
 use crate::client::Client;
-use crate::connection::Connection;
 use crate::{Admin, AdminError, MessageQueue};
 
 /// Batches that are pulled and wait to be taken, beside the one that each queue holds.
@@ -101,8 +100,8 @@ impl ReaderBuilder {
                 remark: format!("topic {} has no queue that may be read", self.topic),
             });
         }
-        let brokers = queues::connections(&client, &document, &Brokers::default());
-        let ranges = self.ranges(queues, &brokers, deadline).await?;
+        let homes = queues::homes(&client, &queues, &document, &Homes::default());
+        let ranges = self.ranges(queues, &homes, deadline).await?;
         let tags = Arc::new(self.tags);
         let plan = Plan {
             topic: self.topic,
@@ -118,11 +117,7 @@ impl ReaderBuilder {
             batch: Batch::none(),
             tags,
             ended: false,
-            _ends_the_tasks: start(
-                &client,
-                Supervisor::new(&client, plan, brokers, sender),
-                ranges,
-            ),
+            _ends_the_tasks: start(&client, Supervisor::new(&client, plan, homes, sender), ranges),
         })
     }
 
@@ -130,7 +125,7 @@ impl ReaderBuilder {
     async fn ranges(
         &self,
         queues: Vec<MessageQueue>,
-        brokers: &Brokers,
+        homes: &Homes,
         deadline: Instant,
     ) -> Result<Vec<(MessageQueue, Range)>, AdminError> {
         if self.from == ReadFrom::Start && !self.until_now {
@@ -140,9 +135,9 @@ impl ReaderBuilder {
         }
         let mut asked = JoinSet::new();
         for queue in queues {
-            let connection = brokers.get(queue.broker()).cloned();
+            let home = homes.get(&queue).cloned();
             asked.spawn(async move {
-                let end = end_of(&queue, connection, deadline).await;
+                let end = end_of(&queue, home, deadline).await;
                 end.map(|end| (queue, end))
             });
         }
@@ -160,14 +155,14 @@ impl ReaderBuilder {
 
 async fn end_of(
     queue: &MessageQueue,
-    connection: Option<Arc<Connection>>,
+    home: Option<Home>,
     deadline: Instant,
 ) -> Result<i64, AdminError> {
-    let Some(connection) = connection else {
+    let Some(Home { queue: wire, connection }) = home else {
         let broker = queue.broker();
         return Err(AdminError::Unreachable(format!("the route has no address of {broker}")));
     };
-    let answer = connection.call(&max_offset_of(queue), deadline).await;
+    let answer = connection.call(&max_offset_of(wire), deadline).await;
     match answer {
         Ok(answer) => Ok(answer.offset),
         Err(error) => Err(AdminError::of_call(error, queue.topic())),

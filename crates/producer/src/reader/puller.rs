@@ -8,9 +8,10 @@ use posthaste_protocol::request::{Pull, PullAnswer, pull_flag};
 use posthaste_protocol::{Command, ResponseCode};
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::queues::Brokers;
+use super::queues::{Home, Homes};
 use super::{Batch, Pulled};
 use crate::connection::Connection;
+use crate::route::WireQueue;
 use crate::{AdminError, MessageQueue};
 
 /// Every broker has this group, and nobody's offsets are kept under it (Java:
@@ -46,7 +47,7 @@ pub(super) struct Puller {
     pub(super) subscription: Arc<str>,
     pub(super) max_bytes: i32,
     pub(super) patience: Duration,
-    pub(super) brokers: watch::Receiver<Brokers>,
+    pub(super) homes: watch::Receiver<Homes>,
     pub(super) trouble: Arc<Notify>,
     pub(super) pulled: mpsc::Sender<Pulled>,
 }
@@ -54,8 +55,8 @@ pub(super) struct Puller {
 /// What an answer to a pull means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Messages, and where to go on.
-    Found(Bytes, i64),
+    /// Messages, where to go on, and what is to be added to the messages' offsets.
+    Found(Bytes, i64, i64),
     /// None; go on there, at once.
     GoOn(i64),
     /// The queue ends here, for now.
@@ -84,24 +85,23 @@ impl Puller {
     }
 
     async fn pull(&mut self) -> Result<(Step, Arc<str>), AdminError> {
-        let broker = self.queue.broker();
-        let connection = self.brokers.borrow_and_update().get(broker).cloned();
-        let connection = connection.ok_or_else(|| {
-            AdminError::Unreachable(format!("no address of broker {broker} is known"))
+        let home = self.homes.borrow_and_update().get(&self.queue).cloned();
+        let Home { queue, connection } = home.ok_or_else(|| {
+            AdminError::Unreachable(format!("it is not known where queue {} is", self.queue))
         })?;
-        let answer = connection.call_raw(&self.request(), Instant::now() + ANSWER).await;
+        let answer = connection.call_raw(&self.request(queue), Instant::now() + ANSWER).await;
         let answer = answer.map_err(|error| AdminError::of_call(error, self.queue.topic()))?;
         let step = self.read(&connection, answer)?;
         Ok((step, connection.address().clone()))
     }
 
-    fn request(&self) -> Pull {
+    fn request(&self, queue: WireQueue) -> Pull {
         let follows = self.range.until == NO_END;
         let suspend = if follows { pull_flag::SUSPEND } else { 0 };
         Pull {
             group: GROUP.to_owned(),
-            topic: self.queue.topic().to_owned(),
-            queue_id: self.queue.id(),
+            topic: queue.topic,
+            queue_id: queue.id,
             queue_offset: self.range.offset,
             max_messages: MAX_MESSAGES,
             sys_flag: pull_flag::SUBSCRIPTION | suspend,
@@ -111,7 +111,7 @@ impl Puller {
             sub_version: 0,
             expression_type: Some("TAG".to_owned()),
             max_bytes: Some(self.max_bytes),
-            broker_name: Some(self.queue.broker().to_owned()),
+            broker_name: Some(queue.broker),
         }
     }
 
@@ -137,10 +137,10 @@ impl Puller {
     /// `false` when there is nothing more to do.
     async fn take(&mut self, step: Step, address: Arc<str>, asked_at: Instant) -> bool {
         match step {
-            Step::Found(records, next) => {
+            Step::Found(records, next, delta) => {
                 let from = std::mem::replace(&mut self.range.offset, next);
                 let (queue, until) = (self.queue.clone(), self.range.until);
-                let batch = Batch { queue, address, records, from, until };
+                let batch = Batch { queue, address, records, delta, from, until };
                 return self.pulled.send(Pulled::Batch(batch)).await.is_ok();
             }
             Step::GoOn(next) => self.range.offset = next,
@@ -169,7 +169,7 @@ impl Puller {
         tokio::select! {
             () = tokio::time::sleep(backoff.mul_f64(0.75 + fastrand::f64() / 4.0)) => {}
             // The broker may be elsewhere now.
-            _ = self.brokers.changed() => {}
+            _ = self.homes.changed() => {}
         }
         true
     }
@@ -196,7 +196,7 @@ fn judge(code: ResponseCode, answer: PullAnswer, offset: i64) -> Step {
     let next = answer.next_offset;
     match code {
         ResponseCode::SUCCESS if next > offset && !answer.messages.is_empty() => {
-            Step::Found(answer.messages, next)
+            Step::Found(answer.messages, next, answer.offset_delta.unwrap_or_default())
         }
         // Back, when the broker has lost what it had.
         ResponseCode::PULL_OFFSET_MOVED if next >= 0 && next != offset => Step::GoOn(next),
@@ -217,7 +217,7 @@ mod tests {
         let messages = Bytes::from_static(b"records");
         let none = Bytes::new();
         for (code, next, body, expected) in [
-            (0, 15, &messages, Step::Found(messages.clone(), 15)),
+            (0, 15, &messages, Step::Found(messages.clone(), 15, 0)),
             (0, 15, &none, Step::GoOn(15)),
             // An answer that says both "found" and "stay" would bring the same ones for ever.
             (0, 10, &messages, Step::AskAgain),

@@ -8,40 +8,67 @@ use posthaste_protocol::request::{BrokerData, TopicRoute, permission};
 use crate::MessageQueue;
 use crate::client::Client;
 use crate::connection::{Connection, Peer};
+use crate::route::{WireQueue, logical_queues};
 
-/// The brokers of a topic, by name. A reader has connections of its own, so that what it pulls
-/// holds up no sends.
-pub(super) type Brokers = Arc<HashMap<Arc<str>, Arc<Connection>>>;
+/// Where each queue of a topic is. A reader has connections of its own, so that what it pulls holds
+/// up no sends.
+pub(super) type Homes = Arc<HashMap<MessageQueue, Home>>;
 
-/// The queues that can be read (Java: `topicRouteData2TopicSubscribeInfo`).
-pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> {
-    let topic: Arc<str> = topic.into();
-    let readable = document.queues.iter().filter(|queues| queues.perm & permission::READ != 0);
-    let queues = readable.flat_map(|queues| {
-        let (topic, broker): (_, Arc<str>) = (topic.clone(), queues.broker_name.as_str().into());
-        let queue = move |id| MessageQueue::new(topic.clone(), broker.clone(), id);
-        (0..queues.read_queue_nums).map(queue)
-    });
-    queues.collect()
+/// Where a queue is.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) queue: WireQueue,
+    pub(super) connection: Arc<Connection>,
 }
 
-/// A connection to each broker: its master, or while there is none the slave that is first.
-/// Those that `known` has at the same address stay, and so do brokers that the route has lost: a
-/// broker that restarts is gone from it for a while. Without any change it is `known` itself.
-pub(super) fn connections(client: &Arc<Client>, document: &TopicRoute, known: &Brokers) -> Brokers {
-    let mut brokers = known.clone();
-    for broker in &document.brokers {
-        let Some(address) = address_of(broker).map(|address| client.mapped(address)) else {
-            continue;
-        };
-        let same = brokers.get(broker.broker_name.as_str());
-        if same.is_none_or(|connection| *connection.address() != address) {
-            let connection = Connection::new(client, address, Peer::Broker);
-            let name = broker.broker_name.as_str().into();
-            Arc::make_mut(&mut brokers).insert(name, Arc::new(connection));
-        }
+/// The queues that can be read (Java: `topicRouteData2TopicSubscribeInfo`): of a static topic its
+/// logical ones.
+pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> {
+    let topic: Arc<str> = topic.into();
+    let queues_of = |broker: &str, count: i32| {
+        let (topic, broker): (_, Arc<str>) = (topic.clone(), broker.into());
+        (0..count).map(move |id| MessageQueue::new(topic.clone(), broker.clone(), id))
+    };
+    let logical = logical_queues(document);
+    if !logical.is_empty() {
+        let of_scope = logical.iter().map(|queues| (&queues.broker, queues.holders.len() as i32));
+        return of_scope.flat_map(|(broker, count)| queues_of(broker, count)).collect();
     }
-    brokers
+    let readable = document.queues.iter().filter(|queues| queues.perm & permission::READ != 0);
+    readable.flat_map(|queues| queues_of(&queues.broker_name, queues.read_queue_nums)).collect()
+}
+
+/// Where each readable queue is: on its broker's master, or while there is none on the slave that is
+/// first. Connections that `known` has to the same addresses stay, and so do queues that the route
+/// has lost: a broker that restarts is gone from it for a while. Without any change it is `known`
+/// itself.
+pub(super) fn homes(
+    client: &Arc<Client>,
+    queues: &[MessageQueue],
+    document: &TopicRoute,
+    known: &Homes,
+) -> Homes {
+    let mut homes = known.clone();
+    let mut connections: HashMap<Arc<str>, Arc<Connection>> = known
+        .values()
+        .map(|home| (home.connection.address().clone(), home.connection.clone()))
+        .collect();
+    for queue in queues {
+        let Some(wire) = WireQueue::of(queue, document, client.config()) else { continue };
+        let broker = document.brokers.iter().find(|broker| broker.broker_name == wire.broker);
+        let Some(address) = broker.and_then(address_of) else { continue };
+        let address = client.mapped(address);
+        let same = |home: &Home| home.queue == wire && *home.connection.address() == address;
+        if homes.get(queue).is_some_and(same) {
+            continue;
+        }
+        let connection = connections.entry(address.clone());
+        let connection = connection
+            .or_insert_with(|| Arc::new(Connection::new(client, address, Peer::Broker)))
+            .clone();
+        Arc::make_mut(&mut homes).insert(queue.clone(), Home { queue: wire, connection });
+    }
+    homes
 }
 
 fn address_of(broker: &BrokerData) -> Option<&str> {

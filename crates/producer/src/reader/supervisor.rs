@@ -9,11 +9,10 @@ use tokio::task::JoinSet;
 
 use super::Pulled;
 use super::puller::{NO_END, Puller, Range};
-use super::queues::{self, Brokers};
+use super::queues::{self, Home, Homes};
 use crate::MessageQueue;
 use crate::admin::offset_at;
 use crate::client::Client;
-use crate::look_up::LOOK_UP;
 
 /// How often the route is looked up again (Java: `pollNameServerInterval`).
 const REFRESH: Duration = Duration::from_secs(30);
@@ -39,7 +38,7 @@ pub(super) struct Supervisor {
     client: Arc<Client>,
     plan: Plan,
     subscription: Arc<str>,
-    brokers: watch::Sender<Brokers>,
+    homes: watch::Sender<Homes>,
     trouble: Arc<Notify>,
     pulled: mpsc::Sender<Pulled>,
     known: HashSet<MessageQueue>,
@@ -50,7 +49,7 @@ impl Supervisor {
     pub(super) fn new(
         client: &Arc<Client>,
         plan: Plan,
-        brokers: Brokers,
+        homes: Homes,
         pulled: mpsc::Sender<Pulled>,
     ) -> Self {
         let mut tags: Vec<&str> = plan.tags.iter().map(String::as_str).collect();
@@ -60,7 +59,7 @@ impl Supervisor {
             client: client.clone(),
             plan,
             subscription,
-            brokers: watch::Sender::new(brokers),
+            homes: watch::Sender::new(homes),
             trouble: Arc::new(Notify::new()),
             pulled,
             known: HashSet::new(),
@@ -109,7 +108,7 @@ impl Supervisor {
             subscription: self.subscription.clone(),
             max_bytes: max_bytes.clamp(LEAST_BYTES_PER_PULL, MOST_BYTES_PER_PULL) as i32,
             patience: self.plan.patience,
-            brokers: self.brokers.subscribe(),
+            homes: self.homes.subscribe(),
             trouble: self.trouble.clone(),
             pulled: self.pulled.clone(),
         };
@@ -118,22 +117,23 @@ impl Supervisor {
 
     /// Looks the route up again: brokers may have moved, and the topic may have gained queues.
     async fn refresh(&mut self) {
-        let deadline = Instant::now() + LOOK_UP;
-        let document = match self.client.name_servers().route(&self.plan.topic, deadline).await {
+        let deadline = Instant::now() + self.client.config().lookup_timeout;
+        let topic = self.client.config().on_wire(&self.plan.topic);
+        let document = match self.client.directory.route(&topic, deadline).await {
             Ok(Some(document)) => document,
             Ok(None) => return,
             Err(error) => return tracing::debug!(%error, "route not refreshed"),
         };
-        let brokers = queues::connections(&self.client, &document, &self.brokers.borrow());
-        self.brokers.send_if_modified(|known| {
-            let changed = !Arc::ptr_eq(known, &brokers);
-            *known = brokers;
+        let queues = queues::readable(&self.plan.topic, &document);
+        let homes = queues::homes(&self.client, &queues, &document, &self.homes.borrow());
+        self.homes.send_if_modified(|known| {
+            let changed = !Arc::ptr_eq(known, &homes);
+            *known = homes;
             changed
         });
         if self.plan.until_now {
             return;
         }
-        let queues = queues::readable(&self.plan.topic, &document);
         let count = queues.len();
         for queue in queues {
             if self.known.contains(&queue) {
@@ -151,7 +151,7 @@ impl Supervisor {
     /// the broker cannot say now.
     async fn start_of_new(&self, queue: &MessageQueue, deadline: Instant) -> Option<i64> {
         let Some(opened_at) = self.plan.from_end else { return Some(0) };
-        let connection = self.brokers.borrow().get(queue.broker()).cloned()?;
+        let Home { queue, connection } = self.homes.borrow().get(queue).cloned()?;
         let answer = connection.call(&offset_at(queue, opened_at), deadline).await;
         answer.ok().map(|answer| answer.offset)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{CheckTransaction, EndTransaction};
-use posthaste_protocol::{Command, StoredMessage};
+use posthaste_protocol::{Command, DecodeError, StoredMessage};
 use tokio::sync::Semaphore;
 
 use super::TransactionState;
@@ -40,7 +40,7 @@ impl Client {
     /// A broker asks. It gets no answer in the protocol's sense: the producer's word is a request
     /// of its own, to where the question came from.
     pub(crate) fn take_check(self: &Arc<Self>, address: &Arc<str>, request: &Command) {
-        let half = match read(request) {
+        let half = match self.read_check(request) {
             Ok(half) => half,
             Err(error) => {
                 tracing::warn!(%address, %error, "a transaction check cannot be read");
@@ -126,14 +126,16 @@ impl Client {
             None => tracing::debug!(%address, "the connection of a transaction check is gone"),
         }
     }
-}
 
-fn read(
-    request: &Command,
-) -> Result<(CheckTransaction, ReadMessage), posthaste_protocol::DecodeError> {
-    let check: CheckTransaction = request.read()?;
-    let stored = StoredMessage::decode(&mut check.message.clone())?;
-    let broker = check.broker_name.clone().unwrap_or_default();
-    let queue = MessageQueue::new(stored.topic.as_str(), broker, stored.queue_id);
-    Ok((check, ReadMessage::new(queue, stored)))
+    fn read_check(
+        &self,
+        request: &Command,
+    ) -> Result<(CheckTransaction, ReadMessage), DecodeError> {
+        let check: CheckTransaction = request.read()?;
+        let stored = StoredMessage::decode(&mut check.message.clone())?;
+        let broker = check.broker_name.clone().unwrap_or_default();
+        let topic = self.config().off_wire(&stored.topic);
+        let queue = MessageQueue::new(&*topic, broker, stored.queue_id);
+        Ok((check, ReadMessage::new(queue, stored)))
+    }
 }

@@ -181,3 +181,25 @@ async fn what_is_no_handle_is_refused_before_anybody_is_asked() {
     let error = producer.recall(&handle("t")).await.unwrap_err();
     assert!(matches!(error, AdminError::Unreachable(_)), "{error:?}");
 }
+
+/// What a namespace adds to names stays on the wire.
+#[tokio::test]
+async fn in_a_namespace_messages_are_found_under_their_topics_own_name() {
+    let broker = Broker::builder().start().await.unwrap();
+    let name_server = broker.name_server().to_string();
+    let producer = Producer::builder("owners", name_server).namespace("ns").start().await.unwrap();
+    let admin = producer.admin();
+    let settings = posthaste::TopicSettings::new(1);
+    admin.create_topic_with("found", &settings).await.unwrap();
+    let message = Message::new("found", "x").key("k");
+    let receipt = producer.send(message.clone()).await.unwrap();
+    let viewed = admin.view("found", receipt.offset_message_id()).await.unwrap().unwrap();
+    let by_key = admin.query_by_key("found", "k", .., 9).await.unwrap();
+    let by_id = admin.query_by_unique_id("found", receipt.message_id()).await.unwrap();
+    assert_eq!((by_key.len(), by_id.len()), (1, 1));
+    for message in by_key.iter().chain(&by_id).chain([&viewed]) {
+        assert_eq!(message.queue().topic(), "found");
+    }
+    let later = producer.send(message.deliver_after(Duration::from_secs(60))).await.unwrap();
+    producer.recall(later.recall_handle().unwrap()).await.unwrap();
+}

@@ -19,7 +19,8 @@ use posthaste::{Producer, ProducerBuilder, Stats};
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
-    BrokerData, Empty, Payload, QueueData, RouteOf, SendAnswer, SendMessage, SendReply, TopicRoute,
+    BrokerData, Empty, Heartbeat, HeartbeatAnswer, Payload, QueueData, RouteOf, SendAnswer,
+    SendMessage, SendReply, TopicRoute,
 };
 use posthaste_protocol::{
     Command, Fields, Frame, Incoming, Properties, Request, RequestCode, ResponseCode, batch,
@@ -45,8 +46,15 @@ pub struct Seen {
     pub oneway: bool,
     /// The unique id.
     pub id: String,
+    /// As it is called on the wire.
     pub topic: String,
+    pub group: String,
+    /// The broker that the request names.
+    pub broker: String,
+    pub unit_mode: bool,
     pub queue: i32,
+    /// The namespace that the message says it is of.
+    pub instance: Option<String>,
     /// The ordering key.
     pub key: Option<String>,
     pub properties: Properties,
@@ -227,6 +235,11 @@ struct Inner {
     refusals: Mutex<HashMap<i32, i32>>,
     /// Where to write to on each connection.
     outs: Mutex<Vec<mpsc::UnboundedSender<Out>>>,
+    /// The first sends, as they arrived.
+    requests: Mutex<Vec<Command>>,
+    /// What is said to heartbeats.
+    heartbeat_answer: Mutex<HeartbeatAnswer>,
+    version: Mutex<i32>,
 }
 
 impl Broker {
@@ -248,6 +261,9 @@ impl Broker {
             life: watch::Sender::new(0),
             reading: watch::Sender::new(true),
             courteous: watch::Sender::new(true),
+            requests: Mutex::default(),
+            heartbeat_answer: Mutex::default(),
+            version: Mutex::new(posthaste_protocol::VERSION),
             refusals: Mutex::default(),
             outs: Mutex::default(),
         }));
@@ -339,6 +355,23 @@ impl Broker {
     /// Writes frames of its own on its latest connection.
     pub fn push(&self, bytes: Vec<u8>) {
         let _ = self.0.outs.lock().unwrap().last().unwrap().send(Out::Bytes(bytes));
+    }
+
+    /// Says this to heartbeats.
+    pub fn answer_heartbeats(&self, answer: HeartbeatAnswer) {
+        *self.0.heartbeat_answer.lock().unwrap() = answer;
+    }
+
+    /// The heartbeats that came, in their order.
+    pub fn heartbeats(&self) -> Vec<Heartbeat> {
+        let others = self.others();
+        let heartbeats = others.iter().filter(|one| one.request_code() == RequestCode::HEART_BEAT);
+        heartbeats.map(|one| one.read().unwrap()).collect()
+    }
+
+    /// The first sends, as they arrived.
+    pub fn requests(&self) -> Vec<Command> {
+        self.0.requests.lock().unwrap().clone()
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -453,6 +486,11 @@ impl Broker {
             Ok(Incoming::Send(send) | Incoming::SendReply(SendReply(send))) => send,
             _ => return self.receive_other(command, out),
         };
+        let mut requests = self.0.requests.lock().unwrap();
+        if requests.len() < 64 {
+            requests.push(command.clone());
+        }
+        drop(requests);
         let messages = messages_of(&send);
         let together = messages.len();
         let seen: Vec<Seen> = messages
@@ -466,6 +504,10 @@ impl Broker {
                     oneway,
                     id: properties.get(name::UNIQ_KEY).unwrap_or_default().to_owned(),
                     topic: send.topic.clone().into_owned(),
+                    group: send.group.clone().into_owned(),
+                    broker: send.broker_name.as_deref().unwrap_or_default().to_owned(),
+                    unit_mode: send.unit_mode,
+                    instance: properties.get(name::INSTANCE_ID).map(str::to_owned),
                     queue: send.queue_id,
                     key: properties.get(name::SHARDING_KEY).map(str::to_owned),
                     properties,
@@ -541,12 +583,31 @@ impl Broker {
 }
 
 impl Broker {
+    /// Declares this version in answers to heartbeats (`MQVersion` ordinal).
+    pub fn version(&self, version: i32) {
+        *self.0.version.lock().unwrap() = version;
+    }
+
+    fn greet(&self, opaque: i32) -> Vec<u8> {
+        let mut fields = Fields::new();
+        self.0.heartbeat_answer.lock().unwrap().write(&mut fields);
+        let mut command = Command::request(RequestCode(0), opaque, fields, Bytes::new());
+        (command.flag, command.version) = (1, *self.0.version.lock().unwrap());
+        let mut out = BytesMut::new();
+        command.encode(&mut out);
+        out.to_vec()
+    }
+
     fn receive_other(&self, command: Command, out: &mpsc::UnboundedSender<Out>) {
         let (opaque, oneway, code) = (command.opaque, command.is_oneway(), command.code);
         self.0.others.lock().unwrap().push(command);
         if *self.0.courteous.borrow() && !oneway {
-            let code = self.0.refusals.lock().unwrap().get(&code).copied().unwrap_or_default();
-            let _ = out.send(Out::Bytes(answer(opaque, code, "", &Empty)));
+            let refusal = self.0.refusals.lock().unwrap().get(&code).copied();
+            let bytes = match refusal {
+                None if code == RequestCode::HEART_BEAT.0 => self.greet(opaque),
+                refusal => answer(opaque, refusal.unwrap_or_default(), "", &Empty),
+            };
+            let _ = out.send(Out::Bytes(bytes));
         }
     }
 }
@@ -628,7 +689,10 @@ struct Names {
     /// What is said of every other topic.
     otherwise: Mutex<Say>,
     asked: Mutex<Vec<(String, Instant)>>,
+    requests: Mutex<Vec<Command>>,
     accepted: AtomicUsize,
+    /// Connections that have ended.
+    ended: AtomicUsize,
 }
 
 impl NameServer {
@@ -640,7 +704,9 @@ impl NameServer {
             topics: Mutex::default(),
             otherwise: Mutex::new(Say::Code(17)),
             asked: Mutex::default(),
+            requests: Mutex::default(),
             accepted: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
         }));
         let accepting = server.clone();
         tokio::spawn(async move {
@@ -674,6 +740,11 @@ impl NameServer {
         *self.0.otherwise.lock().unwrap() = say;
     }
 
+    /// What it was asked.
+    pub fn requests(&self) -> Vec<Command> {
+        self.0.requests.lock().unwrap().clone()
+    }
+
     /// How often it was asked for a topic.
     pub fn asked(&self, topic: &str) -> usize {
         self.0.asked.lock().unwrap().iter().filter(|(asked, _)| asked == topic).count()
@@ -681,6 +752,11 @@ impl NameServer {
 
     pub fn connections(&self) -> usize {
         self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections that have not ended.
+    pub fn open_connections(&self) -> usize {
+        self.connections() - self.0.ended.load(Ordering::Relaxed)
     }
 
     async fn serve(self, stream: TcpStream) {
@@ -696,10 +772,12 @@ impl NameServer {
             while let Some(frame) = Frame::take(&mut input, MAX_FRAME).unwrap() {
                 let command = Command::decode(frame).unwrap();
                 let Ok(asked) = command.read::<RouteOf>() else { continue };
+                self.0.requests.lock().unwrap().push(command.clone());
                 let say = self.look_up(&asked.topic);
                 give(command.opaque, say, &out);
             }
             if reader.read_buf(&mut input).await.unwrap_or_default() == 0 {
+                self.0.ended.fetch_add(1, Ordering::Relaxed);
                 return;
             }
         }

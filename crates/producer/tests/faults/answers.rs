@@ -1,6 +1,5 @@
 //! What brokers answer, and what they should not.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -155,47 +154,6 @@ async fn an_older_broker_is_asked_in_the_older_form() {
     let error = soon(producer.send(message("x"))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (K::Unsupported, Outcome::NotStored));
     assert_eq!(broker.seen_count(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn go_away_drains_the_connection_and_another_is_made() {
-    let (broker, _server, producer) = one_broker().await;
-    broker.script(|seen| match (seen.connection, seen.text().as_str()) {
-        (0, "slow") => Action::ok().after(Duration::from_millis(300)),
-        (0, _) => Action::refuse(1500, "shutting down"),
-        _ => Action::ok(),
-    });
-    let slow = producer.enqueue(message("slow")).await.unwrap();
-    until("it has left", || broker.seen_count() == 1).await;
-    soon(producer.send(message("sent away"))).await.unwrap();
-    soon(slow).await.unwrap();
-    for n in 0..20 {
-        soon(producer.send(message(n))).await.unwrap();
-    }
-    assert_eq!(broker.connections(), 2);
-    let on: HashMap<String, usize> =
-        broker.stored().iter().map(|seen| (seen.text(), seen.connection)).collect();
-    assert_eq!((on["slow"], on["sent away"]), (0, 1));
-    assert_eq!(producer.stats().unknown, 0);
-}
-
-/// A neighbour that is never answered must not keep the others from the new connection.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn go_away_is_not_held_up_by_a_request_without_an_answer() {
-    let broker = Broker::start("a").await;
-    broker.script(|seen| match (seen.connection, seen.text().as_str()) {
-        (0, "lost") => Action::ignore(),
-        (0, _) => Action::refuse(1500, "shutting down"),
-        _ => Action::ok(),
-    });
-    let server = NameServer::of(&[&broker], 4).await;
-    let producer = producer(&[&server]).send_timeout(Duration::from_secs(5)).start().await.unwrap();
-    let lost = producer.enqueue(message("lost")).await.unwrap();
-    until("it has left", || broker.seen_count() == 1).await;
-    let begun = Instant::now();
-    soon(producer.send(message("x"))).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    let _ = soon(lost).await;
 }
 
 // ---- connections that break ----

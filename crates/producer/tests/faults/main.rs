@@ -11,6 +11,7 @@ mod busy;
 mod cancel;
 mod close;
 mod dead;
+mod go_away;
 mod health;
 mod kinds;
 mod linger;

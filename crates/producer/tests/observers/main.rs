@@ -6,6 +6,7 @@
 mod fake;
 
 mod interceptors;
+mod old_broker;
 mod spans;
 mod trace;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use posthaste::{AdminError, Producer, ReadFrom, ReadMessage, Reader, ReaderBuilder};
-use posthaste_protocol::request::{OffsetAnswer, Pull, PullAnswer, TopicRoute};
+use posthaste_protocol::request::{OffsetAnswer, Pull, PullAnswer, QueueMapping, TopicRoute};
 use posthaste_protocol::{Command, RequestCode};
 
 use crate::scripted::{Reply, Server, records, route};
@@ -285,5 +285,45 @@ async fn opening_fails_when_the_ends_cannot_be_had() {
     for builder in [builder.clone().until_now(), builder.from(ReadFrom::End)] {
         let error = builder.open().await.unwrap_err();
         assert!(matches!(error, AdminError::Denied { .. }), "{error:?}");
+    }
+}
+
+/// A logical queue of a static topic goes by a name of its own, has offsets of its own, and is read
+/// from the broker that has it now.
+#[tokio::test]
+async fn a_logical_queue_is_read_where_it_is() {
+    // The records lie at 0 to 3 of the broker's queue, which are 100 to 103 of the logical one.
+    let broker = broker(|offset| match offset {
+        0 => Some(pulled(21, 100, Bytes::new())),
+        100 => {
+            let messages = records(0..3);
+            let answer = PullAnswer { next_offset: 103, messages, ..PullAnswer::default() };
+            Some(Reply::ok(PullAnswer { offset_delta: Some(100), ..answer }))
+        }
+        _ => None,
+    })
+    .await;
+    let address = broker.address.clone();
+    let names = Server::names(move |_| {
+        let mapping = QueueMapping {
+            broker_name: "b".into(),
+            current_ids: [(0, 3)].into(),
+            total_queues: 1,
+            ..QueueMapping::default()
+        };
+        let mut document = route(&[("a", "127.0.0.1:1"), ("b", &address)], 8);
+        document.queue_mappings = Some([("b".into(), mapping)].into());
+        Some(document)
+    })
+    .await;
+    let mut reader = reader_of(&names).await.open().await.unwrap();
+    for offset in 100..103 {
+        let message = soon(&mut reader).await.unwrap();
+        assert_eq!(message.queue().to_string(), "t __syslo__global__:0");
+        assert_eq!(message.queue_offset(), offset);
+        assert_eq!(message.body(), &format!("m{}", offset - 100));
+    }
+    for pull in pulls(&broker) {
+        assert_eq!((pull.queue_id, pull.broker_name.as_deref()), (0, Some("b")));
     }
 }

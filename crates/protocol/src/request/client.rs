@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Empty, fields, json_body, request};
+use super::{Empty, Payload as _, fields, json_body, request};
+use crate::java;
 
 /// A client tells a broker its groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,25 @@ pub struct Heartbeat {
 }
 json_body!(Heartbeat);
 request!(Heartbeat => HEART_BEAT, HeartbeatAnswer);
+
+impl Heartbeat {
+    /// What stays the same from one heartbeat to the next, as a number (Java:
+    /// `computeHeartbeatFingerprint`). It is Java's for clients without consumers; whose
+    /// subscriptions are left out here in part.
+    pub fn fingerprint(&self) -> i32 {
+        let mut unchanging = Self {
+            client_id: String::new(),
+            fingerprint: 0,
+            without_subscriptions: false,
+            ..self.clone()
+        };
+        let groups = unchanging.consumers.iter_mut();
+        for subscription in groups.flat_map(|group| &mut group.subscriptions) {
+            subscription.sub_version = 0;
+        }
+        java::hash(&String::from_utf8_lossy(&unchanging.body()))
+    }
+}
 
 fields! {
     /// A broker knows the client (4.x says nothing more).
@@ -102,3 +122,36 @@ fields! {
     }
 }
 request!(UnregisterClient => UNREGISTER_CLIENT, Empty);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compared with what `HeartbeatData.computeHeartbeatFingerprint` of 5.5.0 says.
+    #[test]
+    fn the_fingerprint_is_javas_and_of_what_stays_the_same() {
+        let producer = |group: &str| ProducerGroup { group_name: group.into() };
+        let first = Heartbeat {
+            client_id: "1.2.3.4@x".into(),
+            producers: vec![producer("orders")],
+            ..Heartbeat::default()
+        };
+        assert_eq!(first.fingerprint(), -1_269_792_886);
+        let later = Heartbeat {
+            client_id: "5.6.7.8@y".into(),
+            fingerprint: first.fingerprint(),
+            without_subscriptions: true,
+            ..first.clone()
+        };
+        assert_eq!(later.fingerprint(), first.fingerprint());
+        let other = Heartbeat { producers: vec![producer("others")], ..first.clone() };
+        assert_ne!(other.fingerprint(), first.fingerprint());
+        let consuming = |sub_version| {
+            let subscription = Subscription { sub_version, ..Subscription::default() };
+            let group =
+                ConsumerGroup { subscriptions: vec![subscription], ..ConsumerGroup::default() };
+            Heartbeat { consumers: vec![group], ..first.clone() }.fingerprint()
+        };
+        assert_eq!(consuming(1), consuming(2));
+    }
+}

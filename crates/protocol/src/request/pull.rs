@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::{Payload, fields, request};
+use crate::fields::FieldValue as _;
 use crate::{DecodeError, FieldSink, Fields};
 
 /// Bits of [`Pull::sys_flag`].
@@ -76,6 +77,8 @@ pub struct PullAnswer {
     pub min_offset: i64,
     /// Greatest offset of the queue.
     pub max_offset: i64,
+    /// What is to be added to the messages' offsets, which lie in a logical queue (5.x).
+    pub offset_delta: Option<i64>,
     /// Stored messages back to back; see [`StoredMessage::decode_all`](crate::StoredMessage::decode_all).
     pub messages: Bytes,
 }
@@ -86,6 +89,7 @@ impl Payload for PullAnswer {
         sink.number("nextBeginOffset", self.next_offset);
         sink.number("minOffset", self.min_offset);
         sink.number("maxOffset", self.max_offset);
+        self.offset_delta.write("offsetDelta", sink);
     }
 
     fn body(&self) -> Cow<'_, [u8]> {
@@ -98,6 +102,7 @@ impl Payload for PullAnswer {
             next_offset: fields.read("nextBeginOffset")?,
             min_offset: fields.read("minOffset")?,
             max_offset: fields.read("maxOffset")?,
+            offset_delta: fields.read("offsetDelta")?,
             messages: body.clone(),
         })
     }

@@ -31,6 +31,9 @@ final class Consumers {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(
             command.text("group"), Access.hook(), new AllocateMessageQueueAveragely());
         consumer.setNamesrvAddr(nameServers);
+        if (command.optional("namespace") != null) {
+            consumer.setNamespace(command.text("namespace"));
+        }
         consumer.setInstanceName(command.text("name"));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setPollNameServerInterval(ROUTE_POLL_MILLIS);

@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 const WAYS: [Way; 5] = [Way::Send, Way::Enqueue, Way::Callback, Way::Oneway, Way::Ordered];
 
 /// What brokers, the protocol and the consumer itself add to a message's properties.
-const SYSTEM_PROPERTIES: [&str; 12] = [
+const SYSTEM_PROPERTIES: &[&str] = &[
     "TAGS",
     "KEYS",
     "WAIT",
@@ -29,6 +29,7 @@ const SYSTEM_PROPERTIES: [&str; 12] = [
     "CONSUME_START_TIME",
     "__SHARDINGKEY",
     "INNER_MULTI_DISPATCH",
+    "INSTANCE_ID",
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -44,12 +45,16 @@ pub(super) enum Way {
 pub(super) type Sent = BTreeMap<Vec<u8>, (Message, Option<Receipt>)>;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    cluster.create_topic(TOPIC, 4)?;
-    let producer = cluster.patient_producer(TOPIC)?;
-    let sent = cluster.block_on(send_all(&producer, TOPIC))?;
+    run_on(cluster, TOPIC)
+}
+
+pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
+    cluster.create_topic(topic, 4)?;
+    let producer = cluster.patient_producer(topic)?;
+    let sent = cluster.block_on(send_all(&producer, topic))?;
     let report = cluster.block_on(producer.close(LIMIT));
     ensure!(report.is_clean(), "{report:?}");
-    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
     receive(&consumer, sent.clone(), LIMIT)?;
     let surplus = consumer.drain(SILENCE);
     ensure!(surplus.is_empty(), "arrived twice: {surplus:?}");

@@ -17,14 +17,18 @@ const MESSAGES: usize = 3_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    cluster.create_topic(TOPIC, QUEUES)?;
+    run_on(cluster, TOPIC)
+}
+
+pub(super) fn run_on(cluster: &Cluster, topic: &str) -> Result<String> {
+    cluster.create_topic(topic, QUEUES)?;
     let keys = keys(cluster.version());
-    let queues = cluster.block_on(send_all(cluster.producer(TOPIC)?, &keys))?;
+    let queues = cluster.block_on(send_all(cluster.producer(topic)?, topic, &keys))?;
     let java: Vec<i32> = cluster.agent().choose(QUEUES, &keys)?;
     for (key, java) in keys.iter().zip(java) {
         ensure!(queues.get(key) == Some(&java), "{key:?}: {:?}, Java: {java}", queues.get(key));
     }
-    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC).orderly())?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic).orderly())?;
     let received = consumer.take(MESSAGES, LIMIT)?;
     check_order(received.iter().map(|delivery| delivery.message.text()))?;
     cluster.agent().stop(consumer.name())?;
@@ -45,13 +49,17 @@ fn keys(version: Version) -> Vec<String> {
 }
 
 /// Enqueues without waiting for answers, so that order is put to the test; gives each key's queue.
-async fn send_all(producer: Producer, keys: &[String]) -> Result<BTreeMap<String, i32>> {
+async fn send_all(
+    producer: Producer,
+    topic: &str,
+    keys: &[String],
+) -> Result<BTreeMap<String, i32>> {
     // Hundreds wait in each queue's line for a broker that is still cold.
     let producer = producer.with_timeout(LIMIT);
     let mut deliveries = Vec::new();
     for number in 0..MESSAGES {
         let key = keys.get(number % keys.len()).context("a key")?;
-        let message = Message::new(TOPIC, format!("{key}:{number}")).order_by(key.as_str());
+        let message = Message::new(topic, format!("{key}:{number}")).order_by(key.as_str());
         deliveries.push((key, producer.enqueue(message).await?));
     }
     let mut queues = BTreeMap::new();

@@ -1,20 +1,21 @@
 //! The way back: answers, and what each means for its message.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::frame::MAX_FRAME;
-use posthaste_protocol::request::Empty;
+use posthaste_protocol::request::{Empty, HeartbeatAnswer};
 use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 
+use super::Task;
 use super::leaving::WRITE_BUFFER;
-use super::{DRAIN, Task};
 use crate::ErrorKind;
 use crate::accepted::{Accepted, End};
 use crate::answer::Remedy;
 use crate::attempt;
-use crate::batch::{self, Trial};
+use crate::batch::{self, Sharing, Trial};
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::deliver::AttemptFailed;
 use crate::observers::StoredAt;
@@ -30,14 +31,19 @@ impl Task {
         while let Some(frame) =
             Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
         {
-            self.link.fruitful = true;
             if let Some(stored) = Stored::peek(&frame)
                 && let Some((sent, trip)) = self.take_sent(stored.opaque, now)
             {
+                self.link.fruitful = true;
                 self.stored(sent, &stored, &trip);
                 continue;
             }
             let command = Command::decode(frame).map_err(|e| e.to_string())?;
+            if command.is_answer() && command.response_code() == ResponseCode::GO_AWAY {
+                self.link.goes_away = true;
+            } else {
+                self.link.fruitful = true;
+            }
             if command.is_answer() {
                 self.take_answer(command, now);
             } else {
@@ -69,7 +75,8 @@ impl Task {
         match asker {
             // The caller may have stopped waiting.
             Asker::Call(caller) => drop(caller.send(Ok(answer))),
-            Asker::Heartbeat | Asker::Messages(_) => {}
+            Asker::Heartbeat => self.met(&answer),
+            Asker::Messages(_) => {}
             Asker::Probe { confirms, together, topic } => {
                 self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
                 let took = now.saturating_duration_since(sent_at);
@@ -85,13 +92,25 @@ impl Task {
         }
     }
 
+    /// The answer to a heartbeat.
+    fn met(&mut self, answer: &Command) {
+        self.load.version.store(answer.version, Ordering::Relaxed);
+        let told = answer.read::<HeartbeatAnswer>().unwrap_or_default();
+        self.link.known = self.client.config().heartbeat_v2
+            && told.supports_v2 == Some(true)
+            && told.subscriptions_changed != Some(true);
+    }
+
     fn stored(&mut self, mut sent: Sent, stored: &Stored<'_>, trip: &Trip) {
         let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
         let together = sent.together();
         self.answered(trip, together);
+        if first.accepted.sharing == Sharing::Alone {
+            self.warn_if_passed_over(&first.accepted);
+        }
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
-        let to = (first.accepted.topic(), first.target.broker_name());
+        let to = (first.accepted.topic(), first.target.queues_named());
         let messages = || sent.members.iter().map(|member| &member.waiting);
         let ids = messages().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = attempt::receipts(stored, to, ids, together);
@@ -119,6 +138,22 @@ impl Task {
             }
         }
         self.unblock(sent.blocks.take());
+    }
+
+    /// Old brokers store what they do not know how to treat as an ordinary message. Said once for
+    /// each wish: it concerns all messages that have it.
+    fn warn_if_passed_over(&mut self, accepted: &Accepted) {
+        let version = self.load.version.load(Ordering::Relaxed);
+        let wish = accepted.show(|content| content.first.newest_wish()).flatten();
+        let Some((wish, needed)) = wish.filter(|(_, needed)| version != 0 && version < *needed)
+        else {
+            return;
+        };
+        if !self.passed_over.contains(&wish) {
+            self.passed_over.push(wish);
+            let (address, topic) = (&self.address, accepted.topic());
+            tracing::warn!(%address, %topic, version, needed, "the broker is too old for a {wish}: its messages are delivered as ordinary ones");
+        }
     }
 
     /// A request of so many messages was stored.
@@ -158,7 +193,15 @@ impl Task {
             return self.go_in_smaller_batches(sent);
         }
         if code == ResponseCode::GO_AWAY {
-            self.draining.get_or_insert(now + DRAIN);
+            self.client.counters().sent_away.add_one();
+        }
+        if code == ResponseCode::GO_AWAY && sent.send_away() {
+            // As in Java it goes once more to the same address: there may be another server by now.
+            // If not, the new route has the others.
+            if let Some(first) = sent.members.first() {
+                self.client.watch.trouble(first.waiting.accepted.topic());
+            }
+            return self.put_back(sent);
         }
         let mut verdict = refusal.verdict;
         if verdict.remedy == Remedy::Stop && self.client.config().retry_codes.contains(&code) {

@@ -108,14 +108,22 @@ impl Task {
     /// Closing has run out of time: every message ends now. What is not written yet ends as not
     /// stored, so it must not be written any more.
     pub(super) fn abandon(&mut self, reason: &str) {
+        let waiting = self.outbox.drain();
+        self.done_with(outbox::count(&waiting));
+        for waiting in waiting {
+            self.client.fail(&waiting.accepted, ErrorKind::Closed, reason);
+        }
+        self.abandon_link(reason);
+        self.abandon_retiring(reason);
+    }
+
+    /// As [`abandon`](Self::abandon), of what is on its way over the connection.
+    pub(super) fn abandon_link(&mut self, reason: &str) {
         if !self.link.out.is_empty() {
             self.link.out.clear();
             self.link.cut = true;
         }
-        let waiting = self.outbox.drain();
-        self.done_with(outbox::count(&waiting));
-        let mut all: Vec<Arc<Accepted>> =
-            waiting.into_iter().map(|waiting| waiting.accepted).collect();
+        let mut all: Vec<Arc<Accepted>> = Vec::new();
         for sent in self.pending.sent() {
             for accepted in sent.members.iter().map(|member| &member.waiting.accepted) {
                 if sent.starts_at >= self.link.written {

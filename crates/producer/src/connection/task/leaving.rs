@@ -60,7 +60,12 @@ impl Task {
     /// Shows others what is in flight.
     pub(super) fn show_load(&self) {
         let load = &self.load;
-        let (requests, messages) = (self.pending.requests(), self.pending.messages_in_flight());
+        let (mut requests, mut messages) =
+            (self.pending.requests(), self.pending.messages_in_flight());
+        for retiring in &self.retiring {
+            requests += retiring.pending().requests();
+            messages += retiring.pending().messages_in_flight();
+        }
         let window = self.window.limit();
         load.requests.store(requests, Ordering::Relaxed);
         load.in_flight.store(messages, Ordering::Relaxed);
@@ -74,7 +79,6 @@ impl Task {
         self.pending.weight() < limit
             && self.link.out.len() < WRITE_BUFFER
             && self.link.unconfirmed < limit * ONEWAYS_PER_PROBE
-            && self.draining.is_none()
             && self.pause.until(now).is_none()
             // What the one finds out that is on its way decides about the others.
             && !(self.pause.is_refused() && self.pending.requests() > 0)
@@ -201,6 +205,7 @@ impl Task {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
             config: self.client.config(),
+            topic: &first.target.route.wire_topic,
             broker: first.target.broker_name(),
             cluster: first.target.cluster(),
             queue,

@@ -16,6 +16,10 @@ pub(super) struct Link {
     /// Since when the peer owes an answer and has said nothing.
     pub(super) owed_since: Option<Instant>,
     pub(super) heartbeat_at: Instant,
+    /// The broker has what heartbeats with a fingerprint need not repeat.
+    pub(super) known: bool,
+    /// The server goes away: nothing new is sent here.
+    pub(super) goes_away: bool,
     /// Whether anything of use has been read.
     pub(super) fruitful: bool,
     /// One-way messages that are not written yet.
@@ -50,6 +54,8 @@ impl Link {
             written: 0,
             owed_since: None,
             heartbeat_at: now,
+            known: false,
+            goes_away: false,
             fruitful: false,
             oneways: VecDeque::new(),
             oneways_due: None,

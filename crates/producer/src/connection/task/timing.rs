@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{HEARTBEAT_INTERVAL, Lingering, SILENCE, TIMER_STEP, Task};
+use posthaste_protocol::request::Heartbeat;
+
+use super::{Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::pending::Asker;
 use crate::deliver::AttemptFailed;
@@ -30,7 +32,6 @@ impl Task {
             .chain(held)
             .chain(lingers)
             .chain(silence)
-            .chain(self.draining)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
             .fold(self.link.heartbeat_at.max(soon), Instant::min)
     }
@@ -42,9 +43,6 @@ impl Task {
         if self.link.owed_since.is_some_and(|since| now >= since + SILENCE) {
             return Err(format!("the peer owes an answer and was silent for {SILENCE:?}"));
         }
-        if self.draining.is_some_and(|until| until <= now) {
-            return Err("the server is about to stop and owes answers".into());
-        }
         if now >= self.link.heartbeat_at {
             self.heartbeat(now);
         }
@@ -52,14 +50,15 @@ impl Task {
     }
 
     pub(super) fn heartbeat(&mut self, now: Instant) {
-        self.link.heartbeat_at = now + HEARTBEAT_INTERVAL;
+        let next = now + self.client.config().heartbeat_interval;
+        self.link.heartbeat_at = next;
         if self.peer == Peer::NameServer {
             return;
         }
+        let heartbeat =
+            Heartbeat { without_subscriptions: self.link.known, ..self.client.heartbeat() };
         let opaque = self.pending.next_opaque();
-        let forget_at = now + HEARTBEAT_INTERVAL;
-        self.pending.insert(opaque, Asker::Heartbeat, now, forget_at, forget_at);
-        let heartbeat = self.client.heartbeat();
+        self.pending.insert(opaque, Asker::Heartbeat, now, next, next);
         self.client.config().seal.put(&mut self.link.out, opaque, false, &heartbeat);
     }
 
@@ -77,7 +76,7 @@ impl Task {
         self.attempt_failed(expired, &failed);
     }
 
-    fn expire_pending(&mut self, now: Instant) {
+    pub(super) fn expire_pending(&mut self, now: Instant) {
         let mut late = Vec::new();
         let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
         if !late.is_empty() {
@@ -110,7 +109,7 @@ impl Task {
 
     /// One-way messages whose time is up in the write buffer. They cannot be taken out of it, so
     /// they may be written yet.
-    fn expire_oneways(&mut self, now: Instant) {
+    pub(super) fn expire_oneways(&mut self, now: Instant) {
         if self.link.oneways_due.is_none_or(|due| now < due) {
             return;
         }

@@ -1,0 +1,233 @@
+//! Where the name servers of a cluster are: a list, the environment, or an address server.
+
+mod address_server;
+
+use std::net::SocketAddrV6;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use address_server::AddressServer;
+
+use crate::StartError;
+use crate::client::Client;
+
+/// What Java clients and RocketMQ's own tools read, too.
+const VARIABLE: &str = "NAMESRV_ADDR";
+const REFRESH: Duration = Duration::from_secs(120);
+
+/// Where a producer finds the name servers of its cluster.
+///
+/// A text is a list, `host:port;host:port`: names, IPv4 addresses, or IPv6 addresses in brackets
+/// (`[::1]:9876`). Names are looked up anew at every connect. Give several name servers: one that
+/// does not answer costs at most a second, once.
+///
+/// What is wrong with it shows when a producer [starts](crate::ProducerBuilder::start), as
+/// [`StartError::NameServers`]; the list of a running producer can be replaced
+/// ([`Producer::set_name_servers`](crate::Producer::set_name_servers)).
+#[derive(Debug, Clone)]
+pub struct NameServers {
+    source: Source,
+    refresh: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    List(String),
+    /// What the environment says.
+    Environment(Option<String>),
+    AddressServer(String),
+}
+
+/// Name servers, or who is asked for them, checked.
+#[derive(Debug, Clone)]
+pub(crate) enum Discovery {
+    List(Vec<Arc<str>>),
+    AddressServer(AddressServer),
+}
+
+impl NameServers {
+    fn new(source: Source) -> Self {
+        Self { source, refresh: REFRESH }
+    }
+
+    /// Those that the environment variable `NAMESRV_ADDR` lists, as Java clients take them. It is
+    /// read now; that it is missing shows when a producer starts.
+    pub fn from_env() -> Self {
+        let list = std::env::var_os(VARIABLE).map(|list| list.to_string_lossy().into_owned());
+        Self::new(Source::Environment(list.filter(|list| !list.trim().is_empty())))
+    }
+
+    /// Those that an HTTP server lists (Java: `TopAddressing`).
+    ///
+    /// `url` is `http://host:port/path`; `host` or `host:port` alone stand for what Java makes of
+    /// its `rocketmq.namesrv.domain`: `http://host:8080/rocketmq/nsaddr`. A producer with a
+    /// [`unit_name`](crate::ProducerBuilder::unit_name) asks for `path-unit?nofix=1`. The first line
+    /// of the answer is the list; it has at most 64 KiB, and three seconds to come.
+    ///
+    /// The server is asked at the start of a producer, before the first topic is looked up, and
+    /// again every [`refresh_interval`](Self::refresh_interval). When it fails, the list stays; as
+    /// long as there is none, it is asked again soon, and sends wait within their deadlines. Plain
+    /// HTTP only: whoever can change what is on the wire can send a producer to servers of his own.
+    pub fn address_server(url: impl Into<String>) -> Self {
+        Self::new(Source::AddressServer(url.into()))
+    }
+
+    /// How often an address server is asked. Default: 120 s, as in Java; at least 1 s. A list stays
+    /// as it is, whatever this says. Longer, and a name server that has moved is missed for longer.
+    #[must_use]
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh = interval;
+        self
+    }
+
+    pub(crate) fn checked(&self, unit: Option<&str>) -> Result<Discovery, StartError> {
+        let checked = match &self.source {
+            Source::List(list) => addresses(list).map(Discovery::List),
+            Source::Environment(None) => {
+                Err(format!("{VARIABLE} is not set; it takes `host:port;host:port`"))
+            }
+            Source::Environment(Some(list)) => match addresses(list) {
+                Ok(list) => Ok(Discovery::List(list)),
+                Err(why) => Err(format!("{VARIABLE}: {why}")),
+            },
+            Source::AddressServer(url) => {
+                AddressServer::new(url, unit, self.refresh).map(Discovery::AddressServer)
+            }
+        };
+        checked.map_err(StartError::NameServers)
+    }
+}
+
+impl From<&str> for NameServers {
+    fn from(list: &str) -> Self {
+        Self::new(Source::List(list.into()))
+    }
+}
+
+impl From<String> for NameServers {
+    fn from(list: String) -> Self {
+        Self::new(Source::List(list))
+    }
+}
+
+impl From<&String> for NameServers {
+    fn from(list: &String) -> Self {
+        Self::from(list.as_str())
+    }
+}
+
+/// Splits `host:port;host:port`; spaces around a part are allowed, and one named twice counts once.
+fn addresses(list: &str) -> Result<Vec<Arc<str>>, String> {
+    let mut addresses: Vec<Arc<str>> = Vec::new();
+    for address in list.split(';').map(str::trim).filter(|address| !address.is_empty()) {
+        check(address)?;
+        if !addresses.iter().any(|known| **known == *address) {
+            addresses.push(address.into());
+        }
+    }
+    match addresses.is_empty() {
+        true => Err("none is given; it takes `host:port;host:port`".into()),
+        false => Ok(addresses),
+    }
+}
+
+/// Says what is wrong with a `host:port`, if anything is.
+fn check(address: &str) -> Result<(), String> {
+    if address.contains("://") {
+        return Err(format!(
+            "`{address}` is a URL, not `host:port`; an address server is given as `NameServers::address_server`"
+        ));
+    }
+    let split = address.rsplit_once(':');
+    let valid = split.filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0));
+    let Some((host, port)) = valid else {
+        return Err(format!("`{address}` is not `host:port`"));
+    };
+    let is_strange = |c: char| c.is_whitespace() || c.is_control();
+    match host {
+        "" => Err(format!("`{address}` is not `host:port`")),
+        _ if host.contains(is_strange) => Err(format!("`{address}` is not `host:port`")),
+        _ if host.starts_with('[') => match address.parse::<SocketAddrV6>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("`{host}` is not an IPv6 address")),
+        },
+        _ if host.contains(':') => {
+            Err(format!("an IPv6 address wants brackets: `[{host}]:{port}`, not `{address}`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Client {
+    /// From now on these name servers are asked, and no others.
+    pub(crate) fn discover(self: &Arc<Self>, discovery: Discovery) {
+        match discovery {
+            Discovery::List(addresses) => {
+                self.directory.follow(None);
+                self.directory.put(self, &addresses);
+            }
+            Discovery::AddressServer(server) => {
+                let replaced = CancellationToken::new();
+                let (client, ended) = (self.clone(), replaced.clone());
+                self.spawn(async move {
+                    tokio::select! {
+                        () = client.stopped.cancelled() => {}
+                        () = ended.cancelled() => {}
+                        () = server.follow(&client) => {}
+                    }
+                });
+                self.directory.follow(Some(replaced.drop_guard()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_hosts_and_ports() {
+        for (list, expected) in [
+            ("a:9876", &["a:9876"][..]),
+            (" a:1 ; b.example.com:2;;", &["a:1", "b.example.com:2"]),
+            ("127.0.0.1:9876;[::1]:9876", &["127.0.0.1:9876", "[::1]:9876"]),
+            ("a:1;b:1;a:1", &["a:1", "b:1"]),
+        ] {
+            let found = addresses(list).unwrap();
+            assert_eq!(found.iter().map(|one| &**one).collect::<Vec<_>>(), expected, "{list}");
+        }
+        for (list, words) in [
+            ("", "none is given"),
+            (" ; ;", "none is given"),
+            ("a", "`a` is not `host:port`"),
+            ("a:", "not `host:port`"),
+            (":9876", "not `host:port`"),
+            ("a:0", "not `host:port`"),
+            ("a:65536", "not `host:port`"),
+            ("good:1;a b:1", "`a b:1` is not"),
+            ("::1:9876", "`[::1]:9876`"),
+            ("[::1:9876", "not an IPv6 address"),
+            ("[a]:9876", "not an IPv6 address"),
+            ("http://a:9876", "address_server"),
+        ] {
+            let error = addresses(list).unwrap_err();
+            assert!(error.contains(words), "{list}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_variable_is_said_to_be_missing() {
+        let of = |list: Option<&str>| {
+            let source = Source::Environment(list.map(str::to_owned));
+            NameServers::new(source).checked(None)
+        };
+        let error = of(None).unwrap_err().to_string();
+        assert!(error.contains("NAMESRV_ADDR is not set"), "{error}");
+        let error = of(Some("here")).unwrap_err().to_string();
+        assert!(error.contains("NAMESRV_ADDR: `here` is not"), "{error}");
+        assert!(matches!(of(Some("a:1")), Ok(Discovery::List(list)) if list.len() == 1));
+    }
+}

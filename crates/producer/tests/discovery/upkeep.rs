@@ -1,0 +1,138 @@
+//! How routes are kept, and brokers told.
+
+use std::time::{Duration, Instant};
+
+use posthaste::Message;
+use posthaste_protocol::request::TopicRoute;
+
+use crate::fake::{Broker, NameServer, Say, broker_data, producer, route, soon, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_named_at_the_start_are_ready_before_their_first_message() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    server.say("known", Say::Route(route(&[&broker], 4)));
+    let builder = producer(&[&server]).topics(["missing", "known"]);
+    let producer = builder.start().await.unwrap();
+    until("its broker knows the producer", || broker.heartbeats().len() == 1).await;
+    assert_eq!((server.asked("known"), server.asked("missing")), (1, 1));
+    soon(producer.send(Message::new("known", "x"))).await.unwrap();
+    assert_eq!((server.asked("known"), broker.connections()), (1, 1));
+}
+
+/// Messages that come while a topic is looked up ahead stay in their order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_ahead_overtakes_nobody() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    let found = Say::Route(route(&[&broker], 1));
+    server.otherwise(Say::Later(Duration::from_millis(50), Box::new(found)));
+    for round in 0..20 {
+        let topic = format!("t{round}");
+        let builder = producer(&[&server]).topics([topic.as_str()]);
+        let producer = builder.send_timeout(Duration::from_secs(15)).start().await.unwrap();
+        let mut deliveries = Vec::new();
+        for n in 0..200 {
+            let message = Message::new(topic.as_str(), n.to_string()).order_by("key");
+            deliveries.push(producer.enqueue(message).await.unwrap());
+            if n % 20 == 0 {
+                tokio::time::sleep(Duration::from_millis(7)).await;
+            }
+        }
+        for delivery in deliveries {
+            soon(delivery).await.unwrap();
+        }
+        let texts: Vec<String> = broker.stored().iter().map(|seen| seen.text()).collect();
+        assert_eq!(texts, (0..200).map(|n| n.to_string()).collect::<Vec<_>>());
+        broker.forget();
+    }
+}
+
+/// A name server that comes up later than the producer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_ahead_is_tried_again() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    server.otherwise(Say::Code(1));
+    let producer = producer(&[&server]).topics(["t"]).start().await.unwrap();
+    until("it was asked", || server.asked("t") > 1).await;
+    server.otherwise(Say::Route(route(&[&broker], 4)));
+    until("its broker knows the producer", || broker.heartbeats().len() == 1).await;
+    drop(producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_are_polled_and_brokers_met_again() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    let builder = producer(&[&server]).route_poll_interval(Duration::from_millis(100));
+    let producer = builder.start().await.unwrap();
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    until("it is asked again and again", || server.asked("t") > 4).await;
+    // The connection is lost while nothing is sent: the broker is told again all the same.
+    let count = broker.heartbeats().len();
+    broker.down();
+    broker.up().await;
+    until("it knows the producer again", || broker.heartbeats().len() > count).await;
+    // A broker that joins is used without any trouble.
+    let other = Broker::start("b").await;
+    server.otherwise(Say::Route(route(&[&broker, &other], 4)));
+    let goes_there = async {
+        while producer.send(Message::new("t", "x")).await.unwrap().queue().broker() != "b" {}
+    };
+    soon(goes_there).await;
+    drop(producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_takes_no_longer_than_it_may() {
+    let server = NameServer::start().await;
+    server.otherwise(Say::Nothing);
+    let patient = producer(&[&server]).lookup_timeout(Duration::from_millis(100));
+    let patient = patient.send_timeout(Duration::from_secs(20)).start().await.unwrap();
+    let delivery = patient.enqueue(Message::new("t", "x")).await.unwrap();
+    // With the default of three seconds this would take more than a minute.
+    until("it is asked again and again", || server.asked("t") > 6).await;
+    drop(delivery);
+}
+
+/// An ordered topic says its queues itself, whatever their permission, and keeps those of a broker
+/// that is away: keys do not move to other queues for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ordered_topic_keeps_its_queues_while_a_broker_is_away() {
+    let (a, b) = (Broker::start("a").await, Broker::start("b").await);
+    let server = NameServer::start().await;
+    let ordered = |brokers: &[&Broker]| TopicRoute {
+        order_topic_conf: Some("b:2;a:2".into()),
+        brokers: brokers.iter().map(|one| broker_data(one.name(), &one.address())).collect(),
+        ..TopicRoute::default()
+    };
+    server.say("t", Say::Route(ordered(&[&a, &b])));
+    let builder = producer(&[&server]).route_poll_interval(Duration::from_millis(100));
+    let producer = builder.start().await.unwrap();
+    let by = |key: &str| Message::new("t", "x").order_by(key);
+    // Java's hashes of these are 97 to 100.
+    let mut places = Vec::new();
+    for key in ["a", "b", "c", "d"] {
+        let receipt = soon(producer.send(by(key))).await.unwrap();
+        places.push((receipt.queue().broker().to_owned(), receipt.queue().id()));
+    }
+    let at = |broker: &str, id| (broker.to_owned(), id);
+    assert_eq!(places, [at("b", 1), at("a", 0), at("a", 1), at("b", 0)]);
+
+    server.say("t", Say::Route(ordered(&[&a])));
+    let asked = server.asked("t");
+    until("the route is known", || server.asked("t") > asked + 1).await;
+    let receipt = soon(producer.send(by("b"))).await.unwrap();
+    assert_eq!((receipt.queue().broker(), receipt.queue().id()), ("a", 0));
+    let begun = Instant::now();
+    let waits = producer.with_timeout(Duration::from_secs(15)).enqueue(by("a")).await.unwrap();
+    for n in 0..8 {
+        let receipt = soon(producer.send(Message::new("t", n.to_string()))).await.unwrap();
+        assert_eq!(receipt.queue().broker(), "a", "what is in no order goes where it can");
+    }
+    server.say("t", Say::Route(ordered(&[&a, &b])));
+    let receipt = soon(waits).await.unwrap();
+    assert_eq!((receipt.queue().broker(), receipt.queue().id()), ("b", 1));
+    assert!(begun.elapsed() < Duration::from_secs(15));
+}
