@@ -14,6 +14,7 @@ mod envelope;
 mod guard;
 mod home;
 mod jvm;
+mod mqadmin;
 mod name_server;
 mod ports;
 mod prerequisites;

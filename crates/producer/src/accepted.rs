@@ -1,18 +1,19 @@
 //! An accepted message: from its permit to its end, which comes exactly once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
+use posthaste_protocol::Properties;
 use posthaste_protocol::id::UniqueId;
 
-use crate::batch::{Batch, MOST_MESSAGES, Sharing};
+use crate::batch::{MOST_MESSAGES, Sharing};
+use crate::content::Content;
 use crate::flush::Epoch;
 use crate::message::Destination;
-use crate::{Attempt, ErrorKind, Message, MessageQueue, Outcome, Receipt, SendError, unique_id};
+use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch, unique_id};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -41,67 +42,6 @@ pub(crate) enum End {
 
 /// What runs when a message has ended.
 pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
-
-/// What is sent: a message, or those of a batch that its caller made.
-#[derive(Debug, Clone)]
-pub(crate) struct Content {
-    pub(crate) first: Message,
-    pub(crate) others: Vec<Message>,
-    /// The first message's body, compressed.
-    pub(crate) packed: Option<Packed>,
-}
-
-/// A compressed body, which travels in place of the message's own.
-#[derive(Debug, Clone)]
-pub(crate) struct Packed {
-    pub(crate) body: Bytes,
-    /// What says how it is compressed.
-    pub(crate) sys_flag: i32,
-}
-
-impl Content {
-    /// `None` for an empty batch.
-    pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
-        let mut messages = batch.into_messages().into_iter();
-        Some(Self { first: messages.next()?, others: messages.collect(), packed: None })
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        1 + self.others.len()
-    }
-
-    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
-
-    /// The first message's body as it travels.
-    pub(crate) fn wire_body(&self) -> &Bytes {
-        self.packed.as_ref().map_or(self.first.body(), |packed| &packed.body)
-    }
-
-    /// Each message with its body as it travels.
-    pub(crate) fn wire_bodies(&self) -> impl Iterator<Item = (&Message, &Bytes)> {
-        let others = self.others.iter().map(|message| (message, message.body()));
-        std::iter::once((&self.first, self.wire_body())).chain(others)
-    }
-
-    /// Bits that say what the message is to brokers and consumers.
-    pub(crate) fn sys_flag(&self) -> i32 {
-        let packed = self.packed.as_ref().map_or(0, |packed| packed.sys_flag);
-        packed | self.first.sys_flag()
-    }
-
-    pub(crate) fn into_messages(mut self) -> Vec<Message> {
-        self.others.insert(0, self.first);
-        self.others
-    }
-}
-
-impl From<Message> for Content {
-    fn from(first: Message) -> Self {
-        Self { first, others: Vec::new(), packed: None }
-    }
-}
 
 /// What is settled when a message is accepted.
 #[derive(Debug)]
@@ -145,8 +85,8 @@ pub(crate) struct Accepted {
     pub(crate) epoch: Epoch,
     pub(crate) mode: Mode,
     pub(crate) permit: Permit,
-    /// Bytes that a broker stores.
-    pub(crate) stored_bytes: u32,
+    /// Bytes that a broker stores; more when interceptors have added properties.
+    stored_bytes: AtomicU32,
     pub(crate) sharing: Sharing,
     /// After a batch was refused, how many messages may go together with this one, itself counted.
     most_together: AtomicUsize,
@@ -211,6 +151,7 @@ pub(crate) enum Wake {
 pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 
 impl Accepted {
+    #[inline]
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
         let Terms { id, born_at_ms, since, deadline, epoch, mode, sharing, permit, stored_bytes } =
             terms;
@@ -227,7 +168,7 @@ impl Accepted {
             mode,
             sharing,
             permit,
-            stored_bytes,
+            stored_bytes: AtomicU32::new(stored_bytes),
             most_together: AtomicUsize::new(MOST_MESSAGES),
             state: Mutex::new(State {
                 stage: Stage::Waiting,
@@ -315,6 +256,29 @@ impl Accepted {
         }
         state.stage = Stage::Left;
         Leave::Left
+    }
+
+    /// Bytes that a broker stores.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.stored_bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// Another attempt begins: gives its number and a copy of what is sent, for interceptors, unless
+    /// the message has ended.
+    pub(crate) fn begin_attempt(&self) -> Option<(u32, Content)> {
+        match &mut self.state().body {
+            Body::Content(content) => Some((content.begin_attempt(), content.clone())),
+            Body::End(_) | Body::Nothing => None,
+        }
+    }
+
+    /// From now on this travels with each message beside its own properties.
+    pub(crate) fn add(&self, properties: Vec<Properties>) {
+        if let Body::Content(content) = &mut self.state().body {
+            content.add(properties);
+            let stored = batch::stored_bytes(content.sent_bytes());
+            self.stored_bytes.store(u32::try_from(stored).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
     }
 
     /// Shows the message, or all of the batch, unless it has ended.

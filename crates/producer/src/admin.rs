@@ -1,8 +1,11 @@
-//! Topics and offsets of a cluster.
+//! Topics, offsets and stored messages of a cluster.
 
 mod create;
 mod error;
+mod find;
+mod settings;
 
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,11 +16,12 @@ use posthaste_protocol::request::{
 use posthaste_protocol::{Request, json};
 
 pub use error::AdminError;
+pub use settings::{TopicSettings, TopicType};
 
 use crate::client::{Client, Phase};
 use crate::connection::CallError;
 use crate::route::{self, WireQueue};
-use crate::{MessageQueue, Producer, ReaderBuilder, validate};
+use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, validate};
 
 /// How long a call may take, unless told otherwise (Java: `timeoutMillis` of `MQAdminImpl`).
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -64,7 +68,21 @@ impl Admin {
     /// not 1 to 65,535; else the last broker's error. [`AdminError::Timeout`] also when the topic
     /// was created, but no name server shows it by the deadline.
     pub async fn create_topic(&self, topic: &str, queues: u32) -> Result<(), AdminError> {
-        create::create_topic(self, topic, queues).await
+        self.create_topic_with(topic, &TopicSettings::new(queues)).await
+    }
+
+    /// As [`create_topic`](Self::create_topic), with more to say of the topic. An existing topic gets
+    /// these settings; of its attributes those change that are named.
+    ///
+    /// # Errors
+    /// As [`create_topic`](Self::create_topic). [`AdminError::Refused`] for attributes that the
+    /// broker does not know or cannot change.
+    pub async fn create_topic_with(
+        &self,
+        topic: &str,
+        settings: &TopicSettings,
+    ) -> Result<(), AdminError> {
+        create::create_topic(self, topic, settings).await
     }
 
     /// The names of all topics, sorted; those of the system are among them. In a
@@ -168,6 +186,57 @@ impl Admin {
             broker_name: Some(broker),
         };
         Ok(system_time(self.ask_broker_of(queue, request).await?.timestamp_ms))
+    }
+
+    /// The message of `topic` with the id that a broker gave it, as in
+    /// [`Receipt::offset_message_id`](crate::Receipt::offset_message_id); `None` when it is not there
+    /// (any more) (Java: `viewMessage`).
+    ///
+    /// The id says where the message lies: at which broker, and where in its log. Only brokers of the
+    /// topic's route are asked, though, whatever address the id has.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] when it is no such id, [`AdminError::NoTopic`], and whatever keeps the
+    /// broker from answering.
+    pub async fn view(
+        &self,
+        topic: &str,
+        offset_message_id: &str,
+    ) -> Result<Option<ReadMessage>, AdminError> {
+        find::view(self, topic, offset_message_id).await
+    }
+
+    /// The messages of `topic` that have a key and were stored in a range of time, such as `..` or
+    /// `yesterday..`: the newest `most` of them, oldest first (Java: `queryMessage`).
+    ///
+    /// All brokers of the topic are asked at once. Each gives 64 messages at the most, and finds a
+    /// message a moment after it was stored.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] when it is no key, [`AdminError::NoTopic`]. A broker that cannot be
+    /// asked is an error only when the others have found nothing; otherwise its messages are missing.
+    pub async fn query_by_key(
+        &self,
+        topic: &str,
+        key: &str,
+        stored: impl RangeBounds<SystemTime>,
+        most: usize,
+    ) -> Result<Vec<ReadMessage>, AdminError> {
+        find::by_key(self, topic, key, stored, most).await
+    }
+
+    /// The message of `topic` with the id that its producer gave it, as in
+    /// [`Receipt::message_id`](crate::Receipt::message_id); nothing when it is not there. Several,
+    /// oldest first, when it was stored again after an attempt with an unknown end.
+    ///
+    /// # Errors
+    /// As [`query_by_key`](Self::query_by_key).
+    pub async fn query_by_unique_id(
+        &self,
+        topic: &str,
+        message_id: &str,
+    ) -> Result<Vec<ReadMessage>, AdminError> {
+        find::by_unique_id(self, topic, message_id).await
     }
 
     /// Settings of a reader of `topic`, which sees what landed there.

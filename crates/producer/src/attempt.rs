@@ -10,11 +10,12 @@ use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{
     DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
 };
-use posthaste_protocol::{Command, ResponseCode, batch};
+use posthaste_protocol::{Command, Properties, ResponseCode, batch};
 
-use crate::accepted::{Accepted, Content};
+use crate::accepted::Accepted;
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
+use crate::content::{self, Content};
 use crate::credentials::Credentials;
 use crate::message::{Message, Part};
 use crate::outbox::Waiting;
@@ -49,7 +50,7 @@ impl Writer<'_> {
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Credentials> {
         let sealed = accepted.show(|content| {
             let message = &content.first;
-            put_properties(self.scratch, message, accepted.id, self.config);
+            put_properties(self.scratch, message, content.added_to(0), accepted.id, self.config);
             if *message.part() != Part::None {
                 self.put_part(message.part());
             }
@@ -91,9 +92,9 @@ impl Writer<'_> {
         config.seal.put_with(self.out, opaque, oneway, &request, |out| {
             for accepted in messages.iter().map(|waiting| &waiting.accepted) {
                 let _ = accepted.show(|content| {
-                    for (id, (message, body)) in accepted.ids().zip(content.wire_bodies()) {
-                        put_properties(scratch, message, id, config);
-                        batch::put_entry(out, message.flag_value(), body, scratch);
+                    for (id, entry) in accepted.ids().zip(content.entries()) {
+                        put_properties(scratch, entry.message, entry.added, id, config);
+                        batch::put_entry(out, entry.message.flag_value(), entry.body, scratch);
                     }
                 });
             }
@@ -139,11 +140,22 @@ impl Writer<'_> {
     }
 }
 
-/// A message's properties as they travel, with its unique id and its namespace.
-fn put_properties(out: &mut String, message: &Message, id: UniqueId, config: &Config) {
+/// A message's properties as they travel, with what was added, its unique id and its namespace.
+fn put_properties(
+    out: &mut String,
+    message: &Message,
+    added: Option<&Properties>,
+    id: UniqueId,
+    config: &Config,
+) {
     out.clear();
     for (name, value) in message.wire_properties() {
-        properties::push(out, name, &value);
+        if !content::replaces(added, name) {
+            properties::push(out, name, &value);
+        }
+    }
+    if let Some(added) = added {
+        added.encode(out);
     }
     properties::push(out, name::UNIQ_KEY, id.text().as_str());
     put_namespace(out, config);

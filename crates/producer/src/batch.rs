@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::{ResponseCode, batch};
+use posthaste_protocol::{Properties, ResponseCode, batch};
 
-use crate::accepted::{Accepted, Content, Mode};
+use crate::accepted::{Accepted, Mode};
 use crate::config::Config;
+use crate::content::{Content, property_bytes};
 use crate::message::Message;
 
 /// Most messages of a batch.
@@ -52,7 +53,7 @@ impl Batch {
 
     /// Bytes that the batch has on the wire, beside the request's header.
     pub fn bytes(&self) -> usize {
-        self.messages.iter().map(entry_bytes).sum()
+        self.messages.iter().map(|message| entry_bytes(message, None)).sum()
     }
 
     /// Splits the batch, in its order, into batches of at most `max_bytes` on the wire each; a
@@ -63,7 +64,7 @@ impl Batch {
         let mut parts: Vec<Self> = Vec::new();
         let mut room = 0;
         for message in self.messages {
-            let bytes = entry_bytes(&message);
+            let bytes = entry_bytes(&message, None);
             match parts.last_mut() {
                 Some(last) if bytes <= room => last.messages.push(message),
                 _ => {
@@ -96,11 +97,13 @@ impl FromIterator<Message> for Batch {
 }
 
 /// Says what is wrong with messages as a batch, if anything is.
+#[inline]
 pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
+    if content.others.is_empty() { Ok(()) } else { check_several(content, max_size) }
+}
+
+fn check_several(content: &Content, max_size: usize) -> Result<(), String> {
     let Content { first, others, .. } = content;
-    if others.is_empty() {
-        return Ok(());
-    }
     if first.topic().starts_with(RETRY_TOPICS) {
         return Err(format!("topic {} takes no batches", first.topic()));
     }
@@ -122,8 +125,13 @@ pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
     if let Some(place) = content.messages().position(|message| !message.is_ordinary()) {
         return Err(format!("message {} of the batch has to go alone", place + 1));
     }
-    let bytes: usize = content.messages().map(entry_bytes).sum();
-    if bytes > max_size {
+    check_size(content, max_size)
+}
+
+/// Says so if a batch is too large.
+pub(crate) fn check_size(content: &Content, max_size: usize) -> Result<(), String> {
+    let bytes: usize = content.entries().map(|entry| entry_bytes(entry.message, entry.added)).sum();
+    if content.count() > 1 && bytes > max_size {
         return Err(format!(
             "the batch has {bytes} bytes, more than the {max_size} allowed; split it"
         ));
@@ -132,10 +140,9 @@ pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
 }
 
 /// Bytes of a message in a batch's body.
-fn entry_bytes(message: &Message) -> usize {
-    let body = message.body().len();
-    let properties = message.held_bytes() - body - message.topic().len();
-    batch::entry_length(body, properties + UNIQUE_ID_PROPERTY)
+fn entry_bytes(message: &Message, added: Option<&Properties>) -> usize {
+    let properties = property_bytes(message, added) + UNIQUE_ID_PROPERTY;
+    batch::entry_length(message.body().len(), properties)
 }
 
 /// Whether a message may share a request, and with which others of its line.
@@ -209,13 +216,13 @@ impl Room {
         Self {
             sharing: first.sharing,
             messages: most.min(MOST_MESSAGES).min(first.most_together()).saturating_sub(1),
-            bytes: most_bytes.saturating_sub(first.stored_bytes as usize),
+            bytes: most_bytes.saturating_sub(first.stored_bytes()),
         }
     }
 
     /// Takes a message in, if it may and fits.
     pub(crate) fn take(&mut self, accepted: &Accepted) -> bool {
-        let bytes = accepted.stored_bytes as usize;
+        let bytes = accepted.stored_bytes();
         let fits = self.sharing != Sharing::Alone
             && accepted.sharing == self.sharing
             && self.messages > 0
@@ -291,7 +298,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::accepted::{Packed, Permit, Terms};
+    use crate::accepted::{Permit, Terms};
+    use crate::content::Packed;
     use crate::flush::Epoch;
     use crate::message::Part;
     use crate::unique_id::{UniqueIds, own_ip};
@@ -355,7 +363,8 @@ mod tests {
         }
         // Compressed ones among themselves.
         let packed = Packed { body: Bytes::from_static(b"x"), sys_flag: 0x301 };
-        let content = Content { packed: Some(packed), ..plain().into() };
+        let mut content = Content::from(plain());
+        content.packed = Some(packed);
         let with_packed = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0x301 };
         assert_eq!(sharing(&content, Mode::Sync, 1, MOST), with_packed);
     }

@@ -39,8 +39,8 @@ pub use reader::{Reader, ReaderBuilder};
 pub use transaction::Transaction;
 
 use crate::{
-    Batch, CloseReport, Message, NameServers, ReadMessage, Receipt, RequestError, SendError,
-    StartError, Stats, TransactionError, TransactionState,
+    AdminError, Batch, CloseReport, Message, NameServers, ReadMessage, Receipt, RequestError,
+    SendError, StartError, Stats, TransactionError, TransactionState,
 };
 use runtime::Runtime;
 
@@ -142,6 +142,14 @@ impl Producer {
     /// [`RequestError`]: the message could not be sent, or no reply came in time.
     pub fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
         self.runtime.wait(self.producer.request(message))
+    }
+
+    /// Takes a message back before it is delivered, by the handle in its receipt; gives its id.
+    ///
+    /// # Errors
+    /// See [`recall`](crate::Producer::recall) of the asynchronous producer.
+    pub fn recall(&self, handle: &str) -> Result<String, AdminError> {
+        self.runtime.wait(self.producer.recall(handle))
     }
 
     /// A handle of the same producer whose sends have this deadline.

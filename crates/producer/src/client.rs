@@ -12,19 +12,21 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{
-    Accepted, Callback, CallbackRun, Content, End, Failed, Mode, Permit, Terms, Wake,
-};
+use crate::accepted::{Accepted, Callback, CallbackRun, End, Failed, Mode, Permit, Terms, Wake};
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
+use crate::content::Content;
 use crate::flush::{Epoch, Epochs};
+use crate::meters::{Good, Meters};
 use crate::name_server::Directory;
+use crate::observers::Observers;
 use crate::order::Lanes;
 use crate::request::Requests;
 use crate::retry::Budget;
 use crate::route::RouteTable;
-use crate::stats::{Counter, Counters, Stats};
+use crate::stats::{Counters, Stats};
+use crate::trace::Lost;
 use crate::transaction::{Checks, Transactions};
 use crate::unique_id::UniqueIds;
 use crate::upkeep::Watch;
@@ -38,7 +40,9 @@ pub(crate) struct Client {
     id: String,
     runtime: Handle,
     ids: UniqueIds,
-    counters: Counters,
+    counters: Arc<Counters>,
+    meters: Arc<Meters>,
+    observers: Option<Box<Observers>>,
     pub(crate) epochs: Epochs,
     pub(crate) budget: Budget,
     pub(crate) routes: RouteTable,
@@ -96,6 +100,8 @@ impl Client {
         let ip = config.identity.ip();
         let messages = Semaphore::new(config.max_pending_messages);
         let bytes = Semaphore::new(config.max_pending_bytes);
+        let (counters, meters) = (Arc::<Counters>::default(), Arc::new(Meters::of(&config)));
+        let observers = Observers::of(&config, lost_traces(&counters, &meters), runtime);
         let client = Arc::new(Self {
             id: config.identity.client_id(ip),
             ids: UniqueIds::new(ip),
@@ -107,7 +113,9 @@ impl Client {
             left_out: Notify::new(),
             config,
             runtime: runtime.clone(),
-            counters: Counters::default(),
+            observers,
+            meters,
+            counters,
             epochs: Epochs::default(),
             budget: Budget::new(),
             routes: RouteTable::default(),
@@ -155,6 +163,15 @@ impl Client {
         &self.counters
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Those who look on at sends, if anybody does.
+    pub(crate) fn observers(&self) -> Option<&Observers> {
+        self.observers.as_deref()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let brokers = self.connections().iter().map(|one| one.stats()).collect();
         self.counters.read(self.epochs.accepted(), brokers)
@@ -182,6 +199,8 @@ impl Client {
         if self.phase() != Phase::Open {
             return Err(closed(content));
         }
+        #[cfg(feature = "opentelemetry")]
+        let content = crate::trace_context::propagate(content);
         let (content, permit) = match self.check(&content) {
             Ok(bytes) => self.pack(content, bytes),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
@@ -258,6 +277,7 @@ impl Client {
             beside = namespace.bytes() * content.count();
         }
         batch::check(content, max_size.saturating_sub(beside))?;
+        let bytes = if content.has_more() { content.sent_bytes() } else { bytes };
         Ok(bytes + beside)
     }
 
@@ -309,6 +329,7 @@ impl Client {
     ) -> SendError {
         self.counters.refused.add(content.count());
         self.counters.not_stored.add(content.count());
+        self.meters.refused(kind, content.count());
         SendError::not_stored(kind, reason, content)
     }
 
@@ -319,12 +340,12 @@ impl Client {
         self: &Arc<Self>,
         ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
     ) {
-        self.succeed(ends, &self.counters.acked);
+        self.succeed(ends, Good::Acked);
     }
 
     /// These one-way messages were written.
     pub(crate) fn written<'a>(self: &Arc<Self>, all: impl Iterator<Item = &'a Arc<Accepted>>) {
-        self.succeed(all.map(|accepted| (accepted, End::Written)), &self.counters.oneway);
+        self.succeed(all.map(|accepted| (accepted, End::Written)), Good::Oneway);
     }
 
     /// Ends messages well. What all share is done once: to count them, to give their permits back;
@@ -332,14 +353,16 @@ impl Client {
     fn succeed<'a>(
         self: &Arc<Self>,
         ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
-        counter: &Counter,
+        good: Good,
     ) {
         let (mut wakes, mut next) = (Vec::new(), Vec::new());
         let (mut even, mut odd, mut places, mut bytes) = (0, 0, 0, 0);
+        let mut tally = self.meters.tally(good);
         for (accepted, end) in ends {
             let Some((wake, follow)) = self.lanes.end(accepted, || accepted.succeed(end)) else {
                 continue;
             };
+            tally.add(accepted);
             *match accepted.epoch {
                 Epoch::Even => &mut even,
                 Epoch::Odd => &mut odd,
@@ -349,7 +372,11 @@ impl Client {
             wakes.push(wake);
             next.extend(follow);
         }
-        counter.add(even + odd);
+        tally.finish();
+        match good {
+            Good::Acked => self.counters.acked.add(even + odd),
+            Good::Oneway => self.counters.oneway.add(even + odd),
+        }
         self.epochs.end(Epoch::Even, even);
         self.epochs.end(Epoch::Odd, odd);
         self.let_follow(next);
@@ -386,6 +413,7 @@ impl Client {
             return;
         }
         self.counters.withdrawn.add(accepted.count());
+        self.meters.withdrawn(accepted);
         let next = self.lanes.withdrawn(accepted);
         self.let_follow(next);
         for connection in self.connections() {
@@ -407,6 +435,7 @@ impl Client {
             let undelivered = |message| Undelivered { message, kind, outcome };
             self.undelivered().extend(content.into_messages().into_iter().map(undelivered));
         }
+        self.meters.failed(accepted, kind, outcome);
         match outcome {
             Outcome::NotStored => self.counters.not_stored.add(accepted.count()),
             Outcome::Unknown => self.counters.unknown.add(accepted.count()),
@@ -535,6 +564,14 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+fn lost_traces(counters: &Arc<Counters>, meters: &Arc<Meters>) -> Lost {
+    let (counters, meters) = (counters.clone(), meters.clone());
+    Arc::new(move |records| {
+        counters.traces_lost.add(records);
+        meters.traces_lost(records);
+    })
 }
 
 /// The second address of a broker that advertises this one (Java: `MixAll.brokerVIPChannel`).

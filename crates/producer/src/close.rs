@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::connection::Order;
+use crate::observers::Observers;
 use crate::{ErrorKind, Message, Outcome, Receipt};
 
 /// How long unregistering and the last bytes may take, on all connections at once.
@@ -44,7 +45,8 @@ pub struct Undelivered {
 }
 
 impl Client {
-    /// Drains until `deadline`, ends what is left, says goodbye to the brokers.
+    /// Drains until `deadline`, ends what is left, says goodbye to the brokers; the message trace does
+    /// the same meanwhile.
     pub(crate) async fn close(self: &Arc<Self>, deadline: Instant) -> CloseReport {
         self.begin_closing();
         self.end_lingering();
@@ -67,7 +69,12 @@ impl Client {
                 let _ = gone.await;
             }
         };
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        let trace = async {
+            if let Some(trace) = self.observers().and_then(Observers::trace) {
+                trace.close(deadline).await;
+            }
+        };
+        let _ = tokio::join!(tokio::time::timeout(GOODBYE, goodbye), trace);
         self.let_go();
         CloseReport {
             undelivered: std::mem::take(&mut *self.undelivered()),

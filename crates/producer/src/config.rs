@@ -9,12 +9,14 @@ use std::time::Duration;
 use crate::batch::Linger;
 use crate::discovery::Discovery;
 use crate::identity::Identity;
+use crate::interceptor::Interceptor;
 use crate::namespace::Namespace;
 use crate::packing::Packing;
 use crate::producer::Producer;
 use crate::seal::Seal;
 #[cfg(feature = "tls")]
 use crate::tls::{Connector, Tls};
+use crate::trace::TRACE_TOPIC;
 use crate::transaction::Checker;
 use crate::{
     Compression, CredentialsProvider, FaultAvoidance, NameServers, ReadMessage, ResponseCode,
@@ -43,6 +45,8 @@ pub struct ProducerBuilder {
 pub(crate) struct Config {
     /// As brokers know it: with the namespace.
     pub(crate) group: Arc<str>,
+    /// As the application calls it.
+    pub(crate) own_group: Arc<str>,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) name_servers: Discovery,
     pub(crate) identity: Identity,
@@ -77,12 +81,17 @@ pub(crate) struct Config {
     pub(crate) checker: Option<Arc<Checker>>,
     pub(crate) checks_at_once: usize,
     pub(crate) checks_waiting: usize,
+    pub(crate) interceptors: Vec<Arc<dyn Interceptor>>,
+    pub(crate) message_trace: bool,
+    pub(crate) trace_topic: Arc<str>,
 }
 
 impl ProducerBuilder {
     pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: NameServers) -> Self {
+        let group = group.into();
         let config = Config {
-            group: group.into(),
+            own_group: group.clone(),
+            group,
             namespace: None,
             name_servers: Discovery::List(Vec::new()),
             identity: Identity::default(),
@@ -116,6 +125,9 @@ impl ProducerBuilder {
             checker: None,
             checks_at_once: 16,
             checks_waiting: 2_000,
+            interceptors: Vec::new(),
+            message_trace: false,
+            trace_topic: TRACE_TOPIC.into(),
         };
         Self {
             config,
@@ -470,6 +482,40 @@ impl ProducerBuilder {
         self
     }
 
+    /// Adds an interceptor, which sees every attempt to send and may veto it or add properties.
+    /// Default: none. Several are called in the order in which they are added; see [`Interceptor`]
+    /// for where they run, and what they must not do there.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.config.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Whether where each message was stored, and how long that took, is told to a trace topic of
+    /// the cluster (`enableTrace` in Java), which RocketMQ's tools and dashboards read. Default: off.
+    ///
+    /// Traces go in the background, by a producer of their own in the group
+    /// `_INNER_TRACE_PRODUCER-…-PRODUCE`; sends neither wait for them nor fail with them. What
+    /// piles up beyond 2,048 records is dropped and counted in
+    /// [`Stats::traces_lost`](crate::Stats::traces_lost). [`close`](Producer::close) sends what is
+    /// left within its time. Failed and one-way sends leave no trace, nor does what a broker wants
+    /// none of. Each ten messages cost about one more, so do not switch it on for speed.
+    #[must_use]
+    pub fn message_trace(mut self, on: bool) -> Self {
+        self.config.message_trace = on;
+        self
+    }
+
+    /// The topic that [`message_trace`](Self::message_trace) goes to. Default:
+    /// `RMQ_SYS_TRACE_TOPIC`, which brokers have when their `traceTopicEnable` is set, and create
+    /// at the first trace when they create topics at all. Messages to topics that begin with its
+    /// name are not traced. [`start`](Self::start) refuses a name that no topic can have.
+    #[must_use]
+    pub fn trace_topic(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.config.trace_topic = name.into();
+        self
+    }
+
     /// Starts the producer on the current tokio runtime. No connection is made yet: that a name
     /// server cannot be reached shows at the first send.
     ///
@@ -501,11 +547,14 @@ impl ProducerBuilder {
             proxy.check().map_err(StartError::Setting)?;
         }
         validate::group(&config.group).map_err(StartError::Group)?;
-        config.group = config.on_wire(&config.group).into();
+        config.group = config.on_wire(&config.own_group).into();
         validate::group(&config.group).map_err(StartError::Group)?;
         for topic in &config.topics {
             validate::topic(&config.on_wire(topic)).map_err(StartError::Setting)?;
         }
+        let trace_topic = validate::topic(&config.trace_topic)
+            .and_then(|()| validate::not_of_the_broker(&config.trace_topic));
+        trace_topic.map_err(|error| StartError::Setting(format!("trace_topic: {error}")))?;
         let positive = [
             ("max_pending messages", config.max_pending_messages),
             ("max_pending bytes", config.max_pending_bytes),

@@ -13,6 +13,7 @@ use crate::accepted::{Accepted, Mode};
 use crate::client::{Client, Phase};
 use crate::connection::Connection;
 use crate::message::Destination;
+use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
 use crate::retry::{self, Ended, Left, Next};
@@ -272,6 +273,11 @@ impl Client {
             self.watch.trouble(accepted.topic());
             return Ok(Aim::Absent(accepted));
         };
+        if let Some(observers) = self.observers()
+            && let Err(Stopped { kind, reason }) = observers.attempt_begins(&accepted, &target)
+        {
+            return Err(Stranded { accepted, kind, reason: reason.into() });
+        }
         let most = self.config().attempt_timeout;
         let most = most.filter(|_| accepted.retries() < self.most_retries(accepted.mode));
         let until = attempt_end(&accepted, &target, now, most);
@@ -324,6 +330,9 @@ impl Client {
         let Waiting { accepted, target, .. } = waiting;
         let attempt = failed.describe(waiting, now);
         tracing::debug!(topic = %accepted.topic(), id = %accepted.id, %attempt, "attempt failed");
+        if let Some(observers) = self.observers() {
+            observers.attempt_failed(accepted, &attempt);
+        }
         if !accepted.failed_attempt(attempt) {
             return None;
         }
@@ -349,6 +358,7 @@ impl Client {
         if matches!(next, Next::Again(_)) {
             accepted.use_retry();
             self.counters().retries.add_one();
+            self.meters().retried();
         }
         Some(next)
     }

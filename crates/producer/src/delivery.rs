@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::accepted::{Accepted, End};
+use crate::accepted::{Accepted, Callback, End};
 use crate::client::Client;
+use crate::span::SendSpan;
 use crate::{Receipt, SendError};
 
 /// A message that was accepted by [`enqueue`](crate::Producer::enqueue) and is on its way.
@@ -17,11 +18,13 @@ use crate::{Receipt, SendError};
 pub struct Delivery {
     accepted: Arc<Accepted>,
     client: Arc<Client>,
+    /// Ends with the handle.
+    span: SendSpan,
 }
 
 impl Delivery {
-    pub(crate) fn new(accepted: Arc<Accepted>, client: Arc<Client>) -> Self {
-        Self { accepted, client }
+    pub(crate) fn new(accepted: Arc<Accepted>, client: Arc<Client>, span: SendSpan) -> Self {
+        Self { accepted, client, span }
     }
 
     /// The message's unique id, known before it is stored.
@@ -34,8 +37,15 @@ impl Delivery {
     /// Callbacks run one after another on a thread of their own: one that blocks holds up other
     /// callbacks, and no send. One that panics ends alone.
     pub fn on_complete(self, callback: impl FnOnce(Result<Receipt, SendError>) + Send + 'static) {
-        let wake = self.accepted.on_end(Box::new(callback));
-        self.client.wake(wake);
+        let Self { accepted, client, span } = self;
+        let callback: Callback = match span.is_none() {
+            true => Box::new(callback),
+            false => Box::new(move |result| {
+                span.record_result(&result);
+                span.in_scope(|| callback(result));
+            }),
+        };
+        client.wake(accepted.on_end(callback));
     }
 }
 
@@ -45,11 +55,13 @@ impl Future for Delivery {
     /// # Cancellation
     /// Dropping the future cancels nothing; see [`Delivery`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.accepted.poll_end(context) {
-            Poll::Ready(End::Stored(receipt)) => Poll::Ready(Ok(receipt)),
-            Poll::Ready(End::Failed(error)) => Poll::Ready(Err(error)),
+        let Poll::Ready(end) = self.accepted.poll_end(context) else { return Poll::Pending };
+        self.span.record(&end);
+        match end {
+            End::Stored(receipt) => Poll::Ready(Ok(receipt)),
+            End::Failed(error) => Poll::Ready(Err(error)),
             // Neither one-way sends nor batches have a Delivery.
-            Poll::Ready(End::Written | End::BatchStored(_)) | Poll::Pending => Poll::Pending,
+            End::Written | End::BatchStored(_) => Poll::Pending,
         }
     }
 }
@@ -65,12 +77,13 @@ impl std::fmt::Debug for Delivery {
 pub(crate) struct Awaited<'a> {
     accepted: Arc<Accepted>,
     client: &'a Arc<Client>,
+    span: SendSpan,
     ended: bool,
 }
 
 impl<'a> Awaited<'a> {
-    pub(crate) fn new(accepted: Arc<Accepted>, client: &'a Arc<Client>) -> Self {
-        Self { accepted, client, ended: false }
+    pub(crate) fn new(accepted: Arc<Accepted>, client: &'a Arc<Client>, span: SendSpan) -> Self {
+        Self { accepted, client, span, ended: false }
     }
 }
 
@@ -78,8 +91,12 @@ impl Future for Awaited<'_> {
     type Output = End;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
-        let end = self.accepted.poll_end(context);
-        self.ended = end.is_ready();
+        let Self { accepted, span, ended, .. } = &mut *self;
+        let end = span.in_scope(|| accepted.poll_end(context));
+        if let Poll::Ready(end) = &end {
+            *ended = true;
+            span.record(end);
+        }
         end
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use posthaste_protocol::ResponseCode;
 
 use crate::Message;
-use crate::accepted::Content;
+use crate::content::Content;
 
 /// Whether a failed message may have been stored all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,10 +66,39 @@ pub enum ErrorKind {
     Protocol,
     /// An earlier message of the same ordering key failed.
     EarlierFailed,
+    /// An interceptor vetoed an attempt.
+    Vetoed,
     /// The producer holds as many messages or bytes as it may.
     BufferFull,
     /// The producer is closed.
     Closed,
+}
+
+impl ErrorKind {
+    /// One word for spans and metrics, of which there are few: codes are left out.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NoRoute => "no_route",
+            Self::NoTopic => "no_topic",
+            Self::NoWritableQueue => "no_writable_queue",
+            Self::Connect => "connect",
+            Self::ConnectionLost => "connection_lost",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+            Self::Rejected(_) => "rejected",
+            Self::Broker(_) => "broker",
+            Self::Protocol => "protocol",
+            Self::EarlierFailed => "earlier_failed",
+            Self::Vetoed => "vetoed",
+            Self::BufferFull => "buffer_full",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {
@@ -91,6 +120,7 @@ impl fmt::Display for ErrorKind {
             Self::Broker(code) => return write!(f, "the broker failed with code {code}"),
             Self::Protocol => "the answer cannot be read",
             Self::EarlierFailed => "an earlier message of the same key failed",
+            Self::Vetoed => "an interceptor vetoed it",
             Self::BufferFull => "the producer's buffer is full",
             Self::Closed => "the producer is closed",
         };
@@ -215,6 +245,7 @@ impl SendError {
             ErrorKind::Rejected(_) | ErrorKind::Broker(_) => "See the broker's remark, and its log.".into(),
             ErrorKind::Protocol => "Check that the address is that of a RocketMQ broker.".into(),
             ErrorKind::EarlierFailed => "See the error of the earlier message; send this one again after it to keep the order.".into(),
+            ErrorKind::Vetoed => "The application's own interceptor does not let it pass; its reason is in the error.".into(),
             ErrorKind::BufferFull => "Wait for deliveries to end, or allow more pending messages.".into(),
             ErrorKind::Closed => "Send before closing the producer, or give `close` more time.".into(),
         }

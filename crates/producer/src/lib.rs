@@ -21,7 +21,10 @@
 //! - Where a message goes belongs to the [`Message`]: any queue, a given one, or by ordering key.
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
 //!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
-//! - [`Producer::admin`] creates topics, asks for offsets, and reads back what landed ([`Reader`]).
+//! - [`Producer::admin`] creates topics, asks for offsets, finds messages by id and key, and reads
+//!   back what landed ([`Reader`]).
+//! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are told of in
+//!   [`guide::observability`].
 //! - [`guide`] has a page per subject; whoever knows the Java client starts with
 //!   [`guide::coming_from_java`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
@@ -42,6 +45,7 @@ mod client;
 mod close;
 mod config;
 mod connection;
+mod content;
 mod credentials;
 mod deliver;
 mod delivery;
@@ -51,10 +55,14 @@ mod flush;
 pub mod guide;
 mod health;
 mod identity;
+mod interceptor;
 mod look_up;
 mod message;
+#[cfg_attr(not(feature = "metrics"), path = "meters/off.rs")]
+mod meters;
 mod name_server;
 mod namespace;
+mod observers;
 mod order;
 mod outbox;
 mod packing;
@@ -62,22 +70,27 @@ mod pause;
 mod producer;
 mod queue;
 mod reader;
+mod recall;
 mod receipt;
 mod request;
 mod retry;
 mod route;
 mod seal;
 mod socks5;
+mod span;
 mod stats;
 #[cfg(feature = "tls")]
 mod tls;
+mod trace;
+#[cfg(feature = "opentelemetry")]
+mod trace_context;
 mod transaction;
 mod unique_id;
 mod upkeep;
 mod validate;
 mod window;
 
-pub use admin::{Admin, AdminError};
+pub use admin::{Admin, AdminError, TopicSettings, TopicType};
 pub use batch::Batch;
 pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;
@@ -86,6 +99,7 @@ pub use delivery::Delivery;
 pub use discovery::NameServers;
 pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use health::FaultAvoidance;
+pub use interceptor::{Interceptor, SendAttempt, TransactionEnd};
 pub use message::{Message, MessageQueue};
 pub use posthaste_protocol::{Compression, ResponseCode};
 pub use producer::Producer;

@@ -391,12 +391,6 @@ impl Message {
     pub(crate) fn waits_until_stored(&self) -> bool {
         self.wait_stored
     }
-
-    /// Bytes that the message keeps while it is on its way.
-    pub(crate) fn held_bytes(&self) -> usize {
-        let properties: usize = self.wire_properties().map(|(n, v)| n.len() + v.len() + 2).sum();
-        self.topic.len() + self.body.len() + properties
-    }
 }
 
 /// The body is shown by its length alone: it may be large, and secret.

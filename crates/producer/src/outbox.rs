@@ -52,7 +52,7 @@ impl Waiting {
     }
 
     fn stored_bytes(&self) -> usize {
-        self.accepted.stored_bytes as usize
+        self.accepted.stored_bytes()
     }
 
     /// Whether it may be held back for its batch to grow.
@@ -333,8 +333,9 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{Content, Mode, Permit, Terms};
+    use crate::accepted::{Mode, Permit, Terms};
     use crate::batch::MOST_MESSAGES;
+    use crate::content::Content;
     use crate::flush::Epoch;
     use crate::route::Route;
     use crate::unique_id::{UniqueIds, own_ip};

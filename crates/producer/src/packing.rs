@@ -2,7 +2,7 @@
 
 use posthaste_protocol::Compression;
 
-use crate::accepted::{Content, Packed};
+use crate::content::{Content, Packed};
 use crate::message::Part;
 
 /// Which bodies are compressed, and how.
@@ -57,7 +57,8 @@ mod tests {
         assert!(pack(Message::new("t", vec![b'x'; 4095])).is_none(), "too short");
         let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(5000).collect();
         assert!(pack(Message::new("t", noise)).is_none(), "it does not get smaller");
-        let made = Content { others: vec![long()], ..long().into() };
+        let mut made = Content::from(long());
+        made.others.push(long());
         assert!(packing.pack(&made).is_none(), "a batch");
         let never = Packing { from_bytes: usize::MAX, ..packing };
         assert!(never.pack(&long().into()).is_none());

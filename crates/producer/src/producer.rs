@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
-use tracing::{Instrument as _, Span};
 
-use crate::accepted::{Content, End, Mode};
-use crate::client::{Client, Room};
+use crate::accepted::{Accepted, End, Mode};
+use crate::client::{Client, Room, Waits};
 use crate::config::Config;
+use crate::content::Content;
 use crate::delivery::Awaited;
+use crate::span::{SendSpan, send_span};
 use crate::{
     Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
     StartError, Stats,
@@ -78,7 +79,7 @@ impl Producer {
     /// Dropping the future before the message has left takes it back: it will not be stored. Later
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
-        let span = tracing::debug_span!("send", topic = message.topic());
+        let span = send_span!("send", self.client(), &message, 1);
         match self.run(message.into(), Mode::Sync, span).await? {
             End::Stored(receipt) => Ok(receipt),
             End::Failed(error) => Err(error),
@@ -97,13 +98,12 @@ impl Producer {
     /// Dropping the future before it gives the handle means that the message was not accepted.
     /// Dropping the handle cancels nothing.
     pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
-        let client = &self.handle.client;
-        let accepted = match client.accept(message.into(), Mode::Async, self.timeout)? {
+        let span = send_span!("enqueue", self.client(), &message, 1);
+        let accepted = match self.accept(message.into(), Mode::Async, &span)? {
             Room::Taken(accepted) => accepted,
-            Room::None(waits) => Box::pin(client.wait_for_room(waits)).await?,
+            Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
         };
-        client.deliver(accepted.clone());
-        Ok(Delivery::new(accepted, client.clone()))
+        Ok(self.delivery(accepted, span))
     }
 
     /// As [`enqueue`](Self::enqueue), but fails with [`ErrorKind::BufferFull`](crate::ErrorKind::BufferFull) instead of waiting.
@@ -111,13 +111,15 @@ impl Producer {
     /// # Errors
     /// As [`enqueue`](Self::enqueue), at once.
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
-        let client = &self.handle.client;
-        let accepted = match client.accept(message.into(), Mode::Async, self.timeout)? {
-            Room::Taken(accepted) => accepted,
-            Room::None(waits) => return Err(client.no_room(*waits)),
-        };
-        client.deliver(accepted.clone());
-        Ok(Delivery::new(accepted, client.clone()))
+        let span = send_span!("try_enqueue", self.client(), &message, 1);
+        match self.accept(message.into(), Mode::Async, &span)? {
+            Room::Taken(accepted) => Ok(self.delivery(accepted, span)),
+            Room::None(waits) => {
+                let error = self.client().no_room(*waits);
+                span.record_failed(&error);
+                Err(error)
+            }
+        }
     }
 
     /// Sends a message without asking for an answer; ends when it is written to the connection.
@@ -131,7 +133,7 @@ impl Producer {
     /// # Cancellation
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        let span = tracing::debug_span!("send_oneway", topic = message.topic());
+        let span = send_span!("send_oneway", self.client(), &message, 1);
         match self.run(message.into(), Mode::Oneway, span).await? {
             End::Failed(error) => Err(error),
             End::Written | End::Stored(_) | End::BatchStored(_) => Ok(()),
@@ -155,7 +157,7 @@ impl Producer {
     /// As [`send`](Self::send).
     pub async fn send_batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>, SendError> {
         let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
-        let span = tracing::debug_span!("send_batch", topic = content.first.topic());
+        let span = send_span!("send_batch", self.client(), &content.first, content.count());
         match self.run(content, Mode::Sync, span).await? {
             End::Stored(receipt) => Ok(vec![receipt]),
             End::BatchStored(receipts) => Ok(receipts),
@@ -167,17 +169,34 @@ impl Producer {
 
     /// From acceptance to the end. The span is entered step by step: a future of all of it would be
     /// moved about with the message inside.
-    async fn run(&self, content: Content, mode: Mode, span: Span) -> Result<End, SendError> {
-        let client = &self.handle.client;
-        let accepted = match span.in_scope(|| client.accept(content, mode, self.timeout))? {
+    async fn run(&self, content: Content, mode: Mode, span: SendSpan) -> Result<End, SendError> {
+        let accepted = match self.accept(content, mode, &span)? {
             Room::Taken(accepted) => accepted,
-            Room::None(waits) => {
-                Box::pin(client.wait_for_room(waits)).instrument(span.clone()).await?
-            }
+            Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
         };
-        let awaited = Awaited::new(accepted.clone(), client);
-        span.in_scope(|| client.deliver(accepted));
-        Ok(awaited.instrument(span).await)
+        span.in_scope(|| self.client().deliver(accepted.clone()));
+        Ok(Awaited::new(accepted, self.client(), span).await)
+    }
+
+    #[inline]
+    fn accept(&self, content: Content, mode: Mode, span: &SendSpan) -> Result<Room, SendError> {
+        let room = span.in_scope(|| self.client().accept(content, mode, self.timeout));
+        room.inspect_err(|error| span.record_failed(error))
+    }
+
+    async fn wait_for_room(
+        &self,
+        waits: Box<Waits>,
+        span: &SendSpan,
+    ) -> Result<Arc<Accepted>, SendError> {
+        let accepted = span.instrument(self.client().wait_for_room(waits)).await;
+        accepted.inspect_err(|error| span.record_failed(error))
+    }
+
+    #[inline]
+    fn delivery(&self, accepted: Arc<Accepted>, span: SendSpan) -> Delivery {
+        span.in_scope(|| self.client().deliver(accepted.clone()));
+        Delivery::new(accepted, self.client().clone(), span)
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {
@@ -205,7 +224,11 @@ impl Producer {
     pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
         let client = &self.handle.client;
         let unit = client.config().identity.unit_name.as_deref();
-        client.discover(name_servers.into().checked(unit)?);
+        let discovery = name_servers.into().checked(unit)?;
+        if let Some(observers) = client.observers() {
+            observers.discover(discovery.clone());
+        }
+        client.discover(discovery);
         Ok(())
     }
 

@@ -163,6 +163,7 @@ impl Client {
         let topic = self.config().off_wire(&push.topic).into_owned();
         if !self.requests.complete(id, reply_of(push, &topic, &text)) {
             self.counters().late_replies.add_one();
+            self.meters().late_reply();
             tracing::debug!(id, "a reply that nobody waits for any more");
         }
         Ok(())

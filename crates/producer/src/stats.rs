@@ -40,6 +40,9 @@ pub struct Stats {
     pub late_replies: u64,
     /// Transaction checks of brokers that were dropped, since too many came at once.
     pub dropped_checks: u64,
+    /// Records of the message trace that were dropped, or that the trace topic did not take. Always
+    /// 0 unless [`message_trace`](crate::ProducerBuilder::message_trace) is on.
+    pub traces_lost: u64,
     /// Every broker address with a connection.
     pub brokers: Vec<BrokerStats>,
 }
@@ -82,6 +85,7 @@ pub(crate) struct Counters {
     pub(crate) batched: Counter,
     pub(crate) late_replies: Counter,
     pub(crate) dropped_checks: Counter,
+    pub(crate) traces_lost: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +133,7 @@ impl Counters {
             batched: self.batched.get(),
             late_replies: self.late_replies.get(),
             dropped_checks: self.dropped_checks.get(),
+            traces_lost: self.traces_lost.get(),
             brokers,
         }
     }

@@ -16,6 +16,7 @@ pub use error::TransactionError;
 
 use crate::client::{Client, Phase};
 use crate::connection::{CallError, Connection};
+use crate::interceptor::TransactionEnd;
 use crate::message::Part;
 use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, answer};
 
@@ -46,21 +47,41 @@ pub enum TransactionState {
 #[must_use = "dropped undecided, it is left to the transaction checker"]
 pub struct Transaction {
     producer: Producer,
+    half: Half,
+    timeout: Duration,
+}
+
+/// A half message that is stored.
+struct Half {
     topic: Arc<str>,
     receipt: Receipt,
-    timeout: Duration,
+    tag: Option<String>,
+    /// As they travel.
+    keys: Option<String>,
+}
+
+impl Half {
+    fn new(message: &Message, receipt: Receipt) -> Self {
+        let keys = message.key_texts();
+        Self {
+            topic: message.topic_arc().clone(),
+            receipt,
+            tag: message.tag_text().map(str::to_owned),
+            keys: (!keys.is_empty()).then(|| keys.join(" ")),
+        }
+    }
 }
 
 impl Transaction {
     /// The unique id of the message; the checker and consumers see the same.
     pub fn message_id(&self) -> &str {
-        self.receipt.message_id()
+        self.half.receipt.message_id()
     }
 
     /// Where the half message is stored: its queue is the message's, its offset is among the half
     /// messages.
     pub fn receipt(&self) -> &Receipt {
-        &self.receipt
+        &self.half.receipt
     }
 
     /// Has consumers get the message; returns when the broker has confirmed it.
@@ -91,11 +112,11 @@ impl Transaction {
     }
 
     async fn end(self, state: TransactionState) -> Result<(), TransactionError> {
-        let Self { producer, topic, receipt, timeout } = &self;
+        let Self { producer, half, timeout } = &self;
         let client = producer.client();
-        client.end_transaction(topic, receipt, state, Instant::now() + *timeout).await.map_err(
+        client.end_transaction(half, state, Instant::now() + *timeout).await.map_err(
             |Failure { kind, outcome, reason }| {
-                TransactionError::not_ended(state, kind, outcome, reason, receipt.clone())
+                TransactionError::not_ended(state, kind, outcome, reason, half.receipt.clone())
             },
         )
     }
@@ -103,7 +124,7 @@ impl Transaction {
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("receipt", &self.receipt).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("receipt", self.receipt()).finish_non_exhaustive()
     }
 }
 
@@ -130,19 +151,19 @@ impl Producer {
         }
         let kept = message.clone();
         let receipt = self.send(message.part_of(Part::Transaction)).await?;
-        let topic = kept.topic_arc().clone();
-        if receipt.status() != SendStatus::Stored {
-            return Err(self.roll_back_weak(kept, &receipt).await);
+        let half = Half::new(&kept, receipt);
+        if half.receipt.status() != SendStatus::Stored {
+            return Err(self.roll_back_weak(kept, &half).await);
         }
-        self.client().transactions.add(&receipt);
-        Ok(Transaction { producer: self.clone(), topic, receipt, timeout: self.timeout() })
+        self.client().transactions.add(&half.receipt);
+        Ok(Transaction { producer: self.clone(), half, timeout: self.timeout() })
     }
 
-    async fn roll_back_weak(&self, message: Message, receipt: &Receipt) -> SendError {
+    async fn roll_back_weak(&self, message: Message, half: &Half) -> SendError {
         let (client, state) = (self.client(), TransactionState::Rollback);
-        let deadline = Instant::now() + self.timeout();
-        let told = client.end_transaction(message.topic_arc(), receipt, state, deadline).await;
-        let mut reason = format!("the half message was {} and rolled back", receipt.status());
+        let told = client.end_transaction(half, state, Instant::now() + self.timeout()).await;
+        let status = half.receipt.status();
+        let mut reason = format!("the half message was {status} and rolled back");
         if let Err(Failure { reason: why, .. }) = told {
             reason = format!("{reason}, which the broker may not know: {why}");
         }
@@ -213,12 +234,13 @@ impl Client {
     /// Tells the broker that has a half message what becomes of it.
     async fn end_transaction(
         self: &Arc<Self>,
-        topic: &Arc<str>,
-        receipt: &Receipt,
+        half: &Half,
         state: TransactionState,
         deadline: Instant,
     ) -> Result<(), Failure> {
+        let Half { topic, receipt, .. } = half;
         let mut request = self.end_of(topic, receipt, state)?;
+        self.show_end(half, state);
         loop {
             if self.phase() == Phase::Abandoned || self.stopped.is_cancelled() {
                 return Err(Failure::untold(ErrorKind::Closed, "the producer is closed"));
@@ -236,6 +258,24 @@ impl Client {
         }
         self.transactions.remove(receipt.message_id());
         Ok(())
+    }
+
+    /// Shows those who look on how a transaction ends.
+    fn show_end(self: &Arc<Self>, half: &Half, state: TransactionState) {
+        let Some(observers) = self.observers() else { return };
+        let Half { topic, receipt, tag, keys } = half;
+        let broker = self.broker_of(topic, receipt).ok();
+        observers.transaction_ends(&TransactionEnd {
+            topic,
+            message_id: receipt.message_id(),
+            transaction_id: receipt.transaction_id(),
+            state,
+            from_check: false,
+            address: broker.as_ref().map_or("", |(_, broker)| broker.address()),
+            tag: tag.as_deref(),
+            keys: keys.as_deref(),
+            region: receipt.region(),
+        });
     }
 
     fn end_of(

@@ -7,7 +7,7 @@ use crate::Message;
 /// The longest topic, in characters.
 const MAX_TOPIC: usize = 127;
 /// The longest group, in characters (5.x).
-const MAX_GROUP: usize = 120;
+pub(crate) const MAX_GROUP: usize = 120;
 /// Bytes of the properties that brokers and the producer add: unique id, region, trace, cluster.
 const RESERVED_PROPERTY_BYTES: usize = 256;
 
@@ -113,16 +113,7 @@ fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
 /// Checks the properties; says how many bytes they have.
 fn all_properties(message: &Message) -> Result<usize, String> {
     for (n, value) in message.properties() {
-        if name::RESERVED.contains(&n) {
-            return Err(format!(
-                "property `{n}` has a meaning in the protocol; choose another name"
-            ));
-        }
-        if n.trim().is_empty() || value.trim().is_empty() {
-            return Err(format!(
-                "property `{n}` has an empty name or value; brokers would drop it"
-            ));
-        }
+        name_and_value(n, value)?;
     }
     if message.tag_text().is_some_and(|tag| tag.trim().is_empty()) {
         return Err("the tag is empty".into());
@@ -139,18 +130,44 @@ fn all_properties(message: &Message) -> Result<usize, String> {
     }
     let mut length = 0;
     for (n, value) in message.wire_properties() {
-        if [n, &*value].iter().any(|text| text.contains([NAME_END, VALUE_END])) {
-            return Err(format!(
-                "property `{n}` contains byte 1 or 2, which the protocol uses itself"
-            ));
-        }
+        no_separators(n, &value)?;
         length += n.len() + value.len() + 2;
     }
-    let max = properties::MAX_LENGTH - RESERVED_PROPERTY_BYTES;
-    if length > max {
-        return Err(format!("the properties have {length} bytes, more than the {max} allowed"));
-    }
+    properties_length(length)?;
     Ok(length)
+}
+
+/// Says what is wrong with a property of the application's own, if anything is.
+pub(crate) fn property(n: &str, value: &str) -> Result<(), String> {
+    name_and_value(n, value)?;
+    no_separators(n, value)
+}
+
+fn name_and_value(n: &str, value: &str) -> Result<(), String> {
+    if name::RESERVED.contains(&n) {
+        return Err(format!("property `{n}` has a meaning in the protocol; choose another name"));
+    }
+    if n.trim().is_empty() || value.trim().is_empty() {
+        return Err(format!("property `{n}` has an empty name or value; brokers would drop it"));
+    }
+    Ok(())
+}
+
+#[inline]
+fn no_separators(n: &str, value: &str) -> Result<(), String> {
+    match [n, value].iter().any(|text| text.contains([NAME_END, VALUE_END])) {
+        true => Err(format!("property `{n}` contains byte 1 or 2, which the protocol uses itself")),
+        false => Ok(()),
+    }
+}
+
+/// Says so if all properties of a message together are too long.
+pub(crate) fn properties_length(length: usize) -> Result<(), String> {
+    let max = properties::MAX_LENGTH - RESERVED_PROPERTY_BYTES;
+    match length > max {
+        true => Err(format!("the properties have {length} bytes, more than the {max} allowed")),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +194,10 @@ mod tests {
     fn each_rule_of_a_message_says_what_is_wrong() {
         let good = || Message::new("t", "x");
         let full = good().tag("a").key("k").property("n", "v");
-        assert_eq!(message(&full, 10), Ok(full.held_bytes()));
+        assert_eq!(
+            message(&full, 10),
+            Ok(crate::content::Content::from(full.clone()).sent_bytes())
+        );
         for (bad, words) in [
             (Message::new("t", ""), "empty"),
             (Message::new("t", "12345678901"), "11 bytes"),

@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use posthaste::blocking::{Admin, Delivery, Producer, ProducerBuilder, Reader};
-use posthaste::{AdminError, ErrorKind, Message, MessageQueue, Outcome, StartError};
+use posthaste::{
+    AdminError, ErrorKind, Message, MessageQueue, Outcome, StartError, TopicSettings, TopicType,
+};
 use posthaste_broker::{Broker, BrokerBuilder};
 use tokio::runtime::Runtime;
 
@@ -99,6 +101,17 @@ fn admin_calls_wait_for_their_answers() {
     assert_eq!(admin.max_offset(queue).unwrap(), 1);
     assert!(admin.earliest_store_time(queue).unwrap().is_some());
     assert_eq!(admin.offset_at(queue, SystemTime::UNIX_EPOCH).unwrap(), 0);
+    let settings = TopicSettings::new(2).topic_type(TopicType::Delay);
+    admin.create_topic_with("delayed", &settings).unwrap();
+    let receipt = producer.send(Message::new("delayed", "found").key("k")).unwrap();
+    let viewed = admin.view("delayed", receipt.offset_message_id()).unwrap().unwrap();
+    let by_key = admin.query_by_key("delayed", "k", .., 1).unwrap().remove(0);
+    let by_id = admin.query_by_unique_id("delayed", receipt.message_id()).unwrap().remove(0);
+    assert!([viewed, by_key, by_id].iter().all(|message| message.body() == "found"));
+    let later = Message::new("delayed", "never").deliver_after(Duration::from_secs(60));
+    let later = producer.send(later).unwrap();
+    let recalled = producer.recall(later.recall_handle().unwrap()).unwrap();
+    assert_eq!(recalled, later.message_id());
     let missing = AdminError::NoTopic { topic: "nowhere".into() };
     let admin = admin.with_timeout(Duration::from_secs(60));
     assert_eq!(admin.reader("nowhere").open().unwrap_err(), missing);

@@ -26,6 +26,7 @@ examples! {
     blocking = "../examples/blocking.rs"
     errors_and_retry = "../examples/errors_and_retry.rs"
     shutdown = "../examples/shutdown.rs"
+    metrics = "../examples/metrics.rs"
     docker_address_map = "../examples/docker_address_map.rs"
     acl_tls = "../examples/acl_tls.rs"
     testing_with_the_embedded_broker = "../examples/testing_with_the_embedded_broker.rs"

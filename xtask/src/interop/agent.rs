@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -78,6 +79,11 @@ impl Agent {
         self.tell("producer", json!({ "name": name, "group": group }))
     }
 
+    /// As [`start_producer`](Self::start_producer), with the message trace switched on.
+    pub(crate) fn start_traced_producer(&self, name: &str, group: &str) -> Result<()> {
+        self.tell("producer", json!({ "name": name, "group": group, "traced": true }))
+    }
+
     pub(crate) fn send(
         &self,
         producer: &str,
@@ -136,6 +142,15 @@ impl Agent {
         self.ask("route", json!({ "topic": topic }))
     }
 
+    /// The attributes of a topic, as the broker at an address has them; 5.x alone has some.
+    pub(crate) fn topic_attributes(
+        &self,
+        topic: &str,
+        broker: &str,
+    ) -> Result<BTreeMap<String, String>> {
+        self.ask("topic-attributes", json!({ "topic": topic, "broker": broker }))
+    }
+
     /// The client ids of a producer group's members, as the brokers of a topic know them.
     pub(crate) fn members(&self, group: &str, topic: &str) -> Result<Vec<String>> {
         self.ask("members", json!({ "group": group, "topic": topic }))
@@ -144,6 +159,11 @@ impl Agent {
     /// Everything that a topic holds, queue by queue.
     pub(crate) fn stored(&self, topic: &str) -> Result<Vec<Received>> {
         self.ask("stored", json!({ "topic": topic }))
+    }
+
+    /// Records of the message trace, each as the official decoder reads it: its fields by name.
+    pub(crate) fn decode_traces(&self, text: &str) -> Result<Vec<BTreeMap<String, String>>> {
+        self.ask("traces", json!({ "text": text }))
     }
 
     /// Starts a transaction producer. What it decides is in the messages: property `local`, and

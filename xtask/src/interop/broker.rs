@@ -139,9 +139,15 @@ impl Broker {
             // 5.x: whoever sends to a broker that stops is told for so long.
             "enableShutdownGracefully=true".to_owned(),
             "shutdownWaitTimeSeconds=3".to_owned(),
+            "traceTopicEnable=true".to_owned(),
             // Soon, for a test that waits for it.
             "transactionTimeOut=3000".to_owned(),
             "transactionCheckInterval=4000".to_owned(),
+            // 5.x alone knows it, and forbids it by default.
+            "recallMessageEnable=true".to_owned(),
+            // Light queues, where the version knows them.
+            "enableLmq=true".to_owned(),
+            "enableMultiDispatch=true".to_owned(),
             // Small files: the defaults reserve gigabytes for a handful of messages.
             "mappedFileSizeCommitLog=67108864".to_owned(),
             "mappedFileSizeConsumeQueue=600000".to_owned(),

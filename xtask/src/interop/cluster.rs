@@ -13,6 +13,7 @@ use super::artefacts::Artefacts;
 use super::broker::Broker;
 use super::envelope::RoutedBroker;
 use super::guard::Guard;
+use super::mqadmin;
 use super::name_server::NameServer;
 use super::proxy::Proxies;
 use super::version::Version;
@@ -164,6 +165,11 @@ impl Cluster {
     /// Starts the official Go client.
     pub(crate) fn go_agent(&self) -> Result<Agent> {
         Agent::go(&self.go_program, &self.name_server(), &self.folder)
+    }
+
+    /// Runs RocketMQ's own tool; gives what it printed.
+    pub(crate) fn mqadmin(&self, arguments: &[&str]) -> Result<String> {
+        mqadmin::run(&self.artefacts, &self.folder, &self.name_server(), arguments)
     }
 
     pub(crate) fn name_server(&self) -> String {

@@ -1,5 +1,6 @@
 //! What must hold between Posthaste and real servers and clients.
 
+mod administered;
 mod arrival;
 mod batched;
 mod burst;
@@ -9,6 +10,8 @@ mod creation;
 mod delayed;
 mod encrypted;
 mod exchange;
+mod found;
+mod intercepted;
 mod killed;
 mod load;
 mod namespaces;
@@ -16,11 +19,14 @@ mod official;
 mod ordered;
 mod packed;
 mod proxied;
+mod recalled;
 mod requests;
 mod reverse;
 mod signed;
+mod special;
 mod static_topic;
 mod stopped;
+mod traced;
 mod transactions;
 mod two_masters;
 mod vip;
@@ -113,7 +119,13 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("found", found::run),
+        Scenario::new("administered", administered::run),
+        Scenario::new("recalled", recalled::run),
         Scenario::new("requests", requests::run),
+        Scenario::new("intercepted", intercepted::run),
+        Scenario::new("traced", traced::run),
+        Scenario::new("special", special::run),
         Scenario::new("killed", killed::run),
         Scenario::new("two-masters", two_masters::run),
         Scenario::new("choice", choice::run),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, TopicRoute, permission};
+use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, TopicRoute};
 use tokio::task::JoinSet;
 
-use super::{Admin, AdminError};
+use super::{Admin, AdminError, TopicSettings};
 use crate::validate;
 
 /// How often one broker is asked (Java: `MQAdminImpl.createTopic`).
@@ -22,29 +22,26 @@ const EVERYWHERE: &str = "SELF_TEST_TOPIC";
 pub(super) async fn create_topic(
     admin: &Admin,
     topic: &str,
-    queues: u32,
+    settings: &TopicSettings,
 ) -> Result<(), AdminError> {
-    check_name(topic).map_err(AdminError::Invalid)?;
-    let count = i32::try_from(queues).ok().filter(|count| (1..=0xFFFF).contains(count));
-    let Some(count) = count else {
-        return Err(AdminError::Invalid(format!("a topic has 1 to 65535 queues, not {queues}")));
-    };
+    check_name(topic).and_then(|()| settings.check()).map_err(AdminError::Invalid)?;
     let wire_topic = admin.client()?.config().on_wire(topic).into_owned();
     validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
+    let count = |queues: u32| i32::try_from(queues).unwrap_or(i32::MAX);
     let deadline = admin.deadline();
     let request = CreateTopic {
         topic: wire_topic,
         default_topic: DEFAULT_TOPIC.to_owned(),
-        read_queues: count,
-        write_queues: count,
-        perm: permission::READ | permission::WRITE,
+        read_queues: count(settings.read_queues),
+        write_queues: count(settings.write_queues),
+        perm: settings.perm,
         filter_type: Some("SINGLE_TAG".to_owned()),
         sys_flag: Some(0),
-        order: Some(false),
-        attributes: None,
+        order: Some(settings.ordered),
+        attributes: settings.attributes_text(),
     };
     let accepted = ask_all(admin, masters(admin, deadline).await?, &request, deadline).await?;
-    until_it_shows(admin, topic, count, &accepted, deadline).await
+    until_it_shows(admin, topic, &request, &accepted, deadline).await
 }
 
 fn check_name(topic: &str) -> Result<(), String> {
@@ -132,14 +129,14 @@ async fn ask_one(
 async fn until_it_shows(
     admin: &Admin,
     topic: &str,
-    count: i32,
+    request: &CreateTopic,
     brokers: &[String],
     deadline: Instant,
 ) -> Result<(), AdminError> {
     let client = admin.client()?;
     loop {
         let shown = admin.route(topic, deadline).await;
-        if shown.is_ok_and(|document| shows(&document, count, brokers)) {
+        if shown.is_ok_and(|document| shows(&document, request, brokers)) {
             let topic: Arc<str> = topic.into();
             client.routes.forget_missing(&topic);
             client.refresh_before(&topic, deadline).await;
@@ -154,10 +151,15 @@ async fn until_it_shows(
     }
 }
 
-/// Whether a route has the topic's queues on every broker that accepted it.
-fn shows(document: &TopicRoute, count: i32, brokers: &[String]) -> bool {
+/// Whether a route has the topic's queues on every broker that accepted it, and with no more
+/// permissions than wanted. Fewer there may be: those of a broker come on top.
+fn shows(document: &TopicRoute, request: &CreateTopic, brokers: &[String]) -> bool {
     brokers.iter().all(|broker| {
         let queues = document.queues.iter().find(|queues| queues.broker_name == *broker);
-        queues.is_some_and(|queues| queues.write_queue_nums == count)
+        queues.is_some_and(|queues| {
+            queues.read_queue_nums == request.read_queues
+                && queues.write_queue_nums == request.write_queues
+                && queues.perm & !request.perm == 0
+        })
     })
 }

@@ -70,6 +70,7 @@ impl AdminError {
             Self::NoTopic { topic } => format!("Create topic {topic} first, or send to it where brokers create topics (autoCreateTopicEnable)."),
             Self::Denied { .. } => "Check the credentials and the permissions that they have on the broker, and those of the topic.".into(),
             Self::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => "This server does not know the request: it is too old, or a proxy. Ask a broker directly.".into(),
+            Self::Refused { code: ResponseCode::ILLEGAL_OPERATION, .. } => "It is too late: the message may have been delivered, or been recalled before.".into(),
             Self::Refused { .. } => "See the server's remark, and its log.".into(),
             Self::Timeout(_) => "A server that does not know a request may not answer it at all. If it should know this one, look at its load, or give the call more time.".into(),
             Self::Invalid(_) => "Correct the call; trying it again as it is will not help.".into(),

@@ -1,11 +1,12 @@
-//! Topics and offsets of a cluster.
+//! Topics, offsets and stored messages of a cluster.
 
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ReaderBuilder;
 use super::runtime::Runtime;
-use crate::{AdminError, MessageQueue};
+use crate::{AdminError, MessageQueue, ReadMessage, TopicSettings};
 
 /// As the asynchronous [`Admin`](crate::Admin), with calls that wait: until their deadline at the
 /// most, 6 s unless [`with_timeout`](Self::with_timeout) says otherwise.
@@ -36,6 +37,18 @@ impl Admin {
     /// See [`create_topic`](crate::Admin::create_topic) of the asynchronous admin.
     pub fn create_topic(&self, topic: &str, queues: u32) -> Result<(), AdminError> {
         self.runtime.wait(self.admin.create_topic(topic, queues))
+    }
+
+    /// As [`create_topic`](Self::create_topic), with more to say of the topic.
+    ///
+    /// # Errors
+    /// See [`create_topic_with`](crate::Admin::create_topic_with) of the asynchronous admin.
+    pub fn create_topic_with(
+        &self,
+        topic: &str,
+        settings: &TopicSettings,
+    ) -> Result<(), AdminError> {
+        self.runtime.wait(self.admin.create_topic_with(topic, settings))
     }
 
     /// The names of all topics, sorted; those of the system are among them.
@@ -87,6 +100,45 @@ impl Admin {
         queue: &MessageQueue,
     ) -> Result<Option<SystemTime>, AdminError> {
         self.runtime.wait(self.admin.earliest_store_time(queue))
+    }
+
+    /// The message of `topic` with the id that a broker gave it; `None` when it is not there.
+    ///
+    /// # Errors
+    /// See [`view`](crate::Admin::view) of the asynchronous admin.
+    pub fn view(
+        &self,
+        topic: &str,
+        offset_message_id: &str,
+    ) -> Result<Option<ReadMessage>, AdminError> {
+        self.runtime.wait(self.admin.view(topic, offset_message_id))
+    }
+
+    /// The newest `most` messages of `topic` that have a key and were stored in a range of time,
+    /// oldest first.
+    ///
+    /// # Errors
+    /// See [`query_by_key`](crate::Admin::query_by_key) of the asynchronous admin.
+    pub fn query_by_key(
+        &self,
+        topic: &str,
+        key: &str,
+        stored: impl RangeBounds<SystemTime>,
+        most: usize,
+    ) -> Result<Vec<ReadMessage>, AdminError> {
+        self.runtime.wait(self.admin.query_by_key(topic, key, stored, most))
+    }
+
+    /// The message of `topic` with the id that its producer gave it, and its copies, oldest first.
+    ///
+    /// # Errors
+    /// See [`query_by_unique_id`](crate::Admin::query_by_unique_id) of the asynchronous admin.
+    pub fn query_by_unique_id(
+        &self,
+        topic: &str,
+        message_id: &str,
+    ) -> Result<Vec<ReadMessage>, AdminError> {
+        self.runtime.wait(self.admin.query_by_unique_id(topic, message_id))
     }
 
     /// Settings of a reader of `topic`, which sees what landed there.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Producer;
 use super::runtime::Runtime;
 use crate::{
-    Compression, CredentialsProvider, FaultAvoidance, ReadMessage, ResponseCode, Socks5,
-    StartError, TransactionState,
+    Compression, CredentialsProvider, FaultAvoidance, Interceptor, ReadMessage, ResponseCode,
+    Socks5, StartError, TransactionState,
 };
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
@@ -70,6 +70,9 @@ settings! {
     route_poll_interval(interval: Duration);
     heartbeat_interval(interval: Duration);
     heartbeat_v2(on: bool);
+    interceptor(interceptor: impl Interceptor);
+    message_trace(on: bool);
+    trace_topic(name: impl Into<Arc<str>>);
 }
 
 impl ProducerBuilder {

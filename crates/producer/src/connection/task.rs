@@ -32,6 +32,7 @@ use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
+use crate::meters::BrokerMeters;
 use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;
 use crate::window::Window;
@@ -82,6 +83,7 @@ pub(super) struct Task {
     retiring: Vec<Retiring>,
     retired: u64,
     scratch: String,
+    meters: BrokerMeters,
 }
 
 /// Messages wait on purpose, for their batch to grow.
@@ -103,6 +105,10 @@ impl Task {
     ) -> Self {
         let window = Window::new(client.config().max_window);
         let batch_bytes = client.batch_bytes;
+        let meters = match peer {
+            Peer::Broker => client.meters().broker(&address),
+            Peer::NameServer => BrokerMeters::none(),
+        };
         load.window.store(window.limit(), Ordering::Relaxed);
         Self {
             client,
@@ -130,6 +136,7 @@ impl Task {
             retiring: Vec::new(),
             retired: 0,
             scratch: String::new(),
+            meters,
         }
     }
 
@@ -192,6 +199,7 @@ impl Task {
             if self.is_over() {
                 return None;
             }
+            self.show_load();
             let due = self.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
             let due = due.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {

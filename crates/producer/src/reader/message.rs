@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use posthaste_protocol::compression::decompress;
+use posthaste_protocol::frame;
 use posthaste_protocol::id::OffsetId;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::stored::sys_flag;
@@ -20,11 +22,16 @@ pub struct ReadMessage {
     stored: StoredMessage,
     /// Read when first asked for.
     properties: OnceLock<Properties>,
+    /// Decompressed when first asked for; `None` of a body that cannot be.
+    unpacked: OnceLock<Option<Bytes>>,
 }
+
+/// No body is longer than this, compressed or not: so long is a frame at the most.
+const LONGEST_BODY: usize = frame::MAX_FRAME;
 
 impl ReadMessage {
     pub(crate) fn new(queue: MessageQueue, stored: StoredMessage) -> Self {
-        Self { queue, stored, properties: OnceLock::new() }
+        Self { queue, stored, properties: OnceLock::new(), unpacked: OnceLock::new() }
     }
 
     /// The queue that it lies in.
@@ -49,17 +56,37 @@ impl ReadMessage {
         OffsetId { host: stored.store_host, offset: stored.physical_offset }.to_string()
     }
 
-    /// The body, as it is stored: see [`is_compressed`](Self::is_compressed).
+    /// The body as the producer's application gave it. One that the producer has compressed, as
+    /// Java's does above 4 KiB, is decompressed; where that fails it comes as it is stored, and
+    /// [`is_compressed`](Self::is_compressed) says so.
     ///
-    /// It shares the memory of all messages of its pull (256 KiB); copy it to keep it for long.
+    /// One that was not compressed shares the memory of all messages of its pull (256 KiB); copy it
+    /// to keep it for long.
     pub fn body(&self) -> &Bytes {
+        if self.stored.sys_flag & sys_flag::COMPRESSED == 0 {
+            return &self.stored.body;
+        }
+        self.unpacked().unwrap_or(&self.stored.body)
+    }
+
+    /// The body as it is stored.
+    pub fn stored_body(&self) -> &Bytes {
         &self.stored.body
     }
 
-    /// Whether the producer compressed the body, as Java's does above 4 KiB. It is handed out
-    /// compressed.
+    /// Whether [`body`](Self::body) is still compressed: it is damaged, longer than 16 MiB, or of a
+    /// kind that this build does not know.
     pub fn is_compressed(&self) -> bool {
-        self.stored.sys_flag & sys_flag::COMPRESSED != 0
+        self.stored.sys_flag & sys_flag::COMPRESSED != 0 && self.unpacked().is_none()
+    }
+
+    fn unpacked(&self) -> Option<&Bytes> {
+        let unpack = || {
+            let StoredMessage { sys_flag, body, .. } = &self.stored;
+            let body = decompress(*sys_flag, body, LONGEST_BODY);
+            body.inspect_err(|error| tracing::warn!(id = self.message_id(), %error)).ok()
+        };
+        self.unpacked.get_or_init(unpack).as_ref()
     }
 
     /// The value of a property, one of the protocol's or of the application's own.
@@ -112,5 +139,52 @@ impl ReadMessage {
     /// Where the producer was connected from.
     pub fn born_host(&self) -> SocketAddr {
         self.stored.born_host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use posthaste_protocol::Compression;
+
+    use super::*;
+
+    fn message(sys_flag: i32, body: Bytes) -> ReadMessage {
+        let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let stored = StoredMessage {
+            topic: "t".into(),
+            queue_id: 0,
+            queue_offset: 0,
+            physical_offset: 0,
+            flag: 0,
+            sys_flag,
+            born_at_ms: 0,
+            born_host: host,
+            stored_at_ms: 0,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_offset: 0,
+            body,
+            properties: String::new(),
+        };
+        ReadMessage::new(MessageQueue::new("t", "b", 0), stored)
+    }
+
+    #[test]
+    fn a_body_comes_as_it_was_sent_or_else_as_it_is_stored() {
+        let body = Bytes::from("over and over ".repeat(50));
+        let packed = Compression::Zlib.compress(&body, 5).unwrap();
+        let flag = Compression::Zlib.sys_flag();
+        for (what, read, expected, is_compressed) in [
+            ("plain", message(0, body.clone()), body.clone(), false),
+            ("packed", message(flag, packed.clone()), body, false),
+            ("not said to be", message(0, packed.clone()), packed.clone(), false),
+            ("damaged", message(flag, packed.slice(..9)), packed.slice(..9), true),
+            ("of an unknown kind", message(1 | 0x700, packed.clone()), packed, true),
+        ] {
+            assert_eq!(read.is_compressed(), is_compressed, "{what}");
+            assert!(*read.body() == expected, "{what}");
+        }
     }
 }

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{CheckTransaction, EndTransaction};
 use posthaste_protocol::{Command, DecodeError, StoredMessage};
 use tokio::sync::Semaphore;
 
 use super::TransactionState;
 use crate::client::Client;
+use crate::interceptor::TransactionEnd;
 use crate::{MessageQueue, ReadMessage};
 
 /// What the application says of half messages.
@@ -51,6 +53,7 @@ impl Client {
         };
         let Ok(room) = self.checks.room.clone().try_acquire_owned() else {
             self.counters().dropped_checks.add_one();
+            self.meters().dropped_check();
             tracing::warn!(%address, "too many transaction checks at once; the broker will ask again");
             return;
         };
@@ -59,6 +62,7 @@ impl Client {
             let running = client.checks.running.clone().acquire_owned().await;
             let (check, message) = half;
             let message_id = message.message_id();
+            let shown = client.observers().map(|_| message.clone());
             // A task of its own: one that panics ends alone.
             let state = tokio::spawn(async move { checker(message).await }).await;
             let state = state.unwrap_or_else(|error| {
@@ -66,7 +70,32 @@ impl Client {
                 TransactionState::Unknown
             });
             drop((running, room));
+            if let Some(message) = shown {
+                client.show_check(&address, &check, &message, state);
+            }
             client.answer_check(&address, check, &message_id, state);
+        });
+    }
+
+    /// Shows those who look on how a transaction ends.
+    fn show_check(
+        &self,
+        address: &str,
+        check: &CheckTransaction,
+        message: &ReadMessage,
+        state: TransactionState,
+    ) {
+        let Some(observers) = self.observers() else { return };
+        observers.transaction_ends(&TransactionEnd {
+            topic: message.queue().topic(),
+            message_id: &message.message_id(),
+            transaction_id: check.transaction_id.as_deref(),
+            state,
+            from_check: true,
+            address,
+            tag: message.tag(),
+            keys: message.property(name::KEYS),
+            region: message.property(name::MSG_REGION),
         });
     }
 

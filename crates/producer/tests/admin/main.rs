@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod finding;
 #[path = "../scripted/mod.rs"]
 mod scripted;
 mod servers;
 
 use std::time::{Duration, SystemTime};
 
-use posthaste::{Admin, AdminError, ErrorKind, Message, MessageQueue, Producer};
+use posthaste::{
+    Admin, AdminError, ErrorKind, Message, MessageQueue, Producer, TopicSettings, TopicType,
+};
 use posthaste_broker::{Broker, BrokerBuilder};
 
 async fn start(settings: BrokerBuilder) -> (Broker, Producer, Admin) {
@@ -33,6 +36,41 @@ async fn a_created_topic_has_its_queues_and_is_listed() {
     assert!(topics.is_sorted(), "{topics:?}");
     let receipt = producer.send(Message::new("made", "x").queue(expected[4].clone())).await;
     assert_eq!(receipt.unwrap().queue(), &expected[4]);
+}
+
+#[tokio::test]
+async fn a_topic_is_created_as_its_settings_say() {
+    let (_broker, producer, admin) = start(Broker::builder()).await;
+    let settings = TopicSettings::new(4).read_queues(6).topic_type(TopicType::Fifo).ordered(true);
+    admin.create_topic_with("typed", &settings).await.unwrap();
+    assert_eq!(admin.publish_queues("typed").await.unwrap().len(), 4);
+    let sixth = MessageQueue::new("typed", "dev", 5);
+    assert_eq!(admin.max_offset(&sixth).await.unwrap(), 0, "it can be read");
+
+    admin.create_topic_with("typed", &settings.clone().writable(false)).await.unwrap();
+    assert!(admin.publish_queues("typed").await.unwrap().is_empty());
+    let error = producer.send(Message::new("typed", "x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoWritableQueue);
+    admin.create_topic_with("typed", &settings).await.unwrap();
+    producer.send(Message::new("typed", "x")).await.unwrap();
+}
+
+#[tokio::test]
+async fn attributes_that_a_broker_does_not_know_are_refused_by_it() {
+    let (_broker, _producer, admin) = start(Broker::builder()).await;
+    let colour = TopicSettings::new(1).attribute("colour", "blue");
+    let error = admin.create_topic_with("painted", &colour).await.unwrap_err();
+    assert!(matches!(&error, AdminError::Refused { remark, .. } if remark.contains("colour")));
+    let gone = TopicSettings::new(1).without_attribute("message.type");
+    admin.create_topic("plain", 1).await.unwrap();
+    let error = admin.create_topic_with("plain", &gone).await.unwrap_err();
+    assert!(matches!(error, AdminError::Refused { .. }), "{error:?}");
+    let typed = TopicSettings::new(1).topic_type(TopicType::Mixed);
+    admin.create_topic_with("plain", &typed).await.unwrap();
+    admin.create_topic_with("plain", &gone).await.unwrap();
+    let wrong = TopicSettings::new(1).attribute("a,b", "x");
+    let error = admin.create_topic_with("plain", &wrong).await.unwrap_err();
+    assert!(matches!(error, AdminError::Invalid(_)), "{error:?}");
 }
 
 #[tokio::test]

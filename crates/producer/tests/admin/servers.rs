@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use posthaste::{Admin, AdminError, MessageQueue, Producer, ResponseCode};
-use posthaste_protocol::request::{CreateTopic, Empty, OffsetAnswer, StoreTime};
+use bytes::{Bytes, BytesMut};
+use posthaste::{
+    Admin, AdminError, MessageQueue, Producer, ResponseCode, TopicSettings, TopicType,
+};
+use posthaste_protocol::id::OffsetId;
+use posthaste_protocol::request::{
+    CreateTopic, Empty, IndexType, OffsetAnswer, QueryAnswer, QueryMessages, RawBody, Recall,
+    RecallAnswer, RecallHandle, StoreTime, ViewMessage,
+};
+use posthaste_protocol::{Command, RequestCode, StoredMessage};
 
 use crate::scripted::{Reply, Server, route};
 
@@ -43,6 +51,31 @@ async fn a_topic_is_created_as_java_asks_for_it() {
         attributes: None,
     };
     assert_eq!(asked, [expected]);
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_topic_travels() {
+    let broker = Server::start(|_| Reply::ok(Empty)).await;
+    let address = broker.address.clone();
+    let names = Server::names(move |_| {
+        let mut shown = route(&[("a", &address)], 3);
+        shown.queues[0].read_queue_nums = 4;
+        shown.queues[0].perm = 4;
+        Some(shown)
+    })
+    .await;
+    let settings = TopicSettings::new(3)
+        .read_queues(4)
+        .writable(false)
+        .ordered(true)
+        .topic_type(TopicType::Transaction)
+        .attribute("reserve.time", "7");
+    admin(&names).await.create_topic_with("made", &settings).await.unwrap();
+    let asked: CreateTopic = broker.asked()[0].read().unwrap();
+    assert_eq!((asked.read_queues, asked.write_queues, asked.perm), (4, 3, 4));
+    assert_eq!(asked.order, Some(true));
+    let attributes = "+message.type=TRANSACTION,+reserve.time=7";
+    assert_eq!(asked.attributes.as_deref(), Some(attributes));
 }
 
 /// Brokers that create no topics on their own have no default topic.
@@ -138,6 +171,31 @@ async fn creating_waits_until_every_broker_that_accepted_shows_the_queues() {
     .await;
     admin(&names).await.create_topic("made", 3).await.unwrap();
     assert!(asked.load(Ordering::Relaxed) > 7);
+}
+
+/// What was written and read before, and who might, shows for a while.
+#[tokio::test]
+async fn changing_waits_until_everything_that_changed_shows() {
+    let broker = Server::start(|_| Reply::ok(Empty)).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, address) = (asked.clone(), broker.address.clone());
+    let names = Server::names(move |topic| {
+        let mut shown = route(&[("a", &address)], 3);
+        if topic == "made" {
+            (shown.queues[0].read_queue_nums, shown.queues[0].perm) =
+                match count.fetch_add(1, Ordering::Relaxed) {
+                    0 | 1 => (3, 6),
+                    2 | 3 => (4, 6),
+                    4 | 5 => (3, 4),
+                    _ => (4, 4),
+                };
+        }
+        Some(shown)
+    })
+    .await;
+    let settings = TopicSettings::new(3).read_queues(4).writable(false);
+    admin(&names).await.create_topic_with("made", &settings).await.unwrap();
+    assert!(asked.load(Ordering::Relaxed) > 6);
 }
 
 #[tokio::test]
@@ -241,4 +299,227 @@ async fn a_server_that_goes_away_is_asked_once_more() {
             }
         }
     }
+}
+
+/// A message of topic `t` that lies at `offset` of the broker at `host`.
+fn stored(host: &str, offset: i64, properties: &[(&str, &str)]) -> StoredMessage {
+    let host = host.parse().unwrap();
+    let mut text = String::new();
+    for (name, value) in properties {
+        posthaste_protocol::properties::push(&mut text, name, value);
+    }
+    StoredMessage {
+        topic: "t".into(),
+        queue_id: 3,
+        queue_offset: offset,
+        physical_offset: offset,
+        flag: 0,
+        sys_flag: 0,
+        born_at_ms: 0,
+        born_host: host,
+        stored_at_ms: 1_000 + offset,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_offset: 0,
+        body: Bytes::from(format!("m{offset}")),
+        properties: text,
+    }
+}
+
+fn encoded(messages: &[StoredMessage]) -> Bytes {
+    let mut out = BytesMut::new();
+    messages.iter().for_each(|message| message.encode(&mut out));
+    out.freeze()
+}
+
+fn found(messages: &[StoredMessage]) -> Reply {
+    Reply::ok(QueryAnswer {
+        index_updated_at_ms: Some(1),
+        index_physical_offset: Some(1),
+        messages: encoded(messages),
+    })
+}
+
+/// Two brokers, `a` and `b`, that answer as told, and the admin to ask them with.
+async fn two_brokers(
+    a: impl FnMut(&Command) -> Reply + Send + 'static,
+    b: impl FnMut(&Command) -> Reply + Send + 'static,
+) -> (Server, Server, Admin) {
+    let (a, b) = (Server::start(a).await, Server::start(b).await);
+    let (at_a, at_b) = (a.address.clone(), b.address.clone());
+    let names = Server::names(move |_| Some(route(&[("a", &at_a), ("b", &at_b)], 4))).await;
+    (a, b, admin(&names).await)
+}
+
+#[tokio::test]
+async fn queries_are_asked_as_java_asks_them() {
+    let script = |_: &Command| Reply::refuse(22, "can not find message");
+    let (a, b, admin) = two_brokers(script, script).await;
+    let begin = SystemTime::UNIX_EPOCH + Duration::from_millis(5);
+    assert!(admin.query_by_key("t", "k", begin.., 9).await.unwrap().is_empty());
+    assert!(admin.query_by_unique_id("t", "ID").await.unwrap().is_empty());
+    for broker in [a, b] {
+        let asked = broker.asked();
+        let queries: Vec<QueryMessages> = asked.iter().map(|one| one.read().unwrap()).collect();
+        let by_key = QueryMessages {
+            topic: "t".into(),
+            key: "k".into(),
+            max_count: 9,
+            begin_ms: 5,
+            end_ms: i64::MAX,
+            index_type: Some(IndexType::Key),
+            by_unique_id: Some(false),
+        };
+        let by_id = QueryMessages {
+            key: "ID".into(),
+            max_count: 32,
+            begin_ms: 0,
+            index_type: Some(IndexType::UniqueId),
+            by_unique_id: Some(true),
+            ..by_key.clone()
+        };
+        assert_eq!(queries, [by_key, by_id]);
+    }
+}
+
+/// Indexes go by hashes, so brokers find too much; and each finds its own.
+#[tokio::test]
+async fn what_brokers_find_is_filtered_and_put_together() {
+    let at = "10.0.0.1:10911";
+    let script = |messages: Vec<StoredMessage>| move |_: &Command| found(&messages);
+    let (_a, _b, admin) = two_brokers(
+        script(vec![
+            stored(at, 5, &[("KEYS", "x k"), ("UNIQ_KEY", "k")]),
+            stored(at, 2, &[("KEYS", "kk"), ("UNIQ_KEY", "other")]),
+        ]),
+        script(vec![
+            stored(at, 9, &[("KEYS", "k"), ("UNIQ_KEY", "K")]),
+            stored(at, 1, &[("KEYS", "k")]),
+            StoredMessage { topic: "u".into(), ..stored(at, 3, &[("KEYS", "k")]) },
+        ]),
+    )
+    .await;
+    let places = |messages: Vec<posthaste::ReadMessage>| -> Vec<String> {
+        messages.iter().map(|m| format!("{}@{}", m.queue_offset(), m.queue())).collect()
+    };
+    let by_key = admin.query_by_key("t", "k", .., 10).await.unwrap();
+    let queue = |broker| MessageQueue::new("t", broker, 3).to_string();
+    let expected =
+        [format!("1@{}", queue("b")), format!("5@{}", queue("a")), format!("9@{}", queue("b"))];
+    assert_eq!(places(by_key), expected);
+    let newest = admin.query_by_key("t", "k", .., 1).await.unwrap();
+    assert_eq!(places(newest), [format!("9@{}", queue("b"))]);
+    let by_id = admin.query_by_unique_id("t", "k").await.unwrap();
+    assert_eq!(places(by_id), [format!("5@{}", queue("a"))]);
+}
+
+#[tokio::test]
+async fn a_broker_that_fails_is_an_error_when_the_others_find_nothing() {
+    let one = || found(&[stored("10.0.0.1:1", 5, &[("KEYS", "k")])]);
+    let (a, b, admin) = two_brokers(move |_| one(), |_| Reply::refuse(1, "broken")).await;
+    assert_eq!(admin.query_by_key("t", "k", .., 9).await.unwrap().len(), 1);
+    a.script(|_| Reply::refuse(22, "nothing"));
+    let error = admin.query_by_key("t", "k", .., 9).await.unwrap_err();
+    assert!(matches!(&error, AdminError::Refused { remark, .. } if remark == "broken"));
+    b.script(|_| {
+        Reply::ok(QueryAnswer { messages: Bytes::from_static(b"no record"), ..Default::default() })
+    });
+    let error = admin.query_by_key("t", "k", .., 9).await.unwrap_err();
+    assert!(matches!(error, AdminError::Protocol { .. }), "{error:?}");
+    b.script(|_| Reply::Nothing);
+    let admin = admin.with_timeout(Duration::from_millis(200));
+    let error = admin.query_by_unique_id("t", "k").await.unwrap_err();
+    assert!(matches!(error, AdminError::Timeout(_)), "{error:?}");
+}
+
+fn id(host: &str, offset: i64) -> String {
+    OffsetId { host: host.parse().unwrap(), offset }.to_string()
+}
+
+#[tokio::test]
+async fn a_message_is_viewed_at_the_broker_that_its_id_names() {
+    let script = |_: &Command| Reply::refuse(1, "can not find message by the offset, 7");
+    let (a, b, admin) = two_brokers(script, script).await;
+    let at_b = b.address.clone();
+    assert!(admin.view("t", &id(&at_b, 7)).await.unwrap().is_none());
+    let asked: ViewMessage = b.asked()[0].read().unwrap();
+    assert_eq!(asked, ViewMessage { offset: 7, topic: Some("t".into()) });
+    assert!(a.asked().is_empty());
+
+    let here = at_b.clone();
+    b.script(move |_| Reply::ok(RawBody(encoded(&[stored(&here, 7, &[])]))));
+    let viewed = admin.view("t", &id(&at_b, 7)).await.unwrap().unwrap();
+    assert_eq!(
+        (viewed.queue(), viewed.body().as_ref()),
+        (&MessageQueue::new("t", "b", 3), &b"m7"[..])
+    );
+    // What lies elsewhere, or cannot be read, is not the message that was meant.
+    let here = at_b.clone();
+    b.script(move |_| Reply::ok(RawBody(encoded(&[stored(&here, 8, &[])]))));
+    assert!(admin.view("t", &id(&at_b, 7)).await.unwrap().is_none());
+    b.script(|_| Reply::ok(RawBody(Bytes::from_static(b"no record"))));
+    assert!(admin.view("t", &id(&at_b, 7)).await.unwrap().is_none());
+    b.script(|_| Reply::refuse(16, "no"));
+    let error = admin.view("t", &id(&at_b, 7)).await.unwrap_err();
+    assert!(matches!(error, AdminError::Denied { .. }), "{error:?}");
+}
+
+/// Routes may have names where ids have addresses. Then the brokers of the route are asked, and
+/// nobody else: an id may come from anywhere.
+#[tokio::test]
+async fn an_id_leads_to_no_address_outside_of_the_route() {
+    let foreign = Server::start(|_| Reply::Nothing).await;
+    let (address, other) = (foreign.address.clone(), "10.9.9.9:10911");
+    let there = address.clone();
+    let (a, b, admin) = two_brokers(
+        move |_| Reply::ok(RawBody(encoded(&[stored(other, 7, &[])]))),
+        move |_| Reply::ok(RawBody(encoded(&[stored(&there, 7, &[])]))),
+    )
+    .await;
+    let viewed = admin.view("t", &id(&address, 7)).await.unwrap().unwrap();
+    assert_eq!(viewed.queue().broker(), "b");
+    assert_eq!((a.asked().len(), b.asked().len(), foreign.asked().len()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_recall_goes_once_to_the_broker_of_its_handle() {
+    let script = |_: &Command| Reply::Close;
+    let (a, b, admin) = two_brokers(script, script).await;
+    drop(admin);
+    let (at_a, at_b) = (a.address.clone(), b.address.clone());
+    let names = Server::names(move |_| Some(route(&[("a", &at_a), ("b", &at_b)], 4))).await;
+    let producer = Producer::builder("recallers", names.address.clone()).start().await.unwrap();
+    let handle = |broker: &str| {
+        RecallHandle {
+            topic: "t".into(),
+            broker: broker.into(),
+            deliver_at_ms: 9,
+            unique_id: "id".into(),
+        }
+        .to_string()
+    };
+    let error = producer.recall(&handle("b")).await.unwrap_err();
+    assert!(matches!(error, AdminError::Unreachable(_)), "{error:?}");
+    assert_eq!(b.asked().len(), 1, "it may have been done: not again");
+    b.script(|_| Reply::ok(RecallAnswer { message_id: "the id".into(), region: None }));
+    assert_eq!(producer.recall(&handle("b")).await.unwrap(), "the id");
+    let asked = &b.asked()[1];
+    assert_eq!(asked.request_code(), RequestCode::RECALL_MESSAGE);
+    let expected = Recall {
+        group: Some("recallers".into()),
+        topic: "t".into(),
+        handle: handle("b"),
+        broker_name: Some("b".into()),
+    };
+    assert_eq!(asked.read::<Recall>().unwrap(), expected);
+    b.script(|_| Reply::refuse(16, "recall failed, operation is forbidden"));
+    let error = producer.recall(&handle("b")).await.unwrap_err();
+    assert!(matches!(error, AdminError::Denied { .. }), "{error:?}");
+    let error = producer.recall(&handle("c")).await.unwrap_err();
+    assert!(matches!(&error, AdminError::Unreachable(text) if text.contains("broker c")));
+    b.script(|_| Reply::Nothing);
+    let hasty = producer.with_timeout(Duration::from_millis(200));
+    let error = hasty.recall(&handle("b")).await.unwrap_err();
+    assert!(matches!(error, AdminError::Timeout(_)), "{error:?}");
+    assert!(a.asked().is_empty());
 }

@@ -58,6 +58,8 @@ pub struct Seen {
     /// The ordering key.
     pub key: Option<String>,
     pub properties: Properties,
+    /// As they were on the wire.
+    pub wire: String,
     pub sys_flag: i32,
     pub body: Bytes,
     /// How many messages came in the request.
@@ -74,6 +76,12 @@ impl Seen {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Every value that a property had on the wire.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        let pairs = self.wire.split('\u{2}').filter_map(|pair| pair.split_once('\u{1}'));
+        pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).collect()
     }
 }
 
@@ -501,6 +509,7 @@ impl Broker {
                     queue: send.queue_id,
                     key: properties.get(name::SHARDING_KEY).map(str::to_owned),
                     properties,
+                    wire: text,
                     sys_flag: send.sys_flag,
                     body,
                     together,

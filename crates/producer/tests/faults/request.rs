@@ -94,7 +94,7 @@ async fn without_a_reply_the_request_says_what_became_of_the_message() {
     let broker = Broker::start("a").await;
     let server = cluster(&[&broker]).await;
     let producer = producer(&[&server]).start().await.unwrap();
-    let brief = producer.with_timeout(Duration::from_millis(300));
+    let brief = producer.with_timeout(Duration::from_secs(2));
     let error = soon(brief.request(Message::new("t", "?"))).await.unwrap_err();
     let text = error.to_string();
     let RequestError::NoReply { receipt, .. } = error else { panic!("{text}") };
@@ -119,7 +119,7 @@ async fn a_reply_travels_as_one() {
     let requester = Producer::builder("requesters", embedded.name_server().to_string());
     let requester = requester.start().await.unwrap();
     soon(requester.send(Message::new("t", "no request"))).await.unwrap();
-    let brief = requester.with_timeout(Duration::from_millis(500));
+    let brief = requester.with_timeout(Duration::from_secs(2));
     let _ = soon(brief.request(Message::new("t", "?"))).await.unwrap_err();
     let mut reader = requester.admin().reader("t").from(ReadFrom::Start).open().await.unwrap();
     let plain = soon(reader.next()).await.unwrap().unwrap();

@@ -166,7 +166,7 @@ async fn an_end_that_does_not_arrive_is_an_error() {
     assert!(error.help().contains("checker"), "{}", error.help());
 
     broker.answer_others(false);
-    let brief = producer.with_timeout(Duration::from_millis(300));
+    let brief = producer.with_timeout(Duration::from_secs(2));
     let transaction = soon(brief.begin(Message::new("t", "x"))).await.unwrap();
     let error = soon(transaction.commit()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));

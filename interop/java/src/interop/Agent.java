@@ -73,8 +73,12 @@ final class Agent {
                 return topics.members(command);
             case "route":
                 return topics.route(command);
+            case "topic-attributes":
+                return topics.attributes(command);
             case "stored":
                 return topics.stored(command);
+            case "traces":
+                return Traces.decode(command);
             case "transactor":
                 return transactions.start(command);
             case "transact":

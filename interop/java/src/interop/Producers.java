@@ -25,7 +25,8 @@ final class Producers {
     }
 
     boolean start(Command command) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(command.text("group"), Access.hook());
+        DefaultMQProducer producer =
+            new DefaultMQProducer(command.text("group"), Access.hook(), command.flag("traced"), null);
         producer.setNamesrvAddr(nameServers);
         producer.setInstanceName(command.text("name"));
         producer.start();

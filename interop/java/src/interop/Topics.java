@@ -69,6 +69,12 @@ final class Topics {
         return brokers;
     }
 
+    /** The attributes of a topic on a broker; topics of old versions have none. */
+    Object attributes(Command command) throws Exception {
+        TopicConfig topic = admin().examineTopicConfig(command.text("broker"), command.text("topic"));
+        return TopicConfig.class.getMethod("getAttributes").invoke(topic);
+    }
+
     /** The client ids of a producer group's members, as the brokers of a topic know them. */
     List<String> members(Command command) throws Exception {
         List<String> members = new ArrayList<>();

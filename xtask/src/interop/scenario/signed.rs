@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use posthaste::{AdminError, Credentials, ErrorKind, Message, Outcome, Producer, SendError};
 
-use super::{arrival, transactions};
+use super::{arrival, found, transactions};
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
 use crate::interop::guard::{Guard, NO_PERMISSION};
@@ -67,6 +67,19 @@ async fn ask_everything(producer: &Producer, sent: usize) -> Result<()> {
         read += 1;
     }
     ensure!(read as i64 >= ends, "read {read} of {ends}");
+    find_again(producer).await
+}
+
+/// A query leaves its flag out of what is signed.
+async fn find_again(producer: &Producer) -> Result<()> {
+    let receipt = producer.send(Message::new(CREATED, "found").key("key")).await?;
+    let admin = producer.admin();
+    let viewed = admin.view(CREATED, receipt.offset_message_id()).await.context("view")?;
+    ensure!(viewed.is_some(), "{receipt:?} cannot be viewed");
+    let by_id = || admin.query_by_unique_id(CREATED, receipt.message_id());
+    found::until(by_id, 1).await.context("query by unique id")?;
+    let by_key = || admin.query_by_key(CREATED, "key", .., 1);
+    found::until(by_key, 1).await.context("query by key")?;
     Ok(())
 }
 

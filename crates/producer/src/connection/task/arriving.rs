@@ -1,5 +1,6 @@
 //! The way back: answers, and what each means for its message.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -11,12 +12,13 @@ use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 use super::Task;
 use super::leaving::WRITE_BUFFER;
 use crate::ErrorKind;
-use crate::accepted::End;
+use crate::accepted::{Accepted, End};
 use crate::answer::Remedy;
 use crate::attempt;
 use crate::batch::{self, Trial};
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::deliver::AttemptFailed;
+use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
 use crate::retry::Ended;
@@ -116,7 +118,17 @@ impl Task {
             };
             Some((&waiting.accepted, end))
         });
-        self.client.stored(ends);
+        match self.client.observers() {
+            None => self.client.stored(ends),
+            Some(observers) => {
+                let address = &*self.address;
+                let at = StoredAt { address, trace_on: stored.trace_on != Some(false) };
+                let seen = |(accepted, end): &(&Arc<Accepted>, End)| {
+                    observers.stored(accepted, end, at);
+                };
+                self.client.stored(ends.inspect(seen));
+            }
+        }
         for Waiting { accepted, trial, .. } in messages() {
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
                 self.singly.add(accepted.topic(), trip.now);
@@ -128,6 +140,7 @@ impl Task {
     /// A request of so many messages was stored.
     fn answered(&mut self, trip: &Trip, together: usize) {
         self.window.answered(trip, together);
+        self.meters.answered(trip.took);
         self.pause.succeeded();
         let avoidance = &self.client.config().avoidance;
         if self.load.health.answered(avoidance, trip.now, trip.took) {
@@ -213,6 +226,7 @@ impl Task {
     /// A broker that refuses gets less, and nothing for a moment.
     pub(super) fn refused(&mut self, now: Instant) {
         self.client.counters().busy.add_one();
+        self.meters.busy();
         self.window.refused(now);
         self.pause.refused(now, fastrand::f64());
     }

@@ -66,9 +66,12 @@ impl Task {
             requests += retiring.pending().requests();
             messages += retiring.pending().messages_in_flight();
         }
+        let window = self.window.limit();
         load.requests.store(requests, Ordering::Relaxed);
         load.in_flight.store(messages, Ordering::Relaxed);
-        load.window.store(self.window.limit(), Ordering::Relaxed);
+        load.window.store(window, Ordering::Relaxed);
+        let waiting = || load.backlog.load(Ordering::Relaxed).saturating_sub(messages);
+        self.meters.show(requests, waiting, window);
     }
 
     pub(super) fn has_room(&self, now: Instant) -> bool {
@@ -197,6 +200,7 @@ impl Task {
         let first = messages.first()?;
         let (counters, together) = (self.client.counters(), outbox::count(messages));
         counters.requests.add_one();
+        self.meters.request(together);
         let mut writer = attempt::Writer {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
@@ -254,6 +258,9 @@ impl Task {
         }
         let done: Vec<Waiting> = self.link.oneways.drain(..done).map(|one| one.waiting).collect();
         self.done_with(outbox::count(&done));
+        if let Some(observers) = self.client.observers() {
+            done.iter().for_each(|waiting| observers.written(&waiting.accepted));
+        }
         self.client.written(done.iter().map(|waiting| &waiting.accepted));
     }
 }

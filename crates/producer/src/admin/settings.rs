@@ -1,0 +1,218 @@
+//! What a topic is to be like.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use posthaste_protocol::request::permission;
+
+/// Queues of each kind that a topic has at the most.
+const MAX_QUEUES: u32 = 0xFFFF;
+const MESSAGE_TYPE: &str = "message.type";
+
+/// What a topic is to be like, for [`Admin::create_topic_with`](crate::Admin::create_topic_with)
+/// (Java: `TopicConfig`).
+///
+/// ```
+/// use posthaste::{TopicSettings, TopicType};
+/// let settings = TopicSettings::new(8).topic_type(TopicType::Fifo).ordered(true);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "settings do nothing until a topic is created with them"]
+pub struct TopicSettings {
+    pub(super) read_queues: u32,
+    pub(super) write_queues: u32,
+    pub(super) perm: i32,
+    pub(super) ordered: bool,
+    /// What attributes get these values, or go.
+    attributes: BTreeMap<String, Option<String>>,
+}
+
+/// Which kind of messages a topic is for (5.x; Java: `TopicMessageType`). Proxies hold producers to
+/// it, brokers only remember it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TopicType {
+    /// Messages without further wishes.
+    Normal,
+    /// Messages in the order of a key.
+    Fifo,
+    /// Messages that are delivered later.
+    Delay,
+    /// Messages that are part of a transaction.
+    Transaction,
+    /// Messages with a priority (5.5).
+    Priority,
+    /// Messages of lite topics (5.5).
+    Lite,
+    /// All of them. Brokers refuse it unless they are told otherwise (`enableMixedMessageType`).
+    Mixed,
+}
+
+impl fmt::Display for TopicType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Normal => "NORMAL",
+            Self::Fifo => "FIFO",
+            Self::Delay => "DELAY",
+            Self::Transaction => "TRANSACTION",
+            Self::Priority => "PRIORITY",
+            Self::Lite => "LITE",
+            Self::Mixed => "MIXED",
+        })
+    }
+}
+
+impl TopicSettings {
+    /// A topic with so many queues on each broker, 1 to 65,535, for reading and writing.
+    pub fn new(queues: u32) -> Self {
+        Self {
+            read_queues: queues,
+            write_queues: queues,
+            perm: permission::READ | permission::WRITE,
+            ordered: false,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// How many queues consumers read on each broker. Default: as many as there are. Fewer than are
+    /// written, and the messages in the others wait for ever.
+    pub fn read_queues(mut self, queues: u32) -> Self {
+        self.read_queues = queues;
+        self
+    }
+
+    /// How many queues producers write on each broker. Default: as many as there are. To take
+    /// queues away, let fewer be written, and fewer read once the others are empty.
+    pub fn write_queues(mut self, queues: u32) -> Self {
+        self.write_queues = queues;
+        self
+    }
+
+    /// Whether consumers may read. Default true.
+    pub fn readable(self, yes: bool) -> Self {
+        self.permit(permission::READ, yes)
+    }
+
+    /// Whether producers may write. Default true. Producers see it in the route; brokers store what
+    /// is sent all the same.
+    pub fn writable(self, yes: bool) -> Self {
+        self.permit(permission::WRITE, yes)
+    }
+
+    fn permit(mut self, bit: i32, yes: bool) -> Self {
+        self.perm = if yes { self.perm | bit } else { self.perm & !bit };
+        self
+    }
+
+    /// Whether the topic is marked as ordered: while a broker may not be written, it then refuses
+    /// messages of the topic, instead of letting their order break. Default false.
+    pub fn ordered(mut self, yes: bool) -> Self {
+        self.ordered = yes;
+        self
+    }
+
+    /// Which kind of messages the topic is for. Default: nothing is said, which proxies take for
+    /// normal messages. 4.x brokers ignore it.
+    pub fn topic_type(self, topic_type: TopicType) -> Self {
+        self.attribute(MESSAGE_TYPE, topic_type.to_string())
+    }
+
+    /// An attribute, such as `cleanup.policy` (5.x). Brokers refuse those that they do not know,
+    /// and some cannot change once the topic is there. 4.x brokers ignore all of them.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Takes an attribute of an existing topic away. Brokers refuse it where there is none.
+    pub fn without_attribute(mut self, name: impl Into<String>) -> Self {
+        self.attributes.insert(name.into(), None);
+        self
+    }
+
+    /// What breaks a rule, if anything does.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for queues in [self.read_queues, self.write_queues] {
+            if !(1..=MAX_QUEUES).contains(&queues) {
+                return Err(format!("a topic has 1 to {MAX_QUEUES} queues, not {queues}"));
+            }
+        }
+        for (name, value) in &self.attributes {
+            if name.is_empty() || name.contains(['+', '-', ',', '=', ' ']) {
+                return Err(format!("{name:?} cannot be the name of an attribute"));
+            }
+            if value.as_ref().is_some_and(|value| value.is_empty() || value.contains(',')) {
+                return Err(format!("the value of attribute {name} is empty or has a comma"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The attributes as they travel; `None` when nothing is said of any.
+    pub(super) fn attributes_text(&self) -> Option<String> {
+        let items: Vec<String> = self
+            .attributes
+            .iter()
+            .map(|(name, value)| match value {
+                Some(value) => format!("+{name}={value}"),
+                None => format!("-{name}"),
+            })
+            .collect();
+        (!items.is_empty()).then(|| items.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_as_they_travel() {
+        let new = || TopicSettings::new(1);
+        for (settings, text) in [
+            (new(), None),
+            (new().topic_type(TopicType::Fifo), Some("+message.type=FIFO")),
+            (
+                new().topic_type(TopicType::Fifo).topic_type(TopicType::Mixed),
+                Some("+message.type=MIXED"),
+            ),
+            (
+                new().attribute("reserve.time", "7").topic_type(TopicType::Delay),
+                Some("+message.type=DELAY,+reserve.time=7"),
+            ),
+            (new().without_attribute(MESSAGE_TYPE), Some("-message.type")),
+        ] {
+            assert_eq!(settings.attributes_text().as_deref(), text);
+            assert_eq!(settings.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule() {
+        let new = || TopicSettings::new(1);
+        for wrong in [
+            TopicSettings::new(0),
+            TopicSettings::new(65_536),
+            new().read_queues(0),
+            new().write_queues(u32::MAX),
+            new().attribute("", "x"),
+            new().attribute("+a", "x"),
+            new().attribute("a=b", "x"),
+            new().attribute("a", ""),
+            new().attribute("a", "x,+b=y"),
+            new().without_attribute("a,b"),
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_bits() {
+        let perm =
+            |readable, writable| TopicSettings::new(1).readable(readable).writable(writable).perm;
+        assert_eq!(
+            [perm(true, true), perm(true, false), perm(false, true), perm(false, false)],
+            [6, 4, 2, 0]
+        );
+    }
+}

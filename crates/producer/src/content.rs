@@ -1,0 +1,175 @@
+//! What is sent: a message, or those of a batch that its caller made; and what was added to their
+//! properties on the way.
+
+use bytes::Bytes;
+use posthaste_protocol::Properties;
+
+use crate::{Batch, Message};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    pub(crate) first: Message,
+    pub(crate) others: Vec<Message>,
+    /// The first message's body, compressed.
+    pub(crate) packed: Option<Packed>,
+    /// Apart from the messages, which their caller gets back as he made them.
+    added: Option<Box<Added>>,
+}
+
+/// A compressed body, which travels in place of the message's own.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    pub(crate) body: Bytes,
+    /// What says how it is compressed.
+    pub(crate) sys_flag: i32,
+}
+
+/// A message as it travels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) body: &'a Bytes,
+    /// What was added to its properties.
+    pub(crate) added: Option<&'a Properties>,
+}
+
+/// What interceptors and the tracing context add.
+#[derive(Debug, Clone, Default)]
+struct Added {
+    /// Attempts that interceptors have seen.
+    attempts: u32,
+    /// For each message, in their order; for those behind the last nothing.
+    properties: Vec<Properties>,
+}
+
+impl Content {
+    /// `None` for an empty batch.
+    pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
+        let mut messages = batch.into_messages().into_iter();
+        let (first, others) = (messages.next()?, messages.collect());
+        Some(Self { first, others, packed: None, added: None })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The first message's body as it travels.
+    pub(crate) fn wire_body(&self) -> &Bytes {
+        self.packed.as_ref().map_or(self.first.body(), |packed| &packed.body)
+    }
+
+    /// Bits that say what the message is to brokers and consumers.
+    pub(crate) fn sys_flag(&self) -> i32 {
+        let packed = self.packed.as_ref().map_or(0, |packed| packed.sys_flag);
+        packed | self.first.sys_flag()
+    }
+
+    /// The messages as they travel.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let others = self.others.iter().map(|message| (message, message.body()));
+        let all = std::iter::once((&self.first, self.wire_body())).chain(others).enumerate();
+        all.map(|(place, (message, body))| Entry { message, body, added: self.added_to(place) })
+    }
+
+    pub(crate) fn into_messages(mut self) -> Vec<Message> {
+        self.others.insert(0, self.first);
+        self.others
+    }
+
+    /// What was added to the properties of the message at this place.
+    pub(crate) fn added_to(&self, place: usize) -> Option<&Properties> {
+        self.added.as_ref()?.properties.get(place)
+    }
+
+    /// What was added to each message.
+    pub(crate) fn added(&self) -> Vec<Properties> {
+        let added = |place| self.added_to(place).cloned().unwrap_or_default();
+        (0..self.count()).map(added).collect()
+    }
+
+    /// From now on this travels with each message beside its own properties.
+    pub(crate) fn add(&mut self, properties: Vec<Properties>) {
+        self.added.get_or_insert_default().properties = properties;
+    }
+
+    /// Whether anything may have been added.
+    pub(crate) fn has_more(&self) -> bool {
+        self.added.is_some()
+    }
+
+    /// Counts an attempt; gives its number.
+    pub(crate) fn begin_attempt(&mut self) -> u32 {
+        let added = self.added.get_or_insert_default();
+        added.attempts += 1;
+        added.attempts
+    }
+
+    /// Bytes of topics, bodies and properties as they travel.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        self.entries().map(Entry::sent_bytes).sum()
+    }
+}
+
+impl Entry<'_> {
+    fn sent_bytes(self) -> usize {
+        let Self { message, body, added } = self;
+        message.topic().len() + body.len() + property_bytes(message, added)
+    }
+}
+
+impl From<Message> for Content {
+    fn from(first: Message) -> Self {
+        Self { first, others: Vec::new(), packed: None, added: None }
+    }
+}
+
+/// Bytes of a message's properties as they travel, without the unique id.
+pub(crate) fn property_bytes(message: &Message, added: Option<&Properties>) -> usize {
+    let length = |name: &str, value: &str| name.len() + value.len() + 2;
+    let own = message.wire_properties().filter(|(name, _)| !replaces(added, name));
+    let own: usize = own.map(|(name, value)| length(name, &value)).sum();
+    let added = added.iter().flat_map(|added| added.iter());
+    own + added.map(|(name, value)| length(name, value)).sum::<usize>()
+}
+
+/// Whether something that was added takes the place of a property of the message's own.
+pub(crate) fn replaces(added: Option<&Properties>, name: &str) -> bool {
+    added.is_some_and(|added| added.get(name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_counts_and_takes_the_place_of_what_was_there() {
+        let message = Message::new("t", "body").property("a", "1").property("b", "22");
+        let plain = Content::from(message.clone());
+        let own = plain.sent_bytes();
+        let mut content = plain.clone();
+        // One takes the place of two characters, one is new: `c`, three digits, two separators.
+        content.add(vec![[("b", "4444"), ("c", "333")].into_iter().collect()]);
+        assert_eq!(content.sent_bytes(), own + 2 + 6);
+        // A compressed body travels in place of the other.
+        content.packed = Some(Packed { body: Bytes::from_static(b"x"), sys_flag: 1 });
+        assert_eq!(content.sent_bytes(), own + 2 + 6 - 3);
+        assert_eq!(content.into_messages().len(), 1);
+    }
+
+    #[test]
+    fn what_is_added_to_one_of_a_batch_is_not_the_others() {
+        let batch = Batch::from([Message::new("t", "a"), Message::new("t", "b")]);
+        let mut content = Content::of_batch(batch).unwrap();
+        assert_eq!(content.added(), vec![Properties::new(); 2]);
+        content.add(vec![Properties::new(), [("x", "1")].into_iter().collect()]);
+        let added: Vec<bool> = content.entries().map(|entry| replaces(entry.added, "x")).collect();
+        assert_eq!(added, [false, true]);
+        assert_eq!([content.begin_attempt(), content.begin_attempt()], [1, 2]);
+        assert_eq!(content.added_to(1).unwrap().get("x"), Some("1"), "attempts change nothing");
+    }
+}

@@ -1,0 +1,339 @@
+//! Metrics through the `metrics` facade (feature `metrics`). What each of them says is told in
+//! `docs/observability.md`; without the feature `meters/off.rs` stands in.
+//!
+//! Handles are made once and kept: for a topic when it is first met, for a broker with its
+//! connection. What is counted on the way of a good send is counted once per answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit};
+
+use crate::accepted::Accepted;
+use crate::config::Config;
+use crate::{ErrorKind, Outcome};
+
+/// So many topics of a producer have a label of their own.
+const MOST_TOPICS: usize = 100;
+/// What the others are called (as OpenTelemetry has it).
+const OTHER: &str = "_OTHER";
+
+const SENT: &str = "messaging.client.sent.messages";
+const DURATION: &str = "messaging.client.operation.duration";
+const RETRIES: &str = "posthaste.retries";
+const TRACES_LOST: &str = "posthaste.traces_lost";
+const LATE_REPLIES: &str = "posthaste.late_replies";
+const DROPPED_CHECKS: &str = "posthaste.dropped_checks";
+const REQUESTS: &str = "posthaste.broker.requests";
+const BATCHES: &str = "posthaste.broker.batches";
+const BATCHED: &str = "posthaste.broker.batched_messages";
+const BUSY: &str = "posthaste.broker.busy";
+const ROUND_TRIP: &str = "posthaste.broker.round_trip";
+const BATCH_SIZE: &str = "posthaste.broker.batch_size";
+const IN_FLIGHT: &str = "posthaste.broker.in_flight";
+const WAITING: &str = "posthaste.broker.waiting";
+const WINDOW: &str = "posthaste.broker.window";
+
+/// What a producer counts for all its brokers.
+pub(crate) struct Meters {
+    /// Labels that everything has.
+    common: Vec<Label>,
+    retries: Counter,
+    traces_lost: Counter,
+    late_replies: Counter,
+    dropped_checks: Counter,
+    topics: ArcSwap<HashMap<Arc<str>, Arc<TopicMeters>>>,
+    other: OnceLock<Arc<TopicMeters>>,
+}
+
+/// What is counted for a topic.
+struct TopicMeters {
+    labels: Vec<Label>,
+    acked: OnceLock<Ends>,
+    oneway: OnceLock<Ends>,
+}
+
+/// Ends of one kind.
+struct Ends {
+    messages: Counter,
+    duration: Histogram,
+}
+
+/// How messages end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Good {
+    Acked,
+    Oneway,
+}
+
+impl Meters {
+    pub(crate) fn of(config: &Config) -> Self {
+        describe();
+        let common = vec![
+            Label::from_static_parts("messaging.system", "rocketmq"),
+            Label::new(
+                "messaging.rocketmq.client_group",
+                SharedString::from_shared(config.own_group.clone()),
+            ),
+        ];
+        Self {
+            retries: metrics::counter!(RETRIES, common.clone()),
+            traces_lost: metrics::counter!(TRACES_LOST, common.clone()),
+            late_replies: metrics::counter!(LATE_REPLIES, common.clone()),
+            dropped_checks: metrics::counter!(DROPPED_CHECKS, common.clone()),
+            topics: ArcSwap::default(),
+            other: OnceLock::new(),
+            common,
+        }
+    }
+
+    /// What is counted for the broker at this address.
+    pub(crate) fn broker(&self, address: &str) -> BrokerMeters {
+        BrokerMeters::of(&self.common, address)
+    }
+
+    /// Counts messages that end well, by one answer or one write.
+    pub(crate) fn tally(&self, good: Good) -> Tally<'_> {
+        Tally { meters: self, good, now: Instant::now(), topic: None, messages: 0 }
+    }
+
+    /// A message, or a batch, has failed.
+    pub(crate) fn failed(&self, accepted: &Accepted, kind: ErrorKind, outcome: Outcome) {
+        let labels = self.topic(accepted.topic()).labels_of_failure(kind, outcome);
+        metrics::counter!(SENT, labels.clone()).increment(accepted.count() as u64);
+        metrics::histogram!(DURATION, labels).record(accepted.since.elapsed());
+    }
+
+    /// So many messages were refused before they were accepted: their topic may be anything.
+    pub(crate) fn refused(&self, kind: ErrorKind, messages: usize) {
+        let labels = self.other().labels_of_failure(kind, Outcome::NotStored);
+        metrics::counter!(SENT, labels).increment(messages as u64);
+    }
+
+    /// A caller took back a message, or a batch.
+    pub(crate) fn withdrawn(&self, accepted: &Accepted) {
+        let labels = self.topic(accepted.topic()).labels_of_end("withdrawn");
+        metrics::counter!(SENT, labels).increment(accepted.count() as u64);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retries.increment(1);
+    }
+
+    pub(crate) fn traces_lost(&self, records: usize) {
+        self.traces_lost.increment(records as u64);
+    }
+
+    /// A reply came when nobody waited for it any more.
+    pub(crate) fn late_reply(&self) {
+        self.late_replies.increment(1);
+    }
+
+    /// A broker's question after a transaction was dropped.
+    pub(crate) fn dropped_check(&self) {
+        self.dropped_checks.increment(1);
+    }
+
+    fn topic(&self, topic: &Arc<str>) -> Arc<TopicMeters> {
+        if let Some(known) = self.topics.load().get(topic) {
+            return known.clone();
+        }
+        self.new_topic(topic)
+    }
+
+    fn new_topic(&self, topic: &Arc<str>) -> Arc<TopicMeters> {
+        let made = self.make_topic(SharedString::from_shared(topic.clone()));
+        self.topics.rcu(|topics| {
+            if topics.len() >= MOST_TOPICS || topics.contains_key(topic) {
+                return topics.clone();
+            }
+            let mut topics = HashMap::clone(topics);
+            topics.insert(topic.clone(), made.clone());
+            Arc::new(topics)
+        });
+        self.topics.load().get(topic).unwrap_or_else(|| self.other()).clone()
+    }
+
+    /// All topics beyond those that have labels of their own.
+    fn other(&self) -> &Arc<TopicMeters> {
+        self.other.get_or_init(|| self.make_topic(OTHER.into()))
+    }
+
+    fn make_topic(&self, topic: SharedString) -> Arc<TopicMeters> {
+        let mut labels = self.common.clone();
+        labels.push(Label::from_static_parts("messaging.operation.name", "send"));
+        labels.push(Label::new("messaging.destination.name", topic));
+        let (acked, oneway) = (OnceLock::new(), OnceLock::new());
+        Arc::new(TopicMeters { labels, acked, oneway })
+    }
+}
+
+impl TopicMeters {
+    fn ends(&self, good: Good) -> &Ends {
+        let (ends, outcome) = match good {
+            Good::Acked => (&self.acked, "acked"),
+            Good::Oneway => (&self.oneway, "oneway"),
+        };
+        ends.get_or_init(|| {
+            let labels = self.labels_of_end(outcome);
+            let messages = metrics::counter!(SENT, labels.clone());
+            Ends { messages, duration: metrics::histogram!(DURATION, labels) }
+        })
+    }
+
+    fn labels_of_end(&self, outcome: &'static str) -> Vec<Label> {
+        let mut labels = self.labels.clone();
+        labels.push(Label::from_static_parts("outcome", outcome));
+        labels
+    }
+
+    fn labels_of_failure(&self, kind: ErrorKind, outcome: Outcome) -> Vec<Label> {
+        let mut labels = self.labels_of_end(match outcome {
+            Outcome::NotStored => "not_stored",
+            Outcome::Unknown => "unknown",
+        });
+        labels.push(Label::from_static_parts("error.type", kind.word()));
+        labels
+    }
+}
+
+/// Messages that end well together.
+pub(crate) struct Tally<'a> {
+    meters: &'a Meters,
+    good: Good,
+    now: Instant,
+    /// The topic of the latest message: mostly that of all.
+    topic: Option<(Arc<str>, Arc<TopicMeters>)>,
+    messages: u64,
+}
+
+impl Tally<'_> {
+    pub(crate) fn add(&mut self, accepted: &Accepted) {
+        let is_of = |(topic, _): &(Arc<str>, _)| **topic == **accepted.topic();
+        if !self.topic.as_ref().is_some_and(is_of) {
+            self.count();
+            let topic = accepted.topic().clone();
+            self.topic = Some((topic, self.meters.topic(accepted.topic())));
+        }
+        self.messages += accepted.count() as u64;
+        if let Some((_, meters)) = &self.topic {
+            let took = self.now.saturating_duration_since(accepted.since);
+            meters.ends(self.good).duration.record(took);
+        }
+    }
+
+    /// That was all of them.
+    pub(crate) fn finish(mut self) {
+        self.count();
+    }
+
+    fn count(&mut self) {
+        if let Some((_, meters)) = &self.topic {
+            meters.ends(self.good).messages.increment(std::mem::take(&mut self.messages));
+        }
+    }
+}
+
+/// What is counted for one broker, by the task of its connection.
+pub(crate) struct BrokerMeters {
+    requests: Counter,
+    batches: Counter,
+    batched: Counter,
+    busy: Counter,
+    round_trip: Histogram,
+    batch_size: Histogram,
+    in_flight: Gauge,
+    waiting: Gauge,
+    window: Gauge,
+}
+
+impl BrokerMeters {
+    /// For a peer that gets no messages.
+    pub(crate) fn none() -> Self {
+        Self {
+            requests: Counter::noop(),
+            batches: Counter::noop(),
+            batched: Counter::noop(),
+            busy: Counter::noop(),
+            round_trip: Histogram::noop(),
+            batch_size: Histogram::noop(),
+            in_flight: Gauge::noop(),
+            waiting: Gauge::noop(),
+            window: Gauge::noop(),
+        }
+    }
+
+    fn of(common: &[Label], address: &str) -> Self {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        let mut labels = common.to_vec();
+        labels.push(Label::new("server.address", host.to_owned()));
+        labels.push(Label::new("server.port", port.to_owned()));
+        Self {
+            requests: metrics::counter!(REQUESTS, labels.clone()),
+            batches: metrics::counter!(BATCHES, labels.clone()),
+            batched: metrics::counter!(BATCHED, labels.clone()),
+            busy: metrics::counter!(BUSY, labels.clone()),
+            round_trip: metrics::histogram!(ROUND_TRIP, labels.clone()),
+            batch_size: metrics::histogram!(BATCH_SIZE, labels.clone()),
+            in_flight: metrics::gauge!(IN_FLIGHT, labels.clone()),
+            waiting: metrics::gauge!(WAITING, labels.clone()),
+            window: metrics::gauge!(WINDOW, labels),
+        }
+    }
+
+    /// A request of so many messages leaves.
+    pub(crate) fn request(&self, messages: usize) {
+        self.requests.increment(1);
+        self.batch_size.record(messages as f64);
+        if messages > 1 {
+            self.batches.increment(1);
+            self.batched.increment(messages as u64);
+        }
+    }
+
+    /// A request was stored.
+    pub(crate) fn answered(&self, took: Duration) {
+        self.round_trip.record(took);
+    }
+
+    /// A request was refused as busy.
+    pub(crate) fn busy(&self) {
+        self.busy.increment(1);
+    }
+
+    /// Shows requests in flight, messages that wait, and the window.
+    pub(crate) fn show(&self, in_flight: usize, waiting: impl FnOnce() -> usize, window: usize) {
+        self.in_flight.set(in_flight as f64);
+        self.waiting.set(waiting() as f64);
+        self.window.set(window as f64);
+    }
+}
+
+/// Nothing is in flight where no connection is any more.
+impl Drop for BrokerMeters {
+    fn drop(&mut self) {
+        for gauge in [&self.in_flight, &self.waiting, &self.window] {
+            gauge.set(0.0);
+        }
+    }
+}
+
+fn describe() {
+    metrics::describe_counter!(SENT, Unit::Count, "Messages, by how they ended");
+    metrics::describe_histogram!(DURATION, Unit::Seconds, "From acceptance to the end of a send");
+    metrics::describe_counter!(RETRIES, Unit::Count, "Attempts beyond the first");
+    metrics::describe_counter!(TRACES_LOST, Unit::Count, "Records of the message trace lost");
+    metrics::describe_counter!(LATE_REPLIES, Unit::Count, "Replies nobody waited for");
+    metrics::describe_counter!(DROPPED_CHECKS, Unit::Count, "Transaction checks dropped");
+    metrics::describe_counter!(REQUESTS, Unit::Count, "Requests with messages");
+    metrics::describe_counter!(BATCHES, Unit::Count, "Requests that were batches");
+    metrics::describe_counter!(BATCHED, Unit::Count, "Messages that left in batches");
+    metrics::describe_counter!(BUSY, Unit::Count, "Requests refused as busy");
+    metrics::describe_histogram!(ROUND_TRIP, Unit::Seconds, "From request to answer");
+    metrics::describe_histogram!(BATCH_SIZE, Unit::Count, "Messages in a request");
+    metrics::describe_gauge!(IN_FLIGHT, Unit::Count, "Requests in flight");
+    metrics::describe_gauge!(WAITING, Unit::Count, "Messages that wait to leave");
+    metrics::describe_gauge!(WINDOW, Unit::Count, "How much may be in flight");
+}

@@ -1,0 +1,63 @@
+//! Taking a message back before it is delivered.
+
+use std::time::Instant;
+
+use posthaste_protocol::request::{Recall, RecallHandle};
+
+use crate::{AdminError, Producer, validate};
+
+/// Topics whose messages are a consumer group's: nobody takes them back.
+const OF_GROUPS: [&str; 2] = ["%RETRY%", "%DLQ%"];
+
+impl Producer {
+    /// Takes a message back that was to be delivered at a time of its own, by the handle in its
+    /// receipt ([`Receipt::recall_handle`](crate::Receipt::recall_handle)). Gives the message's id.
+    /// (5.x; Java: `recallMessage`.)
+    ///
+    /// The broker says yes once it has noted the wish, also to one for a message that it does not
+    /// have. It works through what is due in steps of a second: what is due within the next one may
+    /// be delivered all the same. Brokers refuse all of it by default (`recallMessageEnable`); 4.x
+    /// brokers do not know it, and some of those do not answer.
+    ///
+    /// It has the deadline of a send, and is asked for once: another attempt would find the message
+    /// gone.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] when it is no handle, [`AdminError::Denied`] when the broker recalls
+    /// nothing, [`AdminError::Refused`] with code 604 when it is too late, with code 3 when the broker
+    /// does not know the request; and whatever keeps the broker from answering. After
+    /// [`AdminError::Timeout`] and [`AdminError::Unreachable`] the message may be taken back all the
+    /// same.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops the answer; the message may be taken back all the same.
+    pub async fn recall(&self, handle: &str) -> Result<String, AdminError> {
+        let known: RecallHandle = handle.parse().map_err(|_| {
+            AdminError::Invalid("this is no handle of a message that can be recalled".to_owned())
+        })?;
+        validate::topic(&known.topic).map_err(AdminError::Invalid)?;
+        if OF_GROUPS.iter().any(|prefix| known.topic.starts_with(prefix)) {
+            return Err(AdminError::Invalid(format!(
+                "messages of topic {} cannot be recalled",
+                known.topic
+            )));
+        }
+        let deadline = Instant::now() + self.timeout();
+        let admin = self.admin();
+        let document = admin.route(&known.topic, deadline).await?;
+        let broker = document.brokers.iter().find(|one| one.broker_name == known.broker);
+        let address = broker.and_then(|broker| broker.master()).ok_or_else(|| {
+            AdminError::Unreachable(format!("the route has no master of broker {}", known.broker))
+        })?;
+        let request = Recall {
+            group: Some(self.client().config().group.to_string()),
+            topic: known.topic.clone(),
+            handle: handle.to_owned(),
+            broker_name: Some(known.broker),
+        };
+        let answer = self.client().connection(address).call(&request, deadline).await;
+        let topic = self.client().config().off_wire(&known.topic);
+        let answer = answer.map_err(|error| AdminError::of_call(error, &topic))?;
+        Ok(answer.message_id)
+    }
+}
