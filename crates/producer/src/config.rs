@@ -45,6 +45,8 @@ pub struct ProducerBuilder {
 pub(crate) struct Config {
     /// As brokers know it: with the namespace.
     pub(crate) group: Arc<str>,
+    /// As the application calls it.
+    pub(crate) own_group: Arc<str>,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) name_servers: Discovery,
     pub(crate) identity: Identity,
@@ -86,8 +88,10 @@ pub(crate) struct Config {
 
 impl ProducerBuilder {
     pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: NameServers) -> Self {
+        let group = group.into();
         let config = Config {
-            group: group.into(),
+            own_group: group.clone(),
+            group,
             namespace: None,
             name_servers: Discovery::List(Vec::new()),
             identity: Identity::default(),
@@ -543,7 +547,7 @@ impl ProducerBuilder {
             proxy.check().map_err(StartError::Setting)?;
         }
         validate::group(&config.group).map_err(StartError::Group)?;
-        config.group = config.on_wire(&config.group).into();
+        config.group = config.on_wire(&config.own_group).into();
         validate::group(&config.group).map_err(StartError::Group)?;
         for topic in &config.topics {
             validate::topic(&config.on_wire(topic)).map_err(StartError::Setting)?;

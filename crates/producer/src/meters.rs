@@ -75,7 +75,7 @@ impl Meters {
             Label::from_static_parts("messaging.system", "rocketmq"),
             Label::new(
                 "messaging.rocketmq.client_group",
-                SharedString::from_shared(config.group.clone()),
+                SharedString::from_shared(config.own_group.clone()),
             ),
         ];
         Self {

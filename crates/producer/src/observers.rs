@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::accepted::{Accepted, End};
 use crate::config::Config;
 use crate::content::Content;
+use crate::discovery::Discovery;
 use crate::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 use crate::route::Target;
 use crate::trace::{Lost, Trace};
@@ -48,6 +49,13 @@ impl Observers {
         let nobody = interceptors.is_empty() && trace.is_none();
         let max_message_size = config.max_message_size;
         (!nobody).then(|| Box::new(Self { interceptors, trace, max_message_size }))
+    }
+
+    /// These name servers are asked from now on.
+    pub(crate) fn discover(&self, discovery: Discovery) {
+        if let Some(trace) = &self.trace {
+            trace.discover(discovery);
+        }
     }
 
     /// An attempt is about to begin: interceptors may add properties to its messages, or veto it.

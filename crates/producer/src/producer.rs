@@ -224,7 +224,11 @@ impl Producer {
     pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
         let client = &self.handle.client;
         let unit = client.config().identity.unit_name.as_deref();
-        client.discover(name_servers.into().checked(unit)?);
+        let discovery = name_servers.into().checked(unit)?;
+        if let Some(observers) = client.observers() {
+            observers.discover(discovery.clone());
+        }
+        client.discover(discovery);
         Ok(())
     }
 

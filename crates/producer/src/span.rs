@@ -30,7 +30,7 @@ macro_rules! send_span {
             messaging.batch.message_count = $crate::span::batch_count($count),
             messaging.message.id = tracing::field::Empty,
             messaging.message.body.size = $crate::span::body_size($message, $count),
-            messaging.rocketmq.client_group = &*$client.config().group,
+            messaging.rocketmq.client_group = &*$client.config().own_group,
             messaging.rocketmq.message.tag = $message.tag_text(),
             messaging.rocketmq.message.keys = $crate::span::keys($message),
             messaging.rocketmq.message.group = $message.ordering_key(),

@@ -20,6 +20,8 @@ use crate::client::{Client, Room};
 use crate::config::Config;
 use crate::content::Entry;
 use crate::delivery::Delivery;
+use crate::discovery::Discovery;
+use crate::identity::Identity;
 use crate::interceptor::TransactionEnd;
 use crate::span::SendSpan;
 use crate::validate::MAX_GROUP;
@@ -46,6 +48,8 @@ const GROUP_SUFFIX: &str = "-PRODUCE";
 pub(crate) type Lost = Arc<dyn Fn(usize) + Send + Sync>;
 
 pub(crate) struct Trace {
+    /// The producer that sends it.
+    client: Arc<Client>,
     topic: Arc<str>,
     group: Arc<str>,
     lost: Lost,
@@ -64,8 +68,9 @@ impl Trace {
         }
         let (records, queue) = mpsc::channel(QUEUE);
         let (close, closing) = oneshot::channel();
+        let client = Client::start(config_of_sender(config), runtime);
         let sender = Sender {
-            client: Client::start(config_of_sender(config), runtime),
+            client: client.clone(),
             topic: config.trace_topic.clone(),
             lost: lost.clone(),
             on_their_way: JoinSet::new(),
@@ -78,14 +83,19 @@ impl Trace {
             drop(at_its_end);
         });
         Some(Self {
+            client,
             topic: config.trace_topic.clone(),
-            // Traces tell of groups and topics by the application's names.
-            group: config.off_wire(&config.group).into(),
+            group: config.own_group.clone(),
             lost,
             records,
             close: Mutex::new(Some(close)),
             ended,
         })
+    }
+
+    /// These name servers are asked from now on.
+    pub(crate) fn discover(&self, discovery: Discovery) {
+        self.client.discover(discovery);
     }
 
     /// A message was stored at the broker of this address.
@@ -130,10 +140,18 @@ impl Trace {
 /// The sender is configured as the producer is, but observed by nobody.
 fn config_of_sender(config: &Config) -> Config {
     Config {
-        group: group_of_sender(&config.group).into(),
-        identity: config.identity.of_another("trace"),
-        // As in Java: a trace topic is in no namespace.
+        group: group_of_sender(&config.own_group).into(),
+        // As in Java it is in no namespace, whoever reads traces.
         namespace: None,
+        identity: Identity {
+            // Two clients of one name would get each other's replies.
+            instance_name: config
+                .identity
+                .instance_name
+                .as_ref()
+                .map(|name| format!("{name}-trace")),
+            ..config.identity.clone()
+        },
         topics: Vec::new(),
         send_timeout: TIMEOUT,
         // What leaves together may be of as many topics.

@@ -134,12 +134,12 @@ impl Broker {
             format!("storePathCommitLog={store}/commitlog"),
             format!("timerStorePath={store}/timer"),
             "autoCreateTopicEnable=true".to_owned(),
-            "traceTopicEnable=true".to_owned(),
             // 5.x: topics may be for every kind of message.
             "enableMixedMessageType=true".to_owned(),
             // 5.x: whoever sends to a broker that stops is told for so long.
             "enableShutdownGracefully=true".to_owned(),
             "shutdownWaitTimeSeconds=3".to_owned(),
+            "traceTopicEnable=true".to_owned(),
             // Soon, for a test that waits for it.
             "transactionTimeOut=3000".to_owned(),
             "transactionCheckInterval=4000".to_owned(),

@@ -25,9 +25,9 @@ pub(super) async fn create_topic(
     settings: &TopicSettings,
 ) -> Result<(), AdminError> {
     check_name(topic).and_then(|()| settings.check()).map_err(AdminError::Invalid)?;
-    let count = |queues: u32| i32::try_from(queues).unwrap_or(i32::MAX);
     let wire_topic = admin.client()?.config().on_wire(topic).into_owned();
     validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
+    let count = |queues: u32| i32::try_from(queues).unwrap_or(i32::MAX);
     let deadline = admin.deadline();
     let request = CreateTopic {
         topic: wire_topic,

@@ -60,9 +60,6 @@ settings! {
     socks5(proxy: Socks5);
     vip_channel(on: bool);
     instance_name(name: impl Into<String>);
-    interceptor(interceptor: impl Interceptor);
-    message_trace(on: bool);
-    trace_topic(name: impl Into<Arc<str>>);
     client_ip(ip: IpAddr);
     unit_name(name: impl Into<String>);
     unit_mode(on: bool);
@@ -73,6 +70,9 @@ settings! {
     route_poll_interval(interval: Duration);
     heartbeat_interval(interval: Duration);
     heartbeat_v2(on: bool);
+    interceptor(interceptor: impl Interceptor);
+    message_trace(on: bool);
+    trace_topic(name: impl Into<Arc<str>>);
 }
 
 impl ProducerBuilder {

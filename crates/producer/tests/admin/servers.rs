@@ -270,6 +270,37 @@ async fn times_that_are_none_are_none() {
     }
 }
 
+/// By a new connection: there may be another server at its address by now.
+#[tokio::test]
+async fn a_server_that_goes_away_is_asked_once_more() {
+    for (refusals, expected) in [(1, Ok(7)), (2, Err(2))] {
+        let mut asked = 0;
+        let broker = Server::start(move |_| {
+            asked += 1;
+            match asked <= refusals {
+                true => Reply::refuse(1500, "please go away"),
+                false => Reply::ok(OffsetAnswer { offset: 7 }),
+            }
+        })
+        .await;
+        let address = broker.address.clone();
+        let names = Server::names(move |_| Some(route(&[("a", &address)], 1))).await;
+        let answer = admin(&names).await.max_offset(&MessageQueue::new("t", "a", 0)).await;
+        match expected {
+            Ok(offset) => assert_eq!(answer.unwrap(), offset),
+            Err(asked) => {
+                let error = answer.unwrap_err();
+                let code = ResponseCode::GO_AWAY;
+                assert!(
+                    matches!(error, AdminError::Refused { code: c, .. } if c == code),
+                    "{error}"
+                );
+                assert_eq!(broker.asked().len(), asked);
+            }
+        }
+    }
+}
+
 /// A message of topic `t` that lies at `offset` of the broker at `host`.
 fn stored(host: &str, offset: i64, properties: &[(&str, &str)]) -> StoredMessage {
     let host = host.parse().unwrap();
@@ -491,35 +522,4 @@ async fn a_recall_goes_once_to_the_broker_of_its_handle() {
     let error = hasty.recall(&handle("b")).await.unwrap_err();
     assert!(matches!(error, AdminError::Timeout(_)), "{error:?}");
     assert!(a.asked().is_empty());
-}
-
-/// By a new connection: there may be another server at its address by now.
-#[tokio::test]
-async fn a_server_that_goes_away_is_asked_once_more() {
-    for (refusals, expected) in [(1, Ok(7)), (2, Err(2))] {
-        let mut asked = 0;
-        let broker = Server::start(move |_| {
-            asked += 1;
-            match asked <= refusals {
-                true => Reply::refuse(1500, "please go away"),
-                false => Reply::ok(OffsetAnswer { offset: 7 }),
-            }
-        })
-        .await;
-        let address = broker.address.clone();
-        let names = Server::names(move |_| Some(route(&[("a", &address)], 1))).await;
-        let answer = admin(&names).await.max_offset(&MessageQueue::new("t", "a", 0)).await;
-        match expected {
-            Ok(offset) => assert_eq!(answer.unwrap(), offset),
-            Err(asked) => {
-                let error = answer.unwrap_err();
-                let code = ResponseCode::GO_AWAY;
-                assert!(
-                    matches!(error, AdminError::Refused { code: c, .. } if c == code),
-                    "{error}"
-                );
-                assert_eq!(broker.asked().len(), asked);
-            }
-        }
-    }
 }

@@ -87,7 +87,17 @@ async fn admin_speaks_of_the_namespaces_own_topics() {
     assert!(!own.iter().any(|topic| topic.contains("foreign")), "{own:?}");
     assert!(all.contains(&"shop%made".to_owned()) && all.contains(&"foreign".to_owned()));
 
-    let receipt = soon(producer.send(Message::new("made", "x"))).await.unwrap();
+    let receipt = soon(producer.send(Message::new("made", "x").key("k"))).await.unwrap();
+    let by_id = soon(admin.query_by_unique_id("made", receipt.message_id())).await.unwrap();
+    let by_key = soon(admin.query_by_key("made", "k", .., 9)).await.unwrap();
+    let viewed = soon(admin.view("made", receipt.offset_message_id())).await.unwrap().unwrap();
+    for found in [&by_id[0], &by_key[0], &viewed] {
+        assert_eq!(
+            (found.queue(), found.message_id()),
+            (receipt.queue(), receipt.message_id().into())
+        );
+    }
+    assert!(soon(outside.query_by_key("foreign", "k", .., 9)).await.unwrap().is_empty());
     let queue = receipt.queue();
     assert_eq!(soon(admin.max_offset(queue)).await.unwrap(), 1);
     assert_eq!(soon(admin.min_offset(queue)).await.unwrap(), 0);
