@@ -253,11 +253,14 @@ impl Client {
 
     /// Compresses what is to be compressed, and says what the content takes of the bounds.
     fn pack(&self, mut content: Content, bytes: usize) -> (Content, Permit) {
-        content.packed = self.config.packing.pack(&content);
-        let packed = content.packed.as_ref().map(|packed| packed.body.len());
-        let sent = bytes - packed.map_or(0, |packed| content.first.body().len() - packed);
-        let permit = self.permit(content.count(), bytes + packed.unwrap_or_default());
-        (content, Permit { sent, ..permit })
+        let Some(packed) = self.config.packing.pack(&content) else {
+            let permit = self.permit(content.count(), bytes);
+            return (content, permit);
+        };
+        let (packed_bytes, body_bytes) = (packed.body.len(), content.first.body().len());
+        content.pack(packed);
+        let permit = self.permit(content.count(), bytes + packed_bytes);
+        (content, Permit { sent: bytes - (body_bytes - packed_bytes), ..permit })
     }
 
     /// Checks a message or a batch; gives the bytes that it has.
@@ -268,7 +271,7 @@ impl Client {
             bytes += validate::message(message, max_size)?;
         }
         batch::check(content, max_size)?;
-        Ok(if content.has_more() { content.sent_bytes() } else { bytes })
+        Ok(if content.has_added() { content.sent_bytes() } else { bytes })
     }
 
     /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
