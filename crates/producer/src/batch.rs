@@ -364,7 +364,7 @@ mod tests {
         // Compressed ones among themselves.
         let packed = Packed { body: Bytes::from_static(b"x"), sys_flag: 0x301 };
         let mut content = Content::from(plain());
-        content.packed = Some(packed);
+        content.pack(packed);
         let with_packed = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0x301 };
         assert_eq!(sharing(&content, Mode::Sync, 1, MOST), with_packed);
     }

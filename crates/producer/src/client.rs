@@ -256,11 +256,14 @@ impl Client {
 
     /// Compresses what is to be compressed, and says what the content takes of the bounds.
     fn pack(&self, mut content: Content, bytes: usize) -> (Content, Permit) {
-        content.packed = self.config.packing.pack(&content);
-        let packed = content.packed.as_ref().map(|packed| packed.body.len());
-        let sent = bytes - packed.map_or(0, |packed| content.first.body().len() - packed);
-        let permit = self.permit(content.count(), bytes + packed.unwrap_or_default());
-        (content, Permit { sent, ..permit })
+        let Some(packed) = self.config.packing.pack(&content) else {
+            let permit = self.permit(content.count(), bytes);
+            return (content, permit);
+        };
+        let (packed_bytes, body_bytes) = (packed.body.len(), content.first.body().len());
+        content.pack(packed);
+        let permit = self.permit(content.count(), bytes + packed_bytes);
+        (content, Permit { sent: bytes - (body_bytes - packed_bytes), ..permit })
     }
 
     /// Checks a message or a batch; gives the bytes that it has.
@@ -277,7 +280,7 @@ impl Client {
             beside = namespace.bytes() * content.count();
         }
         batch::check(content, max_size.saturating_sub(beside))?;
-        let bytes = if content.has_more() { content.sent_bytes() } else { bytes };
+        let bytes = if content.has_added() { content.sent_bytes() } else { bytes };
         Ok(bytes + beside)
     }
 

@@ -10,10 +10,20 @@ use crate::{Batch, Message};
 pub(crate) struct Content {
     pub(crate) first: Message,
     pub(crate) others: Vec<Message>,
+    /// Apart, since few have any of it: a content is moved about on its way.
+    beside: Option<Box<Beside>>,
+}
+
+/// What is beside the messages, which their caller gets back as he made them.
+#[derive(Debug, Clone, Default)]
+struct Beside {
     /// The first message's body, compressed.
-    pub(crate) packed: Option<Packed>,
-    /// Apart from the messages, which their caller gets back as he made them.
-    added: Option<Box<Added>>,
+    packed: Option<Packed>,
+    /// Attempts that interceptors have seen.
+    attempts: u32,
+    /// What interceptors and the tracing context have added to each message's properties, in their
+    /// order; to those behind the last nothing.
+    added: Vec<Properties>,
 }
 
 /// A compressed body, which travels in place of the message's own.
@@ -33,21 +43,12 @@ pub(crate) struct Entry<'a> {
     pub(crate) added: Option<&'a Properties>,
 }
 
-/// What interceptors and the tracing context add.
-#[derive(Debug, Clone, Default)]
-struct Added {
-    /// Attempts that interceptors have seen.
-    attempts: u32,
-    /// For each message, in their order; for those behind the last nothing.
-    properties: Vec<Properties>,
-}
-
 impl Content {
     /// `None` for an empty batch.
     pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
         let mut messages = batch.into_messages().into_iter();
         let (first, others) = (messages.next()?, messages.collect());
-        Some(Self { first, others, packed: None, added: None })
+        Some(Self { first, others, beside: None })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -60,12 +61,25 @@ impl Content {
 
     /// The first message's body as it travels.
     pub(crate) fn wire_body(&self) -> &Bytes {
-        self.packed.as_ref().map_or(self.first.body(), |packed| &packed.body)
+        self.packed().map_or(self.first.body(), |packed| &packed.body)
+    }
+
+    fn packed(&self) -> Option<&Packed> {
+        self.beside.as_ref()?.packed.as_ref()
+    }
+
+    /// From now on this travels in place of the first message's body.
+    pub(crate) fn pack(&mut self, packed: Packed) {
+        self.beside().packed = Some(packed);
+    }
+
+    fn beside(&mut self) -> &mut Beside {
+        self.beside.get_or_insert_default()
     }
 
     /// Bits that say what the message is to brokers and consumers.
     pub(crate) fn sys_flag(&self) -> i32 {
-        let packed = self.packed.as_ref().map_or(0, |packed| packed.sys_flag);
+        let packed = self.packed().map_or(0, |packed| packed.sys_flag);
         packed | self.first.sys_flag()
     }
 
@@ -83,7 +97,7 @@ impl Content {
 
     /// What was added to the properties of the message at this place.
     pub(crate) fn added_to(&self, place: usize) -> Option<&Properties> {
-        self.added.as_ref()?.properties.get(place)
+        self.beside.as_ref()?.added.get(place)
     }
 
     /// What was added to each message.
@@ -94,19 +108,19 @@ impl Content {
 
     /// From now on this travels with each message beside its own properties.
     pub(crate) fn add(&mut self, properties: Vec<Properties>) {
-        self.added.get_or_insert_default().properties = properties;
+        self.beside().added = properties;
     }
 
-    /// Whether anything may have been added.
-    pub(crate) fn has_more(&self) -> bool {
-        self.added.is_some()
+    /// Whether anything was added to the properties.
+    pub(crate) fn has_added(&self) -> bool {
+        self.beside.as_ref().is_some_and(|beside| !beside.added.is_empty())
     }
 
     /// Counts an attempt; gives its number.
     pub(crate) fn begin_attempt(&mut self) -> u32 {
-        let added = self.added.get_or_insert_default();
-        added.attempts += 1;
-        added.attempts
+        let beside = self.beside();
+        beside.attempts += 1;
+        beside.attempts
     }
 
     /// Bytes of topics, bodies and properties as they travel.
@@ -124,7 +138,7 @@ impl Entry<'_> {
 
 impl From<Message> for Content {
     fn from(first: Message) -> Self {
-        Self { first, others: Vec::new(), packed: None, added: None }
+        Self { first, others: Vec::new(), beside: None }
     }
 }
 
@@ -156,7 +170,7 @@ mod tests {
         content.add(vec![[("b", "4444"), ("c", "333")].into_iter().collect()]);
         assert_eq!(content.sent_bytes(), own + 2 + 6);
         // A compressed body travels in place of the other.
-        content.packed = Some(Packed { body: Bytes::from_static(b"x"), sys_flag: 1 });
+        content.pack(Packed { body: Bytes::from_static(b"x"), sys_flag: 1 });
         assert_eq!(content.sent_bytes(), own + 2 + 6 - 3);
         assert_eq!(content.into_messages().len(), 1);
     }

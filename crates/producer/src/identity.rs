@@ -33,12 +33,6 @@ impl Identity {
         }
     }
 
-    /// That of another client of the same producer: brokers must not take it for the first.
-    pub(crate) fn of_another(&self, what: &str) -> Self {
-        let instance_name = self.instance_name.as_ref().map(|name| format!("{name}-{what}"));
-        Self { instance_name, ..self.clone() }
-    }
-
     /// Says what is wrong with it, if anything is.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.instance_name.as_ref().is_some_and(|name| name.trim().is_empty()) {
@@ -66,10 +60,6 @@ mod tests {
         let mut identity = Identity { instance_name: Some("i".into()), ..Identity::default() };
         assert_eq!(identity.client_id(Ipv4Addr::new(10, 0, 0, 1).into()), "10.0.0.1@i");
         assert_eq!(identity.client_id(Ipv6Addr::LOCALHOST.into()), "[::1]@i");
-        assert_eq!(
-            identity.of_another("trace").client_id(Ipv4Addr::LOCALHOST.into()),
-            "127.0.0.1@i-trace"
-        );
         identity.unit_name = Some("east".into());
         assert_eq!(identity.client_id(Ipv4Addr::LOCALHOST.into()), "127.0.0.1@i@east");
     }

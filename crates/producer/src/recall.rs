@@ -58,7 +58,6 @@ impl Producer {
             broker_name: Some(known.broker),
         };
         let answer = self.client().connection(address).call(&request, deadline).await;
-        let topic = self.client().config().off_wire(&known.topic);
         let answer = answer.map_err(|error| AdminError::of_call(error, &topic))?;
         Ok(answer.message_id)
     }

@@ -33,7 +33,7 @@ pub(super) async fn view(
     })?;
     let deadline = admin.deadline();
     let document = admin.route(topic, deadline).await?;
-    let wire_topic = admin.client()?.config().on_wire(topic).into_owned();
+    let wire_topic = wire_topic(admin, topic)?;
     let request = ViewMessage { offset: place.offset, topic: Some(wire_topic.clone()) };
     let asked = ask_each(admin, brokers_of_id(&document, &place), request, topic, deadline);
     let (answers, error) = asked.await;
@@ -63,7 +63,7 @@ pub(super) async fn by_key(
     }
     let (begin_ms, end_ms) = in_ms(&stored);
     let query = QueryMessages {
-        topic: admin.client()?.config().on_wire(topic).into_owned(),
+        topic: wire_topic(admin, topic)?,
         key: key.to_owned(),
         max_count: i32::try_from(most).unwrap_or(i32::MAX),
         begin_ms,
@@ -90,7 +90,7 @@ pub(super) async fn by_unique_id(
         return Err(AdminError::Invalid("an empty text is no message's id".into()));
     }
     let query = QueryMessages {
-        topic: admin.client()?.config().on_wire(topic).into_owned(),
+        topic: wire_topic(admin, topic)?,
         key: id.to_owned(),
         max_count: COPIES as i32,
         begin_ms: 0,
