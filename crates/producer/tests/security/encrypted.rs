@@ -5,8 +5,10 @@ use std::time::Duration;
 use posthaste::{Credentials, Message, Producer, Tls};
 use posthaste_broker::{Broker, BrokerBuilder};
 
-use crate::fake::soon;
-use crate::pki::{self, Authority, Certificate};
+use crate::fake::{
+    Action, Broker as Fake, NameServer, Say, broker_data, queue_data, route, soon, until,
+};
+use crate::pki::{self, Authority, BOTH, Certificate, Door};
 
 fn encrypted(certificate: &Certificate) -> BrokerBuilder {
     let Certificate { chain, key } = certificate.clone();
@@ -104,6 +106,48 @@ async fn without_an_authority_of_our_own_the_systems_count() {
     };
     let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
     assert_eq!(error.kind(), posthaste::ErrorKind::Tls, "{error}");
+}
+
+/// What rustls still holds of the old connection goes with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_goes_away_is_read_to_its_end() {
+    let authority = Authority::new("ours");
+    let (server, broker) = (NameServer::start().await, Fake::start("a").await);
+    broker.script(|seen| match (seen.connection, seen.text().as_bytes()[0]) {
+        (0, b'A') => Action::refuse(1500, "please go away"),
+        (0, _) => Action::ok().after(Duration::from_millis(1500)),
+        _ => Action::ok(),
+    });
+    let config = || pki::server(&authority.issue(&["127.0.0.1"]), BOTH, None);
+    let names = Door::before(&server.address(), config()).await;
+    let door = Door::before(&broker.address(), config()).await;
+    let mut document = route(&[], 0);
+    document.brokers.push(broker_data("a", &door.address));
+    document.queues.push(queue_data("a", 4, 6));
+    server.otherwise(Say::Route(document));
+    let builder = Producer::builder("security", names.address.clone());
+    let builder = builder.tls(Tls::new().ca_pem(authority.pem)).async_retries(0);
+    let builder = builder.max_message_size(1 << 22).compress_from(usize::MAX).batching(false);
+    let producer = builder.send_timeout(Duration::from_secs(20)).start().await.unwrap();
+    let send = |body: String| producer.enqueue(Message::new("t", body));
+    let mut deliveries = Vec::new();
+    for _ in 0..8 {
+        deliveries.push(send("B".repeat(300_000)).await.unwrap());
+    }
+    until("they have left", || broker.seen_count() == 8).await;
+    deliveries.push(send("A".repeat(10)).await.unwrap());
+    // More than any buffer takes: some of it is half written when the answer comes.
+    for _ in 0..8 {
+        deliveries.push(send("C".repeat(300_000)).await.unwrap());
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    let on = |connection| broker.stored().iter().filter(|s| s.connection == connection).count();
+    assert_eq!(broker.stored_count(), 17);
+    assert!(on(0) >= 8 && on(1) >= 1, "{} and {}", on(0), on(1));
+    let stats = producer.stats();
+    assert_eq!((stats.unknown, stats.retries, broker.connections()), (0, 0, 2));
 }
 
 #[test]
