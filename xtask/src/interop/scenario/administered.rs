@@ -53,8 +53,6 @@ fn attributes(
         TopicSettings::new(5).attribute("message.type", "BLUE"),
         TopicSettings::new(5).attribute("queue.type", "BatchCQ"),
         TopicSettings::new(5).without_attribute("message.type"),
-        // Unless the broker is told otherwise.
-        TopicSettings::new(5).topic_type(TopicType::Mixed),
     ] {
         let error = cluster.block_on(admin.create_topic_with(TOPIC, &wrong));
         let is_refused = matches!(error, Err(AdminError::Refused { .. }));
