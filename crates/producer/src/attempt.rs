@@ -149,11 +149,11 @@ fn put_properties(
     config: &Config,
 ) {
     out.clear();
-    for (name, value) in message.wire_properties() {
+    message.each_wire_property(|name, value| {
         if !content::replaces(added, name) {
-            properties::push(out, name, &value);
+            properties::push(out, name, value);
         }
-    }
+    });
     if let Some(added) = added {
         added.encode(out);
     }

@@ -145,8 +145,12 @@ impl From<Message> for Content {
 /// Bytes of a message's properties as they travel, without the unique id.
 pub(crate) fn property_bytes(message: &Message, added: Option<&Properties>) -> usize {
     let length = |name: &str, value: &str| name.len() + value.len() + 2;
-    let own = message.wire_properties().filter(|(name, _)| !replaces(added, name));
-    let own: usize = own.map(|(name, value)| length(name, &value)).sum();
+    let mut own = 0;
+    message.each_wire_property(|name, value| {
+        if !replaces(added, name) {
+            own += length(name, value);
+        }
+    });
     let added = added.iter().flat_map(|added| added.iter());
     own + added.map(|(name, value)| length(name, value)).sum::<usize>()
 }

@@ -2,7 +2,6 @@
 
 mod treatment;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -341,21 +340,26 @@ impl Message {
         &self.destination
     }
 
-    /// Every property as it travels, without the unique id.
-    pub(crate) fn wire_properties(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let keys = match self.key_texts() {
-            [] => None,
-            [key] => Some(Cow::Borrowed(key.as_str())),
-            keys => Some(Cow::Owned(keys.join(" "))),
-        };
-        let wait = if self.wait_stored { "true" } else { "false" };
-        let own = self.properties().map(|(n, value)| (n, Cow::Borrowed(value)));
-        let treatment = self.treatment.iter().flat_map(|treatment| treatment.properties());
-        own.chain(self.tag_text().map(|tag| (name::TAGS, Cow::Borrowed(tag))))
-            .chain(keys.map(|keys| (name::KEYS, keys)))
-            .chain(self.ordering_key().map(|key| (name::SHARDING_KEY, Cow::Borrowed(key))))
-            .chain(treatment)
-            .chain([(name::WAIT, Cow::Borrowed(wait))])
+    /// Shows every property as it travels, without the unique id. No iterator: one of all that there
+    /// may be is large, and every message's properties are gone over twice.
+    #[inline]
+    pub(crate) fn each_wire_property(&self, mut show: impl FnMut(&str, &str)) {
+        self.properties().for_each(|(n, value)| show(n, value));
+        if let Some(tag) = self.tag_text() {
+            show(name::TAGS, tag);
+        }
+        match self.key_texts() {
+            [] => {}
+            [key] => show(name::KEYS, key),
+            keys => show(name::KEYS, &keys.join(" ")),
+        }
+        if let Some(key) = self.ordering_key() {
+            show(name::SHARDING_KEY, key);
+        }
+        if let Some(treatment) = &self.treatment {
+            treatment.properties().for_each(|(n, value)| show(n, &value));
+        }
+        show(name::WAIT, if self.wait_stored { "true" } else { "false" });
     }
 
     /// Says what is wrong with what it asks of its broker, if anything is.

@@ -128,11 +128,14 @@ fn all_properties(message: &Message) -> Result<usize, String> {
     if let Some(key) = message.key_texts().iter().find(|key| key.is_empty() || key.contains(' ')) {
         return Err(format!("the key `{key}` is empty or contains a space, which separates keys"));
     }
-    let mut length = 0;
-    for (n, value) in message.wire_properties() {
-        no_separators(n, &value)?;
+    let (mut length, mut separated) = (0, Ok(()));
+    message.each_wire_property(|n, value| {
+        if separated.is_ok() {
+            separated = no_separators(n, value);
+        }
         length += n.len() + value.len() + 2;
-    }
+    });
+    separated?;
     properties_length(length)?;
     Ok(length)
 }

@@ -35,6 +35,7 @@ pub fn entry_length(body_length: usize, properties_length: usize) -> usize {
 ///
 /// Properties have room for 32,767 bytes; whoever sends refuses longer ones, and what is too much
 /// is not written: it would be read as the next message.
+#[inline]
 pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
     let properties = properties::that_fit(properties);
     let size = entry_length(body.len(), properties.len());

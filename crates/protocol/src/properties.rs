@@ -230,6 +230,7 @@ impl Properties {
 }
 
 /// Appends one property to a text of the wire; one without a name or a value is left out.
+#[inline]
 pub fn push(out: &mut String, name: &str, value: &str) {
     if !name.is_empty() && !value.is_empty() {
         out.reserve(name.len() + value.len() + 2);

@@ -62,7 +62,7 @@ impl Record {
             &address,
             &body.len(),
             &accepted.since.elapsed().as_millis(),
-            &kind(message.wire_properties().map(|(name, _)| name)),
+            &kind(message),
             &or_nothing(receipt.offset_message_id()),
             &(receipt.status() == SendStatus::Stored),
         ];
@@ -118,15 +118,16 @@ fn found_by(message_id: &str, keys: &str) -> String {
 }
 
 /// As Java tells it: a delayed half message counts as delayed.
-fn kind<'a>(properties: impl Iterator<Item = &'a str>) -> u8 {
-    let of_property = |name| match name {
-        name::DELAY | name::TIMER_DELAY_SEC | name::TIMER_DELAY_MS | name::TIMER_DELIVER_MS => {
-            DELAYED
-        }
-        name::TRAN_MSG => TRANSACTION_HALF,
-        _ => NORMAL,
-    };
-    properties.map(of_property).max().unwrap_or(NORMAL)
+fn kind(message: &Message) -> u8 {
+    let mut kind = NORMAL;
+    message.each_wire_property(|name, _| {
+        kind = kind.max(match name {
+            name::DELAY | name::TIMER_DELAY_MS | name::TIMER_DELIVER_MS => DELAYED,
+            name::TRAN_MSG => TRANSACTION_HALF,
+            _ => NORMAL,
+        });
+    });
+    kind
 }
 
 /// Java: `LocalTransactionState`.
@@ -184,7 +185,10 @@ impl Parcel {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::message::Part;
 
     fn record(topic: &str, text: &str, keys: &str) -> Record {
         Record { topic: topic.into(), text: text.into(), keys: keys.into() }
@@ -267,14 +271,17 @@ mod tests {
 
     #[test]
     fn properties_say_what_kind_of_message_it_is() {
-        for (properties, expected) in [
-            (&["WAIT", "own"][..], NORMAL),
-            (&["TRAN_MSG", "PGROUP", "WAIT"], TRANSACTION_HALF),
-            (&["DELAY", "WAIT"], DELAYED),
-            (&["TIMER_DELIVER_MS"], DELAYED),
-            (&["TRAN_MSG", "TIMER_DELAY_SEC"], DELAYED),
+        let plain = || Message::new("t", "body").property("own", "value");
+        let soon = Duration::from_secs(1);
+        for (message, expected) in [
+            (plain(), NORMAL),
+            (plain().part_of(Part::Transaction), TRANSACTION_HALF),
+            (plain().delay_level(3), DELAYED),
+            (plain().deliver_after(soon), DELAYED),
+            (plain().deliver_at(SystemTime::now() + soon), DELAYED),
+            (plain().deliver_after(soon).part_of(Part::Transaction), DELAYED),
         ] {
-            assert_eq!(kind(properties.iter().copied()), expected, "{properties:?}");
+            assert_eq!(kind(&message), expected, "{message:?}");
         }
     }
 }
