@@ -2,10 +2,10 @@
 
 mod check;
 mod error;
+mod known;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::id::OffsetId;
@@ -13,6 +13,7 @@ use posthaste_protocol::request::{EndTransaction, decision};
 
 pub(crate) use check::{Checker, Checks};
 pub use error::TransactionError;
+pub(crate) use known::Transactions;
 
 use crate::client::{Client, Phase};
 use crate::connection::{CallError, Connection};
@@ -22,8 +23,6 @@ use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatu
 
 /// Pause before a broker that cannot be reached is told once more.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many undecided transactions are remembered at the most, for the report of `close`.
-const MOST_UNDECIDED: usize = 10_000;
 
 /// What becomes of a half message (Java: `LocalTransactionState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,7 +154,7 @@ impl Producer {
         if half.receipt.status() != SendStatus::Stored {
             return Err(self.roll_back_weak(kept, &half).await);
         }
-        self.client().transactions.add(&half.receipt);
+        self.client().transactions.begin(&half.receipt);
         Ok(Transaction { producer: self.clone(), half, timeout: self.timeout() })
     }
 
@@ -256,7 +255,7 @@ impl Client {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.transactions.remove(receipt.message_id());
+        self.transactions.decide(receipt.message_id(), state);
         Ok(())
     }
 
@@ -343,34 +342,5 @@ impl fmt::Display for TransactionState {
             Self::Rollback => "rollback",
             Self::Unknown => "unknown",
         })
-    }
-}
-
-/// Transactions that have begun here and are not decided, as far as is known here.
-#[derive(Debug, Default)]
-pub(crate) struct Transactions(Mutex<HashMap<Arc<str>, Receipt>>);
-
-impl Transactions {
-    fn add(&self, receipt: &Receipt) {
-        let mut all = self.all();
-        if all.len() < MOST_UNDECIDED {
-            all.insert(receipt.message_id().into(), receipt.clone());
-        }
-    }
-
-    fn remove(&self, message_id: &str) {
-        self.all().remove(message_id);
-    }
-
-    /// Takes all out, the oldest first.
-    pub(crate) fn take(&self) -> Vec<Receipt> {
-        let mut undecided: Vec<_> = std::mem::take(&mut *self.all()).into_values().collect();
-        // Ids count up.
-        undecided.sort_by(|one, next| one.message_id().cmp(next.message_id()));
-        undecided
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<Arc<str>, Receipt>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

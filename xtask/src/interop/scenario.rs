@@ -3,22 +3,26 @@
 mod administered;
 mod arrival;
 mod batched;
+mod blocking;
 mod burst;
 mod choice;
 mod command_line;
 mod creation;
 mod delayed;
+mod discovered;
 mod encrypted;
 mod exchange;
 mod found;
 mod intercepted;
 mod killed;
+mod lingering;
 mod load;
 mod namespaces;
 mod official;
 mod ordered;
 mod packed;
 mod proxied;
+mod queued;
 mod recalled;
 mod requests;
 mod reverse;
@@ -116,6 +120,10 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("batched", batched::run),
         Scenario::new("creation", creation::run),
         Scenario::new("ordered", ordered::run),
+        Scenario::new("queued", queued::run),
+        Scenario::new("lingering", lingering::run),
+        Scenario::new("blocking", blocking::run),
+        Scenario::new("discovered", discovered::run),
         Scenario::new("packed", packed::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),

@@ -47,6 +47,13 @@ impl Client {
                 return;
             }
         };
+        let message_id = half.1.message_id();
+        if let Some(state) = self.transactions.decision(&message_id) {
+            // What was decided has not come as far as the broker yet. It never does by itself through
+            // the remoting port of a 5.x proxy, which confirms it and keeps it to itself.
+            self.answer_check(address, half.0, &message_id, state);
+            return;
+        }
         let Some(checker) = self.config().checker.clone() else {
             tracing::debug!(%address, "a transaction check, and no checker");
             return;
@@ -61,7 +68,6 @@ impl Client {
         self.spawn(async move {
             let running = client.checks.running.clone().acquire_owned().await;
             let (check, message) = half;
-            let message_id = message.message_id();
             let shown = client.observers().map(|_| message.clone());
             // A task of its own: one that panics ends alone.
             let state = tokio::spawn(async move { checker(message).await }).await;
@@ -108,7 +114,7 @@ impl Client {
     ) {
         tracing::debug!(%address, message_id, %state, "transaction checked");
         if state != TransactionState::Unknown {
-            self.transactions.remove(message_id);
+            self.transactions.checked(message_id);
         }
         let answer = EndTransaction {
             group: self.config().group.to_string(),

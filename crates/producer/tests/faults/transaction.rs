@@ -256,6 +256,32 @@ async fn the_checker_answers_the_broker_that_asks() {
     assert!(producer.close(Duration::from_secs(5)).await.is_clean(), "it is decided");
 }
 
+/// A proxy of 5.x confirms an end, and tells the broker nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_decided_here_is_answered_without_the_checker() {
+    let (broker, _server, producer) = checked(TransactionState::Unknown).await;
+    for (commits, told) in [(true, decision::COMMIT), (false, decision::ROLLBACK)] {
+        let transaction = soon(producer.begin(Message::new("t", "x"))).await.unwrap();
+        let id = transaction.message_id().to_owned();
+        match commits {
+            true => soon(transaction.commit()).await.unwrap(),
+            false => soon(transaction.rollback()).await.unwrap(),
+        }
+        let before = ends(&broker).len();
+        broker.push(check(&id, 5));
+        until("the broker has its answer", || ends(&broker).len() > before).await;
+        let (end, oneway) = ends(&broker).pop().unwrap();
+        assert_eq!((end.decision, end.from_check, oneway), (told, Some(true), true));
+        assert_eq!(end.transaction_id.as_deref(), Some("of-the-proxy"));
+    }
+    // Of one that is not decided here only the checker knows, which does not.
+    let transaction = soon(producer.begin(Message::new("t", "x"))).await.unwrap();
+    let before = ends(&broker).len();
+    broker.push(check(transaction.message_id(), 6));
+    until("the broker has its answer", || ends(&broker).len() > before).await;
+    assert_eq!(ends(&broker).pop().unwrap().0.decision, decision::UNKNOWN);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checker_that_panics_ends_alone_and_leaves_it_undecided() {
     let (broker, _server, producer) = checked_by(|half| async move {

@@ -19,10 +19,14 @@ const PRECISION: Duration = Duration::from_millis(1_000);
 type Due = BTreeMap<String, Instant>;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    cluster.create_topic(TOPIC, 2)?;
-    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    run_on(cluster, TOPIC)
+}
+
+pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
+    cluster.create_topic(topic, 2)?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
     let timers = cluster.version() == Version::V5_5_0;
-    let mut due = cluster.block_on(send(cluster.patient_producer(TOPIC)?, timers))?;
+    let mut due = cluster.block_on(send(cluster.patient_producer(topic)?, topic, timers))?;
     let count = due.len();
     while !due.is_empty() {
         for delivery in consumer.take(1, LIMIT).with_context(|| format!("{:?}", due.keys()))? {
@@ -35,9 +39,9 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     Ok(format!("{count} messages, {}", if timers { "timers too" } else { "levels alone" }))
 }
 
-async fn send(producer: Producer, timers: bool) -> Result<Due> {
+async fn send(producer: Producer, topic: &'static str, timers: bool) -> Result<Due> {
     let mut due = Due::new();
-    let message = |body: &str| Message::new(TOPIC, body.to_owned());
+    let message = |body: &str| Message::new(topic, body.to_owned());
     for (body, delayed, delay) in [
         ("level 1", message("level 1").delay_level(1), Duration::from_secs(1)),
         ("level 2", message("level 2").delay_level(2), Duration::from_secs(5)),

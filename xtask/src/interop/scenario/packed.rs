@@ -16,7 +16,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MESSAGES: usize = 400;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    cluster.create_topic(TOPIC, 2)?;
+    run_on(cluster, TOPIC)
+}
+
+pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
+    cluster.create_topic(topic, 2)?;
     let kinds: &[Compression] = match cluster.version() {
         Version::V5_5_0 => &[Compression::Zlib, Compression::Lz4, Compression::Zstd],
         Version::V4_7_0 | Version::V4_9_7 => &[Compression::Zlib],
@@ -24,11 +28,11 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let mut sent = BTreeMap::new();
     let mut batched = 0;
     for kind in kinds {
-        let builder = Producer::builder(TOPIC, cluster.name_server()).send_timeout(LIMIT);
-        batched += cluster.block_on(send(builder.compression(*kind), *kind, &mut sent))?;
+        let builder = Producer::builder(topic, cluster.entrance()).send_timeout(LIMIT);
+        batched += cluster.block_on(send(builder.compression(*kind), topic, *kind, &mut sent))?;
     }
     let count = sent.len();
-    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
     for delivery in consumer.take(count, LIMIT)? {
         let key = delivery.message.keys.clone().context("no key")?;
         let body = sent.remove(&key).with_context(|| format!("not awaited: {key}"))?;
@@ -41,6 +45,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
 /// Sends long bodies among short ones; gives how many of them went in batches.
 async fn send(
     builder: ProducerBuilder,
+    topic: &'static str,
     kind: Compression,
     sent: &mut BTreeMap<String, Vec<u8>>,
 ) -> Result<u64> {
@@ -51,7 +56,7 @@ async fn send(
         // Every third is short enough to be left as it is.
         let body =
             format!("{key} größer ").repeat(if number % 3 == 0 { 2 } else { 500 }).into_bytes();
-        let message = Message::new(TOPIC, body.clone()).key(key.as_str());
+        let message = Message::new(topic, body.clone()).key(key.as_str());
         deliveries.push(producer.enqueue(message).await?);
         sent.insert(key, body);
     }

@@ -7,13 +7,13 @@ use anyhow::{Result, ensure};
 use posthaste::{Message, Producer};
 
 use super::load::{self, Load};
-use super::{arrival, batched, ordered};
+use super::{arrival, batched, delayed, ordered, packed, recalled, transactions};
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::Subscription;
 
 type Check = fn(&mut Cluster) -> Result<String>;
 
-pub(crate) const ALL: [(&str, Check); 6] = [
+pub(crate) const ALL: [(&str, Check); 10] = [
     ("proxy-arrival", |cluster| {
         cluster.behind_proxies(1, MIXED, |cluster| arrival::run_on(cluster, "proxy-arrival"))
     }),
@@ -22,6 +22,19 @@ pub(crate) const ALL: [(&str, Check); 6] = [
     }),
     ("proxy-ordered", |cluster| {
         cluster.behind_proxies(1, FIFO, |cluster| ordered::run_on(cluster, "proxy-ordered"))
+    }),
+    ("proxy-packed", |cluster| {
+        cluster.behind_proxies(1, NORMAL, |cluster| packed::run_on(cluster, "proxy-packed"))
+    }),
+    ("proxy-delayed", |cluster| {
+        cluster.behind_proxies(1, MIXED, |cluster| delayed::run_on(cluster, "proxy-delayed"))
+    }),
+    ("proxy-recalled", |cluster| {
+        cluster.behind_proxies(1, MIXED, |cluster| recalled::run_on(cluster, "proxy-recalled"))
+    }),
+    ("proxy-transactions", |cluster| {
+        let check = |cluster: &mut Cluster| transactions::run_on(cluster, "proxy-transactions");
+        cluster.behind_proxies(1, MIXED, check)
     }),
     ("proxy-namespaces", |cluster| cluster.behind_proxies(1, MIXED, namespaces)),
     ("proxy-offsets", |cluster| cluster.behind_proxies(1, NORMAL, offsets)),

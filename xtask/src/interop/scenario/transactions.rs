@@ -29,14 +29,18 @@ const LEFT_FOR_GOOD: &str = "left, and rolled back when asked";
 const KILLED: &str = "left by a process that was killed, and committed when asked";
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
-    cluster.create_topic(TOPIC, 2)?;
-    let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
-    kill_a_member(&cluster.name_server())?;
+    run_on(cluster, TOPIC)
+}
+
+pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
+    cluster.create_topic(topic, 2)?;
+    let consumer = cluster.agent().start_consumer(&Subscription::new(topic, topic))?;
+    kill_a_member(&cluster.entrance(), topic)?;
     let asked = Arc::new(AtomicUsize::new(0));
-    let producer = cluster.block_on(start(cluster.name_server(), Arc::clone(&asked)))?;
-    cluster.block_on(decide(&producer))?;
+    let producer = cluster.block_on(start(cluster.entrance(), topic, Arc::clone(&asked)))?;
+    cluster.block_on(decide(&producer, topic))?;
     let mut awaited: BTreeSet<&str> = [COMMITTED, BY_LOCAL_CODE, LEFT, KILLED].into();
-    receive(&consumer, TOPIC, &mut awaited)?;
+    receive(&consumer, topic, &mut awaited)?;
     let surplus = consumer.drain(SILENCE);
     ensure!(surplus.is_empty(), "never committed, or twice: {surplus:?}");
     let report = cluster.block_on(producer.close(PATIENCE));
@@ -72,7 +76,7 @@ pub(super) fn two_of_three(
     cluster.agent().stop(consumer.name())
 }
 
-async fn start(name_server: String, asked: Arc<AtomicUsize>) -> Result<Producer> {
+async fn start(entrance: String, group: &str, asked: Arc<AtomicUsize>) -> Result<Producer> {
     let checker = move |half: ReadMessage| {
         let (body, before) = (half.body().clone(), asked.fetch_add(1, Ordering::Relaxed));
         async move {
@@ -83,27 +87,27 @@ async fn start(name_server: String, asked: Arc<AtomicUsize>) -> Result<Producer>
             }
         }
     };
-    let builder = Producer::builder(TOPIC, name_server).send_timeout(PATIENCE);
+    let builder = Producer::builder(group, entrance).send_timeout(PATIENCE);
     Ok(builder.transaction_checker(checker).start().await?)
 }
 
-async fn decide(producer: &Producer) -> Result<()> {
-    let begin = |body: &'static str| producer.begin(Message::new(TOPIC, body).tag("half"));
+async fn decide(producer: &Producer, topic: &'static str) -> Result<()> {
+    let begin = |body: &'static str| producer.begin(Message::new(topic, body).tag("half"));
     // The first that is asked for is this one.
     drop(begin(LEFT).await?);
     begin(COMMITTED).await?.commit().await?;
     begin(ROLLED_BACK).await?.rollback().await?;
     let commit = |_: &_| async { TransactionState::Commit };
-    producer.send_in_transaction(Message::new(TOPIC, BY_LOCAL_CODE), commit).await?;
+    producer.send_in_transaction(Message::new(topic, BY_LOCAL_CODE), commit).await?;
     drop(begin(LEFT_FOR_GOOD).await?);
     Ok(())
 }
 
 /// Another member of the group begins a transaction and dies.
-fn kill_a_member(name_server: &str) -> Result<()> {
+fn kill_a_member(entrance: &str, topic: &str) -> Result<()> {
     let mut member = Command::new(std::env::current_exe()?)
-        .args(["half", "--name-server", name_server])
-        .args(["--group", TOPIC, "--topic", TOPIC, "--body", KILLED])
+        .args(["half", "--name-server", entrance])
+        .args(["--group", topic, "--topic", topic, "--body", KILLED])
         .stdout(Stdio::piped())
         .spawn()?;
     let said = member.stdout.take().context("no pipe from the member")?;
