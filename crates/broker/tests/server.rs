@@ -303,18 +303,9 @@ async fn who_does_not_read_is_disconnected() {
     let body = "x".repeat(200 * 1024);
     client.send("orders", 0, &body).await;
     let request = frame_of(1, false, &Pull { max_messages: 1, ..pull("orders", 0, 0) });
-    let mut closed = false;
-    for _ in 0..10_000 {
-        if client.socket.write_all(&request).await.is_err() {
-            closed = true;
-            break;
-        }
+    // Sockets keep tens of megabytes, and more requests than that takes are written soon.
+    while client.socket.write_all(&request).await.is_ok() {
         tokio::task::yield_now().await;
-    }
-    if !closed {
-        // What was written is answered as far as it fits; then comes the end.
-        let mut sink = vec![0; 1 << 20];
-        while let Ok(1..) = client.socket.read(&mut sink).await {}
     }
     Client::connect(broker.address()).await.send("orders", 1, "others go on").await;
     broker.stop().await;

@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_EXAMINED: usize = 4_096;
 /// How long a pull waits at the most.
 const MAX_SUSPEND_MS: i64 = 60_000;
-/// Once a turn has so much for a session, its further pulls get one message each.
+/// Once a turn has so much for a session, its further pulls get nothing, and are asked to come again.
 const PLENTY: usize = 2 * 1024 * 1024;
 
 /// How a pull ends: code, remark, where to go on, messages.
@@ -137,6 +137,9 @@ impl Engine {
             let status = if end == 0 { "NO_MESSAGE_IN_QUEUE" } else { "OFFSET_OVERFLOW_ONE" };
             return Ok(Found::nothing(ResponseCode::PULL_NOT_FOUND, status, end));
         }
+        if room == 0 {
+            return Ok(Found::nothing(ResponseCode::PULL_RETRY_IMMEDIATELY, "PLENTY", start));
+        }
         let count = usize::try_from(pull.max_messages).unwrap_or(0).clamp(1, MAX_MESSAGES);
         let asked = pull.max_bytes.and_then(|bytes| usize::try_from(bytes).ok());
         let room = asked.filter(|bytes| *bytes > 0).map_or(room, |bytes| bytes.min(room));
@@ -219,7 +222,7 @@ impl Engine {
             let found = self.fetch(&parked.pull, queue, start, &parked.filter, room)?;
             parked.resume_at = found.next;
             match found.code {
-                ResponseCode::PULL_RETRY_IMMEDIATELY => {}
+                ResponseCode::PULL_RETRY_IMMEDIATELY if room > 0 => {}
                 ResponseCode::PULL_NOT_FOUND => return Ok(None),
                 _ => return Ok(Some(found)),
             }

@@ -108,7 +108,7 @@ fn stopped(cluster: &mut Cluster) -> Result<String> {
     let producer = cluster.producer(TOPIC)?;
     let runtime = cluster.runtime();
     let load =
-        Load::unordered(&runtime, &producer, TOPIC, 16).with_ordered(&runtime, &producer, TOPIC, 8);
+        Load::unordered(&runtime, &producer, TOPIC, 6).with_ordered(&runtime, &producer, TOPIC, 4);
     thread::sleep(UP);
     for index in 0..2 {
         cluster.proxies().stop(index)?;

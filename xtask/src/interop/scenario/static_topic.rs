@@ -34,7 +34,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
 
     let runtime = cluster.runtime();
     let load =
-        Load::unordered(&runtime, &producer, TOPIC, 8).with_ordered(&runtime, &producer, TOPIC, 8);
+        Load::unordered(&runtime, &producer, TOPIC, 4).with_ordered(&runtime, &producer, TOPIC, 4);
     thread::sleep(UP);
     cluster.administer(&["remappingStaticTopic", "-t", TOPIC, "-b", &b])?;
     thread::sleep(UP + TOLD);

@@ -110,6 +110,28 @@ fn what_does_not_match_is_skipped_with_20() {
     assert_eq!(found(&bench.ask(1, &request)), (ResponseCode::PULL_RETRY_IMMEDIATELY, 2, vec![]));
 }
 
+/// Or whoever asks for a large message often enough would fill the memory with its answers.
+#[test]
+fn a_turn_has_no_more_than_plenty_for_a_session() {
+    let mut bench = Bench::new();
+    let body = "x".repeat(300_000);
+    send_all(&mut bench, &[&body]);
+    for _ in 0..100 {
+        bench.put(1, &pull("orders", 0, 0));
+        // Those that wait are woken by the message.
+        bench.put(1, &waiting(5_000, pull("orders", 1, 0)));
+    }
+    bench.put(2, &message("orders", 1, &body));
+    let left = bench.settle();
+    let pulled: Vec<_> = left.iter().filter(|(session, _)| *session == 1).collect();
+    let count = |code| pulled.iter().filter(|(_, c)| c.response_code() == code).count();
+    let with_message = count(ResponseCode::SUCCESS);
+    assert!((7..=8).contains(&with_message), "{with_message}");
+    assert_eq!(count(ResponseCode::PULL_RETRY_IMMEDIATELY), 200 - with_message);
+    let later = pulled.iter().find(|(_, c)| c.response_code() != ResponseCode::SUCCESS).unwrap();
+    assert_eq!(found(&later.1).1, 0, "it goes on where it was");
+}
+
 #[test]
 fn a_waiting_pull_is_woken_by_a_message_once_it_is_committed() {
     let mut bench = Bench::new();
