@@ -19,7 +19,7 @@ use posthaste_protocol::{
     Command, Fields, HeaderEncoding, Payload, RequestCode, ResponseCode, StoredMessage,
 };
 use support::{Client, encoded, frame_of, message, pull, waiting_pull};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 async fn start() -> Broker {
     Broker::builder().topic("orders", 4).start().await.expect("start")

@@ -256,6 +256,20 @@ pub(crate) struct Send {
     #[arg(long, value_name = "BROKER:ID", value_parser = value::queue)]
     pub(crate) queue: Option<(String, i32)>,
 
+    /// Have consumers get each message so long after it is stored (brokers of 5.x; older ones deliver
+    /// at once). What --failed-to writes does not say it: give it again
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, conflicts_with = "delay_level")]
+    pub(crate) delay: Option<Duration>,
+
+    /// As --delay, by one of the levels that every broker has: 1 to 18 are 1s 5s 10s 30s 1m 2m 3m 4m
+    /// 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h, unless it is set up otherwise
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=18))]
+    pub(crate) delay_level: Option<u8>,
+
+    /// How bodies of 4 KiB and more are compressed; consumers older than 5.0 read none but zlib
+    #[arg(short = 'z', long, value_name = "HOW", default_value = "zlib")]
+    pub(crate) compression: Compression,
+
     /// With bodies on the command line: how often they are sent. Otherwise: stop after N messages
     #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
@@ -303,6 +317,15 @@ pub(crate) struct Send {
 
 /// Bytes that separate. An alias, because clap takes a bare `Vec` for a repeatable flag.
 pub(crate) type Delimiter = std::vec::Vec<u8>;
+
+/// How bodies are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    None,
+    Zlib,
+    Lz4,
+    Zstd,
+}
 
 /// What a failure means for the messages after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,7 @@
 //! From a record of the input to a message, as the flags of `send` say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -18,6 +19,13 @@ pub(crate) struct Blueprint {
     form: Form,
     ordered_by: Option<OrderedBy>,
     queue: Option<MessageQueue>,
+    delay: Option<Delay>,
+}
+
+/// When consumers get a message.
+enum Delay {
+    After(Duration),
+    Level(u8),
 }
 
 /// What a record looks like.
@@ -57,6 +65,7 @@ impl Blueprint {
             form,
             ordered_by,
             queue,
+            delay: args.delay.map(Delay::After).or(args.delay_level.map(Delay::Level)),
         }
     }
 
@@ -67,7 +76,7 @@ impl Blueprint {
             Form::KeyAndBody(delimiter) => self.keyed(&record, delimiter)?,
             Form::Envelope => self.unpacked(&record)?,
         };
-        self.directed(message)
+        self.directed(self.delayed(message))
     }
 
     fn blank(&self, body: Bytes) -> Message {
@@ -114,6 +123,14 @@ impl Blueprint {
             Some(key) if self.ordered_by.is_none() && self.queue.is_none() => message.order_by(key),
             _ => message,
         })
+    }
+
+    fn delayed(&self, message: Message) -> Message {
+        match self.delay {
+            None => message,
+            Some(Delay::After(time)) => message.deliver_after(time),
+            Some(Delay::Level(level)) => message.delay_level(level),
+        }
     }
 
     /// Gives the message its place: an ordering key, or a queue.

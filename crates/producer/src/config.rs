@@ -521,6 +521,9 @@ impl ProducerBuilder {
     ///
     /// # Errors
     /// [`StartError`] when a setting is wrong; nothing is running then.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it gives the producer starts nothing.
     // Async, although nothing is awaited yet: what a producer may have to ask before its first
     // send must not change this signature.
     #[allow(clippy::unused_async)]

@@ -9,7 +9,7 @@ mod tally;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 
-use posthaste::{Message, Producer};
+use posthaste::{Compression, Message, Producer, ProducerBuilder};
 use serde::Serialize;
 
 use self::pipeline::{Outcome, Pipeline, Settings};
@@ -92,11 +92,20 @@ fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
 
 async fn start_producer(global: &Global, args: &args::Send) -> Result<Producer, Failure> {
     let in_flight = args.in_flight as usize;
-    let builder = cluster::producer(global)?
+    let builder = compressing(cluster::producer(global)?, args.compression)
         .retries(args.retries)
         .async_retries(args.retries)
         .max_pending(in_flight.max(10_000), PENDING_BYTES);
     cluster::start(builder).await
+}
+
+fn compressing(builder: ProducerBuilder, how: args::Compression) -> ProducerBuilder {
+    match how {
+        args::Compression::None => builder.compress_from(usize::MAX),
+        args::Compression::Zlib => builder.compression(Compression::Zlib),
+        args::Compression::Lz4 => builder.compression(Compression::Lz4),
+        args::Compression::Zstd => builder.compression(Compression::Zstd),
+    }
 }
 
 fn settings(global: &Global, args: &args::Send) -> Settings {

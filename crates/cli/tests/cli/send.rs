@@ -1,7 +1,8 @@
 //! What `send` writes for what it reads.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use posthaste::Producer;
 use serde_json::json;
 
 use crate::shell::{broker, json_lines, landed, landed_bodies, posthaste, posthaste_at, run, send};
@@ -193,6 +194,44 @@ async fn a_given_queue_gets_everything() {
     let run =
         send(&broker, &["T", "--queue", "dev:2", "-o", "json"], "1\n2\n3\n").await.expect_code(0);
     assert!(run.json().iter().all(|line| line["queue"] == 2), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delayed_messages_land_later() {
+    let broker = broker().await;
+    for flags in [["--delay", "2s"], ["--delay-level", "1"]] {
+        let topic = flags[0].trim_start_matches('-');
+        let began = Instant::now();
+        send(&broker, &[topic, "later", flags[0], flags[1]], "").await.expect_code(0);
+        while landed_bodies(&broker, topic).await != ["later"] {
+            assert!(began.elapsed() < Duration::from_secs(60), "{flags:?} never landed");
+        }
+        assert!(began.elapsed() >= Duration::from_secs(1), "{flags:?} landed at once");
+    }
+    let both = send(&broker, &["T", "x", "--delay", "2s", "--delay-level", "1"], "").await;
+    both.expect_code(2);
+    send(&broker, &["T", "x", "--delay-level", "19"], "").await.expect_code(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_are_compressed_as_the_flag_says() {
+    let broker = broker().await;
+    let body = "over and over ".repeat(1_000);
+    let how = ["none", "zlib", "lz4", "zstd"];
+    for how in how {
+        send(&broker, &[how, &body, "-z", how], "").await.expect_code(0);
+        assert_eq!(landed_bodies(&broker, how).await, [body.as_str()], "{how}");
+    }
+    let reader = Producer::builder("test", broker.name_server().to_string());
+    let admin = reader.start().await.unwrap().admin();
+    let mut beginnings = Vec::new();
+    for how in how {
+        let mut reader = admin.reader(how).until_now().open().await.unwrap();
+        let message = reader.next().await.unwrap().unwrap();
+        beginnings.push(message.stored_body()[..2].to_vec());
+    }
+    // Each format begins in its own way.
+    assert_eq!(beginnings, [&b"ov"[..], b"\x78\x5e", b"\x04\x22", b"\x28\xb5"]);
 }
 
 async fn posthaste_topic(broker: &posthaste_broker::Broker, topic: &str, queues: &str) {

@@ -88,6 +88,9 @@ impl ReaderBuilder {
     /// [`AdminError::NoTopic`] when there is no such topic yet, [`AdminError::Denied`] when it may
     /// not be read, [`AdminError::Invalid`] for a tag that no message can have, and whatever keeps
     /// a server from answering within the admin's deadline.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves nothing behind.
     pub async fn open(self) -> Result<Reader, AdminError> {
         check_tags(&self.tags)?;
         let (client, deadline) = (self.admin.client()?.clone(), self.admin.deadline());
