@@ -19,6 +19,7 @@ pub use error::AdminError;
 pub use settings::{TopicSettings, TopicType};
 
 use crate::client::{Client, Phase};
+use crate::config::LONGEST;
 use crate::connection::CallError;
 use crate::route::{self, WireQueue};
 use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, validate};
@@ -52,7 +53,7 @@ impl Admin {
     /// calls fail that would have been answered.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { producer: self.producer.clone(), timeout }
+        Self { producer: self.producer.clone(), timeout: timeout.min(LONGEST) }
     }
 
     /// Creates a topic with `queues` queues, for reading and writing, on every master broker; or

@@ -30,7 +30,7 @@ use crate::trace::Lost;
 use crate::transaction::{Checks, Transactions};
 use crate::unique_id::UniqueIds;
 use crate::upkeep::Watch;
-use crate::{ErrorKind, Outcome, Receipt, SendError, batch, validate};
+use crate::{ErrorKind, Message, Outcome, Receipt, SendError, batch, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -188,6 +188,12 @@ impl Client {
     }
 
     // ---- accepting ----
+
+    /// Whether a message would not even be accepted.
+    pub(crate) fn would_refuse(&self, message: &Message) -> bool {
+        self.phase() != Phase::Open
+            || validate::message(message, self.config.max_message_size).is_err()
+    }
 
     /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight.
     pub(crate) fn accept(
@@ -525,7 +531,10 @@ impl Client {
 
     /// The address to connect to, for one that a broker advertises.
     pub(crate) fn mapped(&self, address: &str) -> Arc<str> {
-        let mapped = self.config.address_map.as_ref().and_then(|map| map(address));
+        let mapped = self.config.address_map.as_ref().and_then(|map| {
+            // One that panics leaves the address as it is.
+            catch_unwind(AssertUnwindSafe(|| map(address))).ok().flatten()
+        });
         Arc::from(mapped.as_deref().unwrap_or(address))
     }
 

@@ -30,6 +30,9 @@ pub(crate) type AddressMap = dyn Fn(&str) -> Option<String> + Send + Sync;
 /// Brokers forget a client, and close its connection, so long after its last heartbeat.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
+/// What is longer counts as this: no clock goes as far as `Duration::MAX`.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// Settings of a producer. [`start`](Self::start) makes it.
 #[derive(Clone)]
 pub struct ProducerBuilder {
@@ -534,6 +537,7 @@ impl ProducerBuilder {
 
     fn checked(self) -> Result<Config, StartError> {
         let mut config = self.config;
+        config.shorten_times();
         config.identity.check().map_err(StartError::Setting)?;
         config.name_servers = self.name_servers.checked(config.identity.unit_name.as_deref())?;
         let namespace = self.namespace.as_deref().map(Namespace::new).transpose();
@@ -599,6 +603,21 @@ impl Config {
         match &self.namespace {
             Some(namespace) => namespace.unwrap(name),
             None => Cow::Borrowed(name),
+        }
+    }
+
+    fn shorten_times(&mut self) {
+        for time in [
+            &mut self.send_timeout,
+            &mut self.connect_timeout,
+            &mut self.lookup_timeout,
+            &mut self.route_poll_interval,
+        ] {
+            *time = (*time).min(LONGEST);
+        }
+        self.attempt_timeout = self.attempt_timeout.map(|time| time.min(LONGEST));
+        if let Some(linger) = &mut self.linger {
+            linger.time = linger.time.min(LONGEST);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use posthaste_protocol::request::MaxOffset;
 
 use crate::client::Client;
+use crate::config::LONGEST;
 use crate::connection::Connection;
 
 /// How brokers that are slow, or do not answer, are left out while others will do.
@@ -75,8 +76,8 @@ impl FaultAvoidance {
     /// taken back. Default: every 2 s, within 200 ms.
     #[must_use]
     pub fn probe(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.probe_interval = interval;
-        self.probe_timeout = timeout;
+        self.probe_interval = interval.max(Duration::from_millis(1));
+        self.probe_timeout = timeout.min(LONGEST);
         self
     }
 
@@ -124,7 +125,7 @@ impl Health {
         if pause.is_zero() {
             return false;
         }
-        self.out_until_ms.fetch_max(self.ms(now + pause), Ordering::Relaxed);
+        self.out_until_ms.fetch_max(self.ms(now + pause.min(LONGEST)), Ordering::Relaxed);
         true
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::accepted::{Accepted, End, Mode};
 use crate::client::{Client, Room, Waits};
-use crate::config::Config;
+use crate::config::{Config, LONGEST};
 use crate::content::Content;
 use crate::delivery::Awaited;
 use crate::span::{SendSpan, send_span};
@@ -210,7 +210,7 @@ impl Producer {
     /// A handle of the same producer whose sends have this deadline.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { handle: self.handle.clone(), timeout }
+        Self { handle: self.handle.clone(), timeout: timeout.min(LONGEST) }
     }
 
     /// From now on asks these name servers, and no others. What waits for a route is looked up there
@@ -264,7 +264,7 @@ impl Producer {
     /// Dropping the future leaves the producer closed to new messages; what was accepted goes on.
     /// Another `close` takes it from there.
     pub async fn close(&self, time: Duration) -> CloseReport {
-        let deadline = Instant::now() + time;
+        let deadline = Instant::now() + time.min(LONGEST);
         self.handle.closed.get_or_init(|| self.handle.client.close(deadline)).await.clone()
     }
 }

@@ -64,7 +64,9 @@ impl Producer {
     pub async fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
         let client = self.client();
         let (began, deadline) = (Instant::now(), Instant::now() + self.timeout());
-        client.be_found_by_repliers(message.topic_arc(), deadline).await;
+        if !client.would_refuse(&message) {
+            client.be_found_by_repliers(message.topic_arc(), deadline).await;
+        }
         let correlation = Correlation {
             id: random_uuid().into(),
             reply_to: client.id().into(),

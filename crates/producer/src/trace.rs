@@ -141,6 +141,7 @@ impl Trace {
 fn config_of_sender(config: &Config) -> Config {
     Config {
         group: group_of_sender(&config.own_group).into(),
+        own_group: group_of_sender(&config.own_group).into(),
         // As in Java it is in no namespace, whoever reads traces.
         namespace: None,
         identity: Identity {

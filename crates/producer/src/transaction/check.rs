@@ -31,8 +31,9 @@ pub(crate) struct Checks {
 impl Checks {
     /// So many run at once, and so many wait.
     pub(crate) fn new(running: usize, waiting: usize) -> Self {
-        let room = Arc::new(Semaphore::new(running.saturating_add(waiting)));
-        Self { running: Arc::new(Semaphore::new(running)), room }
+        let semaphore =
+            |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        Self { running: semaphore(running), room: semaphore(running.saturating_add(waiting)) }
     }
 }
 

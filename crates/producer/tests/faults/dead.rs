@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste::{ErrorKind, Message, Outcome};
+use posthaste::{ErrorKind, FaultAvoidance, Message, MessageQueue, Outcome};
 use posthaste_protocol::RequestCode;
 
 use crate::fake::{
@@ -226,4 +226,34 @@ async fn callbacks_that_block_or_panic() {
         assert!(soon(heard.recv()).await.unwrap());
     }
     assert_eq!(settled(&producer).acked, 102);
+}
+
+/// "For ever" is a time too, and no clock goes as far.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_without_end_count_as_long_ones() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    let ever = Duration::MAX;
+    let avoidance = FaultAvoidance::default().unanswered(ever).probe(ever, ever);
+    let builder = producer(&[&server]).send_timeout(ever).attempt_timeout(ever);
+    let builder = builder.connect_timeout(ever).lookup_timeout(ever).route_poll_interval(ever);
+    let builder = builder.max_transaction_checks(usize::MAX, usize::MAX).linger(ever, usize::MAX);
+    let producer = builder.fault_avoidance(avoidance).start().await.unwrap();
+    broker.first([Action::close()]);
+    let sent = producer.with_timeout(ever);
+    let sent = sent.send(message("x").queue(MessageQueue::new("t", "a", 0)).ordered());
+    soon(sent).await.unwrap();
+    assert_eq!(
+        soon(producer.admin().with_timeout(ever).publish_queues("t")).await.unwrap().len(),
+        4
+    );
+    assert!(soon(producer.close(ever)).await.is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_map_that_panics_leaves_addresses_as_they_are() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    let builder = producer(&[&server]).address_map(|_| panic!("on purpose"));
+    soon(builder.start().await.unwrap().send(message("x"))).await.unwrap();
 }

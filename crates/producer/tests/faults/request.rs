@@ -139,3 +139,19 @@ async fn a_reply_travels_as_one() {
         assert_eq!(sent.property(name), request.property(name), "{name}");
     }
 }
+
+/// Name servers are not asked about what will not be sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_is_refused_at_once() {
+    let server = NameServer::start().await;
+    let producer = producer(&[&server]).start().await.unwrap();
+    let kind_of = |result| match result {
+        Err(RequestError::Send(error)) => error.kind(),
+        other => panic!("{other:?}"),
+    };
+    let invalid = soon(producer.request(Message::new("no topic!", "x"))).await;
+    assert_eq!(kind_of(invalid), ErrorKind::Invalid);
+    assert!(producer.close(Duration::from_secs(5)).await.is_clean());
+    assert_eq!(kind_of(soon(producer.request(Message::new("t", "x"))).await), ErrorKind::Closed);
+    assert!(server.requests().is_empty());
+}
