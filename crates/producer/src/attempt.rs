@@ -46,9 +46,10 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Appends the request that stores one message; gives the credentials that signed it.
-    pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Credentials> {
-        let sealed = accepted.show(|content| {
+    /// Appends the request that stores one message; gives the credentials that signed it. `None` when
+    /// the message has ended meanwhile.
+    pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Option<Credentials>> {
+        accepted.show(|content| {
             let message = &content.first;
             put_properties(self.scratch, message, content.added_to(0), accepted.id, self.config);
             if *message.part() != Part::None {
@@ -72,32 +73,34 @@ impl Writer<'_> {
                 (true, false) => put!(SendReply(request)),
                 (true, true) => put!(SendReplyV1(request)),
             }
-        });
-        sealed.flatten()
+        })
     }
 
-    /// Appends the request that stores these messages as a batch.
+    /// Appends the request that stores these messages as a batch, without those that have ended
+    /// meanwhile: a late answer to an earlier attempt may come at any time.
     ///
     /// Brokers give members nothing of the outer properties; a proxy reads from them that the
     /// messages are ordered.
-    pub(crate) fn put_batch(&mut self, messages: &[Waiting]) -> Option<Credentials> {
-        let first = &messages.first()?.accepted;
-        let outer = first.show(|content| outer_properties(content, self.config));
-        let outer = outer.unwrap_or_default();
-        let mut request = self.request(first, Cow::Owned(outer));
-        request.sys_flag = first.show(Content::sys_flag).unwrap_or_default();
+    pub(crate) fn put_batch(&mut self, messages: &mut Vec<Waiting>) -> Option<Credentials> {
+        let outer =
+            |content: &Content| (outer_properties(content, self.config), content.sys_flag());
+        let (outer, sys_flag) = messages.iter().find_map(|one| one.accepted.show(outer))?;
+        let first = messages.first()?.accepted.clone();
+        let mut request = self.request(&first, Cow::Owned(outer));
+        request.sys_flag = sys_flag;
         let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
         let (scratch, config) = (&mut *self.scratch, self.config);
         config.seal.put_with(self.out, opaque, oneway, &request, |out| {
-            for accepted in messages.iter().map(|waiting| &waiting.accepted) {
-                let _ = accepted.show(|content| {
+            messages.retain(|Waiting { accepted, .. }| {
+                let put = accepted.show(|content| {
                     for (id, entry) in accepted.ids().zip(content.entries()) {
                         put_properties(scratch, entry.message, entry.added, id, config);
                         batch::put_entry(out, entry.message.flag_value(), entry.body, scratch);
                     }
                 });
-            }
+                put.is_some()
+            });
         })
     }
 

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
-use crate::outbox::Waiting;
+use crate::outbox::{self, Waiting};
 use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
 
@@ -159,7 +159,7 @@ impl Connection {
 
     /// Queues messages in one go; gives them back when the task has ended.
     pub(crate) fn send_all(&self, group: Vec<Waiting>) -> Result<(), Vec<Waiting>> {
-        let count = group.len();
+        let count = outbox::count(&group);
         self.load.backlog.fetch_add(count, Ordering::Relaxed);
         match self.orders.send(Order::SendAll(group)) {
             Err(mpsc::error::SendError(Order::SendAll(group))) => {

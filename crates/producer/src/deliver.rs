@@ -158,7 +158,7 @@ impl Client {
                     self.fail(&waiting.accepted, ErrorKind::Closed, PRODUCER_ENDED);
                 }
             }
-            Ok(Aim::Absent(accepted)) => self.watch.put_absent(vec![accepted]),
+            Ok(Aim::Absent(accepted)) => self.keep_absent(vec![accepted]),
             Err(stranded) => self.end_stranded(stranded),
         }
     }
@@ -217,10 +217,22 @@ impl Client {
                 next.extend(self.fail_one(accepted, ErrorKind::Closed, PRODUCER_ENDED));
             }
         }
-        if !absent.is_empty() {
-            self.watch.put_absent(absent);
-        }
+        self.keep_absent(absent);
         next
+    }
+
+    /// Keeps ordered messages until their queue's broker is in a route again. Once closing has run
+    /// out of time nobody looks there any more.
+    fn keep_absent(self: &Arc<Self>, absent: Vec<Arc<Accepted>>) {
+        if absent.is_empty() {
+            return;
+        }
+        self.watch.put_absent(absent);
+        if self.phase() == Phase::Abandoned {
+            for late in self.watch.take_absent() {
+                self.fail(&late, ErrorKind::Closed, "closing ran out of time");
+            }
+        }
     }
 
     fn aim_again(
@@ -278,8 +290,10 @@ impl Client {
         {
             return Err(Stranded { accepted, kind, reason: reason.into() });
         }
-        let most = self.config().attempt_timeout;
-        let most = most.filter(|_| accepted.retries() < self.most_retries(accepted.mode));
+        // An ordered one that was given up would come again behind those that have not left yet.
+        let may_be_given_up =
+            !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
+        let most = self.config().attempt_timeout.filter(|_| may_be_given_up);
         let until = attempt_end(&accepted, &target, now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
@@ -381,14 +395,20 @@ impl Client {
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let held = Held::new(self, messages);
+        let first_to_end = held.first_to_end();
         let (kind, reason) = (failed.kind, failed.reason.clone());
         self.spawn(async move {
             let mut in_time = true;
-            match held.first_to_end() {
+            match first_to_end {
                 Some((topic, deadline)) if new_route => {
                     in_time = held.client.route_looked_up(&topic, deadline).await;
                 }
-                _ => held.client.sleep(pause).await,
+                // Those behind the failed ones may have less time left than these pause.
+                Some((_, deadline)) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    held.client.sleep(pause.min(left)).await;
+                }
+                None => {}
             }
             let (client, mut messages) = held.let_go();
             let now = Instant::now();

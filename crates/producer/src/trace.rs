@@ -219,15 +219,19 @@ impl Sender {
 
     /// Sends the rest, by the deadline, and ends.
     async fn end(mut self, records: Vec<Record>) {
+        // Every message has a deadline of its own.
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT);
         let mut records = records.into_iter().peekable();
         while records.peek().is_some() {
             while !self.has_place() {
-                self.on_their_way.join_next().await;
+                let place = tokio::time::timeout_at(deadline.into(), self.on_their_way.join_next());
+                if place.await.is_err() {
+                    // What is closed now takes the rest to nobody, and counts it as lost.
+                    break;
+                }
             }
             self.send(records.by_ref().take(TOGETHER).collect());
         }
-        // Every message has a deadline of its own.
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT);
         self.client.close(deadline).await;
         while self.on_their_way.join_next().await.is_some() {}
     }

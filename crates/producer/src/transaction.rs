@@ -136,7 +136,8 @@ impl Producer {
     /// # Errors
     /// As [`send`](Self::send); [`ErrorKind::Invalid`] also when there is no
     /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker), and
-    /// [`ErrorKind::Unavailable`] when it was rolled back. Nothing has to be ended then.
+    /// [`ErrorKind::Unavailable`] when it was rolled back; its outcome is unknown when the broker may
+    /// not know that. Nothing has to be ended then.
     ///
     /// # Cancellation
     /// Dropping the future may leave a half message that the checker is asked about.
@@ -163,10 +164,14 @@ impl Producer {
         let told = client.end_transaction(half, state, Instant::now() + self.timeout()).await;
         let status = half.receipt.status();
         let mut reason = format!("the half message was {status} and rolled back");
+        let mut outcome = Outcome::NotStored;
         if let Err(Failure { reason: why, .. }) = told {
+            // Should the broker ask what became of it, it hears that it was rolled back.
+            client.transactions.decide(half.receipt.message_id(), state);
             reason = format!("{reason}, which the broker may not know: {why}");
+            outcome = Outcome::Unknown;
         }
-        SendError::not_stored(ErrorKind::Unavailable, reason, message.into())
+        SendError::new(ErrorKind::Unavailable, outcome, reason, Vec::new(), message.into())
     }
 
     /// Begins a transaction, runs `local`, and ends it as that says (Java:
@@ -239,10 +244,13 @@ impl Client {
     ) -> Result<(), Failure> {
         let Half { topic, receipt, .. } = half;
         let mut request = self.end_of(topic, receipt, state)?;
-        self.show_end(half, state);
+        let mut is_shown = false;
         loop {
             if self.phase() == Phase::Abandoned || self.stopped.is_cancelled() {
                 return Err(Failure::untold(ErrorKind::Closed, "the producer is closed"));
+            }
+            if !std::mem::replace(&mut is_shown, true) {
+                self.show_end(half, state);
             }
             let (name, broker) = self.broker_of(topic, receipt)?;
             request.broker_name = Some(name);

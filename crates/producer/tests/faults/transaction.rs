@@ -127,6 +127,20 @@ async fn a_weakly_stored_half_message_is_rolled_back() {
     assert!(producer.close(Duration::from_secs(5)).await.is_clean());
 }
 
+/// It is stored, and whether it was rolled back is not known: the checker must not commit it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_weakly_stored_half_message_that_may_be_left_is_rolled_back_when_asked_for() {
+    let (broker, _server, producer) = checked(TransactionState::Commit).await;
+    broker.always(Action::store_and_say(10, "weaker"));
+    broker.refuse(END, 1);
+    let error = soon(producer.begin(Message::new("t", "x"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
+    let id = broker.stored().pop().unwrap().id;
+    broker.push(check(&id, 5));
+    until("the broker has its answer", || ends(&broker).len() > 1).await;
+    assert_eq!(ends(&broker).pop().unwrap().0.decision, decision::ROLLBACK);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_local_code_says_decides() {
     let (broker, _server, producer) = checked(TransactionState::Unknown).await;

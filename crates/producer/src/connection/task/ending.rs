@@ -76,8 +76,13 @@ impl Task {
         lost.sort_by_key(|one| one.queue);
         while let Some(queue) = lost.first().map(|one| one.queue) {
             let others = lost.split_off(lost.partition_point(|one| one.queue == queue));
+            let mut failed = self.connection_lost(queue, reason);
+            if lost.iter().any(|one| one.ends_at <= self.link.may_be_read()) {
+                failed.outcome = Outcome::Unknown;
+                failed.ended = Ended::Unanswered;
+            }
             let messages = lost.into_iter().map(|one| one.waiting).collect();
-            self.request_failed(messages, &self.connection_lost(queue, reason));
+            self.request_failed(messages, &failed);
             lost = others;
         }
     }
@@ -93,7 +98,7 @@ impl Task {
         self.unblock(sent.blocks.take());
         self.done_with(sent.given_up());
         let mut failed = self.connection_lost(sent.queue, reason);
-        if sent.starts_at < self.link.written && !self.link.refused {
+        if sent.starts_at < self.link.may_be_read() && !self.link.refused {
             self.unanswered();
             failed.outcome = Outcome::Unknown;
             failed.ended = Ended::Unanswered;
@@ -126,7 +131,7 @@ impl Task {
         let mut all: Vec<Arc<Accepted>> = Vec::new();
         for sent in self.pending.sent() {
             for accepted in sent.members.iter().map(|member| &member.waiting.accepted) {
-                if sent.starts_at >= self.link.written {
+                if sent.starts_at >= self.link.may_be_read() {
                     accepted.back_in_line();
                 }
                 all.push(accepted.clone());
@@ -135,8 +140,10 @@ impl Task {
         let oneways = std::mem::take(&mut self.link.oneways);
         self.done_with(oneways.len());
         for one in oneways {
-            // Not written, or cut short: not stored either way.
-            one.waiting.accepted.back_in_line();
+            if one.ends_at > self.link.may_be_read() {
+                // Not written, or cut short: not stored either way.
+                one.waiting.accepted.back_in_line();
+            }
             all.push(one.waiting.accepted);
         }
         for accepted in all {

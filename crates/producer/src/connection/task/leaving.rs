@@ -166,8 +166,14 @@ impl Task {
                 || self.pause.is_refused());
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
-        let starts_at = self.link.position();
-        let signed_with = self.put_request(&messages, queue, form);
+        let (starts_at, length) = (self.link.position(), self.link.out.len());
+        let before = outbox::count(&messages);
+        let signed_with = self.put_request(&mut messages, queue, form);
+        self.done_with(before - outbox::count(&messages));
+        if messages.is_empty() {
+            self.link.out.truncate(length);
+            return self.unblock(blocks);
+        }
         if oneway {
             self.remember_oneways(messages, queue, probe.then_some(opaque), now);
             return self.unblock(blocks);
@@ -195,9 +201,15 @@ impl Task {
         leave == Leave::Left
     }
 
-    /// Gives the credentials that the request was signed with.
-    fn put_request(&mut self, messages: &[Waiting], queue: i32, form: Form) -> Option<Credentials> {
-        let first = messages.first()?;
+    /// Gives the credentials that the request was signed with. Messages that have ended meanwhile are
+    /// not in it, and taken out.
+    fn put_request(
+        &mut self,
+        messages: &mut Vec<Waiting>,
+        queue: i32,
+        form: Form,
+    ) -> Option<Credentials> {
+        let target = messages.first()?.target.clone();
         let (counters, together) = (self.client.counters(), outbox::count(messages));
         counters.requests.add_one();
         self.meters.request(together);
@@ -205,14 +217,18 @@ impl Task {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
             config: self.client.config(),
-            topic: &first.target.route.wire_topic,
-            broker: first.target.broker_name(),
-            cluster: first.target.cluster(),
+            topic: &target.route.wire_topic,
+            broker: target.broker_name(),
+            cluster: target.cluster(),
             queue,
             form,
         };
         if together == 1 {
-            return writer.put_message(&first.accepted);
+            let put = writer.put_message(&messages.first()?.accepted);
+            if put.is_none() {
+                messages.clear();
+            }
+            return put.flatten();
         }
         counters.batches.add_one();
         counters.batched.add(together);

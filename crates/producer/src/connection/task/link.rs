@@ -13,6 +13,8 @@ pub(super) struct Link {
     pub(super) input: BytesMut,
     /// Bytes written since it was made.
     pub(super) written: u64,
+    /// Up to here somebody else writes, and tells later: it may be on the wire already.
+    pub(super) handed_over: u64,
     /// Since when the peer owes an answer and has said nothing.
     pub(super) owed_since: Option<Instant>,
     pub(super) heartbeat_at: Instant,
@@ -52,6 +54,7 @@ impl Link {
             out: BytesMut::new(),
             input: BytesMut::new(),
             written: 0,
+            handed_over: 0,
             owed_since: None,
             heartbeat_at: now,
             known: false,
@@ -64,6 +67,11 @@ impl Link {
             cut: false,
             refused: false,
         }
+    }
+
+    /// What lies before this may have been read by the peer.
+    pub(super) fn may_be_read(&self) -> u64 {
+        self.written.max(self.handed_over)
     }
 
     /// Place of the next byte among all that the connection writes.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,7 +25,9 @@ const TICK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) enum Remains {
     Written(usize),
-    Read(BytesMut),
+    /// The next bytes are read when the sender is dropped: what comes may be more than can be decoded
+    /// in the time.
+    Read(BytesMut, oneshot::Sender<()>),
     /// Time has passed.
     Tick,
     Ended(String),
@@ -59,6 +61,7 @@ impl Task {
             return self.lost("the server goes away");
         };
         let mut link = std::mem::replace(&mut self.link, Link::new(Instant::now()));
+        link.handed_over = link.position();
         let pending = std::mem::take(&mut self.pending);
         tracing::debug!(address = %self.address, requests = pending.requests(), "the server goes away");
         let (number, out) = (self.retired, std::mem::take(&mut link.out));
@@ -78,9 +81,13 @@ impl Task {
                 self.wrote(length);
                 None
             }
-            Remains::Read(bytes) => {
+            Remains::Read(bytes, _handled) => {
                 self.link.input.unsplit(bytes);
-                self.receive().err()
+                let ended = self.receive().err();
+                if !self.pending.is_empty() {
+                    self.link.owed_since.get_or_insert(Instant::now());
+                }
+                ended
             }
             Remains::Tick => self.tick_retiring(Instant::now()).err(),
             Remains::Ended(reason) => Some(reason),
@@ -154,7 +161,13 @@ async fn read_the_rest<S: AsyncRead + AsyncWrite>(
             let remains = tokio::select! {
                 read = reader.read_buf(&mut input) => match read {
                     Ok(0) => Remains::Ended("the peer closed the connection".into()),
-                    Ok(_) => Remains::Read(input.split()),
+                    Ok(_) => {
+                        let (taken, is_taken) = oneshot::channel();
+                        tell(Remains::Read(input.split(), taken));
+                        // An error, always: nothing is sent.
+                        let _ = is_taken.await;
+                        continue;
+                    }
                     Err(error) => Remains::Ended(error.to_string()),
                 },
                 _ = ticks.tick() => Remains::Tick,

@@ -74,6 +74,48 @@ async fn what_is_tried_again_is_not_overtaken_by_the_rest_of_its_batch() {
     }
 }
 
+/// An ordered message that was given up before its deadline would come again behind the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_ordered_has_its_time_whatever_an_attempt_may_take() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 1).await;
+    let builder = producer(&[&server]).attempt_timeout(Duration::from_millis(200));
+    let producer = builder.send_timeout(Duration::from_millis(1500)).start().await.unwrap();
+    let slow = Action::ok().after(Duration::from_millis(100));
+    broker.first([slow, Action::refuse(2, "busy"), Action::ignore()]);
+    let mut deliveries = Vec::new();
+    for n in 0..20 {
+        deliveries.push(producer.enqueue(keyed(n, "x")).await.unwrap());
+    }
+    for delivery in deliveries {
+        let _ = soon(delivery).await;
+    }
+    assert_in_order(&broker.stored());
+    assert_nothing_left(&producer).await;
+}
+
+/// Batches of a caller's count as their messages, also when they waited in their lane.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn given_batches_of_a_key_wait_for_each_other() {
+    let (broker, _server, producer) = one_queue().await;
+    broker.first([Action::ok().after(Duration::from_millis(100)), Action::refuse(14, "")]);
+    let sends = (0..4).map(|batch| {
+        let producer = producer.clone();
+        let messages: Vec<Message> = (0..5).map(|n| keyed(5 * batch + n, "x")).collect();
+        async move { producer.send_batch(messages).await }
+    });
+    let mut ends = Vec::new();
+    for send in sends {
+        ends.push(tokio::spawn(send));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for end in ends {
+        assert_eq!(soon(end).await.unwrap().unwrap().len(), 5);
+    }
+    assert_eq!(texts(&broker.stored()), numbers(0..20));
+    assert_nothing_left(&producer).await;
+}
+
 /// A failure in a batch that goes on in pieces: those of its key end, those of others go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_member_fails_later_ones_of_its_key_alone() {
