@@ -36,6 +36,11 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 /// Each call has one, 6 s unless [`with_timeout`](Self::with_timeout) says otherwise. Old brokers
 /// do not answer requests that they do not know, so a call may end by it alone.
 ///
+/// # Errors
+/// Each call names those of its own. Beside them it may end with [`AdminError::Closed`],
+/// [`AdminError::Denied`], [`AdminError::Tls`], [`AdminError::Timeout`] or
+/// [`AdminError::Protocol`].
+///
 /// # Cancellation
 /// Dropping the future of a call drops the answer. What was asked for may be done all the same.
 #[derive(Clone, Debug)]
@@ -196,6 +201,10 @@ impl Admin {
     /// The id says where the message lies: at which broker, and where in its log. Only brokers of the
     /// topic's route are asked, though, whatever address the id has.
     ///
+    /// It takes the broker's id alone. For [`Receipt::message_id`](crate::Receipt::message_id)
+    /// (Java: `SendResult.getMsgId`) use [`query_by_unique_id`](Self::query_by_unique_id); Java's
+    /// `viewMessage(topic, id)` tries both. Given here, such an id is mostly just not found.
+    ///
     /// # Errors
     /// [`AdminError::Invalid`] when it is no such id, [`AdminError::NoTopic`], and whatever keeps the
     /// broker from answering.
@@ -207,8 +216,9 @@ impl Admin {
         find::view(self, topic, offset_message_id).await
     }
 
-    /// The messages of `topic` that have a key and were stored in a range of time, such as `..` or
-    /// `yesterday..`: the newest `most` of them, oldest first (Java: `queryMessage`).
+    /// The messages of `topic` that have a key and were stored in a range of time: the newest
+    /// `most` of them, oldest first (Java: `queryMessage`). The range is `..` for all, or `since..`
+    /// with a [`SystemTime`].
     ///
     /// All brokers of the topic are asked at once. Each gives 64 messages at the most, and finds a
     /// message a moment after it was stored.

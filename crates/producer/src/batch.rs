@@ -33,8 +33,10 @@ const RETRY_TOPICS: &str = "%RETRY%";
 /// [`Producer::send_batch`](crate::Producer::send_batch) takes one, or what becomes one: an array
 /// or a `Vec` of messages. They have the same topic, the same
 /// [`wait_stored`](Message::wait_stored) and the same destination; together they are not larger
-/// than [`max_message_size`](crate::ProducerBuilder::max_message_size). What breaks a rule is
-/// refused before anything is sent.
+/// than [`max_message_size`](crate::ProducerBuilder::max_message_size). Messages that go alone
+/// (delayed ones, those with a priority, a lite topic, a light queue …) cannot be among them, nor
+/// can those for `%RETRY%` topics, and those of [`select_queue`](Message::select_queue) only as
+/// clones of one message, with its selector. What breaks a rule is refused before anything is sent.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     messages: Vec<Message>,

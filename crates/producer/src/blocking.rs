@@ -57,7 +57,8 @@ pub struct Producer {
 
 impl Producer {
     /// Settings of a producer of `group`, for the cluster of these name servers: a list,
-    /// `host:port;host:port`, or another way to find them ([`NameServers`]).
+    /// `host:port;host:port`, or another way to find them ([`NameServers`]). What a group may be
+    /// called: see [`builder`](crate::Producer::builder) of the asynchronous producer.
     pub fn builder(
         group: impl Into<Arc<str>>,
         name_servers: impl Into<NameServers>,
@@ -107,7 +108,9 @@ impl Producer {
     /// Sends a message without asking for an answer; returns when it is written to the connection.
     ///
     /// # Errors
-    /// When it could not be written by its deadline; it is not stored then.
+    /// When it was not written by its deadline, or not even accepted. See the
+    /// [outcome](SendError::outcome): *unknown* means that it was in the connection's buffer
+    /// already and may still be written; everything else is *not_stored*.
     pub fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         self.runtime.wait(self.producer.send_oneway(message))
     }
@@ -183,7 +186,8 @@ impl Producer {
     }
 
     /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and
-    /// leaves the producer group.
+    /// leaves the producer group, which takes up to about a second more. A larger `time` extends no
+    /// send: each still ends by its own deadline.
     ///
     /// Threads that wait for room, and later calls, end with
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) at once. A second `close` waits for the

@@ -26,7 +26,8 @@ pub struct CloseReport {
 }
 
 impl CloseReport {
-    /// Whether everything that was accepted was stored, and every transaction decided.
+    /// Whether nothing failed after `close` was called, and no transaction that was begun here is
+    /// undecided. Sends that failed before are not in the report: see [`Stats`](crate::Stats).
     pub fn is_clean(&self) -> bool {
         self.undelivered.is_empty() && self.undecided.is_empty()
     }

@@ -33,7 +33,10 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 /// What is longer counts as this: no clock goes as far as `Duration::MAX`.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// Settings of a producer. [`start`](Self::start) makes it.
+/// Settings of a producer. [`start`](Self::start) makes it, or says which of them is outside of its
+/// range ([`StartError::Setting`]).
+///
+/// All times are more than 0, and what is longer than a year counts as a year.
 #[derive(Clone)]
 pub struct ProducerBuilder {
     config: Config,
@@ -151,15 +154,19 @@ impl ProducerBuilder {
         self
     }
 
-    /// How often a failed [`send`](Producer::send) is tried again. Default: 2. What never left for
-    /// a broker and what a busy broker refused does not count; the deadline bounds it all.
+    /// How often a failed [`send`](Producer::send), [`send_batch`](Producer::send_batch),
+    /// [`begin`](Producer::begin) or [`request`](Producer::request) is tried again. Default: 2.
+    /// What never left for a broker and what a busy broker refused does not count; the deadline
+    /// bounds it all.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.config.retries = retries;
         self
     }
 
-    /// As [`retries`](Self::retries), for [`enqueue`](Producer::enqueue). Default: 2.
+    /// As [`retries`](Self::retries), for [`enqueue`](Producer::enqueue),
+    /// [`try_enqueue`](Producer::try_enqueue) and [`send_oneway`](Producer::send_oneway).
+    /// Default: 2.
     #[must_use]
     pub fn async_retries(mut self, retries: u32) -> Self {
         self.config.async_retries = retries;
@@ -178,7 +185,8 @@ impl ProducerBuilder {
     /// The most that one attempt may take while there are retries left (Java:
     /// `sendMsgMaxTimeoutPerRequest`). Default: none; half of the time that is left, and at least
     /// 500 ms, while another broker could take the message, and otherwise all of it. An attempt that
-    /// ends so may have been stored, so that a short time makes duplicates.
+    /// ends so may have been stored, so that a short time makes duplicates. It is not for ordered
+    /// messages: their attempts end at their own deadline, or their order could be lost.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = Some(timeout);
@@ -194,8 +202,10 @@ impl ProducerBuilder {
     }
 
     /// How many messages, and how many bytes of them, may be on their way at once; further sends
-    /// wait within their deadline. Default: 10,000 messages and 32 MiB. Larger bounds do not make
-    /// anything faster; they let more pile up while a broker is slow.
+    /// wait, and one that finds no room by its deadline ends as
+    /// [`ErrorKind::BufferFull`](crate::ErrorKind::BufferFull). Default: 10,000 messages and 32
+    /// MiB; both at least 1, the bytes less than 4 GiB. Larger bounds do not make anything faster;
+    /// they let more pile up while a broker is slow.
     #[must_use]
     pub fn max_pending(mut self, messages: usize, bytes: usize) -> Self {
         self.config.max_pending_messages = messages;
@@ -204,23 +214,23 @@ impl ProducerBuilder {
     }
 
     /// The largest body that is sent, in bytes. Default: 4 MiB, the brokers' own limit; raise it
-    /// only together with theirs (`maxMessageSize`), and to 15 MiB at the most.
+    /// only together with theirs (`maxMessageSize`), and to 15 MiB at the most. At least 1.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.config.max_message_size = bytes;
         self
     }
 
-    /// How many queues a topic gets at the most when the first send creates it. Default: 4. The
-    /// broker's `defaultTopicQueueNums` (8) bounds it too.
+    /// How many queues a topic gets at the most when the first send creates it. Default: 4; at
+    /// least 1. The broker's `defaultTopicQueueNums` (8) bounds it too.
     #[must_use]
     pub fn default_topic_queues(mut self, queues: u32) -> Self {
         self.config.default_topic_queues = queues;
         self
     }
 
-    /// Ceiling of the window: how many requests may be in flight to one broker. Default: 1,024.
-    /// The window finds its size by itself and stays far below this with a slow broker.
+    /// Ceiling of the window: how many requests may be in flight to one broker. Default: 1,024; at
+    /// least 1. The window finds its size by itself and stays far below this with a slow broker.
     #[must_use]
     pub fn max_window(mut self, requests: usize) -> Self {
         self.config.max_window = requests;
@@ -261,6 +271,10 @@ impl ProducerBuilder {
     /// leaves at once. A linger saves a broker requests when messages trickle in, and costs each of
     /// them up to this time, but never more than half of what a send has until its deadline.
     ///
+    /// A time of zero is none. Any other is refused together with
+    /// [`batching(false)`](Self::batching). A batch has 1 MiB at the most, whatever `max_bytes`
+    /// says.
+    ///
     /// [`flush`](Producer::flush) and [`close`](Producer::close) end the wait. Messages that go
     /// alone (delayed, transactional, ordered ones and the like) do not wait.
     #[must_use]
@@ -278,9 +292,10 @@ impl ProducerBuilder {
         self
     }
 
-    /// How hard bodies are compressed: from 0, fast, to 9, small; zstd has levels up to 22, and LZ4
-    /// none. Default: 5. High levels cost far more time than they save bytes; the time is that of
-    /// the task that sends.
+    /// How hard bodies are compressed. zlib: from 1, fast, to 9, small; 0 is not at all, and more
+    /// counts as 9. zstd: from 1 to 22; 0 is its own default, 3. LZ4 has no levels. Default: 5.
+    /// High levels cost far more time than they save bytes; the time is that of the task that
+    /// sends.
     #[must_use]
     pub fn compression_level(mut self, level: u32) -> Self {
         self.config.packing.level = level;
@@ -316,8 +331,8 @@ impl ProducerBuilder {
     }
 
     /// How many transaction checks run at once, and how many more wait; further ones are dropped
-    /// and counted, and the broker asks again. Default: 16 and 2,000. More at once than a database
-    /// takes makes all of them late.
+    /// and counted, and the broker asks again. Default: 16 and 2,000; at once at least 1. More at
+    /// once than a database takes makes all of them late.
     #[must_use]
     pub fn max_transaction_checks(mut self, at_once: usize, waiting: usize) -> Self {
         self.config.checks_at_once = at_once;
@@ -326,7 +341,8 @@ impl ProducerBuilder {
     }
 
     /// Rewrites the addresses that brokers advertise, for brokers behind Docker or NAT. The
-    /// function gets `host:port` and gives another, or `None` to leave it.
+    /// function gets `host:port` and gives another, or `None` to leave it; should it panic, the
+    /// address stays as it is. It is not asked about name servers. Default: none.
     #[must_use]
     pub fn address_map(
         mut self,
@@ -519,7 +535,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Starts the producer on the current tokio runtime. No connection is made yet: that a name
+    /// Starts the producer on the current tokio runtime. No connection is waited for: that a name
     /// server cannot be reached shows at the first send.
     ///
     /// # Errors

@@ -202,7 +202,7 @@ impl SendError {
     }
 
     /// Every attempt, the oldest first. Empty when the message never got as far as a broker; of a
-    /// long row only the first and the last are kept.
+    /// long row only the first and the last are kept, 16 at the most.
     pub fn attempts(&self) -> &[Attempt] {
         &self.0.attempts
     }

@@ -95,7 +95,8 @@ impl Message {
     /// A message for `topic`.
     ///
     /// A topic has 1 to 127 characters of `A-Z a-z 0-9 _ - % |`; a body at least one byte and at
-    /// most [`max_message_size`](crate::ProducerBuilder::max_message_size).
+    /// most [`max_message_size`](crate::ProducerBuilder::max_message_size). Topics of the broker's
+    /// own, such as `TBW102` and `SCHEDULE_TOPIC_XXXX`, are refused.
     pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
         Self {
             topic: topic.into(),
@@ -116,21 +117,21 @@ impl Message {
         self.treatment.get_or_insert_default()
     }
 
-    /// Sets the tag, by which consumers filter.
+    /// Sets the tag, by which consumers filter. It must not be empty or contain `||`.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.labels().tag = Some(tag.into());
         self
     }
 
-    /// Adds a key, by which the message can be found. A key must not contain a space.
+    /// Adds a key, by which the message can be found. A key must not be empty or contain a space.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.labels().keys.push(key.into());
         self
     }
 
-    /// Adds keys, by which the message can be found.
+    /// Adds keys, by which the message can be found: see [`key`](Self::key).
     #[must_use]
     pub fn keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.labels().keys.extend(keys.into_iter().map(Into::into));
@@ -139,7 +140,8 @@ impl Message {
 
     /// Sets a property of the application's own. Names that the protocol gives a meaning to
     /// (`TAGS`, `KEYS`, `DELAY` …), empty names and values, and the bytes 1 and 2 are refused when
-    /// the message is sent.
+    /// the message is sent. All properties together, tag and keys among them, have 32,511 bytes at
+    /// the most, with two for each beside its name and value.
     #[must_use]
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels().properties.set(name.into(), value);
@@ -165,7 +167,7 @@ impl Message {
     ///
     /// The key's Java hash picks the queue, as `SelectMessageQueueByHash` does, so that Java and
     /// Posthaste agree. The message never changes its queue; when one fails, those of its key that
-    /// were accepted before the failure was delivered fail with it.
+    /// were accepted before the failure was delivered fail with it. A key must not be empty.
     ///
     /// Proxies of 5.x look at what a topic is for, as brokers do not: theirs has to be one for
     /// ordered messages (`message.type` `FIFO`, or `MIXED`).
@@ -175,8 +177,8 @@ impl Message {
         self
     }
 
-    /// Sends the message to this queue and no other. Not in order with its neighbours, unless
-    /// [`ordered`](Self::ordered) says so.
+    /// Sends the message to this queue, one of its topic, and no other. Not in order with its
+    /// neighbours, unless [`ordered`](Self::ordered) says so.
     #[must_use]
     pub fn queue(mut self, queue: MessageQueue) -> Self {
         let ordered = matches!(self.destination, Destination::Queue { ordered: true, .. });
@@ -213,8 +215,8 @@ impl Message {
     /// Has consumers get the message after one of the brokers' delays: 1 s, 5 s, 10 s, 30 s, 1 to
     /// 10 min in steps of one minute, 20 min, 30 min, 1 h, 2 h are levels 1 to 18, unless a broker
     /// is configured otherwise. A higher level is taken for the last, 0 is refused. Every version
-    /// knows delay levels. The latest of this, [`deliver_after`](Self::deliver_after) and
-    /// [`deliver_at`](Self::deliver_at) counts.
+    /// knows delay levels. Beside this there are [`deliver_after`](Self::deliver_after) and
+    /// [`deliver_at`](Self::deliver_at): of these three the one that is called last counts.
     ///
     /// A delayed message is not in order with others, and not part of a batch.
     #[must_use]
@@ -235,8 +237,9 @@ impl Message {
         self
     }
 
-    /// As [`deliver_after`](Self::deliver_after), at a time of day by the broker's clock (Java:
-    /// `setDeliverTimeMs`). One in the past means at once.
+    /// As [`deliver_after`](Self::deliver_after), at this point in time (date and time) by the
+    /// broker's clock (Java: `setDeliverTimeMs`). One in the past means at once; one before 1970 is
+    /// refused.
     #[must_use]
     pub fn deliver_at(mut self, time: SystemTime) -> Self {
         self.treatment().delay = Some(Delay::At(time));
@@ -262,7 +265,7 @@ impl Message {
 
     /// Has the broker show the message in a light queue too (property `INNER_MULTI_DISPATCH`), where
     /// that is turned on (`enableLmq`, `enableMultiDispatch`; 5.x). Consumers find it in the topic
-    /// `%LMQ%name`, queue 0. A name must not contain a comma or a slash.
+    /// `%LMQ%name`, queue 0. A name must not be empty, nor contain a comma, a slash or a backslash.
     #[must_use]
     pub fn light_queue(mut self, name: impl Into<String>) -> Self {
         self.treatment().add_light_queue(name.into());

@@ -49,6 +49,9 @@ impl Drop for HandleOfAll {
 impl Producer {
     /// Settings of a producer of `group`, for the cluster of these name servers: a list,
     /// `host:port;host:port`, or another way to find them ([`NameServers`]).
+    ///
+    /// A group has 1 to 120 characters of `A-Z a-z 0-9 _ - % |`, and is not `DEFAULT_PRODUCER`;
+    /// [`start`](ProducerBuilder::start) refuses others as [`StartError::Group`].
     pub fn builder(
         group: impl Into<Arc<str>>,
         name_servers: impl Into<NameServers>,
@@ -72,8 +75,11 @@ impl Producer {
     /// the message back.
     ///
     /// # Order
-    /// Messages are accepted in the order of the first polls of their futures. They are stored in
-    /// that order only with [`Message::order_by`], or [`Message::ordered`] in a given queue.
+    /// Messages are accepted in the order of the first polls of their futures while there is room
+    /// ([`max_pending`](ProducerBuilder::max_pending)). Those that have to wait for room may be
+    /// accepted in another order; where order matters, await each [`enqueue`](Self::enqueue) before
+    /// the next. They are stored in the order of acceptance only with [`Message::order_by`],
+    /// [`Message::select_queue`], or [`Message::ordered`] in a given queue.
     ///
     /// # Cancellation
     /// Dropping the future before the message has left takes it back: it will not be stored. Later
@@ -128,7 +134,9 @@ impl Producer {
     /// [`oneway_unlimited`](ProducerBuilder::oneway_unlimited) is set.
     ///
     /// # Errors
-    /// When it could not be written by its deadline; it is not stored then.
+    /// When it was not written by its deadline, or not even accepted. See the
+    /// [outcome](SendError::outcome): *unknown* means that it was in the connection's buffer
+    /// already and may still be written; everything else is *not_stored*.
     ///
     /// # Cancellation
     /// As [`send`](Self::send).
@@ -150,8 +158,9 @@ impl Producer {
     /// # Errors
     /// [`SendError`], as for [`send`](Self::send), gives all messages back
     /// ([`into_messages`](SendError::into_messages)). A batch whose messages differ in topic,
-    /// destination or [`wait_stored`](Message::wait_stored), or that is too large (see
-    /// [`Batch::split`]), is refused before anything is sent.
+    /// destination or [`wait_stored`](Message::wait_stored), that has a message that goes alone
+    /// (see [`Batch`]), or that is too large (see [`Batch::split`]), is refused before anything is
+    /// sent.
     ///
     /// # Cancellation
     /// As [`send`](Self::send).
@@ -215,7 +224,8 @@ impl Producer {
 
     /// From now on asks these name servers, and no others. What waits for a route is looked up there
     /// at once, and so is every topic that has one already; connections to name servers that are not
-    /// in the list any more end when nobody waits for their answers.
+    /// in the list any more end when nobody waits for their answers. With an
+    /// [address server](NameServers::address_server) the old ones are asked until it has answered.
     ///
     /// Sends do not stop: they go by the routes that are known until newer ones are.
     ///
@@ -255,7 +265,8 @@ impl Producer {
     }
 
     /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and
-    /// leaves the producer group. No send lives longer than its own deadline for it.
+    /// leaves the producer group, which takes up to about a second more. A larger `time` extends no
+    /// send: each still ends by its own deadline.
     ///
     /// Callers that wait for room, and later calls, end with [`ErrorKind::Closed`](crate::ErrorKind::Closed) at once. A second
     /// `close` awaits the first and gives the same report.

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages accepted.
+    /// Messages accepted, and those refused before (not valid, no room), which count as
+    /// `not_stored` too. Sends to a closed producer do not count.
     pub sent: u64,
     /// Messages stored.
     pub acked: u64,
@@ -23,7 +24,7 @@ pub struct Stats {
     pub withdrawn: u64,
     /// Messages accepted and not ended.
     pub in_flight: u64,
-    /// Attempts beyond the first of a message.
+    /// Attempts that used up a retry; not those after a connect that failed or a refusal as busy.
     pub retries: u64,
     /// Requests that a broker refused as busy.
     pub busy: u64,

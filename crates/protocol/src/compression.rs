@@ -41,7 +41,8 @@ impl Compression {
 
     /// Compresses a body. `None` when that does not make it smaller.
     ///
-    /// `level` is from 0, fast, to 9, small; zstd has levels up to 22, and LZ4 none.
+    /// `level` is from 1, fast, to 9, small, with zlib, where 0 is not at all and more counts as 9;
+    /// from 1 to 22 with zstd, where 0 is its own default, 3. LZ4 has none.
     pub fn compress(self, body: &[u8], level: u32) -> Option<Bytes> {
         let packed = match self {
             Self::Zlib => zlib(body, level),

@@ -103,7 +103,7 @@ impl ProducerBuilder {
         }))
     }
 
-    /// Starts the producer, on a thread of its own. No connection is made yet: that a name server
+    /// Starts the producer, on a thread of its own. No connection is waited for: that a name server
     /// cannot be reached shows at the first send.
     ///
     /// # Errors
