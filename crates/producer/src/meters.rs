@@ -323,7 +323,7 @@ impl Drop for BrokerMeters {
 fn describe() {
     metrics::describe_counter!(SENT, Unit::Count, "Messages, by how they ended");
     metrics::describe_histogram!(DURATION, Unit::Seconds, "From acceptance to the end of a send");
-    metrics::describe_counter!(RETRIES, Unit::Count, "Attempts beyond the first");
+    metrics::describe_counter!(RETRIES, Unit::Count, "Attempts that used up a retry");
     metrics::describe_counter!(TRACES_LOST, Unit::Count, "Records of the message trace lost");
     metrics::describe_counter!(LATE_REPLIES, Unit::Count, "Replies nobody waited for");
     metrics::describe_counter!(DROPPED_CHECKS, Unit::Count, "Transaction checks dropped");
