@@ -461,6 +461,31 @@ fn the_first_retry_comes_after_ten_seconds() {
     assert_eq!(bench.bodies("%RETRY%readers", 0), ["x"]);
 }
 
+/// What is too long would be cut, and with it where the message is to go.
+#[test]
+fn a_message_is_taken_back_only_if_there_is_room_for_what_is_noted_at_it() {
+    let mut bench = Bench::new();
+    bench.call(1, &heartbeat("c1", "readers", subscription("orders", "*", 1)));
+    let mut refused = 0;
+    for length in (32_300..32_700).step_by(5) {
+        let sent = with_properties(&[("k", &"v".repeat(length))], message("orders", 0, "x"));
+        if bench.code(0, &sent) != ResponseCode::SUCCESS {
+            continue;
+        }
+        let sent = bench.read("orders", 0).pop().expect("the message");
+        let before = bench.read("%RETRY%readers", 0).len();
+        let code = bench.code(1, &back(&sent, 1));
+        bench.pass(1_000);
+        let come = bench.read("%RETRY%readers", 0).len() - before;
+        match code {
+            ResponseCode::SUCCESS => assert_eq!(come, 1, "{length}: lost"),
+            code => assert_eq!((code, come), (ResponseCode::MESSAGE_ILLEGAL, 0), "{length}"),
+        }
+        refused += usize::from(code != ResponseCode::SUCCESS);
+    }
+    assert!(refused > 5, "{refused}");
+}
+
 #[test]
 fn a_negative_level_goes_to_the_dead_letters_at_once() {
     let mut bench = Bench::new();
