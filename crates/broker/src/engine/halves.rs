@@ -77,6 +77,13 @@ impl Halves {
         }
     }
 
+    /// A half message is looked at again at `due`, and no earlier.
+    pub(crate) fn postpone(&mut self, offset: u64, due: Millis) {
+        if let Some(half) = self.get(offset).cloned() {
+            self.insert(offset, Half { due, ..half });
+        }
+    }
+
     /// Nobody is asked before `time`.
     pub(crate) fn pause_until(&mut self, time: Millis) {
         self.paused_until = time;

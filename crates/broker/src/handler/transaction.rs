@@ -11,7 +11,7 @@ use crate::engine::halves::{Half, LIFE_MS};
 use crate::engine::stamp::check_properties;
 use crate::engine::topics::{HALF_TOPIC, READ_WRITE, UNDECIDED_TOPIC};
 use crate::engine::wishes::Wishes;
-use crate::engine::{Engine, Millis, refusal::Refusal};
+use crate::engine::{Engine, Millis, READ_AGAIN_MS, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::{Commit, Fact, StoreError};
 
@@ -134,7 +134,10 @@ impl Engine {
         let mut properties = message.properties();
         let topic = properties.remove(name::REAL_TOPIC).unwrap_or_default();
         let queue = properties.remove(name::REAL_QID).and_then(|queue| queue.parse().ok());
-        let known = self.topics.get(&topic).zip(queue).map(|(topic, queue)| topic.key(queue));
+        let known = match queue {
+            Some(queue) => self.queue_sent_to(&topic, queue)?,
+            None => None,
+        };
         let Some(queue) = known else { return Err(Refusal::no_topic(&topic)) };
         let course = Wishes::of(&message.properties).course(now)?;
         message.topic = topic;
@@ -159,7 +162,7 @@ impl Engine {
                 Ok(bytes) => room = room.saturating_sub(bytes.max(QUESTION_COST)),
                 Err(error) => {
                     tracing::error!(%error, offset, "a half message cannot be read");
-                    self.forget_half(offset, &mut effects.commit);
+                    self.halves.postpone(offset, now + READ_AGAIN_MS);
                 }
             }
         }
