@@ -251,14 +251,20 @@ impl Engine {
                 out.answer(caller, result);
             }
             Incoming::RouteOf(RouteOf { topic, .. }) => out.answer(caller, self.route_of(&topic)),
-            Incoming::TopicListOf(_) => out.answer(caller, self.topic_list()),
+            Incoming::TopicListOf(_) => {
+                let room = out.check_room(caller.session);
+                out.answer(caller, room.and_then(|()| self.topic_list()));
+            }
             Incoming::MaxOffset(queue) => out.answer(caller, self.max_offset(&queue)),
             Incoming::MinOffset(queue) => out.answer(caller, self.min_offset(&queue)),
             Incoming::SearchOffset(search) => out.answer(caller, self.search_offset(&search)),
             Incoming::EarliestStoreTime(queue) => {
                 out.answer(caller, self.earliest_store_time(&queue));
             }
-            Incoming::ViewMessage(message) => out.answer(caller, self.view_message(&message)),
+            Incoming::ViewMessage(message) => {
+                let room = out.check_room(caller.session);
+                out.answer(caller, room.and_then(|()| self.view_message(&message)));
+            }
             Incoming::QueryConsumerOffset(query) => {
                 out.answer(caller, self.query_consumer_offset(&query));
             }
@@ -266,7 +272,10 @@ impl Engine {
                 let result = self.update_consumer_offset(&update);
                 out.answer(caller, result);
             }
-            Incoming::ConsumerListOf(group) => out.answer(caller, self.consumer_list(&group)),
+            Incoming::ConsumerListOf(group) => {
+                let room = out.check_room(caller.session);
+                out.answer(caller, room.and_then(|()| self.consumer_list(&group)));
+            }
             Incoming::LockQueues(lock) => {
                 let result = self.lock_queues(now, &lock);
                 out.answer(caller, result);

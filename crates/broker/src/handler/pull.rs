@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{Empty, Pull, PullAnswer, pull_flag};
 
-use crate::engine::effects::{Caller, Effects};
+use crate::engine::effects::{Caller, Effects, PLENTY};
 use crate::engine::filter::Filter;
 use crate::engine::groups::{MAX_GROUP_LENGTH, no_group};
 use crate::engine::parked::ParkedPull;
@@ -21,8 +21,6 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_EXAMINED: usize = 4_096;
 /// How long a pull waits at the most.
 const MAX_SUSPEND_MS: i64 = 60_000;
-/// Once a turn has so much for a session, its further pulls get nothing, and are asked to come again.
-const PLENTY: usize = 2 * 1024 * 1024;
 
 /// How a pull ends: code, remark, where to go on, messages.
 struct Found {

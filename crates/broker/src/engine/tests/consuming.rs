@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use posthaste_protocol::request::{
     CheckClientConfig, ConsumerGroup, ConsumerListOf, EarliestStoreTime, Heartbeat, LockQueues,
-    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, SearchOffset, SendBack,
-    SendMessage, Subscription, UnlockQueues, UnregisterClient, UpdateConsumerOffset, pull_flag,
+    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, RawBody, SearchOffset,
+    SendBack, SendMessage, Subscription, TopicListOf, UnlockQueues, UnregisterClient,
+    UpdateConsumerOffset, ViewMessage, pull_flag,
 };
 use posthaste_protocol::{Command, RequestCode, ResponseCode, StoredMessage};
 
@@ -13,6 +14,7 @@ use super::harness::{
     Bench, START, heartbeat, message, pull, subscription, waiting, with_properties,
 };
 use crate::engine::SessionId;
+use crate::engine::effects::{Caller, Effects, PLENTY};
 use crate::store::MemoryStore;
 
 fn found(answer: &Command) -> (ResponseCode, i64, Vec<String>) {
@@ -130,6 +132,50 @@ fn a_turn_has_no_more_than_plenty_for_a_session() {
     assert_eq!(count(ResponseCode::PULL_RETRY_IMMEDIATELY), 200 - with_message);
     let later = pulled.iter().find(|(_, c)| c.response_code() != ResponseCode::SUCCESS).unwrap();
     assert_eq!(found(&later.1).1, 0, "it goes on where it was");
+}
+
+#[test]
+fn whoever_has_plenty_is_asked_to_come_again_for_what_might_be_large() {
+    let mut bench = Bench::new();
+    let beat = heartbeat("c1", "readers", subscription("orders", "*", 1));
+    bench.call(2, &beat);
+    send_all(&mut bench, &[&"x".repeat(300_000)]);
+    let sent = bench.read("orders", 0).remove(0);
+    let view = ViewMessage { offset: sent.physical_offset, topic: None };
+    for _ in 0..100 {
+        bench.put(1, &view);
+    }
+    let (topics, members) = (TopicListOf, ConsumerListOf { group: "readers".into() });
+    bench.put(1, &topics);
+    bench.put(1, &members);
+    bench.put(1, &MaxOffset { topic: "orders".into(), ..MaxOffset::default() });
+    // Others have their own measure.
+    bench.put(2, &view);
+    bench.put(2, &topics);
+    bench.put(2, &members);
+    let left = bench.settle();
+    let codes = |session| {
+        let own = left.iter().filter(move |(to, _)| *to == session);
+        own.map(|(_, command)| command.response_code()).collect::<Vec<_>>()
+    };
+    let mut expected = vec![ResponseCode::SUCCESS; 7];
+    expected.resize(102, ResponseCode::SYSTEM_BUSY);
+    expected.push(ResponseCode::SUCCESS);
+    assert_eq!(codes(1), expected);
+    assert_eq!(codes(2), [ResponseCode::SUCCESS; 3]);
+    assert_eq!(bench.code(1, &view), ResponseCode::SUCCESS, "the next turn");
+}
+
+/// Answers that leave only after the commit are there as well.
+#[test]
+fn what_waits_for_the_commit_counts_too() {
+    let mut effects = Effects::default();
+    let caller = Caller { session: SessionId(1), opaque: 1, oneway: false };
+    effects.answer_after_commit(caller, Ok(RawBody(vec![0; PLENTY - 1_000].into())));
+    assert!(effects.check_room(caller.session).is_ok());
+    effects.answer(caller, Ok(RawBody(vec![0; 1_000].into())));
+    assert!(effects.check_room(caller.session).is_err());
+    assert!(effects.check_room(SessionId(2)).is_ok());
 }
 
 #[test]
