@@ -435,6 +435,63 @@ fn one_member_at_a_time_holds_a_lock() {
     assert_eq!(bench.call(1, &lock("c1", &[0, 1])).queues, [queue(0)], "c2 keeps its own");
 }
 
+/// Each group remembers them: a long one in a thousand groups would fill the memory.
+#[test]
+fn what_a_group_remembers_is_bounded() {
+    let mut bench = Bench::new();
+    let beat = |id: &str, subscriptions: Vec<Subscription>| {
+        let mut beat = heartbeat(id, "readers", subscription("orders", "*", 1));
+        beat.consumers[0].subscriptions = subscriptions;
+        beat
+    };
+    let many = |count: usize| -> Vec<Subscription> {
+        (0..count).map(|n| subscription(&format!("{n:0127}"), "*", 1)).collect()
+    };
+    let of = |topic: &str, expression: &str| vec![subscription(topic, expression, 1)];
+    let tags = |count| {
+        let tags_set = vec!["t".repeat(1_000); count];
+        vec![Subscription { tags_set, ..subscription("orders", "*", 1) }]
+    };
+    let (invalid, unreadable) =
+        (ResponseCode::INVALID_PARAMETER, ResponseCode::SUBSCRIPTION_PARSE_FAILED);
+    for (what, wrong, code) in [
+        ("client id", beat(&"c".repeat(256), of("orders", "*")), invalid),
+        ("topic", beat("c", of(&"t".repeat(128), "*")), invalid),
+        ("expression", beat("c", of("orders", &"t".repeat(8_193))), unreadable),
+        ("number", beat("c", many(1_001)), invalid),
+        ("tags", beat("c", tags(256)), invalid),
+    ] {
+        assert_eq!(bench.code(1, &wrong), code, "{what}");
+        assert!(bench.engine.groups.get("readers").is_none(), "{what}");
+    }
+    bench.call(1, &beat(&"c".repeat(255), of(&"t".repeat(127), &"t".repeat(8_192))));
+    bench.call(1, &beat("c", many(1_000)));
+    bench.call(1, &beat("c", tags(255)));
+    let lock = |id: &str| LockQueues {
+        client_id: id.into(),
+        group: "readers".into(),
+        queues: vec![QueueName { topic: "orders".into(), ..QueueName::default() }],
+        ..LockQueues::default()
+    };
+    assert_eq!(bench.code(1, &lock(&"c".repeat(256))), invalid);
+    assert_eq!(bench.call(1, &lock(&"c".repeat(255))).queues.len(), 1);
+}
+
+#[test]
+fn an_expression_is_no_longer_than_real_ones_are() {
+    let mut bench = Bench::new();
+    let long = "t".repeat(8_193);
+    let check = CheckClientConfig {
+        subscription: subscription("orders", &long, 1),
+        ..CheckClientConfig::default()
+    };
+    let code = ResponseCode::SUBSCRIPTION_PARSE_FAILED;
+    assert_eq!(bench.code(1, &check), code);
+    let request = |text: &str| Pull { subscription: Some(text.into()), ..pull("orders", 0, 0) };
+    assert_eq!(bench.code(1, &request(&long)), code);
+    assert_eq!(bench.code(1, &request(&long[1..])), ResponseCode::PULL_NOT_FOUND);
+}
+
 #[test]
 fn only_filters_of_tags_are_had() {
     let mut bench = Bench::new();
