@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
-use self::halves::{Half, Halves, Timing};
+use self::halves::{Half, Halves, LIFE_MS, Timing};
 use self::parked::ParkedPulls;
 use self::producers::Producers;
 use self::queries::Queries;
@@ -142,7 +142,7 @@ impl Engine {
                 Fact::Delivered { level, offset } => self.schedule.restore(level, offset),
                 Fact::Timer { offset, due, id_hash } => self.timers.insert(due, offset, id_hash),
                 Fact::Half { offset, group, since, due, checks } => {
-                    let group = group.into();
+                    let (group, due) = (group.into(), due.min(since.saturating_add(LIFE_MS)));
                     self.halves.insert(offset, Half { group, since, due, checks });
                 }
                 Fact::Offset { .. } | Fact::Subscriptions { .. } => self.groups.restore(fact),
