@@ -80,6 +80,8 @@ pub(crate) struct Engine {
     pub(crate) groups: Groups,
     pub(crate) producers: Producers,
     pub(crate) parked: ParkedPulls,
+    /// How many bytes this turn has read for pulls.
+    pub(crate) read_for_pulls: usize,
     pub(crate) schedule: Schedule,
     pub(crate) timers: Timers,
     pub(crate) halves: Halves,
@@ -118,6 +120,7 @@ impl Engine {
             groups: Groups::default(),
             producers: Producers::default(),
             parked: ParkedPulls::default(),
+            read_for_pulls: 0,
             schedule: Schedule::default(),
             timers: Timers::default(),
             halves: Halves::default(),
@@ -376,6 +379,7 @@ impl Engine {
     pub(crate) fn settle(&mut self, now: Millis, effects: &mut Effects) {
         self.keep(now, effects);
         self.read_on(effects);
+        self.read_for_pulls = 0;
     }
 
     fn keep(&mut self, now: Millis, effects: &mut Effects) {

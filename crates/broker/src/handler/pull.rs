@@ -19,6 +19,11 @@ const MAX_MESSAGES: usize = 1_024;
 const MAX_BYTES: usize = 256 * 1024;
 /// How many messages are looked at for one answer: a filter that seldom matches ends somewhere.
 const MAX_EXAMINED: usize = 4_096;
+/// And how many bytes are read for it; one block always.
+const MAX_EXAMINED_BYTES: usize = 1024 * 1024;
+/// How many bytes a turn reads for all pulls together, some 10 ms of work. Further ones get
+/// nothing, and are asked to come again.
+const READ_AT_ONCE: usize = 16 * 1024 * 1024;
 /// How long a pull waits at the most.
 const MAX_SUSPEND_MS: i64 = 60_000;
 
@@ -116,7 +121,7 @@ impl Engine {
 
     /// Looks for messages from `start` on.
     fn fetch(
-        &self,
+        &mut self,
         pull: &Pull,
         queue: QueueKey,
         start: u64,
@@ -135,7 +140,7 @@ impl Engine {
             let status = if end == 0 { "NO_MESSAGE_IN_QUEUE" } else { "OFFSET_OVERFLOW_ONE" };
             return Ok(Found::nothing(ResponseCode::PULL_NOT_FOUND, status, end));
         }
-        if room == 0 {
+        if room == 0 || self.read_for_pulls >= READ_AT_ONCE {
             return Ok(Found::nothing(ResponseCode::PULL_RETRY_IMMEDIATELY, "PLENTY", start));
         }
         let count = usize::try_from(pull.max_messages).unwrap_or(0).clamp(1, MAX_MESSAGES);
@@ -152,7 +157,7 @@ impl Engine {
 
     /// Copies the wanted messages of a range. Also says up to where it has looked.
     fn collect(
-        &self,
+        &mut self,
         queue: QueueKey,
         range: std::ops::Range<u64>,
         filter: &Filter,
@@ -160,8 +165,13 @@ impl Engine {
         room: usize,
     ) -> Result<(u64, Bytes), StoreError> {
         let (mut next, mut messages, mut taken) = (range.start, BytesMut::new(), 0);
+        let enough = self.read_for_pulls + MAX_EXAMINED_BYTES;
         while next < range.end && next - range.start < MAX_EXAMINED as u64 {
+            if self.read_for_pulls >= enough {
+                break;
+            }
             let Some(block) = self.store.block(queue, next)? else { break };
+            self.read_for_pulls += block.bytes.len();
             let before = next;
             for record in block.records_from(next) {
                 if filter.wants(&record) {
@@ -210,7 +220,7 @@ impl Engine {
     /// Looks through what has arrived since a parked pull last looked; `None` when nothing of it
     /// is wanted.
     fn fetch_parked(
-        &self,
+        &mut self,
         parked: &mut ParkedPull,
         pending: usize,
     ) -> Result<Option<Found>, StoreError> {
@@ -220,7 +230,7 @@ impl Engine {
             let found = self.fetch(&parked.pull, queue, start, &parked.filter, room)?;
             parked.resume_at = found.next;
             match found.code {
-                ResponseCode::PULL_RETRY_IMMEDIATELY if room > 0 => {}
+                ResponseCode::PULL_RETRY_IMMEDIATELY if found.next > start => {}
                 ResponseCode::PULL_NOT_FOUND => return Ok(None),
                 _ => return Ok(Some(found)),
             }

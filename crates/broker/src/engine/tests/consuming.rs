@@ -134,6 +134,68 @@ fn a_turn_has_no_more_than_plenty_for_a_session() {
     assert_eq!(found(&later.1).1, 0, "it goes on where it was");
 }
 
+fn fill_with_blue(bench: &mut Bench, count: usize) {
+    let body = "x".repeat(100_000);
+    for _ in 0..count {
+        bench.put(0, &with_properties(&[("TAGS", "blue")], message("orders", 0, &body)));
+    }
+    bench.settle();
+}
+
+fn red(offset: i64) -> Pull {
+    Pull { subscription: Some("red".into()), ..pull("orders", 0, offset) }
+}
+
+#[test]
+fn a_filter_that_seldom_matches_reads_a_piece_at_a_time() {
+    let mut bench = Bench::new();
+    fill_with_blue(&mut bench, 30);
+    let mut stops = Vec::new();
+    let mut next = 0;
+    while next < 30 {
+        let (code, stop, _) = found(&bench.ask(1, &red(next)));
+        assert_eq!(code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+        assert!(stop > next, "it does not get on from {next}");
+        next = stop;
+        stops.push(stop);
+    }
+    assert_eq!(stops, [11, 22, 30]);
+    // One message is read, whatever its length.
+    let long = "x".repeat(2_000_000);
+    bench.call(0, &message("orders", 0, &long));
+    assert_eq!(found(&bench.ask(1, &red(30))).1, 31);
+    assert_eq!(found(&bench.ask(1, &pull("orders", 0, 30))).2, [long]);
+}
+
+#[test]
+fn a_turn_reads_no_more_than_so_much_for_all_pulls() {
+    let mut bench = Bench::new();
+    fill_with_blue(&mut bench, 30);
+    bench.put(3, &waiting(15_000, pull("orders", 1, 0)));
+    bench.put(
+        3,
+        &waiting(15_000, Pull { subscription: Some("red".into()), ..pull("orders", 2, 0) }),
+    );
+    for _ in 0..50 {
+        bench.put(1, &red(0));
+        bench.put(2, &red(0));
+    }
+    bench.put(0, &message("orders", 1, "there"));
+    bench.put(0, &message("orders", 2, "not wanted"));
+    let left = bench.settle();
+    let pulled: Vec<_> = left.iter().filter(|(session, _)| *session > 0).collect();
+    assert_eq!(pulled.len(), 102);
+    let mut got_on = 0;
+    for (_, answer) in pulled {
+        let (code, next, bodies) = found(answer);
+        assert_eq!((code, bodies.len()), (ResponseCode::PULL_RETRY_IMMEDIATELY, 0));
+        got_on += usize::from(next > 0);
+    }
+    assert!((15..=17).contains(&got_on), "{got_on}");
+    assert_eq!(found(&bench.ask(1, &red(0))).1, 11, "the next turn");
+    assert_eq!(found(&bench.ask(3, &pull("orders", 1, 0))).2, ["there"]);
+}
+
 #[test]
 fn whoever_has_plenty_is_asked_to_come_again_for_what_might_be_large() {
     let mut bench = Bench::new();
