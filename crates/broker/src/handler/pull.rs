@@ -64,11 +64,12 @@ impl Engine {
         }
         let suspend_ms = pull.suspend_ms.min(MAX_SUSPEND_MS);
         let may_wait = pull.sys_flag & pull_flag::SUSPEND != 0 && suspend_ms > 0 && !caller.oneway;
-        if !found.is_at_end() || !may_wait || self.parked.is_full() {
+        if !found.is_at_end() || !may_wait || self.parked.is_full(caller.session) {
             return self.answer_pull(caller, queue, &found, effects);
         }
-        let deadline = now + suspend_ms;
-        let resume_at = found.next;
+        let (deadline, resume_at) = (now + suspend_ms, found.next);
+        // The filter has it.
+        let pull = Pull { subscription: None, ..pull };
         self.parked.park(ParkedPull { caller, pull, filter, queue, resume_at, deadline });
     }
 

@@ -256,6 +256,37 @@ fn a_waiting_pull_is_woken_by_a_message_once_it_is_committed() {
 }
 
 #[test]
+fn so_many_pulls_of_a_session_wait_and_one_more_is_answered_at_once() {
+    let mut bench = Bench::new();
+    for _ in 0..2_048 {
+        bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    }
+    assert!(bench.settle().is_empty());
+    let more = waiting(15_000, pull("orders", 1, 0));
+    assert_eq!(bench.code(1, &more), ResponseCode::PULL_NOT_FOUND);
+    bench.put(2, &more);
+    assert!(bench.settle().is_empty(), "others have their own places");
+    // Whatever ends a wait makes room.
+    assert_eq!(bench.pass(15_000).len(), 2_049);
+    for _ in 0..2_048 {
+        bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    }
+    assert!(bench.settle().is_empty());
+    bench.call(0, &message("orders", 0, "x"));
+    for _ in 0..2_048 {
+        bench.put(1, &more);
+    }
+    assert!(bench.settle().is_empty());
+    bench.engine.close(SessionId(1), &mut bench.effects);
+    bench.put(1, &more);
+    assert!(bench.settle().is_empty());
+    let queue = bench.engine.topics.get("orders").expect("the topic").key(1);
+    let parked = bench.engine.parked.of_queue(queue);
+    assert_eq!(parked.len(), 1);
+    assert_eq!(parked[0].pull.subscription, None, "a text that nobody needs");
+}
+
+#[test]
 fn a_waiting_pull_ends_in_time() {
     let mut bench = Bench::new();
     bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
