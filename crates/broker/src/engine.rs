@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
-use self::halves::{Half, Halves, Timing};
+use self::halves::{Half, Halves, LIFE_MS, Timing};
 use self::parked::ParkedPulls;
 use self::producers::Producers;
 use self::queries::Queries;
@@ -41,13 +41,15 @@ use self::schedule::Schedule;
 use self::stamp::Stamper;
 use self::timers::Timers;
 use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfig, Topics};
-use crate::location::{MAX_OFFSET, QueueKey};
+use crate::location::{MAX_OFFSET, MAX_QUEUES, QueueKey};
 use crate::request::{Answer, Request};
 use crate::store::{Commit, Fact, Record, Store, StoreError};
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;
 
+/// What is due and cannot be read is tried again after so long.
+pub(crate) const READ_AGAIN_MS: Millis = 1_000;
 /// How long an offset of a consumer group may be missing in the store.
 const OFFSETS_KEPT_AFTER_MS: Millis = 1_000;
 
@@ -78,6 +80,8 @@ pub(crate) struct Engine {
     pub(crate) groups: Groups,
     pub(crate) producers: Producers,
     pub(crate) parked: ParkedPulls,
+    /// How many bytes this turn has read for pulls.
+    pub(crate) read_for_pulls: usize,
     pub(crate) schedule: Schedule,
     pub(crate) timers: Timers,
     pub(crate) halves: Halves,
@@ -116,6 +120,7 @@ impl Engine {
             groups: Groups::default(),
             producers: Producers::default(),
             parked: ParkedPulls::default(),
+            read_for_pulls: 0,
             schedule: Schedule::default(),
             timers: Timers::default(),
             halves: Halves::default(),
@@ -140,7 +145,7 @@ impl Engine {
                 Fact::Delivered { level, offset } => self.schedule.restore(level, offset),
                 Fact::Timer { offset, due, id_hash } => self.timers.insert(due, offset, id_hash),
                 Fact::Half { offset, group, since, due, checks } => {
-                    let group = group.into();
+                    let (group, due) = (group.into(), due.min(since.saturating_add(LIFE_MS)));
                     self.halves.insert(offset, Half { group, since, due, checks });
                 }
                 Fact::Offset { .. } | Fact::Subscriptions { .. } => self.groups.restore(fact),
@@ -161,20 +166,39 @@ impl Engine {
             return Err(StoreError::Damaged(text));
         };
         let known = topic.known_queues();
-        self.find_ends(number, 0..known)
+        let ends = self.find_ends(number, 0..known)?;
+        self.topics.set_ends(number, 0, ends);
+        Ok(())
     }
 
-    /// Finds out where queues end that have come into being, or come back: a topic may once have
-    /// had more queues than it had since.
-    fn find_ends(&mut self, topic: u16, queues: Range<u16>) -> Result<(), StoreError> {
-        for queue in queues {
-            let key = QueueKey { topic, queue };
-            let end = self.store.end_offset(key)?;
-            if let Some(ends) = self.topics.ends_mut(key) {
-                *ends = QueueEnds { next: end, committed: end };
-            }
+    /// Finds out where queues end that come into being, or come back: a topic may once have had
+    /// more queues than it had since.
+    fn find_ends(&self, topic: u16, queues: Range<u16>) -> Result<Vec<QueueEnds>, StoreError> {
+        queues
+            .map(|queue| {
+                let end = self.store.end_offset(QueueKey { topic, queue })?;
+                Ok(QueueEnds { next: end, committed: end })
+            })
+            .collect()
+    }
+
+    /// The queue that a message was sent to which has waited since. Its topic may have fewer
+    /// queues by now, and after a restart nothing is known of the others: what waits for one of
+    /// them comes to it all the same.
+    pub(crate) fn queue_sent_to(
+        &mut self,
+        topic: &str,
+        queue: u16,
+    ) -> Result<Option<QueueKey>, StoreError> {
+        let Some(topic) = self.topics.get(topic).filter(|_| queue < MAX_QUEUES) else {
+            return Ok(None);
+        };
+        let (key, known) = (topic.key(queue), topic.known_queues());
+        if queue >= known {
+            let ends = self.find_ends(key.topic, known..queue + 1)?;
+            self.topics.set_ends(key.topic, known, ends);
         }
-        Ok(())
+        Ok(Some(key))
     }
 
     /// A client has connected.
@@ -230,14 +254,20 @@ impl Engine {
                 out.answer(caller, result);
             }
             Incoming::RouteOf(RouteOf { topic, .. }) => out.answer(caller, self.route_of(&topic)),
-            Incoming::TopicListOf(_) => out.answer(caller, self.topic_list()),
+            Incoming::TopicListOf(_) => {
+                let room = out.check_room(caller.session);
+                out.answer(caller, room.and_then(|()| self.topic_list()));
+            }
             Incoming::MaxOffset(queue) => out.answer(caller, self.max_offset(&queue)),
             Incoming::MinOffset(queue) => out.answer(caller, self.min_offset(&queue)),
             Incoming::SearchOffset(search) => out.answer(caller, self.search_offset(&search)),
             Incoming::EarliestStoreTime(queue) => {
                 out.answer(caller, self.earliest_store_time(&queue));
             }
-            Incoming::ViewMessage(message) => out.answer(caller, self.view_message(&message)),
+            Incoming::ViewMessage(message) => {
+                let room = out.check_room(caller.session);
+                out.answer(caller, room.and_then(|()| self.view_message(&message)));
+            }
             Incoming::QueryConsumerOffset(query) => {
                 out.answer(caller, self.query_consumer_offset(&query));
             }
@@ -245,7 +275,10 @@ impl Engine {
                 let result = self.update_consumer_offset(&update);
                 out.answer(caller, result);
             }
-            Incoming::ConsumerListOf(group) => out.answer(caller, self.consumer_list(&group)),
+            Incoming::ConsumerListOf(group) => {
+                let room = out.check_room(caller.session);
+                out.answer(caller, room.and_then(|()| self.consumer_list(&group)));
+            }
             Incoming::LockQueues(lock) => {
                 let result = self.lock_queues(now, &lock);
                 out.answer(caller, result);
@@ -346,6 +379,7 @@ impl Engine {
     pub(crate) fn settle(&mut self, now: Millis, effects: &mut Effects) {
         self.keep(now, effects);
         self.read_on(effects);
+        self.read_for_pulls = 0;
     }
 
     fn keep(&mut self, now: Millis, effects: &mut Effects) {
@@ -463,17 +497,18 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<(), Refusal> {
         let (read, write) = queues;
-        let known = self.topics.get(name).map_or(0, Topic::known_queues);
-        let Some(topic) = self.topics.set(name, read, write, perm) else {
+        let number = self.topics.number_of(name).ok_or_else(|| {
             let limit = topics::MAX_TOPICS;
-            return Err(Refusal::new(
-                ResponseCode::TOPIC_NOT_EXIST,
-                format!("topic[{name}] cannot be created: there are {limit} topics already"),
-            ));
-        };
-        commit.put(Fact::Topic(topic.config.clone()));
-        let (number, now_known) = (topic.config.number, topic.known_queues());
-        self.find_ends(number, known..now_known)?;
+            let why = format!("topic[{name}] cannot be created: there are {limit} topics already");
+            Refusal::new(ResponseCode::TOPIC_NOT_EXIST, why)
+        })?;
+        let known = self.topics.get(name).map_or(0, Topic::known_queues);
+        // Before anything changes: a queue whose end is not known would be written over.
+        let ends = self.find_ends(number, known..read.max(write).min(MAX_QUEUES))?;
+        if let Some(topic) = self.topics.set(name, read, write, perm) {
+            commit.put(Fact::Topic(topic.config.clone()));
+            self.topics.set_ends(number, known, ends);
+        }
         Ok(())
     }
 

@@ -26,6 +26,9 @@ const MAX_REQUESTS: usize = 4_096;
 /// A turn takes no further requests once its messages have so many bytes.
 const MAX_COMMIT: usize = 4 * 1024 * 1024;
 
+/// After so long the time is looked at anew, whatever is due when.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// So few bytes for one session are written by the engine's thread itself.
 const WRITTEN_AT_ONCE: usize = 4 * 1024;
 
@@ -107,13 +110,10 @@ impl Turns {
     }
 
     /// The next event, or that something is due before one has come.
-    fn wait(&self) -> Result<Event, RecvTimeoutError> {
+    fn wait(&mut self) -> Result<Event, RecvTimeoutError> {
         match self.engine.next_wake() {
             None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due) => {
-                let wait = u64::try_from(due - self.clock.now()).unwrap_or(0);
-                self.events.recv_timeout(Duration::from_millis(wait))
-            }
+            Some(due) => self.events.recv_timeout(wait_for(due, self.clock.now())),
         }
     }
 
@@ -230,21 +230,43 @@ impl Turns {
     }
 }
 
-/// The time of day as it was at the start, and steady since: a queue's store times never go back.
+/// How long to wait for what is due: it may be due sooner than it seems, as after a sleep.
+fn wait_for(due: Millis, now: Millis) -> Duration {
+    let wait = u64::try_from(due.saturating_sub(now)).unwrap_or(0);
+    Duration::from_millis(wait).min(LONGEST_WAIT)
+}
+
+/// The time of day, which never goes back: neither do a queue's store times.
+///
+/// While a machine sleeps its steady clock may stand still, so the time of day is looked at again
+/// and again. When that is set back, time goes on steadily from where it was.
 struct Clock {
-    started_at: Millis,
-    started: Instant,
+    known: Millis,
+    known_at: Instant,
 }
 
 impl Clock {
     fn start() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started_at: since_1970.as_millis() as Millis, started: Instant::now() }
+        Self { known: time_of_day(), known_at: Instant::now() }
     }
 
-    fn now(&self) -> Millis {
-        self.started_at + self.started.elapsed().as_millis() as Millis
+    fn now(&mut self) -> Millis {
+        self.read(time_of_day(), Instant::now())
     }
+
+    fn read(&mut self, time_of_day: Millis, steady: Instant) -> Millis {
+        let passed = steady.saturating_duration_since(self.known_at);
+        let now = self.known + passed.as_millis() as Millis;
+        if time_of_day <= now {
+            return now;
+        }
+        *self = Self { known: time_of_day, known_at: steady };
+        time_of_day
+    }
+}
+
+fn time_of_day() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as Millis
 }
 
 #[cfg(test)]
@@ -319,6 +341,42 @@ mod tests {
         assert!(file.syncs() > before, "nothing was synced");
         assert!(!file.is_dirty(), "something was written and not synced");
         assert!(!early.load(Ordering::SeqCst), "the answer left before the sync");
+    }
+
+    #[test]
+    fn after_a_sleep_it_is_as_late_as_the_time_of_day_says_and_time_never_goes_back() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut clock = Clock { known: 1_000_000, known_at: begin };
+        for (what, time_of_day, steady, expected) in [
+            ("awake", 1_000_050, at(50), 1_000_050),
+            ("an hour of sleep", 4_600_060, at(60), 4_600_060),
+            ("set back", 1_000_000, at(70), 4_600_070),
+            ("still back", 1_000_500, at(570), 4_600_570),
+            ("less than a millisecond, often", 1_000_500, at(570), 4_600_570),
+            ("set right again", 4_601_000, at(580), 4_601_000),
+            ("the steady clock too", 4_600_000, at(0), 4_601_000),
+        ] {
+            assert_eq!(clock.read(time_of_day, steady), expected, "{what}");
+        }
+        // Turns may be shorter than a millisecond.
+        let short = |n: u64| begin + Duration::from_millis(580) + Duration::from_micros(n * 100);
+        let last = (1..=100).map(|n| clock.read(0, short(n))).last();
+        assert_eq!(last, Some(4_601_010));
+    }
+
+    #[test]
+    fn the_time_is_looked_at_once_a_second_while_something_is_to_come() {
+        for (due, now, wait) in [
+            (5_000, 5_000, 0),
+            (5_999, 5_000, 999),
+            (90_000, 5_000, 1_000),
+            (0, 5_000, 0),
+            (Millis::MAX, -1, 1_000),
+            (Millis::MIN, 1, 0),
+        ] {
+            assert_eq!(wait_for(due, now), Duration::from_millis(wait), "{due} {now}");
+        }
     }
 
     #[test]

@@ -9,6 +9,10 @@ use rustc_hash::FxHashMap;
 use super::{SessionId, refusal::Refusal};
 use crate::store::Commit;
 
+/// Once a turn has so much for a session, what else it asks for and might be large has to be asked
+/// for again.
+pub(crate) const PLENTY: usize = 2 * 1024 * 1024;
+
 /// Who asked, and how an answer finds its question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller {
@@ -106,7 +110,20 @@ impl Effects {
 
     /// How many bytes this turn has for a session already.
     pub(crate) fn pending(&self, session: SessionId) -> usize {
-        self.ready.get(&session).map_or(0, BytesMut::len)
+        [&self.ready, &self.after_commit]
+            .into_iter()
+            .filter_map(|frames| frames.get(&session))
+            .map(BytesMut::len)
+            .sum()
+    }
+
+    /// Whether a session may have another answer that might be large. One that asks for such
+    /// answers often enough, and all at once, would fill the memory with them.
+    pub(crate) fn check_room(&self, session: SessionId) -> Result<(), Refusal> {
+        match self.pending(session) < PLENTY {
+            true => Ok(()),
+            false => Err(Refusal::busy("too much is asked for at once; ask again in a while")),
+        }
     }
 
     /// `commit` is kept: the answers that waited for it may leave.

@@ -2,10 +2,24 @@
 
 use std::collections::HashSet;
 
-use posthaste_protocol::java;
+use posthaste_protocol::{ResponseCode, java};
 
 use super::refusal::Refusal;
 use crate::store::Record;
+
+/// The longest expression. Each pull that waits has its tags, and each group its expressions.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// Whether an expression is short enough, whatever it says.
+pub(crate) fn check_length(expression: &str) -> Result<(), Refusal> {
+    match expression.len() {
+        0..=MAX_LENGTH => Ok(()),
+        length => Err(Refusal::new(
+            ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            format!("the subscription has {length} bytes; {MAX_LENGTH} is the most"),
+        )),
+    }
+}
 
 /// Which messages are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +34,14 @@ impl Filter {
     /// Reads an expression: `*` or nothing for all, or tags separated by `||`.
     ///
     /// # Errors
-    /// When the expression is not of tags (SQL92).
+    /// When the expression is not of tags (SQL92), or too long.
     pub(crate) fn read(kind: &str, expression: &str) -> Result<Self, Refusal> {
         if !matches!(kind, "" | "TAG") {
             return Err(Refusal::system_error(format!(
                 "The broker does not support consumer to filter message by {kind}"
             )));
         }
+        check_length(expression)?;
         let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
         let hashes: HashSet<i32> = tags.clone().map(java::hash).collect();
         match hashes.is_empty() || tags.clone().eq(["*"]) {

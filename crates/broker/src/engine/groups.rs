@@ -7,7 +7,8 @@ use posthaste_protocol::request::Subscription;
 use posthaste_protocol::ResponseCode;
 
 use super::refusal::Refusal;
-use super::{Millis, SessionId, topics::is_name};
+use super::topics::{MAX_TOPIC_LENGTH, MAX_TOPICS, is_name};
+use super::{Millis, SessionId, filter};
 use crate::location::QueueKey;
 use crate::store::Fact;
 
@@ -15,6 +16,10 @@ use crate::store::Fact;
 pub(crate) const MAX_GROUPS: usize = 1_000;
 /// The longest name of a group.
 pub(crate) const MAX_GROUP_LENGTH: usize = 120;
+/// How many topics a group may subscribe to.
+const MAX_SUBSCRIPTIONS: usize = MAX_TOPICS;
+/// How many bytes the texts of its subscriptions may have together.
+const MAX_SUBSCRIPTIONS_LENGTH: usize = 256 * 1024;
 /// How often a message comes again before it goes to the dead letters.
 pub(crate) const MAX_RECONSUME_TIMES: i32 = 16;
 /// A lock ends so long after it was last asked for.
@@ -123,6 +128,29 @@ impl Group {
             self.locks.remove(&queue);
         }
     }
+}
+
+/// Whether a group may subscribe to this: it is remembered, and kept over a restart.
+pub(crate) fn check_subscriptions(subscriptions: &[Subscription]) -> Result<(), Refusal> {
+    let mut length = 0;
+    for subscription in subscriptions {
+        filter::check_length(&subscription.sub_string)?;
+        if subscription.topic.len() > MAX_TOPIC_LENGTH {
+            return Err(Refusal::invalid(format!(
+                "a topic has at most {MAX_TOPIC_LENGTH} bytes, that of a subscription too"
+            )));
+        }
+        let tags = &subscription.tags_set;
+        length += subscription.topic.len() + subscription.sub_string.len();
+        length += subscription.expression_type.len();
+        length += tags.iter().map(|tag| tag.len() + size_of::<String>()).sum::<usize>();
+    }
+    if subscriptions.len() > MAX_SUBSCRIPTIONS || length > MAX_SUBSCRIPTIONS_LENGTH {
+        return Err(Refusal::invalid(format!(
+            "a group has at most {MAX_SUBSCRIPTIONS} subscriptions, of {MAX_SUBSCRIPTIONS_LENGTH} bytes together"
+        )));
+    }
+    Ok(())
 }
 
 /// The answer when a group does not exist and cannot be created.

@@ -10,6 +10,9 @@ use super::producers::Producers;
 
 /// How many half messages may wait for a decision.
 const MAX_HALVES: usize = 100_000;
+/// How many producer groups may have half messages that wait: with each question, and whenever
+/// the thread rests, all groups are looked through.
+const MAX_GROUPS: usize = 1_000;
 /// A half message that is not decided after three days is dropped, whoever may still come: real
 /// brokers keep messages for so long.
 pub(crate) const LIFE_MS: Millis = 259_200_000;
@@ -49,9 +52,10 @@ pub(crate) struct Halves {
 }
 
 impl Halves {
-    /// Whether no further half message may wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.by_offset.len() >= MAX_HALVES
+    /// Whether another half message of a group may wait.
+    pub(crate) fn has_room(&self, group: &str) -> bool {
+        let has_room = self.by_group.len() < MAX_GROUPS || self.by_group.contains_key(group);
+        has_room && self.by_offset.len() < MAX_HALVES
     }
 
     /// A half message waits, or waits anew.
@@ -74,6 +78,13 @@ impl Halves {
             if waiting.is_empty() {
                 self.by_group.remove(&half.group);
             }
+        }
+    }
+
+    /// A half message is looked at again at `due`, and no earlier.
+    pub(crate) fn postpone(&mut self, offset: u64, due: Millis) {
+        if let Some(half) = self.get(offset).cloned() {
+            self.insert(offset, Half { due, ..half });
         }
     }
 

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use posthaste_protocol::request::Pull;
+use rustc_hash::FxHashMap;
 
 use super::{Millis, SessionId, effects::Caller, filter::Filter};
 use crate::location::QueueKey;
 
 /// How many pulls may wait; one more is answered at once.
 const MAX_PARKED: usize = 16_384;
+
+/// How many of them may be one session's: twice as many as a topic can have queues.
+const MAX_PARKED_OF_SESSION: usize = 2_048;
 
 /// A pull that waits.
 #[derive(Debug)]
@@ -31,20 +35,24 @@ pub(crate) struct ParkedPull {
 #[derive(Debug, Default)]
 pub(crate) struct ParkedPulls {
     by_queue: HashMap<QueueKey, Vec<ParkedPull>>,
+    /// How many there are of each session that has one.
+    by_session: FxHashMap<SessionId, usize>,
     count: usize,
     /// No pull's deadline is before this.
     earliest: Option<Millis>,
 }
 
 impl ParkedPulls {
-    /// Whether no further pull may wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.count >= MAX_PARKED
+    /// Whether no further pull of a session may wait.
+    pub(crate) fn is_full(&self, session: SessionId) -> bool {
+        let own = self.by_session.get(&session).copied().unwrap_or(0);
+        self.count >= MAX_PARKED || own >= MAX_PARKED_OF_SESSION
     }
 
     /// Lets a pull wait.
     pub(crate) fn park(&mut self, parked: ParkedPull) {
         self.count += 1;
+        *self.by_session.entry(parked.caller.session).or_default() += 1;
         let earliest = self.earliest.unwrap_or(parked.deadline);
         self.earliest = Some(earliest.min(parked.deadline));
         self.by_queue.entry(parked.queue).or_default().push(parked);
@@ -53,7 +61,7 @@ impl ParkedPulls {
     /// Takes out the pulls that wait for messages of a queue.
     pub(crate) fn of_queue(&mut self, queue: QueueKey) -> Vec<ParkedPull> {
         let taken = self.by_queue.remove(&queue).unwrap_or_default();
-        self.count -= taken.len();
+        self.count_out(&taken);
         taken
     }
 
@@ -83,7 +91,20 @@ impl ParkedPulls {
             taken.extend(parked.extract_if(.., |parked| unwanted(parked)));
         }
         self.by_queue.retain(|_, parked| !parked.is_empty());
-        self.count -= taken.len();
+        self.count_out(&taken);
         taken
+    }
+
+    fn count_out(&mut self, taken: &[ParkedPull]) {
+        self.count -= taken.len();
+        for parked in taken {
+            let session = parked.caller.session;
+            if let Some(own) = self.by_session.get_mut(&session) {
+                *own -= 1;
+                if *own == 0 {
+                    self.by_session.remove(&session);
+                }
+            }
+        }
     }
 }

@@ -5,12 +5,22 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::SessionId;
+use super::{SessionId, refusal::Refusal};
 
 /// How many producer groups there may be that have a member; those of further ones are not asked.
 const MAX_GROUPS: usize = 1_000;
-/// The longest name of a group or of a client that is remembered.
-const MAX_NAME: usize = 255;
+/// The longest name of a group or of a client.
+pub(crate) const MAX_NAME: usize = 255;
+
+/// Whether a client may be remembered by this id.
+pub(crate) fn check_client_id(client_id: &str) -> Result<(), Refusal> {
+    match client_id.len() {
+        0..=MAX_NAME => Ok(()),
+        length => Err(Refusal::invalid(format!(
+            "the client id has {length} bytes; {MAX_NAME} is the most"
+        ))),
+    }
+}
 
 /// All producers that are connected. Nothing of it outlives a connection.
 #[derive(Debug, Default)]
@@ -30,7 +40,7 @@ struct Members {
 impl Producers {
     /// A client is there.
     pub(crate) fn meet(&mut self, session: SessionId, client_id: &str) {
-        if !client_id.is_empty() && client_id.len() <= MAX_NAME {
+        if !client_id.is_empty() {
             // A session is one client, whatever it calls itself.
             self.clients.retain(|id, known| *known != session || id == client_id);
             self.clients.insert(client_id.to_owned(), session);

@@ -5,7 +5,7 @@ use posthaste_protocol::StoredMessage;
 use posthaste_protocol::properties::{Properties, name};
 
 use super::topics::{SCHEDULE_TOPIC, Topic};
-use super::{Engine, Millis};
+use super::{Engine, Millis, READ_AGAIN_MS};
 use crate::location::QueueKey;
 use crate::store::{Commit, Fact, StoreError};
 
@@ -65,7 +65,9 @@ impl Engine {
     pub(crate) fn plan_deliveries(&mut self) {
         for level in 0..LEVELS {
             if let Err(error) = self.plan_delivery(level) {
-                tracing::error!(%error, level, "a delayed message cannot be read");
+                tracing::error!(%error, level = level + 1, "a delayed message cannot be read");
+                // Not known, so it is looked at when others are.
+                self.plan_level(level, 0);
             }
         }
     }
@@ -96,8 +98,15 @@ impl Engine {
                 continue;
             }
             if let Err(error) = self.deliver_level(now, at, commit) {
-                tracing::error!(%error, level = at + 1, "a delayed message cannot be read");
+                tracing::error!(%error, level = at + 1, "a delayed message cannot be delivered");
+                self.plan_level(at, now + READ_AGAIN_MS);
             }
+        }
+    }
+
+    fn plan_level(&mut self, at: usize, due: Millis) {
+        if let Some(level) = self.schedule.levels.get_mut(at) {
+            level.due = Some(due);
         }
     }
 
@@ -112,36 +121,53 @@ impl Engine {
         };
         let start = self.schedule.levels.get(at).map_or(0, |level| level.next);
         let block = self.store.block(key, start)?;
-        let mut next = start;
+        let (mut next, mut delivered) = (start, Ok(()));
         let due = |stored_at: Millis| stored_at + delay_s * 1_000 <= now;
         let records =
             block.iter().flat_map(|block| block.records_from(start)).take(DELIVERED_AT_ONCE);
         for record in records.take_while(|record| due(record.stored_at_ms())) {
             if let Some(message) = record.message() {
-                self.deliver(now, message, commit);
+                delivered = self.deliver(now, message, commit);
+            }
+            if delivered.is_err() {
+                break;
             }
             next = record.offset() + 1;
         }
         if let Some(level) = self.schedule.levels.get_mut(at) {
             *level = Level { next, due: None };
         }
-        commit.put(Fact::Delivered { level: at as u8, offset: next });
-        self.plan_delivery(at)
+        if next > start {
+            commit.put(Fact::Delivered { level: at as u8, offset: next });
+        }
+        delivered.and_then(|()| self.plan_delivery(at))
     }
 
     /// Puts a delayed message where it was sent to. The wire's text of its properties stays, the
     /// delay among them, as real brokers leave it.
-    pub(super) fn deliver(&mut self, now: Millis, mut message: StoredMessage, commit: &mut Commit) {
+    ///
+    /// # Errors
+    /// When it cannot be found out where its queue ends; it is not delivered then.
+    pub(super) fn deliver(
+        &mut self,
+        now: Millis,
+        mut message: StoredMessage,
+        commit: &mut Commit,
+    ) -> Result<(), StoreError> {
         let properties = Properties::decode(&message.properties);
         let topic = properties.get(name::REAL_TOPIC).unwrap_or_default();
         let queue = properties.get(name::REAL_QID).and_then(|queue| queue.parse().ok());
-        let target = self.topics.get(topic).zip(queue).map(|(topic, queue)| topic.key(queue));
+        let target = match queue {
+            Some(queue) => self.queue_sent_to(topic, queue)?,
+            None => None,
+        };
         message.topic = topic.to_owned();
         message.stored_at_ms = now;
         let delivered = target.map(|key| self.append(key, &mut message, commit));
         if !matches!(delivered, Some(Ok(()))) {
             tracing::error!(topic, "a delayed message has no queue to go to");
         }
+        Ok(())
     }
 
     fn level_queue(&self, at: usize) -> Option<QueueKey> {

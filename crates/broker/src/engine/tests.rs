@@ -1,6 +1,8 @@
 //! The engine, without sockets, threads and clocks.
 
+mod brittle;
 mod consuming;
+mod failing;
 mod harness;
 mod keeping;
 mod querying;

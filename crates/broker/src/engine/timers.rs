@@ -11,7 +11,7 @@ use posthaste_protocol::properties::name;
 
 use super::stamp::check_properties;
 use super::topics::TIMER_TOPIC;
-use super::{Engine, Millis, refusal::Refusal};
+use super::{Engine, Millis, READ_AGAIN_MS, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::{Commit, Fact, StoreError};
 
@@ -41,9 +41,11 @@ impl Timers {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
-    fn take_due(&mut self, now: Millis) -> Option<u64> {
+    /// One that is due: its place, and the hash of its unique id.
+    fn take_due(&mut self, now: Millis) -> Option<(u64, i32)> {
         let first = self.waiting.first_entry().filter(|first| first.key().0 <= now)?;
-        Some(first.remove_entry().0.1)
+        let ((_, offset), id_hash) = first.remove_entry();
+        Some((offset, id_hash))
     }
 
     /// Where the messages may lie whose handle says `out`, the time as real brokers round it.
@@ -99,14 +101,30 @@ impl Engine {
             if commit.length() >= BYTES_AT_ONCE {
                 return;
             }
-            let Some(offset) = self.timers.take_due(now) else { return };
-            match self.timer_at(offset) {
-                Ok(Some(message)) => self.deliver(now, message, commit),
-                // The memory was full.
-                Ok(None) => tracing::warn!(offset, "a timer message was dropped before its time"),
-                Err(error) => tracing::error!(%error, offset, "a timer message cannot be read"),
+            let Some((offset, id_hash)) = self.timers.take_due(now) else { return };
+            match self.deliver_timer(now, offset, commit) {
+                Ok(()) => commit.forget(Fact::timer_key(offset)),
+                Err(error) => {
+                    tracing::error!(%error, offset, "a timer message cannot be delivered");
+                    self.timers.insert(now + READ_AGAIN_MS, offset, id_hash);
+                }
             }
-            commit.forget(Fact::timer_key(offset));
+        }
+    }
+
+    fn deliver_timer(
+        &mut self,
+        now: Millis,
+        offset: u64,
+        commit: &mut Commit,
+    ) -> Result<(), StoreError> {
+        match self.timer_at(offset)? {
+            Some(message) => self.deliver(now, message, commit),
+            None => {
+                // The memory was full.
+                tracing::warn!(offset, "a timer message was dropped before its time");
+                Ok(())
+            }
         }
     }
 

@@ -143,15 +143,21 @@ impl Topics {
         self.list.len()
     }
 
+    /// The number of the topic of this name, or the one that it would get. `None` when there are
+    /// too many.
+    pub(crate) fn number_of(&self, name: &str) -> Option<u16> {
+        match self.by_name.get(name) {
+            Some(number) => Some(*number),
+            None if self.list.len() >= MAX_TOPICS => None,
+            None => Some(self.list.len() as u16 + 1),
+        }
+    }
+
     /// Creates a topic, or changes the one of this name, whose attributes stay. `None` when there
     /// are too many.
     pub(crate) fn set(&mut self, name: &str, read: u16, write: u16, perm: i32) -> Option<&Topic> {
         let attributes = self.get(name).map(|topic| topic.config.attributes.clone());
-        let number = match self.by_name.get(name) {
-            Some(number) => *number,
-            None if self.list.len() >= MAX_TOPICS => return None,
-            None => self.list.len() as u16 + 1,
-        };
+        let number = self.number_of(name)?;
         self.restore(TopicConfig {
             number,
             name: name.to_owned(),
@@ -185,6 +191,17 @@ impl Topics {
         let count = usize::from(topic.queue_count()).max(topic.queues.len());
         topic.queues.resize(count, QueueEnds::default());
         self.list.get(at)
+    }
+
+    /// Where queues end that have come into being, or come back: from number `first` on.
+    pub(crate) fn set_ends(&mut self, topic: u16, first: u16, ends: Vec<QueueEnds>) {
+        let at = usize::from(topic).checked_sub(1);
+        let Some(topic) = at.and_then(|at| self.list.get_mut(at)) else { return };
+        let count = topic.queues.len().max(usize::from(first) + ends.len());
+        topic.queues.resize(count, QueueEnds::default());
+        for (known, end) in topic.queues.iter_mut().skip(usize::from(first)).zip(ends) {
+            *known = end;
+        }
     }
 
     /// Where a queue ends; 0 for one that does not exist.

@@ -5,7 +5,8 @@ use posthaste_protocol::request::{
 };
 
 use crate::engine::effects::Effects;
-use crate::engine::groups::SubscriptionChange;
+use crate::engine::groups::{SubscriptionChange, check_subscriptions};
+use crate::engine::producers::check_client_id;
 use crate::engine::{Engine, SessionId, refusal::Refusal};
 use crate::store::Fact;
 
@@ -23,6 +24,10 @@ impl Engine {
         heartbeat: &Heartbeat,
         effects: &mut Effects,
     ) -> Result<HeartbeatAnswer, Refusal> {
+        check_client_id(&heartbeat.client_id)?;
+        for group in &heartbeat.consumers {
+            check_subscriptions(&group.subscriptions)?;
+        }
         self.producers.meet(session, &heartbeat.client_id);
         for group in &heartbeat.producers {
             self.producers.join(session, &group.group_name);

@@ -5,6 +5,7 @@ use posthaste_protocol::request::{
 };
 
 use crate::engine::filter::Filter;
+use crate::engine::producers::check_client_id;
 use crate::engine::{Engine, Millis, refusal::Refusal};
 
 impl Engine {
@@ -27,6 +28,7 @@ impl Engine {
         now: Millis,
         request: &LockQueues,
     ) -> Result<LockedQueues, Refusal> {
+        check_client_id(&request.client_id)?;
         let mut locked = Vec::new();
         for queue in &request.queues {
             let key = self.queue(&queue.topic, queue.queue_id);

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{Empty, Pull, PullAnswer, pull_flag};
 
-use crate::engine::effects::{Caller, Effects};
+use crate::engine::effects::{Caller, Effects, PLENTY};
 use crate::engine::filter::Filter;
 use crate::engine::groups::{MAX_GROUP_LENGTH, no_group};
 use crate::engine::parked::ParkedPull;
@@ -19,10 +19,13 @@ const MAX_MESSAGES: usize = 1_024;
 const MAX_BYTES: usize = 256 * 1024;
 /// How many messages are looked at for one answer: a filter that seldom matches ends somewhere.
 const MAX_EXAMINED: usize = 4_096;
+/// And how many bytes are read for it; one block always.
+const MAX_EXAMINED_BYTES: usize = 1024 * 1024;
+/// How many bytes a turn reads for all pulls together, some 10 ms of work. Further ones get
+/// nothing, and are asked to come again.
+const READ_AT_ONCE: usize = 16 * 1024 * 1024;
 /// How long a pull waits at the most.
 const MAX_SUSPEND_MS: i64 = 60_000;
-/// Once a turn has so much for a session, its further pulls get nothing, and are asked to come again.
-const PLENTY: usize = 2 * 1024 * 1024;
 
 /// How a pull ends: code, remark, where to go on, messages.
 struct Found {
@@ -61,11 +64,12 @@ impl Engine {
         }
         let suspend_ms = pull.suspend_ms.min(MAX_SUSPEND_MS);
         let may_wait = pull.sys_flag & pull_flag::SUSPEND != 0 && suspend_ms > 0 && !caller.oneway;
-        if !found.is_at_end() || !may_wait || self.parked.is_full() {
+        if !found.is_at_end() || !may_wait || self.parked.is_full(caller.session) {
             return self.answer_pull(caller, queue, &found, effects);
         }
-        let deadline = now + suspend_ms;
-        let resume_at = found.next;
+        let (deadline, resume_at) = (now + suspend_ms, found.next);
+        // The filter has it.
+        let pull = Pull { subscription: None, ..pull };
         self.parked.park(ParkedPull { caller, pull, filter, queue, resume_at, deadline });
     }
 
@@ -118,7 +122,7 @@ impl Engine {
 
     /// Looks for messages from `start` on.
     fn fetch(
-        &self,
+        &mut self,
         pull: &Pull,
         queue: QueueKey,
         start: u64,
@@ -137,7 +141,7 @@ impl Engine {
             let status = if end == 0 { "NO_MESSAGE_IN_QUEUE" } else { "OFFSET_OVERFLOW_ONE" };
             return Ok(Found::nothing(ResponseCode::PULL_NOT_FOUND, status, end));
         }
-        if room == 0 {
+        if room == 0 || self.read_for_pulls >= READ_AT_ONCE {
             return Ok(Found::nothing(ResponseCode::PULL_RETRY_IMMEDIATELY, "PLENTY", start));
         }
         let count = usize::try_from(pull.max_messages).unwrap_or(0).clamp(1, MAX_MESSAGES);
@@ -154,7 +158,7 @@ impl Engine {
 
     /// Copies the wanted messages of a range. Also says up to where it has looked.
     fn collect(
-        &self,
+        &mut self,
         queue: QueueKey,
         range: std::ops::Range<u64>,
         filter: &Filter,
@@ -162,8 +166,13 @@ impl Engine {
         room: usize,
     ) -> Result<(u64, Bytes), StoreError> {
         let (mut next, mut messages, mut taken) = (range.start, BytesMut::new(), 0);
+        let enough = self.read_for_pulls + MAX_EXAMINED_BYTES;
         while next < range.end && next - range.start < MAX_EXAMINED as u64 {
+            if self.read_for_pulls >= enough {
+                break;
+            }
             let Some(block) = self.store.block(queue, next)? else { break };
+            self.read_for_pulls += block.bytes.len();
             let before = next;
             for record in block.records_from(next) {
                 if filter.wants(&record) {
@@ -212,7 +221,7 @@ impl Engine {
     /// Looks through what has arrived since a parked pull last looked; `None` when nothing of it
     /// is wanted.
     fn fetch_parked(
-        &self,
+        &mut self,
         parked: &mut ParkedPull,
         pending: usize,
     ) -> Result<Option<Found>, StoreError> {
@@ -222,7 +231,7 @@ impl Engine {
             let found = self.fetch(&parked.pull, queue, start, &parked.filter, room)?;
             parked.resume_at = found.next;
             match found.code {
-                ResponseCode::PULL_RETRY_IMMEDIATELY if room > 0 => {}
+                ResponseCode::PULL_RETRY_IMMEDIATELY if found.next > start => {}
                 ResponseCode::PULL_NOT_FOUND => return Ok(None),
                 _ => return Ok(Some(found)),
             }

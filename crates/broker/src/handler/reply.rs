@@ -4,7 +4,7 @@ use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{PushReply, SendAnswer, SendMessage};
 use posthaste_protocol::{ResponseCode, StoredMessage};
 
-use super::send::check_body;
+use super::send::{check_body, check_length};
 use crate::engine::effects::{Caller, Effects};
 use crate::engine::replies::Pushed;
 use crate::engine::stamp::check_properties;
@@ -48,7 +48,8 @@ impl Engine {
         }
     }
 
-    /// The checks of a send, but for the room in the store and the body: a reply need not be stored.
+    /// The checks of a send, but for the room in the store and whether there is a body: a reply
+    /// need not be stored.
     fn check_reply(
         &mut self,
         reply: &SendMessage<'_>,
@@ -59,7 +60,9 @@ impl Engine {
         }
         self.check_topic(reply)?;
         self.check_working()?;
-        self.queue_or_new(reply, commit)
+        let queue = self.queue_or_new(reply, commit)?;
+        check_length(reply)?;
+        Ok(queue)
     }
 
     fn reply_record(

@@ -278,9 +278,16 @@ impl Engine {
 
 /// Whether a body may be stored.
 pub(super) fn check_body(message: &SendMessage<'_>) -> Result<(), Refusal> {
+    match message.body.is_empty() {
+        true => Err(Refusal::illegal("the message has no body")),
+        false => check_length(message),
+    }
+}
+
+/// Whether a body may go to anybody.
+pub(super) fn check_length(message: &SendMessage<'_>) -> Result<(), Refusal> {
     match message.body.len() {
-        0 => Err(Refusal::illegal("the message has no body")),
-        1..=MAX_BODY => Ok(()),
+        0..=MAX_BODY => Ok(()),
         length => Err(Refusal::illegal(format!(
             "the body has {length} bytes; {MAX_BODY} is the most that is stored"
         ))),

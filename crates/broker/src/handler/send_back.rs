@@ -7,6 +7,7 @@ use posthaste_protocol::{ResponseCode, StoredMessage};
 
 use crate::engine::groups::{MAX_RECONSUME_TIMES, no_group};
 use crate::engine::schedule;
+use crate::engine::stamp::check_properties;
 use crate::engine::topics::{READ_WRITE, RETRY_PREFIX};
 use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::QueueKey;
@@ -53,6 +54,8 @@ impl Engine {
             self.schedule_queue(level)?
         };
         message.reconsume_times = message.reconsume_times.saturating_add(1);
+        // What does not fit is cut off when it is stored: where the message is to go, too.
+        check_properties(&message, 0)?;
         self.append(place, &mut message, commit)?;
         Ok(Empty)
     }

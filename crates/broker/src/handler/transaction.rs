@@ -8,10 +8,11 @@ use posthaste_protocol::stored::sys_flag;
 
 use crate::engine::effects::{Caller, Effects};
 use crate::engine::halves::{Half, LIFE_MS};
+use crate::engine::producers::MAX_NAME;
 use crate::engine::stamp::check_properties;
-use crate::engine::topics::{HALF_TOPIC, READ_WRITE, UNDECIDED_TOPIC};
+use crate::engine::topics::{HALF_TOPIC, READ_WRITE, UNDECIDED_TOPIC, is_name};
 use crate::engine::wishes::Wishes;
-use crate::engine::{Engine, Millis, refusal::Refusal};
+use crate::engine::{Engine, Millis, READ_AGAIN_MS, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::{Commit, Fact, StoreError};
 
@@ -36,11 +37,9 @@ impl Engine {
         message: &mut StoredMessage,
         commit: &mut Commit,
     ) -> Result<(), Refusal> {
-        if self.halves.is_full() {
-            return Err(Refusal::busy("too many half messages wait for a decision"));
-        }
-        let queue = self.half_queue().ok_or_else(|| Refusal::no_topic(HALF_TOPIC))?;
         let mut properties = message.properties();
+        self.check_half(properties.get(name::PGROUP).unwrap_or(group))?;
+        let queue = self.half_queue().ok_or_else(|| Refusal::no_topic(HALF_TOPIC))?;
         if let Some(id) = properties.get(name::UNIQ_KEY).map(str::to_owned) {
             properties.set(name::TRANSACTION_ID, id);
         }
@@ -58,11 +57,26 @@ impl Engine {
         let half = Half {
             group: properties.get(name::PGROUP).unwrap_or_default().into(),
             since: now,
-            due: now.saturating_add(immunity.unwrap_or(self.timing.first_ms)),
+            due: now + immunity.unwrap_or(self.timing.first_ms).min(LIFE_MS),
             checks: 0,
         };
         self.set_half(message.queue_offset as u64, half, commit);
         Ok(())
+    }
+
+    /// Whether another half message of a group may wait. Groups are remembered as long as one does.
+    fn check_half(&self, group: &str) -> Result<(), Refusal> {
+        if !is_name(group, MAX_NAME) {
+            return Err(Refusal::illegal(
+                "the producer group of the transaction is no name of a group",
+            ));
+        }
+        match self.halves.has_room(group) {
+            true => Ok(()),
+            false => {
+                Err(Refusal::busy("too many half messages, or their groups, wait for decisions"))
+            }
+        }
     }
 
     /// 37: a producer decides. What it does not know, or says in words that nobody knows, is no
@@ -98,7 +112,7 @@ impl Engine {
     ) -> Result<Empty, Refusal> {
         self.check_working()?;
         let (offset, message) = self.half_at(request.half_physical_offset)?;
-        check_end(now, request, &message)?;
+        check_end(now, request, &message, self.timing.first_ms)?;
         if commits {
             self.release(now, message, commit)?;
         }
@@ -134,7 +148,10 @@ impl Engine {
         let mut properties = message.properties();
         let topic = properties.remove(name::REAL_TOPIC).unwrap_or_default();
         let queue = properties.remove(name::REAL_QID).and_then(|queue| queue.parse().ok());
-        let known = self.topics.get(&topic).zip(queue).map(|(topic, queue)| topic.key(queue));
+        let known = match queue {
+            Some(queue) => self.queue_sent_to(&topic, queue)?,
+            None => None,
+        };
         let Some(queue) = known else { return Err(Refusal::no_topic(&topic)) };
         let course = Wishes::of(&message.properties).course(now)?;
         message.topic = topic;
@@ -159,7 +176,7 @@ impl Engine {
                 Ok(bytes) => room = room.saturating_sub(bytes.max(QUESTION_COST)),
                 Err(error) => {
                     tracing::error!(%error, offset, "a half message cannot be read");
-                    self.forget_half(offset, &mut effects.commit);
+                    self.halves.postpone(offset, now + READ_AGAIN_MS);
                 }
             }
         }
@@ -270,9 +287,18 @@ impl Engine {
     }
 }
 
-/// Whether the one who decides may, in the order of a real broker.
-fn check_end(now: Millis, request: &EndTransaction, half: &StoredMessage) -> Result<(), Refusal> {
-    let immunity = immunity_ms(half.property(name::CHECK_IMMUNITY_TIME));
+/// Whether the one who decides may, in the order of a real broker. `first_ms` is when producers
+/// are asked whose messages do not say anything about it.
+fn check_end(
+    now: Millis,
+    request: &EndTransaction,
+    half: &StoredMessage,
+    first_ms: Millis,
+) -> Result<(), Refusal> {
+    let immunity = half.property(name::CHECK_IMMUNITY_TIME).map(|seconds| {
+        // Who asks for less may be asked sooner, but may decide for as long as others.
+        immunity_ms(Some(seconds)).unwrap_or(first_ms).max(first_ms)
+    });
     // By then the check has asked, and its answer counts.
     let is_late = immunity.is_some_and(|immunity| now - half.stored_at_ms > immunity);
     if is_late && request.from_check != Some(true) {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use posthaste_protocol::request::{
     CheckClientConfig, ConsumerGroup, ConsumerListOf, EarliestStoreTime, Heartbeat, LockQueues,
-    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, SearchOffset, SendBack,
-    SendMessage, Subscription, UnlockQueues, UnregisterClient, UpdateConsumerOffset, pull_flag,
+    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, RawBody, SearchOffset,
+    SendBack, SendMessage, Subscription, TopicListOf, UnlockQueues, UnregisterClient,
+    UpdateConsumerOffset, ViewMessage, pull_flag,
 };
 use posthaste_protocol::{Command, RequestCode, ResponseCode, StoredMessage};
 
@@ -13,6 +14,7 @@ use super::harness::{
     Bench, START, heartbeat, message, pull, subscription, waiting, with_properties,
 };
 use crate::engine::SessionId;
+use crate::engine::effects::{Caller, Effects, PLENTY};
 use crate::store::MemoryStore;
 
 fn found(answer: &Command) -> (ResponseCode, i64, Vec<String>) {
@@ -132,6 +134,112 @@ fn a_turn_has_no_more_than_plenty_for_a_session() {
     assert_eq!(found(&later.1).1, 0, "it goes on where it was");
 }
 
+fn fill_with_blue(bench: &mut Bench, count: usize) {
+    let body = "x".repeat(100_000);
+    for _ in 0..count {
+        bench.put(0, &with_properties(&[("TAGS", "blue")], message("orders", 0, &body)));
+    }
+    bench.settle();
+}
+
+fn red(offset: i64) -> Pull {
+    Pull { subscription: Some("red".into()), ..pull("orders", 0, offset) }
+}
+
+#[test]
+fn a_filter_that_seldom_matches_reads_a_piece_at_a_time() {
+    let mut bench = Bench::new();
+    fill_with_blue(&mut bench, 30);
+    let mut stops = Vec::new();
+    let mut next = 0;
+    while next < 30 {
+        let (code, stop, _) = found(&bench.ask(1, &red(next)));
+        assert_eq!(code, ResponseCode::PULL_RETRY_IMMEDIATELY);
+        assert!(stop > next, "it does not get on from {next}");
+        next = stop;
+        stops.push(stop);
+    }
+    assert_eq!(stops, [11, 22, 30]);
+    // One message is read, whatever its length.
+    let long = "x".repeat(2_000_000);
+    bench.call(0, &message("orders", 0, &long));
+    assert_eq!(found(&bench.ask(1, &red(30))).1, 31);
+    assert_eq!(found(&bench.ask(1, &pull("orders", 0, 30))).2, [long]);
+}
+
+#[test]
+fn a_turn_reads_no_more_than_so_much_for_all_pulls() {
+    let mut bench = Bench::new();
+    fill_with_blue(&mut bench, 30);
+    bench.put(3, &waiting(15_000, pull("orders", 1, 0)));
+    bench.put(
+        3,
+        &waiting(15_000, Pull { subscription: Some("red".into()), ..pull("orders", 2, 0) }),
+    );
+    for _ in 0..50 {
+        bench.put(1, &red(0));
+        bench.put(2, &red(0));
+    }
+    bench.put(0, &message("orders", 1, "there"));
+    bench.put(0, &message("orders", 2, "not wanted"));
+    let left = bench.settle();
+    let pulled: Vec<_> = left.iter().filter(|(session, _)| *session > 0).collect();
+    assert_eq!(pulled.len(), 102);
+    let mut got_on = 0;
+    for (_, answer) in pulled {
+        let (code, next, bodies) = found(answer);
+        assert_eq!((code, bodies.len()), (ResponseCode::PULL_RETRY_IMMEDIATELY, 0));
+        got_on += usize::from(next > 0);
+    }
+    assert!((15..=17).contains(&got_on), "{got_on}");
+    assert_eq!(found(&bench.ask(1, &red(0))).1, 11, "the next turn");
+    assert_eq!(found(&bench.ask(3, &pull("orders", 1, 0))).2, ["there"]);
+}
+
+#[test]
+fn whoever_has_plenty_is_asked_to_come_again_for_what_might_be_large() {
+    let mut bench = Bench::new();
+    let beat = heartbeat("c1", "readers", subscription("orders", "*", 1));
+    bench.call(2, &beat);
+    send_all(&mut bench, &[&"x".repeat(300_000)]);
+    let sent = bench.read("orders", 0).remove(0);
+    let view = ViewMessage { offset: sent.physical_offset, topic: None };
+    for _ in 0..100 {
+        bench.put(1, &view);
+    }
+    let (topics, members) = (TopicListOf, ConsumerListOf { group: "readers".into() });
+    bench.put(1, &topics);
+    bench.put(1, &members);
+    bench.put(1, &MaxOffset { topic: "orders".into(), ..MaxOffset::default() });
+    // Others have their own measure.
+    bench.put(2, &view);
+    bench.put(2, &topics);
+    bench.put(2, &members);
+    let left = bench.settle();
+    let codes = |session| {
+        let own = left.iter().filter(move |(to, _)| *to == session);
+        own.map(|(_, command)| command.response_code()).collect::<Vec<_>>()
+    };
+    let mut expected = vec![ResponseCode::SUCCESS; 7];
+    expected.resize(102, ResponseCode::SYSTEM_BUSY);
+    expected.push(ResponseCode::SUCCESS);
+    assert_eq!(codes(1), expected);
+    assert_eq!(codes(2), [ResponseCode::SUCCESS; 3]);
+    assert_eq!(bench.code(1, &view), ResponseCode::SUCCESS, "the next turn");
+}
+
+/// Answers that leave only after the commit are there as well.
+#[test]
+fn what_waits_for_the_commit_counts_too() {
+    let mut effects = Effects::default();
+    let caller = Caller { session: SessionId(1), opaque: 1, oneway: false };
+    effects.answer_after_commit(caller, Ok(RawBody(vec![0; PLENTY - 1_000].into())));
+    assert!(effects.check_room(caller.session).is_ok());
+    effects.answer(caller, Ok(RawBody(vec![0; 1_000].into())));
+    assert!(effects.check_room(caller.session).is_err());
+    assert!(effects.check_room(SessionId(2)).is_ok());
+}
+
 #[test]
 fn a_waiting_pull_is_woken_by_a_message_once_it_is_committed() {
     let mut bench = Bench::new();
@@ -145,6 +253,37 @@ fn a_waiting_pull_is_woken_by_a_message_once_it_is_committed() {
     assert_eq!(answer.opaque, opaque);
     assert_eq!(found(answer), (ResponseCode::SUCCESS, 1, vec!["there".to_owned()]));
     assert!(bench.pass(100_000).is_empty(), "answered twice");
+}
+
+#[test]
+fn so_many_pulls_of_a_session_wait_and_one_more_is_answered_at_once() {
+    let mut bench = Bench::new();
+    for _ in 0..2_048 {
+        bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    }
+    assert!(bench.settle().is_empty());
+    let more = waiting(15_000, pull("orders", 1, 0));
+    assert_eq!(bench.code(1, &more), ResponseCode::PULL_NOT_FOUND);
+    bench.put(2, &more);
+    assert!(bench.settle().is_empty(), "others have their own places");
+    // Whatever ends a wait makes room.
+    assert_eq!(bench.pass(15_000).len(), 2_049);
+    for _ in 0..2_048 {
+        bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
+    }
+    assert!(bench.settle().is_empty());
+    bench.call(0, &message("orders", 0, "x"));
+    for _ in 0..2_048 {
+        bench.put(1, &more);
+    }
+    assert!(bench.settle().is_empty());
+    bench.engine.close(SessionId(1), &mut bench.effects);
+    bench.put(1, &more);
+    assert!(bench.settle().is_empty());
+    let queue = bench.engine.topics.get("orders").expect("the topic").key(1);
+    let parked = bench.engine.parked.of_queue(queue);
+    assert_eq!(parked.len(), 1);
+    assert_eq!(parked[0].pull.subscription, None, "a text that nobody needs");
 }
 
 #[test]
@@ -389,6 +528,63 @@ fn one_member_at_a_time_holds_a_lock() {
     assert_eq!(bench.call(1, &lock("c1", &[0, 1])).queues, [queue(0)], "c2 keeps its own");
 }
 
+/// Each group remembers them: a long one in a thousand groups would fill the memory.
+#[test]
+fn what_a_group_remembers_is_bounded() {
+    let mut bench = Bench::new();
+    let beat = |id: &str, subscriptions: Vec<Subscription>| {
+        let mut beat = heartbeat(id, "readers", subscription("orders", "*", 1));
+        beat.consumers[0].subscriptions = subscriptions;
+        beat
+    };
+    let many = |count: usize| -> Vec<Subscription> {
+        (0..count).map(|n| subscription(&format!("{n:0127}"), "*", 1)).collect()
+    };
+    let of = |topic: &str, expression: &str| vec![subscription(topic, expression, 1)];
+    let tags = |count| {
+        let tags_set = vec!["t".repeat(1_000); count];
+        vec![Subscription { tags_set, ..subscription("orders", "*", 1) }]
+    };
+    let (invalid, unreadable) =
+        (ResponseCode::INVALID_PARAMETER, ResponseCode::SUBSCRIPTION_PARSE_FAILED);
+    for (what, wrong, code) in [
+        ("client id", beat(&"c".repeat(256), of("orders", "*")), invalid),
+        ("topic", beat("c", of(&"t".repeat(128), "*")), invalid),
+        ("expression", beat("c", of("orders", &"t".repeat(8_193))), unreadable),
+        ("number", beat("c", many(1_001)), invalid),
+        ("tags", beat("c", tags(256)), invalid),
+    ] {
+        assert_eq!(bench.code(1, &wrong), code, "{what}");
+        assert!(bench.engine.groups.get("readers").is_none(), "{what}");
+    }
+    bench.call(1, &beat(&"c".repeat(255), of(&"t".repeat(127), &"t".repeat(8_192))));
+    bench.call(1, &beat("c", many(1_000)));
+    bench.call(1, &beat("c", tags(255)));
+    let lock = |id: &str| LockQueues {
+        client_id: id.into(),
+        group: "readers".into(),
+        queues: vec![QueueName { topic: "orders".into(), ..QueueName::default() }],
+        ..LockQueues::default()
+    };
+    assert_eq!(bench.code(1, &lock(&"c".repeat(256))), invalid);
+    assert_eq!(bench.call(1, &lock(&"c".repeat(255))).queues.len(), 1);
+}
+
+#[test]
+fn an_expression_is_no_longer_than_real_ones_are() {
+    let mut bench = Bench::new();
+    let long = "t".repeat(8_193);
+    let check = CheckClientConfig {
+        subscription: subscription("orders", &long, 1),
+        ..CheckClientConfig::default()
+    };
+    let code = ResponseCode::SUBSCRIPTION_PARSE_FAILED;
+    assert_eq!(bench.code(1, &check), code);
+    let request = |text: &str| Pull { subscription: Some(text.into()), ..pull("orders", 0, 0) };
+    assert_eq!(bench.code(1, &request(&long)), code);
+    assert_eq!(bench.code(1, &request(&long[1..])), ResponseCode::PULL_NOT_FOUND);
+}
+
 #[test]
 fn only_filters_of_tags_are_had() {
     let mut bench = Bench::new();
@@ -459,6 +655,31 @@ fn the_first_retry_comes_after_ten_seconds() {
     assert!(bench.read("%RETRY%readers", 0).is_empty());
     bench.pass(1);
     assert_eq!(bench.bodies("%RETRY%readers", 0), ["x"]);
+}
+
+/// What is too long would be cut, and with it where the message is to go.
+#[test]
+fn a_message_is_taken_back_only_if_there_is_room_for_what_is_noted_at_it() {
+    let mut bench = Bench::new();
+    bench.call(1, &heartbeat("c1", "readers", subscription("orders", "*", 1)));
+    let mut refused = 0;
+    for length in (32_300..32_700).step_by(5) {
+        let sent = with_properties(&[("k", &"v".repeat(length))], message("orders", 0, "x"));
+        if bench.code(0, &sent) != ResponseCode::SUCCESS {
+            continue;
+        }
+        let sent = bench.read("orders", 0).pop().expect("the message");
+        let before = bench.read("%RETRY%readers", 0).len();
+        let code = bench.code(1, &back(&sent, 1));
+        bench.pass(1_000);
+        let come = bench.read("%RETRY%readers", 0).len() - before;
+        match code {
+            ResponseCode::SUCCESS => assert_eq!(come, 1, "{length}: lost"),
+            code => assert_eq!((code, come), (ResponseCode::MESSAGE_ILLEGAL, 0), "{length}"),
+        }
+        refused += usize::from(code != ResponseCode::SUCCESS);
+    }
+    assert!(refused > 5, "{refused}");
 }
 
 #[test]

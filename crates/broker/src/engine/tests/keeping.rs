@@ -2,7 +2,8 @@
 
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{
-    CreateTopic, MaxOffset, Pull, QueryConsumerOffset, RouteOf, UpdateConsumerOffset,
+    CreateTopic, EndTransaction, MaxOffset, Pull, QueryConsumerOffset, RouteOf,
+    UpdateConsumerOffset, decision,
 };
 
 use super::harness::{Bench, heartbeat, message, pull, subscription, waiting, with_properties};
@@ -116,6 +117,44 @@ fn a_queue_that_was_taken_away_and_comes_back_goes_on_where_it_ended() {
     bench.call(0, &queues(4));
     assert_eq!(bench.call(0, &message("orders", 3, "new")).queue_offset, 1);
     assert_eq!(bench.bodies("orders", 3), ["old", "new"]);
+}
+
+/// Nothing is known after a restart of queues that a topic has lost, but what waits to be
+/// delivered to one of them.
+#[test]
+fn what_waits_for_a_queue_that_was_taken_away_comes_to_it_after_a_restart() {
+    let file = Watched::default();
+    let queues = |count| CreateTopic {
+        topic: "orders".into(),
+        read_queues: count,
+        write_queues: count,
+        perm: 6,
+        ..CreateTopic::default()
+    };
+    let sent = |name: &str, value: &str| {
+        with_properties(&[(name, value), ("PGROUP", "payers")], message("orders", 3, name))
+    };
+    let mut bench = open(&file);
+    bench.call(0, &message("orders", 3, "old"));
+    bench.call(0, &sent("DELAY", "2"));
+    bench.call(0, &sent("TIMER_DELAY_MS", "6000"));
+    let half = bench.call(0, &sent("TRAN_MSG", "true"));
+    bench.call(0, &queues(1));
+    drop(bench);
+    let mut bench = open(&file);
+    let id = &half.offset_message_id;
+    let commit = EndTransaction {
+        group: "payers".into(),
+        half_offset: half.queue_offset,
+        half_physical_offset: i64::from_str_radix(&id[id.len() - 16..], 16).expect("an id"),
+        decision: decision::COMMIT,
+        ..EndTransaction::default()
+    };
+    bench.call(0, &commit);
+    bench.pass(10_000);
+    assert_eq!(bench.code(0, &message("orders", 3, "new")), ResponseCode::INVALID_PARAMETER);
+    bench.call(0, &queues(4));
+    assert_eq!(bench.bodies("orders", 3), ["old", "TRAN_MSG", "DELAY", "TIMER_DELAY_MS"]);
 }
 
 #[test]

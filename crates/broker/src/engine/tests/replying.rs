@@ -182,6 +182,7 @@ fn replies_are_checked_as_sends_are() {
             },
             17,
         ),
+        (SendMessage { body: vec![b'x'; 4_194_305].into(), ..reply_to("requester") }, 13),
     ] {
         assert_eq!(bench.code(0, &SendReply(wrong)), ResponseCode(code));
     }

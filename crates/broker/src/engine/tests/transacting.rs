@@ -10,7 +10,7 @@ use posthaste_protocol::{Command, Properties, RequestCode, ResponseCode, StoredM
 use super::harness::{Bench, START, message, with_properties};
 use crate::engine::SessionId;
 use crate::store::watched::Watched;
-use crate::store::{DiskStore, MemoryStore};
+use crate::store::{DiskStore, Fact, MemoryStore};
 
 const GROUP: &str = "payers";
 const UNDECIDED: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
@@ -315,6 +315,73 @@ fn a_message_may_say_when_it_is_asked_about() {
     assert_eq!(bench.read("orders", 2).len(), 1);
     bench.call(0, &EndTransaction { from_check: Some(true), ..too_late });
     assert_eq!(bench.read("orders", 2).len(), 2);
+}
+
+/// As 5.x has it: the check may come sooner, but the producer may decide for as long as others.
+#[test]
+fn whoever_asks_to_be_asked_soon_may_still_decide_until_others_are_asked() {
+    for immunity in ["0", "1", "5", "-1", "soon"] {
+        let mut bench = Bench::new();
+        let sent = half_with(&[("CHECK_IMMUNITY_TIME_IN_SECONDS", immunity)], "x");
+        let (in_time, late) = (bench.call(0, &sent), bench.call(0, &sent));
+        bench.pass(6_000);
+        bench.call(0, &end(&in_time, decision::COMMIT));
+        bench.pass(1);
+        let code = bench.code(0, &end(&late, decision::COMMIT));
+        assert_eq!(code, ResponseCode::ILLEGAL_OPERATION, "{immunity}");
+    }
+}
+
+#[test]
+fn no_message_may_ask_to_wait_for_longer_than_half_messages_live() {
+    let file = Watched::default();
+    for immunity in ["9223372036854775807", "259201"] {
+        let mut bench = open(&file);
+        bench.call(1, &beat(GROUP));
+        bench.call(0, &half_with(&[("CHECK_IMMUNITY_TIME_IN_SECONDS", immunity)], immunity));
+        assert!(bench.pass(3 * 24 * 3_600_000 - 1).is_empty(), "{immunity}");
+        bench.pass(1);
+        assert_eq!(bench.bodies(UNDECIDED, 0).pop().as_deref(), Some(immunity));
+    }
+    // One of a time when it might.
+    let mut bench = open(&file);
+    let answer = bench.call(0, &half("old"));
+    let offset = answer.queue_offset as u64;
+    let group = GROUP.to_owned();
+    let due = i64::MAX;
+    bench.effects.commit.put(Fact::Half { offset, group, since: START, due, checks: 0 });
+    bench.settle();
+    drop(bench);
+    let mut bench = open(&file);
+    bench.call(1, &beat(GROUP));
+    bench.pass(3 * 24 * 3_600_000);
+    assert_eq!(bench.bodies(UNDECIDED, 0).pop().as_deref(), Some("old"));
+}
+
+#[test]
+fn the_group_of_a_half_message_is_a_name_and_there_are_not_too_many_of_them() {
+    let mut bench = Bench::new();
+    let of = |group: &str| {
+        let properties = [("TRAN_MSG", "true"), ("PGROUP", group)];
+        with_properties(&properties, message("orders", 2, "x"))
+    };
+    for wrong in [&"g".repeat(256), "a/b", "two words"] {
+        assert_eq!(bench.code(0, &of(wrong)), ResponseCode::MESSAGE_ILLEGAL, "{wrong}");
+    }
+    let unnamed = with_properties(&[("TRAN_MSG", "true")], message("orders", 2, "x"));
+    let unnamed = SendMessage { group: "".into(), ..unnamed };
+    assert_eq!(bench.code(0, &unnamed), ResponseCode::MESSAGE_ILLEGAL);
+    assert!(bench.read("RMQ_SYS_TRANS_HALF_TOPIC", 0).is_empty());
+    let first = bench.call(0, &of(&"g".repeat(255)));
+    for n in 1..1_000 {
+        bench.put(0, &of(&n.to_string()));
+    }
+    assert!(bench.settle().iter().all(|(_, c)| c.response_code() == ResponseCode::SUCCESS));
+    assert_eq!(bench.code(0, &of("another")), ResponseCode::SYSTEM_BUSY);
+    bench.call(0, &of("7"));
+    let decided = EndTransaction { group: "g".repeat(255), ..end(&first, decision::ROLLBACK) };
+    bench.call(0, &decided);
+    bench.call(0, &of("another"));
 }
 
 #[test]
