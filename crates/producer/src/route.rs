@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 pub(crate) use self::holder::WireQueue;
-pub(crate) use self::plan::{BrokerQueues, limit_queues, writable_queues};
+pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
 pub(crate) use self::static_topic::logical_queues;
 
 use crate::accepted::Accepted;
