@@ -524,11 +524,6 @@ impl Client {
         connection
     }
 
-    /// The connection to this very address, if there is one.
-    pub(crate) fn connection_to(&self, address: &str) -> Option<Arc<Connection>> {
-        self.pool().get(address).cloned()
-    }
-
     /// The address to connect to, for one that a broker advertises.
     pub(crate) fn mapped(&self, address: &str) -> Arc<str> {
         let mapped = self.config.address_map.as_ref().and_then(|map| {
