@@ -362,7 +362,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Reaches name servers and brokers through a SOCKS5 proxy: see [`Socks5`]. Default: none.
+    /// Reaches all servers through a SOCKS5 proxy, an address server too: see [`Socks5`]. Default:
+    /// none.
     #[must_use]
     pub fn socks5(mut self, proxy: Socks5) -> Self {
         self.config.socks5 = Some(proxy);

@@ -3,7 +3,7 @@
 //! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
 //! they drop, no half frame is ever written.
 
-mod dial;
+pub(crate) mod dial;
 mod pending;
 pub(crate) mod reach;
 mod task;
