@@ -132,9 +132,7 @@ impl Client {
         });
         client.spawn(crate::upkeep::run(client.clone()));
         client.spawn(crate::health::run(client.clone()));
-        if !client.config.topics.is_empty() {
-            client.spawn(client.clone().look_up_ahead());
-        }
+        client.look_up_ahead();
         client.discover(client.config.name_servers.clone());
         client
     }

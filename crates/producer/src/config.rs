@@ -33,6 +33,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 /// What is longer counts as this: no clock goes as far as `Duration::MAX`.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
+/// Routes are not polled more often than this.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
 /// Settings of a producer. [`start`](Self::start) makes it.
 #[derive(Clone)]
 pub struct ProducerBuilder {
@@ -462,7 +465,8 @@ impl ProducerBuilder {
 
     /// How often every known topic is looked up again. Default: 30 s (Java:
     /// `pollNameServerInterval`). Longer, and new queues and brokers are noticed later; what is in
-    /// trouble is looked up at once in any case. Shorter is more work for the name servers.
+    /// trouble is looked up at once in any case. Shorter is more work for the name servers; shorter
+    /// than 100 ms counts as that.
     #[must_use]
     pub fn route_poll_interval(mut self, interval: Duration) -> Self {
         self.config.route_poll_interval = interval;
@@ -586,6 +590,7 @@ impl ProducerBuilder {
             return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));
         }
         config.check_times().map_err(StartError::Setting)?;
+        config.route_poll_interval = config.route_poll_interval.max(SHORTEST_POLL);
         Ok(config)
     }
 }

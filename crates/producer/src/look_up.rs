@@ -110,13 +110,16 @@ impl Client {
     }
 
     /// Looks up the topics that were named at the start, before anything is sent to them, and lets
-    /// their brokers know this client.
-    pub(crate) async fn look_up_ahead(self: Arc<Self>) {
+    /// their brokers know this client. Each by itself: one that is not answered for holds up none.
+    pub(crate) fn look_up_ahead(self: &Arc<Self>) {
         for topic in &self.config().topics {
-            tokio::select! {
-                () = self.look_up_one_ahead(topic) => {}
-                () = self.stopped.cancelled() => return,
-            }
+            let (client, topic) = (self.clone(), topic.clone());
+            self.spawn(async move {
+                tokio::select! {
+                    () = client.look_up_one_ahead(&topic) => {}
+                    () = client.stopped.cancelled() => {}
+                }
+            });
         }
     }
 
@@ -130,6 +133,9 @@ impl Client {
                 }
                 Ok(Found::NoTopic) => {
                     return tracing::warn!(%topic, "there is no route to a topic named at the start");
+                }
+                Err(error) if error.for_good => {
+                    return tracing::warn!(%topic, %error, "a topic named at the start cannot be looked up");
                 }
                 Err(error) => tracing::debug!(%topic, %error, "not looked up ahead"),
             }
