@@ -118,9 +118,10 @@ impl Admin {
         Ok(topics)
     }
 
-    /// The queues of a topic that can be written, as a producer sees them: by broker's name, then
-    /// by number (Java: `fetchPublishMessageQueues`). Empty when the topic may not be written. Of a
-    /// static topic they are its logical queues, which go by a broker's name of their own.
+    /// The queues of a topic that can be written now, as a producer sees them: by broker's name,
+    /// then by number (Java: `fetchPublishMessageQueues`). Empty when the topic may not be written.
+    /// Of an ordered topic they come in the order of its configuration. Of a static topic they are
+    /// its logical queues, which go by a broker's name of their own.
     ///
     /// # Errors
     /// [`AdminError::NoTopic`] when the name server has no route to the topic,

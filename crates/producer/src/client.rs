@@ -132,9 +132,7 @@ impl Client {
         });
         client.spawn(crate::upkeep::run(client.clone()));
         client.spawn(crate::health::run(client.clone()));
-        if !client.config.topics.is_empty() {
-            client.spawn(client.clone().look_up_ahead());
-        }
+        client.look_up_ahead();
         client.discover(client.config.name_servers.clone());
         client
     }
@@ -522,11 +520,6 @@ impl Client {
         let connection = Arc::new(Connection::new(self, address.clone(), Peer::Broker));
         pool.insert(address, connection.clone());
         connection
-    }
-
-    /// The connection to this very address, if there is one.
-    pub(crate) fn connection_to(&self, address: &str) -> Option<Arc<Connection>> {
-        self.pool().get(address).cloned()
     }
 
     /// The address to connect to, for one that a broker advertises.

@@ -33,6 +33,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 /// What is longer counts as this: no clock goes as far as `Duration::MAX`.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
+/// Routes are not polled more often than this.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
 /// Settings of a producer. [`start`](Self::start) makes it, or says which of them is outside of its
 /// range ([`StartError::Setting`]).
 ///
@@ -378,7 +381,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Reaches name servers and brokers through a SOCKS5 proxy: see [`Socks5`]. Default: none.
+    /// Reaches all servers through a SOCKS5 proxy, an address server too: see [`Socks5`]. Default:
+    /// none.
     #[must_use]
     pub fn socks5(mut self, proxy: Socks5) -> Self {
         self.config.socks5 = Some(proxy);
@@ -477,7 +481,8 @@ impl ProducerBuilder {
 
     /// How often every known topic is looked up again. Default: 30 s (Java:
     /// `pollNameServerInterval`). Longer, and new queues and brokers are noticed later; what is in
-    /// trouble is looked up at once in any case. Shorter is more work for the name servers.
+    /// trouble is looked up at once in any case. Shorter is more work for the name servers; shorter
+    /// than 100 ms counts as that.
     #[must_use]
     pub fn route_poll_interval(mut self, interval: Duration) -> Self {
         self.config.route_poll_interval = interval;
@@ -601,6 +606,7 @@ impl ProducerBuilder {
             return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));
         }
         config.check_times().map_err(StartError::Setting)?;
+        config.route_poll_interval = config.route_poll_interval.max(SHORTEST_POLL);
         Ok(config)
     }
 }

@@ -3,7 +3,7 @@
 //! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
 //! they drop, no half frame is ever written.
 
-mod dial;
+pub(crate) mod dial;
 mod pending;
 pub(crate) mod reach;
 mod task;
@@ -233,12 +233,6 @@ impl Connection {
         }
     }
 
-    /// Sends a request that nobody wants an answer to. Should the connection break, it is lost.
-    pub(crate) fn tell<R: Request>(&self, request: &R) {
-        let command = Command::of(request, 0).oneway();
-        self.order(Order::Call(Call { command, answer: None }));
-    }
-
     pub(crate) fn garbled(&self, error: DecodeError) -> CallError {
         CallError::Garbled { address: self.address.clone(), error }
     }
@@ -254,6 +248,27 @@ impl Connection {
             messages_in_flight: in_flight,
             waiting: backlog.saturating_sub(in_flight),
         }
+    }
+}
+
+/// The way back to a peer that has asked something: to the task of its connection, which it keeps
+/// from nothing, not even from ending.
+#[derive(Debug, Clone)]
+pub(crate) struct WayBack {
+    pub(crate) address: Arc<str>,
+    orders: mpsc::WeakUnboundedSender<Order>,
+}
+
+impl WayBack {
+    /// Sends a request that nobody wants an answer to; `false`, and nothing `before` it, when nobody
+    /// is left who could. Should the connection break, it is lost.
+    pub(crate) fn tell<R: Request>(&self, request: &R, before: impl FnOnce()) -> bool {
+        let Some(orders) = self.orders.upgrade().filter(|orders| !orders.is_closed()) else {
+            return false;
+        };
+        before();
+        let command = Command::of(request, 0).oneway();
+        orders.send(Order::Call(Call { command, answer: None })).is_ok()
     }
 }
 

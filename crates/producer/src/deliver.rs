@@ -117,7 +117,7 @@ impl Client {
         match self.routes.park(accepted, now) {
             Parked::Route(route, accepted) => self.enter(accepted, &route, now),
             Parked::Waits => {}
-            Parked::First(topic) => self.spawn(self.clone().look_up(topic)),
+            Parked::First(look_up) => self.spawn(self.clone().look_up(look_up)),
             Parked::Missing(accepted, kind, reason) => self.fail(&accepted, kind, &reason),
         }
     }

@@ -2,6 +2,7 @@
 
 mod address_server;
 
+use std::fmt;
 use std::net::SocketAddrV6;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +27,13 @@ const REFRESH: Duration = Duration::from_secs(120);
 /// What is wrong with it shows when a producer [starts](crate::ProducerBuilder::start), as
 /// [`StartError::NameServers`]; the list of a running producer can be replaced
 /// ([`Producer::set_name_servers`](crate::Producer::set_name_servers)).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NameServers {
     source: Source,
     refresh: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Source {
     List(String),
     /// What the environment says.
@@ -70,6 +71,7 @@ impl NameServers {
     /// again every [`refresh_interval`](Self::refresh_interval). When it fails, the list stays; as
     /// long as there is none, it is asked again soon, and sends wait within their deadlines. Plain
     /// HTTP only: whoever can change what is on the wire can send a producer to servers of his own.
+    /// A [SOCKS5 proxy](crate::ProducerBuilder::socks5) is used for it, too.
     pub fn address_server(url: impl Into<String>) -> Self {
         Self::new(Source::AddressServer(url.into()))
     }
@@ -98,6 +100,23 @@ impl NameServers {
         };
         checked.map_err(StartError::NameServers)
     }
+}
+
+impl fmt::Debug for NameServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, source) = match &self.source {
+            Source::List(list) => ("list", Some(list)),
+            Source::Environment(list) => ("environment", list.as_ref()),
+            Source::AddressServer(url) => ("address_server", Some(url)),
+        };
+        let shown = source.map(|text| without_user(text));
+        f.debug_struct("NameServers").field(name, &shown).field("refresh", &self.refresh).finish()
+    }
+}
+
+/// A URL or address as it may be shown: what stands before an `@` may be a password.
+fn without_user(text: &str) -> &str {
+    text.rsplit_once('@').map_or(text, |(_, behind)| behind)
 }
 
 impl From<&str> for NameServers {
@@ -135,6 +154,10 @@ fn addresses(list: &str) -> Result<Vec<Arc<str>>, String> {
 
 /// Says what is wrong with a `host:port`, if anything is.
 fn check(address: &str) -> Result<(), String> {
+    if address.contains('@') {
+        let shown = without_user(address);
+        return Err(format!("there is a user name before `{shown}`, which would not be sent"));
+    }
     if address.contains("://") {
         return Err(format!(
             "`{address}` is a URL, not `host:port`; an address server is given as `NameServers::address_server`"
@@ -166,19 +189,21 @@ impl Client {
         match discovery {
             Discovery::List(addresses) => {
                 self.directory.follow(None);
-                self.directory.put(self, &addresses);
+                self.directory.put(self, &addresses, None);
             }
             Discovery::AddressServer(server) => {
                 let replaced = CancellationToken::new();
                 let (client, ended) = (self.clone(), replaced.clone());
+                // First of all the one before ends, which would put its list in the place of ours.
+                self.directory.follow(Some(replaced.drop_guard()));
                 self.spawn(async move {
                     tokio::select! {
+                        biased;
                         () = client.stopped.cancelled() => {}
                         () = ended.cancelled() => {}
-                        () = server.follow(&client) => {}
+                        () = server.follow(&client, &ended) => {}
                     }
                 });
-                self.directory.follow(Some(replaced.drop_guard()));
             }
         }
     }
@@ -212,9 +237,35 @@ mod tests {
             ("[::1:9876", "not an IPv6 address"),
             ("[a]:9876", "not an IPv6 address"),
             ("http://a:9876", "address_server"),
+            ("http://me:secret@a:9876", "before `a:9876`"),
         ] {
             let error = addresses(list).unwrap_err();
-            assert!(error.contains(words), "{list}: {error}");
+            assert!(error.contains(words) && !error.contains("secret"), "{list}: {error}");
+        }
+    }
+
+    /// Its answer may have come in the very moment in which it was replaced.
+    #[tokio::test]
+    async fn an_address_server_that_was_replaced_puts_no_list_any_more() {
+        let producer = crate::Producer::builder("replaced", "old:1").start().await.unwrap();
+        let (client, replaced) = (producer.client(), CancellationToken::new());
+        let known = || -> Vec<Arc<str>> {
+            client.directory.all().iter().map(|one| one.address().clone()).collect()
+        };
+        client.directory.put(client, &["listed:1".into()], Some(&replaced));
+        assert_eq!(known(), ["listed:1".into()]);
+        client.directory.follow(Some(replaced.clone().drop_guard()));
+        producer.set_name_servers("new:1").unwrap();
+        client.directory.put(client, &["late:1".into()], Some(&replaced));
+        assert_eq!(known(), ["new:1".into()]);
+    }
+
+    #[test]
+    fn what_stands_before_a_name_is_not_shown() {
+        let server = NameServers::address_server("http://me:a;secret@ns/list");
+        for servers in [server, "a:1;http://me:secret@ns:9876".into()] {
+            let shown = format!("{servers:?}");
+            assert!(shown.contains("ns") && !shown.contains("secret"), "{shown}");
         }
     }
 

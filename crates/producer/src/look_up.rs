@@ -11,7 +11,7 @@ use crate::ErrorKind;
 use crate::client::{Client, Phase};
 use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
-use crate::route::{self, Route};
+use crate::route::{self, LookUp, Route};
 
 /// Pause after name servers could not be reached; doubles up to the other.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -27,23 +27,30 @@ pub(crate) enum Found {
 
 impl Client {
     /// Looks a topic up until there is a route, there certainly is none, or nobody waits any more.
-    pub(crate) async fn look_up(self: Arc<Self>, topic: Arc<str>) {
-        let mut guard = EndsWaiting { client: &self, topic: &topic, armed: true };
-        self.look_up_until_done(&topic).await;
-        guard.armed = false;
+    pub(crate) fn look_up(
+        self: Arc<Self>,
+        look_up: LookUp,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        // Made before the first poll, which never comes when the runtime ends first.
+        let guard = EndsWaiting { client: self, look_up, armed: true };
+        async move {
+            let mut guard = guard;
+            guard.client.look_up_until_done(&guard.look_up).await;
+            guard.armed = false;
+        }
     }
 
-    async fn look_up_until_done(self: &Arc<Self>, topic: &Arc<str>) {
+    async fn look_up_until_done(self: &Arc<Self>, look_up: &LookUp) {
         let mut backoff = FIRST_BACKOFF;
         let mut last = None;
         loop {
-            let asked = self.ask_for_route(topic);
-            match self.while_somebody_waits(topic, last.as_ref(), asked).await {
+            let asked = self.ask_for_route(&look_up.topic);
+            match self.while_somebody_waits(look_up, last.as_ref(), asked).await {
                 None => return,
-                Some(Ok(Found::Route(route))) => return self.take_route(&route),
-                Some(Ok(Found::NoTopic)) => return self.no_topic(topic),
+                Some(Ok(Found::Route(route))) => return self.take_route(look_up, &route),
+                Some(Ok(Found::NoTopic)) => return self.no_topic(look_up),
                 Some(Err(NoAnswer { kind, reason, for_good: true })) => {
-                    return self.no_way(topic, kind, &reason);
+                    return self.no_way(look_up, kind, &reason);
                 }
                 Some(Err(error)) => last = Some(error),
             }
@@ -54,7 +61,7 @@ impl Client {
                     () = self.directory.changed() => {}
                 }
             };
-            if self.while_somebody_waits(topic, last.as_ref(), pause).await.is_none() {
+            if self.while_somebody_waits(look_up, last.as_ref(), pause).await.is_none() {
                 return;
             }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -110,13 +117,16 @@ impl Client {
     }
 
     /// Looks up the topics that were named at the start, before anything is sent to them, and lets
-    /// their brokers know this client.
-    pub(crate) async fn look_up_ahead(self: Arc<Self>) {
+    /// their brokers know this client. Each by itself: one that is not answered for holds up none.
+    pub(crate) fn look_up_ahead(self: &Arc<Self>) {
         for topic in &self.config().topics {
-            tokio::select! {
-                () = self.look_up_one_ahead(topic) => {}
-                () = self.stopped.cancelled() => return,
-            }
+            let (client, topic) = (self.clone(), topic.clone());
+            self.spawn(async move {
+                tokio::select! {
+                    () = client.look_up_one_ahead(&topic) => {}
+                    () = client.stopped.cancelled() => {}
+                }
+            });
         }
     }
 
@@ -131,6 +141,9 @@ impl Client {
                 Ok(Found::NoTopic) => {
                     return tracing::warn!(%topic, "there is no route to a topic named at the start");
                 }
+                Err(error) if error.for_good => {
+                    return tracing::warn!(%topic, %error, "a topic named at the start cannot be looked up");
+                }
                 Err(error) => tracing::debug!(%topic, %error, "not looked up ahead"),
             }
             tokio::select! {
@@ -142,10 +155,10 @@ impl Client {
     }
 
     /// What waited goes on its way in the order of acceptance; then the route is everybody's.
-    fn take_route(self: &Arc<Self>, route: &Arc<Route>) {
+    fn take_route(self: &Arc<Self>, look_up: &LookUp, route: &Arc<Route>) {
         tracing::debug!(topic = %route.topic, brokers = ?route.places(), "route found");
         loop {
-            let waiting = self.routes.found(route);
+            let waiting = self.routes.found(look_up, route);
             if waiting.is_empty() {
                 return;
             }
@@ -155,14 +168,14 @@ impl Client {
         }
     }
 
-    fn no_topic(self: &Arc<Self>, topic: &Arc<str>) {
+    fn no_topic(self: &Arc<Self>, look_up: &LookUp) {
         let reason = format!("no name server has a route to it, nor one to {DEFAULT_TOPIC}");
-        self.no_way(topic, ErrorKind::NoTopic, &reason);
+        self.no_way(look_up, ErrorKind::NoTopic, &reason);
     }
 
     /// What waits for the topic ends, and for a moment what comes for it.
-    fn no_way(self: &Arc<Self>, topic: &Arc<str>, kind: ErrorKind, reason: &str) {
-        for accepted in self.routes.missing(topic, Instant::now(), kind, reason) {
+    fn no_way(self: &Arc<Self>, look_up: &LookUp, kind: ErrorKind, reason: &str) {
+        for accepted in self.routes.missing(look_up, Instant::now(), kind, reason) {
             self.fail(&accepted, kind, reason);
         }
     }
@@ -171,23 +184,23 @@ impl Client {
     /// `None`: nobody waits any more.
     async fn while_somebody_waits<T>(
         self: &Arc<Self>,
-        topic: &Arc<str>,
+        look_up: &LookUp,
         last: Option<&NoAnswer>,
         future: impl Future<Output = T>,
     ) -> Option<T> {
         let mut future = std::pin::pin!(future);
         loop {
-            let deadline = self.routes.first_deadline(topic)?;
+            let deadline = self.routes.first_deadline(look_up)?;
             tokio::select! {
                 output = &mut future => return Some(output),
-                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(topic, last),
-                () = self.stopped.cancelled() => self.end_waiting(topic, last),
+                () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(look_up, last),
+                () = self.stopped.cancelled() => self.end_waiting(look_up, last),
             }
         }
     }
 
     /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
-    fn end_waiting(self: &Arc<Self>, topic: &Arc<str>, last: Option<&NoAnswer>) {
+    fn end_waiting(self: &Arc<Self>, look_up: &LookUp, last: Option<&NoAnswer>) {
         let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
         let (kind, reason) = match (abandoned, last) {
             (true, _) => (ErrorKind::Closed, "closing ran out of time"),
@@ -195,7 +208,7 @@ impl Client {
             (false, Some(error)) => (error.kind, &*error.reason),
         };
         let expired_by = if abandoned { None } else { Some(Instant::now()) };
-        self.fail_waiting(topic, expired_by, kind, reason);
+        self.fail_waiting(look_up, expired_by, kind, reason);
     }
 
     /// Ends what waits for a topic and has expired, or with `None` all of it. What waits behind one
@@ -205,14 +218,14 @@ impl Client {
     /// the failure can be seen does not fail.
     fn fail_waiting(
         &self,
-        topic: &Arc<str>,
+        look_up: &LookUp,
         expired_by: Option<Instant>,
         kind: ErrorKind,
         reason: &str,
     ) {
         let mut failed_keys = HashSet::new();
         let mut all_failed = Vec::new();
-        self.routes.take_waiting(topic, |one| {
+        self.routes.take_waiting(look_up, |one| {
             if one.has_ended() {
                 return true;
             }
@@ -237,16 +250,21 @@ impl Client {
 }
 
 /// Should the runtime end before a look-up does, what waits for it ends too.
-struct EndsWaiting<'a> {
-    client: &'a Arc<Client>,
-    topic: &'a Arc<str>,
+struct EndsWaiting {
+    client: Arc<Client>,
+    look_up: LookUp,
     armed: bool,
 }
 
-impl Drop for EndsWaiting<'_> {
+impl Drop for EndsWaiting {
     fn drop(&mut self) {
         if self.armed {
-            self.client.fail_waiting(self.topic, None, ErrorKind::Closed, "the runtime has ended");
+            self.client.fail_waiting(
+                &self.look_up,
+                None,
+                ErrorKind::Closed,
+                "the runtime has ended",
+            );
         }
     }
 }

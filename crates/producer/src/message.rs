@@ -190,9 +190,11 @@ impl Message {
     /// that queue in this way or as [`ordered`](Self::ordered) (Java: `MessageQueueSelector`).
     ///
     /// It gets the topic's writable queues, by broker's name and number, and gives the place of one,
-    /// from 0. It is asked once, when the route is known; the message never changes its queue. It
-    /// must not block: it may run where answers are read. When it panics, or there is no such place,
-    /// the send ends as [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+    /// from 0. Those of an ordered topic come in the order of its configuration; they, and those of
+    /// a static topic, are there also while their broker is away, which the message then waits for.
+    /// It is asked once, when the route is known; the message never changes its queue. It must not
+    /// block: it may run where answers are read. When it panics, or there is no such place, the send
+    /// ends as [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     #[must_use]
     pub fn select_queue(
         mut self,

@@ -8,7 +8,7 @@ use posthaste_protocol::request::{RouteOf, TopicRoute};
 use posthaste_protocol::{Command, Payload as _, Request, ResponseCode, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::Client;
 use crate::connection::{CallError, Connection, Peer};
@@ -77,11 +77,20 @@ impl NoAnswer {
 impl Directory {
     /// These are asked from now on, also by whoever waits for an answer of others, and for every
     /// route that is known. A connection that is not needed any more ends when nobody waits for it.
-    pub(crate) fn put(&self, client: &Arc<Client>, addresses: &[Arc<str>]) {
+    ///
+    /// Nothing changes when whoever lists them has been `replaced`. It is asked where the change is
+    /// made, so that his list never comes after that of the one in his place.
+    pub(crate) fn put(
+        &self,
+        client: &Arc<Client>,
+        addresses: &[Arc<str>],
+        replaced: Option<&CancellationToken>,
+    ) {
         let changed = self.known.send_if_modified(|known| {
             let is_known = |address: &Arc<str>| known.connection_to(address).is_some();
             let same = known.servers.len() == addresses.len() && addresses.iter().all(is_known);
-            if same || client.stopped.is_cancelled() {
+            let is_over = replaced.is_some_and(CancellationToken::is_cancelled);
+            if same || is_over || client.stopped.is_cancelled() {
                 return false;
             }
             *known = Arc::new(known.replaced_by(addresses, client));

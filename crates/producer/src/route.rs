@@ -5,14 +5,14 @@ mod plan;
 mod static_topic;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 pub(crate) use self::holder::WireQueue;
-pub(crate) use self::plan::{BrokerQueues, limit_queues, writable_queues};
+pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
 pub(crate) use self::static_topic::logical_queues;
 
 use crate::accepted::Accepted;
@@ -246,15 +246,25 @@ impl Route {
 pub(crate) struct RouteTable {
     routes: ArcSwap<HashMap<Arc<str>, Arc<Route>>>,
     cold: Mutex<HashMap<Arc<str>, Cold>>,
+    /// How many look-ups there have been.
+    look_ups: AtomicU64,
+}
+
+/// One look-up of a topic. When nobody waits for it any more it is over, and those that come later
+/// have another one, though it may have things to do still.
+#[derive(Debug, Clone)]
+pub(crate) struct LookUp {
+    pub(crate) topic: Arc<str>,
+    number: u64,
 }
 
 /// A topic without a route.
 #[derive(Debug)]
 enum Cold {
-    /// It is being looked up; these wait for it, in the order of acceptance. When there are
-    /// `sweep_at` of them, those that their callers took back are dropped.
-    /// Once it is `found`, those that have waited are on their way by it.
-    LookUp { waiting: Vec<Arc<Accepted>>, sweep_at: usize, found: Option<Arc<Route>> },
+    /// It is being looked up, by the look-up of this number; these wait for it, in the order of
+    /// acceptance. When there are `sweep_at` of them, those that their callers took back are
+    /// dropped. Once it is `found`, those that have waited are on their way by it.
+    LookUp { number: u64, waiting: Vec<Arc<Accepted>>, sweep_at: usize, found: Option<Arc<Route>> },
     /// It was not found.
     Missing { until: Instant, kind: ErrorKind, reason: Arc<str> },
 }
@@ -263,8 +273,8 @@ enum Cold {
 pub(crate) enum Parked {
     /// The route is there after all.
     Route(Arc<Route>, Arc<Accepted>),
-    /// It waits; the caller has to start the look-up of this topic.
-    First(Arc<str>),
+    /// It waits; the caller has to start this look-up.
+    First(LookUp),
     /// It waits for a look-up that is under way.
     Waits,
     /// The topic was not found a moment ago.
@@ -313,19 +323,21 @@ impl RouteTable {
             _ => {
                 let topic = accepted.topic().clone();
                 let waiting = vec![accepted];
-                let look_up = Cold::LookUp { waiting, sweep_at: SWEEP_AT, found: None };
+                let number = self.look_ups.fetch_add(1, Ordering::Relaxed);
+                let look_up = Cold::LookUp { number, waiting, sweep_at: SWEEP_AT, found: None };
                 cold.insert(topic.clone(), look_up);
-                Parked::First(topic)
+                Parked::First(LookUp { topic, number })
             }
         }
     }
 
     /// Takes what waits for a topic. When nothing does any more, `route` becomes the topic's: only
     /// then may later messages pass without waiting, so that none overtakes an earlier one.
-    pub(crate) fn found(&self, route: &Arc<Route>) -> Vec<Arc<Accepted>> {
+    pub(crate) fn found(&self, look_up: &LookUp, route: &Arc<Route>) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
-        let waiting = take_waiting(&mut cold, &route.topic);
+        let waiting = take_waiting(&mut cold, look_up);
         match cold.get_mut(&route.topic) {
+            Some(Cold::LookUp { number, .. }) if *number != look_up.number => {}
             Some(Cold::LookUp { found, .. }) if !waiting.is_empty() => *found = Some(route.clone()),
             _ => {
                 self.put(route.clone());
@@ -338,17 +350,20 @@ impl RouteTable {
     /// The topic has no route; gives back what waited for one.
     pub(crate) fn missing(
         &self,
-        topic: &Arc<str>,
+        look_up: &LookUp,
         now: Instant,
         kind: ErrorKind,
         reason: &str,
     ) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
-        let waiting = take_waiting(&mut cold, topic);
+        let waiting = take_waiting(&mut cold, look_up);
+        if is_another(&cold, look_up) {
+            return waiting;
+        }
         // So that topics that do not exist cannot fill the table.
         cold.retain(|_, entry| !matches!(entry, Cold::Missing { until, .. } if *until <= now));
         let until = now + MISSING_LIFETIME;
-        cold.insert(topic.clone(), Cold::Missing { until, kind, reason: reason.into() });
+        cold.insert(look_up.topic.clone(), Cold::Missing { until, kind, reason: reason.into() });
         waiting
     }
 
@@ -356,17 +371,20 @@ impl RouteTable {
     /// look-up is over.
     pub(crate) fn take_waiting(
         &self,
-        topic: &Arc<str>,
+        look_up: &LookUp,
         wanted: impl FnMut(&Arc<Accepted>) -> bool,
     ) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
-        let waiting = take_waiting(&mut cold, topic);
+        if is_another(&cold, look_up) {
+            return Vec::new();
+        }
+        let waiting = take_waiting(&mut cold, look_up);
         let (taken, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(wanted);
-        match cold.get_mut(topic) {
+        match cold.get_mut(&look_up.topic) {
             Some(Cold::LookUp { waiting, .. }) if !left.is_empty() => *waiting = left,
             // Whoever sends those that have waited on their way ends the look-up.
             Some(Cold::LookUp { found: Some(_), .. }) => {}
-            _ => drop(cold.remove(topic)),
+            _ => drop(cold.remove(&look_up.topic)),
         }
         taken
     }
@@ -376,11 +394,13 @@ impl RouteTable {
         self.cold().retain(|name, entry| **name != *topic || matches!(entry, Cold::LookUp { .. }));
     }
 
-    /// When the first of those that wait for a topic expires.
-    pub(crate) fn first_deadline(&self, topic: &str) -> Option<Instant> {
-        match self.cold().get(topic)? {
-            Cold::LookUp { waiting, .. } => waiting.iter().map(|one| one.deadline).min(),
-            Cold::Missing { .. } => None,
+    /// When the first of those expires that wait for a look-up.
+    pub(crate) fn first_deadline(&self, look_up: &LookUp) -> Option<Instant> {
+        match self.cold().get(&look_up.topic)? {
+            Cold::LookUp { number, waiting, .. } if *number == look_up.number => {
+                waiting.iter().map(|one| one.deadline).min()
+            }
+            Cold::LookUp { .. } | Cold::Missing { .. } => None,
         }
     }
 
@@ -413,9 +433,73 @@ impl RouteTable {
     }
 }
 
-fn take_waiting(cold: &mut HashMap<Arc<str>, Cold>, topic: &str) -> Vec<Arc<Accepted>> {
-    match cold.get_mut(topic) {
-        Some(Cold::LookUp { waiting, .. }) => std::mem::take(waiting),
+fn take_waiting(cold: &mut HashMap<Arc<str>, Cold>, look_up: &LookUp) -> Vec<Arc<Accepted>> {
+    match cold.get_mut(&look_up.topic) {
+        Some(Cold::LookUp { number, waiting, .. }) if *number == look_up.number => {
+            std::mem::take(waiting)
+        }
         _ => Vec::new(),
+    }
+}
+
+/// Whether it is a later look-up that those wait for who wait for the topic now.
+fn is_another(cold: &HashMap<Arc<str>, Cold>, look_up: &LookUp) -> bool {
+    matches!(cold.get(&look_up.topic), Some(Cold::LookUp { number, .. }) if *number != look_up.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+    use crate::accepted::{Mode, Permit, Terms};
+    use crate::batch::Sharing;
+    use crate::flush::Epoch;
+    use crate::unique_id::{UniqueIds, own_ip};
+
+    fn message() -> Arc<Accepted> {
+        let now = Instant::now();
+        let terms = Terms {
+            id: UniqueIds::new(own_ip()).next(1),
+            born_at_ms: 0,
+            since: now,
+            deadline: now + Duration::from_secs(1),
+            epoch: Epoch::default(),
+            mode: Mode::Async,
+            sharing: Sharing::Alone,
+            permit: Permit { sent: 1, messages: 1, bytes: 1 },
+            stored_bytes: 200,
+        };
+        Arc::new(Accepted::new(Message::new("t", "x").into(), terms))
+    }
+
+    fn parked(table: &RouteTable) -> LookUp {
+        match table.park(message(), Instant::now()) {
+            Parked::First(look_up) => look_up,
+            _ => panic!("it is being looked up already"),
+        }
+    }
+
+    /// While it tells those that expired, they may send again, which begins another.
+    #[test]
+    fn a_look_up_that_is_over_touches_nothing_of_the_next() {
+        let table = RouteTable::default();
+        let unused = |_: &str| -> Arc<Connection> { panic!("no broker") };
+        let route = Arc::new(Route::new("t".into(), "t".into(), Vec::new(), false, unused));
+        let first = parked(&table);
+        assert_eq!(table.take_waiting(&first, |_| true).len(), 1);
+        let second = parked(&table);
+        assert!(table.first_deadline(&first).is_none());
+        assert!(table.take_waiting(&first, |_| true).is_empty());
+        assert!(table.found(&first, &route).is_empty());
+        assert!(table.get("t").is_none(), "another message would overtake the one that waits");
+        let now = Instant::now();
+        assert!(table.missing(&first, now, ErrorKind::NoTopic, "gone").is_empty());
+        assert!(table.first_deadline(&second).is_some());
+        assert_eq!(table.found(&second, &route).len(), 1);
+        // Those on their way by it are not there yet.
+        assert!(table.found(&first, &route).is_empty());
+        assert!(table.get("t").is_none());
+        assert!(table.found(&second, &route).is_empty());
+        assert!(table.get("t").is_some());
     }
 }

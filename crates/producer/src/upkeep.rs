@@ -1,7 +1,7 @@
 //! What goes on in the background: routes are kept fresh, and messages that wait in their lanes, or
 //! for their queue's broker, end at their deadlines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     troubled: Mutex<HashMap<Arc<str>, Troubled>>,
     /// Ordered messages whose queue's broker is in no route, in their order.
     absent: Mutex<Vec<Arc<Accepted>>>,
+    /// Topics whose routes are being looked up again.
+    refreshing: Mutex<HashSet<Arc<str>>>,
     wake: Notify,
     /// Every route is to be looked up again, without waiting for its time.
     poll: AtomicBool,
@@ -123,6 +125,10 @@ impl Watch {
         }
     }
 
+    fn refreshing(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn next_due(&self) -> Option<Instant> {
         self.troubled().values().map(|known| known.due).min()
     }
@@ -133,8 +139,16 @@ impl Watch {
 }
 
 /// Runs until the producer ends.
-pub(crate) async fn run(client: Arc<Client>) {
-    let _guard = EndsProducer(&client);
+pub(crate) fn run(client: Arc<Client>) -> impl Future<Output = ()> + Send + 'static {
+    // Made before the first poll, which never comes when the runtime ends first.
+    let guard = EndsProducer(client);
+    async move {
+        let guard = guard;
+        keep_up(&guard.0).await;
+    }
+}
+
+async fn keep_up(client: &Arc<Client>) {
     let interval = client.config().route_poll_interval;
     let mut poll_at = Instant::now() + interval;
     let mut recheck_at = None;
@@ -165,18 +179,26 @@ pub(crate) async fn run(client: Arc<Client>) {
             false => client.watch.due(now),
         };
         for topic in topics {
-            let client = client.clone();
-            client.clone().spawn(async move { client.refresh(&topic).await });
+            client.begin_refresh(topic);
         }
     }
 }
 
-/// Without upkeep nothing would end what waits: should the runtime end first, the producer does.
-struct EndsProducer<'a>(&'a Arc<Client>);
+/// A route that is being looked up again.
+struct Refreshing(Arc<Client>, Arc<str>);
 
-impl Drop for EndsProducer<'_> {
+impl Drop for Refreshing {
     fn drop(&mut self) {
-        let client = self.0;
+        self.0.watch.refreshing().remove(&self.1);
+    }
+}
+
+/// Without upkeep nothing would end what waits: should the runtime end first, the producer does.
+struct EndsProducer(Arc<Client>);
+
+impl Drop for EndsProducer {
+    fn drop(&mut self) {
+        let client = &self.0;
         client.begin_closing();
         client.begin_abandoning();
         client.stopped.cancel();
@@ -188,6 +210,19 @@ impl Drop for EndsProducer<'_> {
 }
 
 impl Client {
+    /// Looks a known route up again in the background. Not while it is being looked up already: with
+    /// a name server that is slow to answer they would pile up.
+    fn begin_refresh(self: &Arc<Self>, topic: Arc<str>) {
+        if !self.watch.refreshing().insert(topic.clone()) {
+            return;
+        }
+        let refreshing = Refreshing(self.clone(), topic);
+        self.spawn(async move {
+            let Refreshing(client, topic) = &refreshing;
+            client.refresh(topic).await;
+        });
+    }
+
     /// Looks a known route up again. What cannot be looked up, or is not known any more, stays as
     /// it was (as in Java): a name server that restarts forgets every topic for a while.
     pub(crate) async fn refresh(self: &Arc<Self>, topic: &Arc<str>) {

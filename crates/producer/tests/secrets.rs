@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use posthaste::{Credentials, Message, Producer, ProducerBuilder, Socks5, Tls};
+use posthaste::{Credentials, Message, NameServers, Producer, ProducerBuilder, Socks5, Tls};
 use posthaste_broker::Broker;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -105,6 +105,8 @@ fn nothing_that_can_be_seen_has_a_secret_in_it() {
         let bad_key = client.key.replace("BEGIN", &format!("BEGIN {HUSH}"));
         let bad = tls().client_certificate(client.chain.clone(), bad_key);
         tell_all(to().credentials(right()).tls(bad), &mut said).await;
+        let with_user = NameServers::address_server(format!("http://me:{HUSH}@127.0.0.1:1/list"));
+        tell_all(Producer::builder("secrets", with_user), &mut said).await;
         broker.stop().await;
     });
     drop(runtime);

@@ -50,7 +50,8 @@ pub(super) async fn connect(address: &str, config: &Config) -> Result<Stream, No
     Ok(Stream::Plain(stream))
 }
 
-async fn reach(address: &str, config: &Config) -> io::Result<TcpStream> {
+/// Connects to `host:port`, by way of the proxy if there is one for it.
+pub(crate) async fn reach(address: &str, config: &Config) -> io::Result<TcpStream> {
     let proxy = config.socks5.as_ref().filter(|proxy| proxy.is_for(address));
     let stream = match proxy {
         Some(proxy) => proxy.connect(address).await?,

@@ -407,16 +407,50 @@ mod tests {
     use super::*;
     use crate::Producer;
 
-    /// As TLS does, this writer keeps what it is handed. With nothing to write after it, it has to
-    /// be told to let it go.
-    #[tokio::test]
-    async fn what_a_writer_keeps_is_flushed() {
-        let producer = Producer::builder("flushed", "127.0.0.1:1").start().await.unwrap();
+    async fn task(builder: crate::ProducerBuilder) -> (Task, mpsc::UnboundedSender<Order>) {
+        let producer = builder.start().await.unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
         let client = producer.client().clone();
         let load = Arc::new(Load::new());
         let ends = (orders.downgrade(), receiver);
-        let mut task = Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, ends);
+        (Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, ends), orders)
+    }
+
+    /// It ends when there is room again; a timer that is due until then would only burn.
+    #[tokio::test]
+    async fn the_end_of_a_linger_is_not_due_without_room() {
+        let linger = Duration::from_millis(1);
+        let builder = Producer::builder("lingers", "127.0.0.1:1").linger(linger, 1 << 20);
+        let (mut task, _orders) = task(builder).await;
+        let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        task.lingering = Some(Lingering::Since(since));
+        assert!(task.next_due() <= Instant::now());
+        task.link.out.resize(leaving::WRITE_BUFFER, 0);
+        assert!(task.next_due() > Instant::now());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_written_to_a_peer_that_does_not_read() {
+        let (mut task, _orders) = task(Producer::builder("told", "127.0.0.1:1")).await;
+        let grows = |task: &mut Task, answer| {
+            let before = task.link.out.len();
+            let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
+            task.calls.push_back(Call { command, answer });
+            task.fill(Instant::now());
+            task.link.out.len() > before
+        };
+        assert!(grows(&mut task, None));
+        task.link.out.resize(leaving::WRITE_BUFFER, 0);
+        assert!(!grows(&mut task, None));
+        let (answer, _asker) = oneshot::channel();
+        assert!(grows(&mut task, Some(answer)));
+    }
+
+    /// As TLS does, this writer keeps what it is handed. With nothing to write after it, it has to
+    /// be told to let it go.
+    #[tokio::test]
+    async fn what_a_writer_keeps_is_flushed() {
+        let (mut task, orders) = task(Producer::builder("flushed", "127.0.0.1:1")).await;
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(ours);
         let (answer, _asker) = oneshot::channel();

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
 
 use super::addresses;
 use crate::client::Client;
-use crate::connection::reach;
+use crate::config::Config;
+use crate::connection::dial;
 
 /// What is asked for when only a host is given.
 const DEFAULT_PATH: &str = "/rocketmq/nsaddr";
 const DEFAULT_PORT: u16 = 8080;
+const USER_NAME: &str = "it has a user name, which would not be sent";
 /// Of all of one answer (Java: connect and read 3 s each).
 const TIMEOUT: Duration = Duration::from_secs(3);
 const MOST_BYTES: usize = 64 * 1024;
@@ -33,35 +36,45 @@ pub(crate) struct AddressServer {
 
 impl AddressServer {
     pub(super) fn new(url: &str, unit: Option<&str>, refresh: Duration) -> Result<Self, String> {
-        let wrong = |why: &str| format!("address server `{url}`: {why}");
+        let shown = super::without_user(url);
+        let wrong = |why: &str| format!("address server `{shown}`: {why}");
+        let (scheme, rest) = match url.split_once("://") {
+            None => (None, url),
+            Some((scheme, rest)) => (Some(scheme), rest),
+        };
+        let (host, path) = rest.find('/').map_or((rest, DEFAULT_PATH), |at| rest.split_at(at));
+        // Before anything else is said of it: there may be a password with it.
+        if host.contains('@') || scheme.is_some_and(|scheme| scheme.contains('@')) {
+            return Err(wrong(USER_NAME));
+        }
         if url.contains(|c: char| !c.is_ascii_graphic()) {
             return Err(wrong("a URL has no spaces and no characters outside of ASCII"));
         }
-        let (default_port, rest) = match url.split_once("://") {
-            None => (DEFAULT_PORT, url),
-            Some(("http", rest)) => (80, rest),
-            Some((scheme, _)) => {
+        let default_port = match scheme {
+            None => DEFAULT_PORT,
+            Some("http") => 80,
+            Some(scheme) => {
                 return Err(wrong(&format!("`{scheme}` is not spoken, only http")));
             }
         };
-        let (host, path) = rest.find('/').map_or((rest, DEFAULT_PATH), |at| rest.split_at(at));
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         let address = if has_port { host.to_owned() } else { format!("{host}:{default_port}") };
-        if host.contains('@') {
-            return Err(wrong("it has a user name, which would not be sent"));
-        }
-        super::check(&address).map_err(|why| wrong(&why))?;
+        super::check(&address).map_err(|why| match url.contains('@') {
+            true => wrong(USER_NAME),
+            false => wrong(&why),
+        })?;
         let path = unit.map_or_else(|| path.to_owned(), |unit| of_unit(path, unit));
         Ok(Self { address, path, refresh: refresh.max(SHORTEST_REFRESH) })
     }
 
-    /// Asks again and again, and has the producer ask the name servers that are listed.
-    pub(crate) async fn follow(&self, client: &Arc<Client>) {
+    /// Asks again and again, and has the producer ask the name servers that are listed; until it
+    /// is `replaced`.
+    pub(crate) async fn follow(&self, client: &Arc<Client>, replaced: &CancellationToken) {
         let mut backoff = FIRST_BACKOFF;
         loop {
-            let pause = match self.ask().await {
+            let pause = match self.ask(client.config()).await {
                 Ok(listed) => {
-                    client.directory.put(client, &listed);
+                    client.directory.put(client, &listed, Some(replaced));
                     self.refresh
                 }
                 Err(reason) => {
@@ -75,9 +88,9 @@ impl AddressServer {
         }
     }
 
-    async fn ask(&self) -> Result<Vec<Arc<str>>, String> {
+    async fn ask(&self, config: &Config) -> Result<Vec<Arc<str>>, String> {
         let address = &self.address;
-        let answer = match tokio::time::timeout(TIMEOUT, self.get()).await {
+        let answer = match tokio::time::timeout(TIMEOUT, self.get(config)).await {
             Ok(Ok(answer)) => list_in(&answer).and_then(addresses),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
@@ -86,8 +99,8 @@ impl AddressServer {
     }
 
     /// One GET; the answer with its head.
-    async fn get(&self) -> io::Result<Vec<u8>> {
-        let mut stream = reach::connect(&self.address).await?;
+    async fn get(&self, config: &Config) -> io::Result<Vec<u8>> {
+        let mut stream = dial::reach(&self.address, config).await?;
         stream.write_all(self.request(SystemTime::now()).as_bytes()).await?;
         let mut answer = Vec::new();
         while stream.read_buf(&mut answer).await? > 0 && !Answer::is_whole(&answer) {
@@ -205,9 +218,13 @@ mod tests {
             ("http://me:secret@ns/list", "user name"),
             ("http://ns/list\r\nX: y", "ASCII"),
             ("", "not `host:port`"),
+            ("https://me:secret@ns/list", "user name"),
+            ("me:secret@ns:0 ", "user name"),
+            ("http://me:secret@", "user name"),
+            ("http://me:secret/2@ns/list", "user name"),
         ] {
             let error = AddressServer::new(url, None, Duration::from_secs(5)).unwrap_err();
-            assert!(error.contains(words), "{url}: {error}");
+            assert!(error.contains(words) && !error.contains("secret"), "{url}: {error}");
         }
         let server = AddressServer::new("ns", None, Duration::ZERO).unwrap();
         assert_eq!(server.refresh, SHORTEST_REFRESH);

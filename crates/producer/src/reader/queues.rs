@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use posthaste_protocol::request::{BrokerData, TopicRoute, permission};
+use posthaste_protocol::request::{BrokerData, QueueData, TopicRoute, permission};
 
 use crate::MessageQueue;
 use crate::client::Client;
 use crate::connection::{Connection, Peer};
-use crate::route::{WireQueue, logical_queues};
+use crate::route::{MOST_QUEUES, WireQueue, logical_queues};
 
 /// Where each queue of a topic is. A reader has connections of its own, so that what it pulls holds
 /// up no sends.
@@ -22,7 +22,7 @@ pub(super) struct Home {
 }
 
 /// The queues that can be read (Java: `topicRouteData2TopicSubscribeInfo`): of a static topic its
-/// logical ones.
+/// logical ones. A topic has no more than [`MOST_QUEUES`], whatever a name server says.
 pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> {
     let topic: Arc<str> = topic.into();
     let queues_of = |broker: &str, count: i32| {
@@ -35,7 +35,13 @@ pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> 
         return of_scope.flat_map(|(broker, count)| queues_of(broker, count)).collect();
     }
     let readable = document.queues.iter().filter(|queues| queues.perm & permission::READ != 0);
-    readable.flat_map(|queues| queues_of(&queues.broker_name, queues.read_queue_nums)).collect()
+    let mut left = MOST_QUEUES as i32;
+    let of_broker = |queues: &QueueData| {
+        let count = queues.read_queue_nums.clamp(0, left);
+        left -= count;
+        queues_of(&queues.broker_name, count)
+    };
+    readable.flat_map(of_broker).collect()
 }
 
 /// Where each readable queue is: on its broker's master, or while there is none on the slave that is
@@ -53,8 +59,10 @@ pub(super) fn homes(
         .values()
         .map(|home| (home.connection.address().clone(), home.connection.clone()))
         .collect();
+    let logical = logical_queues(document);
     for queue in queues {
-        let Some(wire) = WireQueue::of(queue, document, client.config()) else { continue };
+        let wire = WireQueue::among(&logical, queue, document, client.config());
+        let Some(wire) = wire else { continue };
         let broker = document.brokers.iter().find(|broker| broker.broker_name == wire.broker);
         let Some(address) = broker.and_then(address_of) else { continue };
         let address = client.mapped(address);
@@ -73,4 +81,25 @@ pub(super) fn homes(
 
 fn address_of(broker: &BrokerData) -> Option<&str> {
     broker.master().or_else(|| broker.broker_addrs.values().next().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_has_no_more_queues_than_it_may() {
+        let of = |broker: &str, count: i32| QueueData {
+            broker_name: broker.into(),
+            perm: permission::READ,
+            read_queue_nums: count,
+            ..QueueData::default()
+        };
+        let queues = vec![of("a", 2), of("b", -1), of("c", 70_000), of("d", 70_000)];
+        let document = TopicRoute { queues, ..TopicRoute::default() };
+        let readable = readable("t", &document);
+        assert_eq!(readable.len(), MOST_QUEUES);
+        let last = readable.last().map(|queue| (queue.broker(), queue.id()));
+        assert_eq!(last, Some(("c", MOST_QUEUES as i32 - 3)));
+    }
 }

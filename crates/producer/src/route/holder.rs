@@ -2,7 +2,7 @@
 
 use posthaste_protocol::request::TopicRoute;
 
-use super::static_topic::logical_queues;
+use super::static_topic::{LogicalQueues, logical_queues};
 use crate::MessageQueue;
 use crate::config::Config;
 
@@ -18,16 +18,29 @@ pub(crate) struct WireQueue {
 impl WireQueue {
     /// `None` when the topic has no such queue, or no broker has it now.
     pub(crate) fn of(queue: &MessageQueue, document: &TopicRoute, config: &Config) -> Option<Self> {
-        let broker = holder(document, queue)?.to_owned();
+        Self::among(&logical_queues(document), queue, document, config)
+    }
+
+    /// As [`of`](Self::of), for many queues of one document, given its logical ones.
+    pub(crate) fn among(
+        logical: &[LogicalQueues<'_>],
+        queue: &MessageQueue,
+        document: &TopicRoute,
+        config: &Config,
+    ) -> Option<Self> {
+        let broker = holder(logical, document, queue)?.to_owned();
         let topic = config.on_wire(queue.topic()).into_owned();
         Some(Self { topic, broker, id: queue.id() })
     }
 }
 
 /// Name of the broker that has a queue now.
-pub(crate) fn holder<'a>(document: &'a TopicRoute, queue: &MessageQueue) -> Option<&'a str> {
-    let mut scopes = logical_queues(document).into_iter();
-    if let Some(logical) = scopes.find(|logical| logical.broker == queue.broker()) {
+fn holder<'a>(
+    logical: &[LogicalQueues<'a>],
+    document: &'a TopicRoute,
+    queue: &MessageQueue,
+) -> Option<&'a str> {
+    if let Some(logical) = logical.iter().find(|logical| logical.broker == queue.broker()) {
         return *logical.holders.get(usize::try_from(queue.id()).ok()?)?;
     }
     let of_broker = document.queues.iter().find(|queues| queues.broker_name == queue.broker())?;
@@ -72,7 +85,7 @@ mod tests {
             ("__syslo__global__", -1, None),
         ] {
             let queue = MessageQueue::new("t", broker, id);
-            assert_eq!(holder(&document, &queue), expected, "{queue}");
+            assert_eq!(holder(&logical_queues(&document), &document, &queue), expected, "{queue}");
         }
     }
 }

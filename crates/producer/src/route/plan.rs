@@ -6,7 +6,7 @@ use posthaste_protocol::request::{TopicRoute, permission};
 use super::static_topic::{LogicalQueues, logical_queues};
 
 /// A topic has no more queues than this, whatever a name server says.
-const MOST_QUEUES: usize = 1 << 16;
+pub(crate) const MOST_QUEUES: usize = 1 << 16;
 /// The broker of logical queues that no broker has.
 const NO_BROKER: &str = "__syslo__none__";
 
@@ -42,11 +42,6 @@ pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
         }
         None => of_ordinary(document),
     };
-    let mut left = MOST_QUEUES;
-    for of_broker in &mut plan {
-        of_broker.queues.truncate(left);
-        left -= of_broker.queues.len();
-    }
     plan.retain(|of_broker| !of_broker.queues.is_empty());
     plan
 }
@@ -58,8 +53,8 @@ fn of_ordinary(document: &TopicRoute) -> Vec<BrokerQueues> {
         writable.map(|queue| (queue.broker_name.as_str(), queue.write_queue_nums)).collect();
     counts.sort_unstable();
     let plan =
-        counts.into_iter().map(|(broker, count)| of_broker(document, broker, numbers(count)));
-    plan.filter(|of_broker| of_broker.address.is_some()).collect()
+        counts.into_iter().map(|(broker, count)| (of_broker(document, broker, vec![]), count));
+    with_queues(plan.filter(|(of_broker, _)| of_broker.address.is_some()))
 }
 
 /// `broker:count;broker:count`, whatever else the document says: a key keeps its queue while a
@@ -69,7 +64,19 @@ fn of_ordered(document: &TopicRoute, conf: &str) -> Vec<BrokerQueues> {
         let (broker, count) = item.split_once(':')?;
         Some((broker, count.trim().parse().ok()?))
     });
-    counts.map(|(broker, count)| of_broker(document, broker, numbers(count))).collect()
+    with_queues(counts.map(|(broker, count)| (of_broker(document, broker, vec![]), count)))
+}
+
+/// Gives each broker so many queues, while there are any left of those that a topic may have. What
+/// a document repeats is not kept.
+fn with_queues(counts: impl Iterator<Item = (BrokerQueues, i32)>) -> Vec<BrokerQueues> {
+    let mut left = MOST_QUEUES as i32;
+    let plan = counts.filter_map(|(of_broker, count)| {
+        let count = count.clamp(0, left);
+        left -= count;
+        (count > 0).then(|| BrokerQueues { queues: (0..count).collect(), ..of_broker })
+    });
+    plan.collect()
 }
 
 fn of_logical(document: &TopicRoute, queues: &LogicalQueues<'_>) -> Vec<BrokerQueues> {
@@ -95,11 +102,6 @@ fn of_broker(document: &TopicRoute, name: &str, queues: Vec<i32>) -> BrokerQueue
         logical: None,
         queues,
     }
-}
-
-/// The numbers of so many queues.
-fn numbers(count: i32) -> Vec<i32> {
-    (0..count.clamp(0, MOST_QUEUES as i32)).collect()
 }
 
 /// The default topic's queues as a new topic will have them.
@@ -183,6 +185,26 @@ mod tests {
         let found: Vec<_> =
             plan.iter().map(|one| (&*one.broker, one.address.is_some(), &*one.queues)).collect();
         assert_eq!(found, [("b", false, &[0, 1, 2][..]), ("a", true, &[0])]);
+    }
+
+    #[test]
+    fn what_a_document_repeats_adds_up_to_no_more_than_a_topic_may_have() {
+        let most = MOST_QUEUES;
+        let ordered = TopicRoute {
+            order_topic_conf: Some(format!("a:9;{}", "b:2147483647;".repeat(1000))),
+            ..TopicRoute::default()
+        };
+        assert_eq!(plan(&ordered), [("a".to_owned(), 9), ("b".to_owned(), most - 9)]);
+        let ordinary = TopicRoute {
+            queues: [
+                vec![queues("a", 6, 9), queues("away", 6, 9)],
+                vec![queues("b", 6, i32::MAX); 9],
+            ]
+            .concat(),
+            brokers: vec![broker("a", 0), broker("b", 0)],
+            ..TopicRoute::default()
+        };
+        assert_eq!(plan(&ordinary), [("a".to_owned(), 9), ("b".to_owned(), most - 9)]);
     }
 
     #[test]

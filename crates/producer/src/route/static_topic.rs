@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use posthaste_protocol::request::{QueueMapping, TopicRoute};
 
+use super::plan::MOST_QUEUES;
+
 /// What the broker of logical queues is called, before their scope.
 const MOCK_BROKER: &str = "__syslo__";
 const GLOBAL: &str = "__global__";
-/// So many logical queues at the most are believed in.
-const MOST_QUEUES: i32 = 1 << 16;
 
 /// Which broker has each logical queue of one scope, by the queue's number; `None`: none that is
 /// known, such as one that is down.
@@ -30,15 +30,26 @@ pub(crate) fn logical_queues(document: &TopicRoute) -> Vec<LogicalQueues<'_>> {
     for mapping in mappings.values() {
         scopes.entry(mapping.scope.as_deref().unwrap_or(GLOBAL)).or_default().push(mapping);
     }
-    scopes.into_iter().map(|(scope, mappings)| of_scope(scope, mappings)).collect()
+    let mut left = MOST_QUEUES;
+    let of_scope = |(scope, mappings)| {
+        let queues = of_scope(scope, mappings, left);
+        left -= queues.holders.len();
+        queues
+    };
+    scopes.into_iter().map(of_scope).collect()
 }
 
-fn of_scope<'a>(scope: &str, mut mappings: Vec<&'a QueueMapping>) -> LogicalQueues<'a> {
+/// The logical queues of one scope, at `most` so many.
+fn of_scope<'a>(
+    scope: &str,
+    mut mappings: Vec<&'a QueueMapping>,
+    most: usize,
+) -> LogicalQueues<'a> {
     // A broker that gave a queue away may not have told the name server yet: the latest one counts.
     mappings.sort_by_key(|mapping| mapping.epoch);
     let totals = mappings.iter().map(|mapping| mapping.total_queues);
-    let total = totals.max().unwrap_or_default().clamp(0, MOST_QUEUES);
-    let mut holders = vec![None; total as usize];
+    let total = usize::try_from(totals.max().unwrap_or_default()).unwrap_or_default();
+    let mut holders = vec![None; total.min(most)];
     for mapping in mappings {
         for logical in mapping.current_ids.keys() {
             let place = usize::try_from(*logical).ok().and_then(|id| holders.get_mut(id));
@@ -105,7 +116,12 @@ mod tests {
     #[test]
     fn nonsense_is_bounded_and_ordinary_topics_have_none() {
         let wild = document([mapping("a", 1, i32::MAX, &[-1, 3, 1 << 40])]);
-        assert_eq!(logical_queues(&wild)[0].holders.len(), MOST_QUEUES as usize);
+        assert_eq!(logical_queues(&wild)[0].holders.len(), MOST_QUEUES);
+        let scopes = ["east", "north", "west"];
+        let wild = document(scopes.map(|scope| scoped(scope, mapping(scope, 1, 40_000, &[0]))));
+        let counts: Vec<usize> =
+            logical_queues(&wild).iter().map(|queues| queues.holders.len()).collect();
+        assert_eq!(counts, [40_000, MOST_QUEUES - 40_000, 0]);
         let negative = document([mapping("a", 1, -1, &[0])]);
         assert!(logical_queues(&negative)[0].holders.is_empty());
         assert!(logical_queues(&document([])).is_empty());

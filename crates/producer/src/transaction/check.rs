@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::TransactionState;
 use crate::client::Client;
+use crate::connection::WayBack;
 use crate::interceptor::TransactionEnd;
 use crate::{MessageQueue, ReadMessage};
 
@@ -39,8 +40,9 @@ impl Checks {
 
 impl Client {
     /// A broker asks. It gets no answer in the protocol's sense: the producer's word is a request
-    /// of its own, to where the question came from.
-    pub(crate) fn take_check(self: &Arc<Self>, address: &Arc<str>, request: &Command) {
+    /// of its own, on the connection that the question came by, be it a reader's.
+    pub(crate) fn take_check(self: &Arc<Self>, way_back: WayBack, request: &Command) {
+        let address = &way_back.address;
         let half = match self.read_check(request) {
             Ok(half) => half,
             Err(error) => {
@@ -52,7 +54,7 @@ impl Client {
         if let Some(state) = self.transactions.decision(&message_id) {
             // What was decided has not come as far as the broker yet. It never does by itself through
             // the remoting port of a 5.x proxy, which confirms it and keeps it to itself.
-            self.answer_check(address, half.0, &message_id, state);
+            self.answer_check(&way_back, half.0, &message_id, state);
             return;
         }
         let Some(checker) = self.config().checker.clone() else {
@@ -65,7 +67,7 @@ impl Client {
             tracing::warn!(%address, "too many transaction checks at once; the broker will ask again");
             return;
         };
-        let (client, address) = (self.clone(), address.clone());
+        let client = self.clone();
         self.spawn(async move {
             let running = client.checks.running.clone().acquire_owned().await;
             let (check, message) = half;
@@ -78,9 +80,9 @@ impl Client {
             });
             drop((running, room));
             if let Some(message) = shown {
-                client.show_check(&address, &check, &message, state);
+                client.show_check(&way_back.address, &check, &message, state);
             }
-            client.answer_check(&address, check, &message_id, state);
+            client.answer_check(&way_back, check, &message_id, state);
         });
     }
 
@@ -107,16 +109,12 @@ impl Client {
     }
 
     fn answer_check(
-        self: &Arc<Self>,
-        address: &Arc<str>,
+        &self,
+        way_back: &WayBack,
         check: CheckTransaction,
         message_id: &str,
         state: TransactionState,
     ) {
-        tracing::debug!(%address, message_id, %state, "transaction checked");
-        if state != TransactionState::Unknown {
-            self.transactions.checked(message_id);
-        }
         let answer = EndTransaction {
             group: self.config().group.to_string(),
             topic: check.topic,
@@ -128,9 +126,16 @@ impl Client {
             transaction_id: check.transaction_id,
             broker_name: check.broker_name,
         };
-        match self.connection_to(address) {
-            Some(connection) => connection.tell(&answer),
-            None => tracing::debug!(%address, "the connection of a transaction check is gone"),
+        let address = &way_back.address;
+        // It is no longer undecided before anybody can see the answer.
+        let decided = || {
+            if state != TransactionState::Unknown {
+                self.transactions.checked(message_id);
+            }
+        };
+        match way_back.tell(&answer, decided) {
+            true => tracing::debug!(%address, message_id, %state, "transaction checked"),
+            false => tracing::debug!(%address, "the connection of a transaction check is gone"),
         }
     }
 

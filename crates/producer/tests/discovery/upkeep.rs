@@ -20,6 +20,24 @@ async fn topics_named_at_the_start_are_ready_before_their_first_message() {
     assert_eq!((server.asked("known"), broker.connections()), (1, 1));
 }
 
+/// One that nobody answers for holds up no other, and one that is denied is not asked for again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_topic_named_at_the_start_holds_up_no_other() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::start().await;
+    server.say("silent", Say::Nothing);
+    server.say("denied", Say::Code(16));
+    server.say("known", Say::Route(route(&[&broker], 4)));
+    let builder = producer(&[&server]).topics(["silent", "denied", "known"]);
+    let producer = builder.start().await.unwrap();
+    let begun = Instant::now();
+    until("its broker knows the producer", || broker.heartbeats().len() == 1).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.asked("denied"), 1);
+    drop(producer);
+}
+
 /// Messages that come while a topic is looked up ahead stay in their order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_up_ahead_overtakes_nobody() {
@@ -81,6 +99,22 @@ async fn routes_are_polled_and_brokers_met_again() {
         while producer.send(Message::new("t", "x")).await.unwrap().queue().broker() != "b" {}
     };
     soon(goes_there).await;
+    drop(producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_silent_name_server_polls_do_not_pile_up() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    // What is shorter than 100 ms counts as that.
+    let builder = producer(&[&server]).route_poll_interval(Duration::from_millis(1));
+    let producer = builder.start().await.unwrap();
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    until("it is polled", || server.asked("t") > 2).await;
+    server.otherwise(Say::Nothing);
+    let asked = server.asked("t");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(server.asked("t") <= asked + 2, "{} times", server.asked("t") - asked);
     drop(producer);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste::{ErrorKind, FaultAvoidance, Message, MessageQueue, Outcome};
+use posthaste::{ErrorKind, FaultAvoidance, Message, MessageQueue, Outcome, Producer};
 use posthaste_protocol::RequestCode;
 
 use crate::fake::{
@@ -256,4 +256,23 @@ async fn an_address_map_that_panics_leaves_addresses_as_they_are() {
     let server = NameServer::of(&[&broker], 4).await;
     let builder = producer(&[&server]).address_map(|_| panic!("on purpose"));
     soon(builder.start().await.unwrap().send(message("x"))).await.unwrap();
+}
+
+/// Nothing in the background has run yet when the runtime ends.
+#[test]
+fn what_was_accepted_ends_with_a_runtime_that_did_nothing() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let (producer, delivery) = first.block_on(async {
+        let producer = Producer::builder("faults", "127.0.0.1:1").start().await.unwrap();
+        let delivery = producer.try_enqueue(message("x")).unwrap();
+        (producer, delivery)
+    });
+    drop(first);
+    runtime().block_on(async {
+        let error = soon(delivery).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotStored));
+        let error = soon(producer.send(message("y"))).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotStored));
+    });
 }

@@ -4,9 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use posthaste::{AdminError, Producer, ReadFrom, ReadMessage, Reader, ReaderBuilder};
-use posthaste_protocol::request::{OffsetAnswer, Pull, PullAnswer, QueueMapping, TopicRoute};
-use posthaste_protocol::{Command, RequestCode};
+use posthaste::{
+    AdminError, Producer, ReadFrom, ReadMessage, Reader, ReaderBuilder, TransactionState,
+};
+use posthaste_protocol::request::{
+    CheckTransaction, EndTransaction, OffsetAnswer, Pull, PullAnswer, QueueMapping, TopicRoute,
+    decision,
+};
+use posthaste_protocol::{Command, RequestCode, command};
 
 use crate::scripted::{Reply, Server, records, route};
 
@@ -326,4 +331,36 @@ async fn a_logical_queue_is_read_where_it_is() {
     for pull in pulls(&broker) {
         assert_eq!((pull.queue_id, pull.broker_name.as_deref()), (0, Some("b")));
     }
+}
+
+/// A broker asks any connection of the group, and wants its answer from there. No route of the
+/// producer leads to this one.
+#[tokio::test]
+async fn a_check_that_comes_to_a_reader_is_answered() {
+    let broker = Server::start(move |request| match request.request_code() {
+        RequestCode::PULL_MESSAGE => Reply::Answer(Box::new(|_, out| {
+            let message = records(0..1);
+            let check = CheckTransaction { half_offset: 7, message, ..CheckTransaction::default() };
+            command::put_request(out, 9, true, &check);
+        })),
+        _ => Reply::Nothing,
+    })
+    .await;
+    let address = broker.address.clone();
+    let names = Server::names(move |_| Some(route(&[("a", &address)], 1))).await;
+    let builder = Producer::builder("readers", names.address.clone())
+        .transaction_checker(|_| async { TransactionState::Commit });
+    let producer = builder.start().await.unwrap();
+    let reader = producer.admin().reader("t").open().await.unwrap();
+    let is_end = |request: &&Command| request.request_code() == RequestCode::END_TRANSACTION;
+    let begun = std::time::Instant::now();
+    let end: EndTransaction = loop {
+        if let Some(end) = broker.asked().iter().find(is_end) {
+            break end.read().unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not answered");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!((end.decision, end.half_offset), (decision::COMMIT, 7));
+    drop(reader);
 }

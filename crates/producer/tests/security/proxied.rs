@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use posthaste::{ErrorKind, Message, Outcome, Producer, Socks5, StartError, Tls};
+use posthaste::{ErrorKind, Message, NameServers, Outcome, Producer, Socks5, StartError, Tls};
 use posthaste_broker::Broker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -178,6 +178,24 @@ async fn only_what_is_chosen_goes_through_it() {
     let producer = Producer::builder("security", names).socks5(socks).start().await.unwrap();
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     assert_eq!(proxy.asked().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_server_is_asked_through_it_too() {
+    let (broker, proxy) = (broker().await, Proxy::start(Manner::Open).await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let list = format!("lists.invalid:{}", listener.local_addr().unwrap().port());
+    let answer = format!("HTTP/1.0 200 OK\r\n\r\n{}\r\n", name_server(&broker));
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let servers = NameServers::address_server(format!("http://{list}/nsaddr"));
+    let builder = Producer::builder("security", servers).socks5(Socks5::new(&*proxy.address));
+    let producer = builder.start().await.unwrap();
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    assert_eq!(proxy.asked().first(), Some(&list));
 }
 
 /// Whatever goes wrong: the error says that it was the proxy, and which.

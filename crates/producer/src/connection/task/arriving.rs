@@ -16,6 +16,7 @@ use crate::accepted::{Accepted, End};
 use crate::answer::Remedy;
 use crate::attempt;
 use crate::batch::{self, Sharing, Trial};
+use crate::connection::WayBack;
 use crate::connection::pending::{Asker, Member, Sent};
 use crate::deliver::AttemptFailed;
 use crate::observers::StoredAt;
@@ -275,7 +276,8 @@ impl Task {
         let (answer, remark) = match code {
             // Never answered, also where a proxy does not call it one-way.
             RequestCode::CHECK_TRANSACTION_STATE => {
-                return self.client.take_check(&self.address, request);
+                let (address, orders) = (self.address.clone(), self.sender.clone());
+                return self.client.take_check(WayBack { address, orders }, request);
             }
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.client.take_reply(request) {
                 Ok(()) => (ResponseCode::SUCCESS, None),

@@ -139,7 +139,13 @@ impl Task {
     pub(super) fn put_call(&mut self, call: Call, now: Instant) {
         let Call { mut command, answer } = call;
         let seal = &self.client.config().seal;
-        let Some(answer) = answer else { return seal.put_command(command, &mut self.link.out) };
+        let Some(answer) = answer else {
+            // Nobody waits for it: a peer that asks and does not read gets none of our memory.
+            if self.link.out.len() < WRITE_BUFFER {
+                seal.put_command(command, &mut self.link.out);
+            }
+            return;
+        };
         if !answer.is_closed() {
             // How long to wait is the caller's matter; the entry only must not stay for ever.
             let forget_at = now + 4 * SILENCE;

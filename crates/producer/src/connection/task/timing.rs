@@ -20,7 +20,10 @@ impl Task {
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         let held = self.held_since.map(|since| since + self.longest_hold());
         let lingers = match (self.lingering, self.client.config().linger) {
-            (Some(Lingering::Since(since)), Some(linger)) => Some(self.linger_end(since, linger)),
+            // Without room they wait for that, and nothing is due.
+            (Some(Lingering::Since(since)), Some(linger)) if self.has_room(now) => {
+                Some(self.linger_end(since, linger))
+            }
             _ => None,
         };
         let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
