@@ -255,8 +255,7 @@ impl Engine {
             }
             Incoming::RouteOf(RouteOf { topic, .. }) => out.answer(caller, self.route_of(&topic)),
             Incoming::TopicListOf(_) => {
-                let room = out.check_room(caller.session);
-                out.answer(caller, room.and_then(|()| self.topic_list()));
+                out.answer_if_room(caller, || self.topic_list());
             }
             Incoming::MaxOffset(queue) => out.answer(caller, self.max_offset(&queue)),
             Incoming::MinOffset(queue) => out.answer(caller, self.min_offset(&queue)),
@@ -265,8 +264,7 @@ impl Engine {
                 out.answer(caller, self.earliest_store_time(&queue));
             }
             Incoming::ViewMessage(message) => {
-                let room = out.check_room(caller.session);
-                out.answer(caller, room.and_then(|()| self.view_message(&message)));
+                out.answer_if_room(caller, || self.view_message(&message));
             }
             Incoming::QueryConsumerOffset(query) => {
                 out.answer(caller, self.query_consumer_offset(&query));
@@ -276,8 +274,7 @@ impl Engine {
                 out.answer(caller, result);
             }
             Incoming::ConsumerListOf(group) => {
-                let room = out.check_room(caller.session);
-                out.answer(caller, room.and_then(|()| self.consumer_list(&group)));
+                out.answer_if_room(caller, || self.consumer_list(&group));
             }
             Incoming::LockQueues(lock) => {
                 let result = self.lock_queues(now, &lock);

@@ -126,6 +126,16 @@ impl Effects {
         }
     }
 
+    /// Answers with what might be large, if there is room for that.
+    pub(crate) fn answer_if_room<P: Payload>(
+        &mut self,
+        caller: Caller,
+        answer: impl FnOnce() -> Result<P, Refusal>,
+    ) {
+        let result = self.check_room(caller.session).and_then(|()| answer());
+        self.answer(caller, result);
+    }
+
     /// `commit` is kept: the answers that waited for it may leave.
     pub(crate) fn kept(&mut self) {
         self.promised.clear();

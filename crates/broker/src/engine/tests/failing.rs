@@ -6,7 +6,7 @@ use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{CreateTopic, Heartbeat, ProducerGroup, SendMessage};
 
 use super::brittle::Brittle;
-use super::harness::{Bench, message, with_properties};
+use super::harness::{Bench, message, with_properties, with_queues};
 use crate::store::watched::Watched;
 use crate::store::{DiskStore, MemoryStore};
 
@@ -60,14 +60,7 @@ fn what_cannot_be_delivered_keeps_its_place() {
         for queue_id in [0, 3] {
             bench.call(0, &SendMessage { queue_id, ..sent(property, value) });
         }
-        let queues = |count| CreateTopic {
-            topic: "orders".into(),
-            read_queues: count,
-            write_queues: count,
-            perm: 6,
-            ..CreateTopic::default()
-        };
-        bench.call(0, &queues(1));
+        bench.call(0, &with_queues(1));
         drop(bench);
 
         let brittle = Arc::new(Brittle::default());
@@ -79,7 +72,7 @@ fn what_cannot_be_delivered_keeps_its_place() {
         assert_eq!(bench.bodies("orders", 0), [property]);
         brittle.set_no_ends(false);
         bench.pass(100_000);
-        bench.call(0, &queues(4));
+        bench.call(0, &with_queues(4));
         assert_eq!(bench.bodies("orders", 3), [property]);
         assert_eq!(bench.bodies("orders", 0), [property], "once");
     }
@@ -103,13 +96,7 @@ fn a_half_message_that_cannot_be_read_is_asked_about_later() {
 #[test]
 fn a_topic_does_not_change_while_the_ends_of_its_queues_cannot_be_read() {
     let (brittle, mut bench) = bench();
-    let more = CreateTopic {
-        topic: "orders".into(),
-        read_queues: 8,
-        write_queues: 8,
-        perm: 6,
-        ..CreateTopic::default()
-    };
+    let more = with_queues(8);
     brittle.set_broken(true);
     for topic in ["orders", "new"] {
         let more = CreateTopic { topic: topic.into(), ..more.clone() };

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::command::put_request;
 use posthaste_protocol::request::{
-    ConsumerGroup, Heartbeat, Pull, PullAnswer, SendMessage, Subscription, pull_flag,
+    ConsumerGroup, CreateTopic, Heartbeat, Pull, PullAnswer, SendMessage, Subscription, pull_flag,
 };
 use posthaste_protocol::{Command, Frame, ResponseCode, StoredMessage, frame};
 
@@ -202,6 +202,17 @@ pub(super) fn pull(topic: &str, queue_id: i32, offset: i64) -> Pull {
         sys_flag: pull_flag::SUBSCRIPTION,
         subscription: Some("*".into()),
         ..Pull::default()
+    }
+}
+
+/// Gives topic `orders` so many queues.
+pub(super) fn with_queues(count: i32) -> CreateTopic {
+    CreateTopic {
+        topic: "orders".into(),
+        read_queues: count,
+        write_queues: count,
+        perm: 6,
+        ..CreateTopic::default()
     }
 }
 

@@ -6,7 +6,9 @@ use posthaste_protocol::request::{
     UpdateConsumerOffset, decision,
 };
 
-use super::harness::{Bench, heartbeat, message, pull, subscription, waiting, with_properties};
+use super::harness::{
+    Bench, heartbeat, message, pull, subscription, waiting, with_properties, with_queues,
+};
 use crate::store::DiskStore;
 use crate::store::watched::Watched;
 
@@ -102,19 +104,12 @@ fn a_restart_without_news_writes_nothing_of_its_own() {
 #[test]
 fn a_queue_that_was_taken_away_and_comes_back_goes_on_where_it_ended() {
     let file = Watched::default();
-    let queues = |count| CreateTopic {
-        topic: "orders".into(),
-        read_queues: count,
-        write_queues: count,
-        perm: 6,
-        ..CreateTopic::default()
-    };
     let mut bench = open(&file);
     bench.call(0, &message("orders", 3, "old"));
-    bench.call(0, &queues(1));
+    bench.call(0, &with_queues(1));
     drop(bench);
     let mut bench = open(&file);
-    bench.call(0, &queues(4));
+    bench.call(0, &with_queues(4));
     assert_eq!(bench.call(0, &message("orders", 3, "new")).queue_offset, 1);
     assert_eq!(bench.bodies("orders", 3), ["old", "new"]);
 }
@@ -124,13 +119,6 @@ fn a_queue_that_was_taken_away_and_comes_back_goes_on_where_it_ended() {
 #[test]
 fn what_waits_for_a_queue_that_was_taken_away_comes_to_it_after_a_restart() {
     let file = Watched::default();
-    let queues = |count| CreateTopic {
-        topic: "orders".into(),
-        read_queues: count,
-        write_queues: count,
-        perm: 6,
-        ..CreateTopic::default()
-    };
     let sent = |name: &str, value: &str| {
         with_properties(&[(name, value), ("PGROUP", "payers")], message("orders", 3, name))
     };
@@ -139,7 +127,7 @@ fn what_waits_for_a_queue_that_was_taken_away_comes_to_it_after_a_restart() {
     bench.call(0, &sent("DELAY", "2"));
     bench.call(0, &sent("TIMER_DELAY_MS", "6000"));
     let half = bench.call(0, &sent("TRAN_MSG", "true"));
-    bench.call(0, &queues(1));
+    bench.call(0, &with_queues(1));
     drop(bench);
     let mut bench = open(&file);
     let id = &half.offset_message_id;
@@ -153,7 +141,7 @@ fn what_waits_for_a_queue_that_was_taken_away_comes_to_it_after_a_restart() {
     bench.call(0, &commit);
     bench.pass(10_000);
     assert_eq!(bench.code(0, &message("orders", 3, "new")), ResponseCode::INVALID_PARAMETER);
-    bench.call(0, &queues(4));
+    bench.call(0, &with_queues(4));
     assert_eq!(bench.bodies("orders", 3), ["old", "TRAN_MSG", "DELAY", "TIMER_DELAY_MS"]);
 }
 
