@@ -14,3 +14,15 @@ mod trace;
 mod metrics;
 #[cfg(feature = "opentelemetry")]
 mod trace_context;
+
+use posthaste::Producer;
+
+use fake::{Broker, NameServer, producer};
+
+/// A broker with one queue, its name server, and a producer.
+async fn one() -> (Broker, NameServer, Producer) {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 1).await;
+    let producer = producer(&[&server]).start().await.unwrap();
+    (broker, server, producer)
+}

@@ -3,23 +3,17 @@
 #[path = "../../examples/support/recorder.rs"]
 mod recorder;
 
-use posthaste::{Message, Producer};
+use posthaste::Message;
 
 use self::recorder::Memory;
 use crate::fake::{Action, Broker, HANG, NameServer, producer, soon};
+use crate::one;
 
 /// Runs a test whose producers' metrics are recorded: all on this thread.
 fn recorded(test: impl AsyncFnOnce(&Memory)) {
     let memory = Memory::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&memory, || runtime.block_on(test(&memory)));
-}
-
-async fn one() -> (Broker, NameServer, Producer) {
-    let broker = Broker::start("a").await;
-    let server = NameServer::of(&[&broker], 1).await;
-    let producer = producer(&[&server]).start().await.unwrap();
-    (broker, server, producer)
 }
 
 /// What a metric shows whose labels have all of these; the first word of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use posthaste::{Message, Producer};
+use posthaste::Message;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -12,7 +12,8 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::fake::{Action, Broker, NameServer, lock, producer, soon};
+use crate::fake::{Action, lock, soon};
+use crate::one;
 
 /// Spans that have ended, with their fields.
 #[derive(Clone, Default)]
@@ -68,13 +69,6 @@ impl Ended {
         assert_eq!(all.len(), 1, "{:?}", all.iter().map(|one| &one.0).collect::<Vec<_>>());
         all.remove(0).0
     }
-}
-
-async fn one() -> (Broker, NameServer, Producer) {
-    let broker = Broker::start("a").await;
-    let server = NameServer::of(&[&broker], 1).await;
-    let producer = producer(&[&server]).start().await.unwrap();
-    (broker, server, producer)
 }
 
 #[track_caller]
