@@ -102,6 +102,21 @@ async fn enough_messages_or_bytes_end_it() {
     until("1,024 have left", || broker.stored_count() == 1024).await;
 }
 
+/// The linger that ended is over with the last that left, also when there was no room after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_while_the_window_is_full_lingers_anew() {
+    let builder = |builder: ProducerBuilder| builder.linger(HOUR, 1000).max_window(1);
+    let (broker, _server, producer) = lingering(builder).await;
+    broker.always(Action::ok().after(Duration::from_millis(200)));
+    let enough = Message::new("t", vec![b'x'; 1000]);
+    let first = soon(producer.enqueue(enough)).await.unwrap();
+    until("it has left", || broker.seen_count() == 1).await;
+    let _second = soon(producer.enqueue(message(1))).await.unwrap();
+    soon(first).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(broker.seen_count(), 1, "the second lingers");
+}
+
 fn soon_send(producer: &Producer, n: usize) -> impl Future<Output = ()> + Send + use<> {
     let producer = producer.clone();
     async move { drop(producer.send(message(n)).await.unwrap()) }

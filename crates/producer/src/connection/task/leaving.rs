@@ -54,6 +54,10 @@ impl Task {
             // It is for room that they wait now, and nothing is due.
             self.held_since = None;
         }
+        if self.outbox.holdable() == 0 {
+            // Over with the last that left: whoever comes before there is room again lingers anew.
+            self.lingering = None;
+        }
         self.show_load();
     }
 
@@ -108,7 +112,6 @@ impl Task {
     /// long enough, or enough of them wait. Then all leave, and the next one begins to wait anew.
     fn lingers(&mut self, linger: Linger, now: Instant) -> bool {
         if self.outbox.holdable() == 0 {
-            self.lingering = None;
             return false;
         }
         let Lingering::Since(since) = *self.lingering.get_or_insert(Lingering::Since(now)) else {
