@@ -25,6 +25,9 @@ pub(crate) struct Record {
     pub(crate) server_cpu_us: u64,
     /// Messages that the server stored meanwhile, by its own count.
     pub(crate) stored: u64,
+    /// From `go` until it had them all, in s: a real broker answers before they are in their queues.
+    #[serde(default)]
+    pub(crate) stored_after: f64,
     /// The client's, warm-up included.
     pub(crate) peak_rss_kib: u64,
     /// Why there is no measurement.
@@ -35,12 +38,27 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn failure(case: Case, round: usize, error: String) -> Self {
         let (measurement, error) = (Measurement::default(), Some(error));
-        Self { case, round, measurement, server_cpu_us: 0, stored: 0, peak_rss_kib: 0, error }
+        Self {
+            case,
+            round,
+            measurement,
+            server_cpu_us: 0,
+            stored: 0,
+            stored_after: 0.0,
+            peak_rss_kib: 0,
+            error,
+        }
     }
 
     /// Acknowledged messages per second.
     pub(crate) fn rate(&self) -> f64 {
         self.measurement.messages as f64 / self.measurement.seconds.max(1e-9)
+    }
+
+    /// Acknowledged messages per second until the server had them all in their queues: the rate that
+    /// lasts.
+    pub(crate) fn lasting_rate(&self) -> f64 {
+        self.measurement.messages as f64 / self.measurement.seconds.max(self.stored_after).max(1e-9)
     }
 
     /// The client's µs per acknowledged message.

@@ -126,9 +126,11 @@ pub(crate) fn measure_with(
     server.process().settle()?;
     let stored = server.stored()?;
     let meter = server.process().meter()?;
+    let began = Instant::now();
     client.say("go")?;
     let measurement = await_measurement(&client, length_of(arguments))?;
     let stored = server.await_stored(stored, measurement.messages)?;
+    let stored_after = began.elapsed().as_secs_f64();
     server.process().settle()?;
     let server_cpu = meter.cpu()?;
     let peak_rss_kib = client.peak_rss_kib()?;
@@ -139,6 +141,7 @@ pub(crate) fn measure_with(
         measurement,
         server_cpu_us: server_cpu.as_micros() as u64,
         stored,
+        stored_after,
         peak_rss_kib,
         error: None,
     })

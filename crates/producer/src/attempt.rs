@@ -1,16 +1,17 @@
-//! One attempt: the request for a queue, of one message or of a batch, and what its answer says.
+//! One attempt: the request for a queue, of one message or of a batch, and what a refusal says.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::UniqueId;
 use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{
-    DEFAULT_TOPIC, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
+    DEFAULT_TOPIC, OwnFields, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
+    SendTemplate,
 };
-use posthaste_protocol::{Command, Properties, ResponseCode, batch};
+use posthaste_protocol::{Command, Properties, batch};
 
 use crate::accepted::Accepted;
 use crate::answer::{self, Remedy, Verdict};
@@ -19,7 +20,7 @@ use crate::content::{self, Content};
 use crate::credentials::Credentials;
 use crate::message::{Message, Part};
 use crate::outbox::Waiting;
-use crate::{ErrorKind, MessageQueue, Outcome, Receipt, SendStatus};
+use crate::{ErrorKind, Outcome};
 
 /// How a request leaves.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,8 @@ pub(crate) struct Writer<'a> {
     /// Cluster of the broker.
     pub(crate) cluster: &'a str,
     pub(crate) queue: i32,
+    /// What plain sends to the broker share.
+    pub(crate) template: Option<&'a OnceLock<SendTemplate>>,
     pub(crate) form: Form,
 }
 
@@ -52,6 +55,10 @@ impl Writer<'_> {
         accepted.show(|content| {
             let message = &content.first;
             put_properties(self.scratch, message, content.added_to(0), accepted.id, self.config);
+            if let Some(template) = self.template.filter(|_| self.is_plain(content)) {
+                self.put_by(template, accepted, content);
+                return None;
+            }
             if *message.part() != Part::None {
                 self.put_part(message.part());
             }
@@ -74,6 +81,35 @@ impl Writer<'_> {
                 (true, true) => put!(SendReplyV1(request)),
             }
         })
+    }
+
+    /// Whether a message's request differs from others to its queue in no more than a template allows.
+    fn is_plain(&self, content: &Content) -> bool {
+        let message = &content.first;
+        !self.form.v1
+            && *message.part() == Part::None
+            && (message.flag_value(), content.sys_flag()) == (0, 0)
+            && self.config.seal.adds_nothing()
+    }
+
+    fn put_by(
+        &mut self,
+        template: &OnceLock<SendTemplate>,
+        accepted: &Accepted,
+        content: &Content,
+    ) {
+        let template = template.get_or_init(|| {
+            let model = self.request(accepted, Cow::Borrowed(""));
+            SendTemplate::of(&model)
+        });
+        let own = OwnFields {
+            queue_id: self.queue,
+            born_at_ms: accepted.born_at_ms,
+            properties: self.scratch,
+        };
+        template.put(self.out, self.form.opaque, self.form.oneway, &own, |out| {
+            out.extend_from_slice(content.wire_body());
+        });
     }
 
     /// Appends the request that stores these messages as a batch, without those that have ended
@@ -205,47 +241,4 @@ pub(crate) fn refusal(answer: &Command) -> Refusal {
     };
     let error = Stored::of(answer).err().map(|error| error.to_string());
     Refusal { verdict, reason: error.unwrap_or(reason) }
-}
-
-/// Receipts of a request's messages, given their unique ids, in their order. A batch that is stored
-/// as one (batch queues of 5.x) has one offset message id for all.
-pub(crate) fn receipts(
-    stored: &Stored<'_>,
-    (topic, broker): (&Arc<str>, &Arc<str>),
-    ids: impl Iterator<Item = UniqueId>,
-    together: usize,
-) -> impl Iterator<Item = Receipt> {
-    let status = match stored.code {
-        ResponseCode::FLUSH_DISK_TIMEOUT => SendStatus::FlushDiskTimeout,
-        ResponseCode::FLUSH_SLAVE_TIMEOUT => SendStatus::FlushSlaveTimeout,
-        ResponseCode::SLAVE_NOT_AVAILABLE => SendStatus::SlaveNotAvailable,
-        _ => SendStatus::Stored,
-    };
-    let queue = Arc::new(MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id));
-    let region = stored.region.map(Arc::<str>::from);
-    let recall_handle = stored.recall_handle.map(Arc::<str>::from);
-    let transaction_id = stored.transaction_id.filter(|_| together == 1).map(Arc::<str>::from);
-    let one_id = !stored.offset_message_ids.contains(',');
-    let mut rest = Bytes::copy_from_slice(stored.offset_message_ids.as_bytes());
-    ids.zip(stored.queue_offset..).map(move |(id, queue_offset)| Receipt {
-        message_id: id.text(),
-        offset_message_id: match one_id && together > 1 {
-            true => rest.clone(),
-            false => next_id(&mut rest),
-        },
-        queue: queue.clone(),
-        queue_offset,
-        status,
-        region: region.clone(),
-        transaction_id: transaction_id.clone(),
-        recall_handle: recall_handle.clone(),
-    })
-}
-
-/// Takes the next of a list separated by commas.
-fn next_id(rest: &mut Bytes) -> Bytes {
-    let end = rest.iter().position(|byte| *byte == b',');
-    let id = rest.split_to(end.unwrap_or(rest.len()));
-    rest.advance(usize::from(end.is_some()));
-    id
 }

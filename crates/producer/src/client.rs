@@ -205,8 +205,9 @@ impl Client {
         }
         #[cfg(feature = "opentelemetry")]
         let content = crate::trace_context::propagate(content);
-        let (content, permit) = match self.check(&content) {
-            Ok(bytes) => self.pack(content, bytes),
+        let mut content = content;
+        let permit = match self.check(&content) {
+            Ok(bytes) => self.pack(&mut content, bytes),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
         };
         let since = Instant::now();
@@ -259,15 +260,14 @@ impl Client {
     }
 
     /// Compresses what is to be compressed, and says what the content takes of the bounds.
-    fn pack(&self, mut content: Content, bytes: usize) -> (Content, Permit) {
-        let Some(packed) = self.config.packing.pack(&content) else {
-            let permit = self.permit(content.count(), bytes);
-            return (content, permit);
+    fn pack(&self, content: &mut Content, bytes: usize) -> Permit {
+        let Some(packed) = self.config.packing.pack(content) else {
+            return self.permit(content.count(), bytes);
         };
         let (packed_bytes, body_bytes) = (packed.body.len(), content.first.body().len());
         content.pack(packed);
         let permit = self.permit(content.count(), bytes + packed_bytes);
-        (content, Permit { sent: bytes - (body_bytes - packed_bytes), ..permit })
+        Permit { sent: bytes - (body_bytes - packed_bytes), ..permit }
     }
 
     /// Checks a message or a batch; gives the bytes that it has.

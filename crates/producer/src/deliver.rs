@@ -262,7 +262,7 @@ impl Client {
         if self.phase() == Phase::Abandoned {
             return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
         }
-        if accepted.earlier_failed() {
+        if accepted.is_ordered() && accepted.earlier_failed() {
             return Err(Stranded::new(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED));
         }
         if accepted.deadline <= now {
@@ -292,8 +292,8 @@ impl Client {
         }
         // An ordered one that was given up would come again behind those that have not left yet.
         let may_be_given_up =
-            !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
-        let most = self.config().attempt_timeout.filter(|_| may_be_given_up);
+            || !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
+        let most = self.config().attempt_timeout.filter(|_| may_be_given_up());
         let until = attempt_end(&accepted, &target, now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }

@@ -86,7 +86,8 @@ impl Producer {
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = send_span!("send", self.client(), &message, 1);
-        match self.run(message.into(), Mode::Sync, span).await? {
+        let room = self.accept(message.into(), Mode::Sync, &span)?;
+        match self.end(room, span).await? {
             End::Stored(receipt) => Ok(receipt),
             End::Failed(error) => Err(error),
             // Only one-way sends end as written, and batches have receipts.
@@ -142,7 +143,8 @@ impl Producer {
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         let span = send_span!("send_oneway", self.client(), &message, 1);
-        match self.run(message.into(), Mode::Oneway, span).await? {
+        let room = self.accept(message.into(), Mode::Oneway, &span)?;
+        match self.end(room, span).await? {
             End::Failed(error) => Err(error),
             End::Written | End::Stored(_) | End::BatchStored(_) => Ok(()),
         }
@@ -167,7 +169,8 @@ impl Producer {
     pub async fn send_batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>, SendError> {
         let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
         let span = send_span!("send_batch", self.client(), &content.first, content.count());
-        match self.run(content, Mode::Sync, span).await? {
+        let room = self.accept(content, Mode::Sync, &span)?;
+        match self.end(room, span).await? {
             End::Stored(receipt) => Ok(vec![receipt]),
             End::BatchStored(receipts) => Ok(receipts),
             End::Failed(error) => Err(error),
@@ -176,10 +179,10 @@ impl Producer {
         }
     }
 
-    /// From acceptance to the end. The span is entered step by step: a future of all of it would be
-    /// moved about with the message inside.
-    async fn run(&self, content: Content, mode: Mode, span: SendSpan) -> Result<End, SendError> {
-        let accepted = match self.accept(content, mode, &span)? {
+    /// From acceptance to the end. Apart from that the message would be in the future, and moved
+    /// about with it; and the span is entered step by step, for the same reason.
+    async fn end(&self, room: Room, span: SendSpan) -> Result<End, SendError> {
+        let accepted = match room {
             Room::Taken(accepted) => accepted,
             Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
         };

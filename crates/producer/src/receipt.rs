@@ -3,24 +3,37 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use posthaste_protocol::id::IdText;
+use posthaste_protocol::ResponseCode;
+use posthaste_protocol::answer::Stored;
+use posthaste_protocol::id::{IdText, UniqueId};
 
 use crate::MessageQueue;
 
 /// A message was stored; this is where.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Receipt {
-    pub(crate) message_id: IdText,
-    /// A part of the answer, which for a batch has those of all its messages.
-    pub(crate) offset_message_id: Bytes,
-    /// Shared by the messages of a batch.
-    pub(crate) queue: Arc<MessageQueue>,
-    pub(crate) queue_offset: i64,
-    pub(crate) status: SendStatus,
-    pub(crate) region: Option<Arc<str>>,
-    pub(crate) transaction_id: Option<Arc<str>>,
-    pub(crate) recall_handle: Option<Arc<str>>,
+    message_id: IdText,
+    queue_offset: i64,
+    offset_message_id: Part,
+    answer: Arc<AnswerText>,
+}
+
+/// What an answer says of all messages of its request, and the broker's ids of each.
+pub(crate) struct AnswerText {
+    queue: MessageQueue,
+    status: SendStatus,
+    /// All texts, one after another.
+    text: Box<str>,
+    region: Part,
+    transaction_id: Part,
+    recall_handle: Part,
+}
+
+/// A part of the answer's text; an empty one is not there.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    from: u32,
+    to: u32,
 }
 
 impl Receipt {
@@ -32,13 +45,12 @@ impl Receipt {
 
     /// The broker's id of the message: where it lies in the commit log.
     pub fn offset_message_id(&self) -> &str {
-        // The answer's header was text.
-        std::str::from_utf8(&self.offset_message_id).unwrap_or_default()
+        self.answer.part(self.offset_message_id).unwrap_or_default()
     }
 
     /// The queue that the message was stored in.
     pub fn queue(&self) -> &MessageQueue {
-        &self.queue
+        &self.answer.queue
     }
 
     /// Place in the queue.
@@ -48,37 +60,107 @@ impl Receipt {
 
     /// How firmly the message is stored.
     pub fn status(&self) -> SendStatus {
-        self.status
+        self.answer.status
     }
 
     /// Region of the broker, where it has one.
     pub fn region(&self) -> Option<&str> {
-        self.region.as_deref()
+        self.answer.part(self.answer.region)
     }
 
     /// Transaction id, where the broker gives one (5.x does for every message that it gets alone).
     pub fn transaction_id(&self) -> Option<&str> {
-        self.transaction_id.as_deref()
+        self.answer.part(self.answer.transaction_id)
     }
 
     /// Handle by which a message with a delivery time can be taken back, where the broker gives one
     /// (5.x).
     pub fn recall_handle(&self) -> Option<&str> {
-        self.recall_handle.as_deref()
+        self.answer.part(self.answer.recall_handle)
     }
 }
+
+impl AnswerText {
+    fn part(&self, Part { from, to }: Part) -> Option<&str> {
+        self.text.get(from as usize..to as usize).filter(|text| !text.is_empty())
+    }
+
+    /// The end of the offset message id that begins at `from`.
+    fn end_of_id(&self, from: u32) -> u32 {
+        let ids = self.text.get(from as usize..self.region.from as usize);
+        let comma = ids.and_then(|ids| ids.find(','));
+        comma.map_or(self.region.from, |comma| from + comma as u32)
+    }
+}
+
+/// Receipts of a request's messages, given their unique ids, in their order. A batch that is stored
+/// as one (batch queues of 5.x) has one offset message id for all.
+pub(crate) fn receipts(
+    stored: &Stored<'_>,
+    queue: MessageQueue,
+    ids: impl Iterator<Item = UniqueId>,
+    together: usize,
+) -> impl Iterator<Item = Receipt> {
+    let one_id = together > 1 && !stored.offset_message_ids.contains(',');
+    let answer = Arc::new(answer_text(stored, queue, together));
+    let mut next = 0;
+    ids.zip(stored.queue_offset..).map(move |(id, queue_offset)| {
+        let offset_message_id = Part { from: next, to: answer.end_of_id(next) };
+        if !one_id {
+            next = (offset_message_id.to + 1).min(answer.region.from);
+        }
+        let (message_id, answer) = (id.text(), answer.clone());
+        Receipt { message_id, queue_offset, offset_message_id, answer }
+    })
+}
+
+fn answer_text(stored: &Stored<'_>, queue: MessageQueue, together: usize) -> AnswerText {
+    let transaction_id = stored.transaction_id.filter(|_| together == 1).unwrap_or_default();
+    let (region, handle) =
+        (stored.region.unwrap_or_default(), stored.recall_handle.unwrap_or_default());
+    let text = [stored.offset_message_ids, region, transaction_id, handle].concat();
+    let mut end = stored.offset_message_ids.len() as u32;
+    let mut part = |text: &str| {
+        let from = end;
+        end += text.len() as u32;
+        Part { from, to: end }
+    };
+    AnswerText {
+        queue,
+        status: SendStatus::of(stored.code),
+        region: part(region),
+        transaction_id: part(transaction_id),
+        recall_handle: part(handle),
+        text: text.into(),
+    }
+}
+
+impl PartialEq for Receipt {
+    fn eq(&self, other: &Self) -> bool {
+        self.message_id == other.message_id
+            && self.offset_message_id() == other.offset_message_id()
+            && self.queue() == other.queue()
+            && self.queue_offset == other.queue_offset
+            && self.status() == other.status()
+            && self.region() == other.region()
+            && self.transaction_id() == other.transaction_id()
+            && self.recall_handle() == other.recall_handle()
+    }
+}
+
+impl Eq for Receipt {}
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receipt")
             .field("message_id", &self.message_id())
             .field("offset_message_id", &self.offset_message_id())
-            .field("queue", &self.queue)
+            .field("queue", &self.queue())
             .field("queue_offset", &self.queue_offset)
-            .field("status", &self.status)
-            .field("region", &self.region)
-            .field("transaction_id", &self.transaction_id)
-            .field("recall_handle", &self.recall_handle)
+            .field("status", &self.status())
+            .field("region", &self.region())
+            .field("transaction_id", &self.transaction_id())
+            .field("recall_handle", &self.recall_handle())
             .finish()
     }
 }
@@ -95,6 +177,17 @@ pub enum SendStatus {
     FlushSlaveTimeout,
     /// On the master; there is no slave.
     SlaveNotAvailable,
+}
+
+impl SendStatus {
+    fn of(code: ResponseCode) -> Self {
+        match code {
+            ResponseCode::FLUSH_DISK_TIMEOUT => Self::FlushDiskTimeout,
+            ResponseCode::FLUSH_SLAVE_TIMEOUT => Self::FlushSlaveTimeout,
+            ResponseCode::SLAVE_NOT_AVAILABLE => Self::SlaveNotAvailable,
+            _ => Self::Stored,
+        }
+    }
 }
 
 impl fmt::Display for SendStatus {

@@ -6,10 +6,11 @@ mod static_topic;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use posthaste_protocol::request::SendTemplate;
 
 pub(crate) use self::holder::WireQueue;
 pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
@@ -69,6 +70,8 @@ pub(crate) struct RouteBroker {
     queues: Vec<OwnQueue>,
     /// Whose turn it is among them.
     turn: AtomicUsize,
+    /// What single sends to them share, once there was one.
+    pub(crate) template: OnceLock<SendTemplate>,
 }
 
 /// One queue of a broker that takes messages in turn.
@@ -97,6 +100,11 @@ impl Target {
     /// The broker's name that its queues go by.
     pub(crate) fn queues_named(&self) -> &Arc<str> {
         self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.queues_named)
+    }
+
+    /// What single sends there share.
+    pub(crate) fn template(&self) -> Option<&OnceLock<SendTemplate>> {
+        self.route.brokers.get(self.broker).map(|broker| &broker.template)
     }
 
     /// The broker's cluster.
@@ -180,6 +188,7 @@ impl Route {
                     connection: connection(address),
                     queues: of_broker.queues.iter().map(own).collect(),
                     turn: AtomicUsize::new(fastrand::usize(..)),
+                    template: OnceLock::new(),
                 });
             }
         }

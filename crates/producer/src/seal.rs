@@ -67,7 +67,8 @@ impl Seal {
         self.credentials.is_some() && self.current() != *signed_with
     }
 
-    fn adds_nothing(&self) -> bool {
+    /// Whether requests leave as they are.
+    pub(crate) fn adds_nothing(&self) -> bool {
         self.credentials.is_none() && self.fields.is_empty()
     }
 

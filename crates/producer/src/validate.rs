@@ -93,15 +93,15 @@ pub(crate) fn group(group: &str) -> Result<(), String> {
 }
 
 fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'|');
+    if (1..=max).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(());
+    }
     if text.trim().is_empty() {
         return Err(format!("the {what} is empty"));
     }
     if text.len() > max {
         return Err(format!("the {what} has {} characters, more than {max}", text.chars().count()));
-    }
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'|');
-    if text.bytes().all(allowed) {
-        return Ok(());
     }
     let is_strange = |c: &char| !u8::try_from(*c).is_ok_and(allowed);
     let strange = text.chars().find(is_strange).unwrap_or_default();
@@ -158,7 +158,8 @@ fn name_and_value(n: &str, value: &str) -> Result<(), String> {
 
 #[inline]
 fn no_separators(n: &str, value: &str) -> Result<(), String> {
-    match [n, value].iter().any(|text| text.contains([NAME_END, VALUE_END])) {
+    let separates = |byte: u8| [NAME_END, VALUE_END].contains(&char::from(byte));
+    match n.bytes().chain(value.bytes()).any(separates) {
         true => Err(format!("property `{n}` contains byte 1 or 2, which the protocol uses itself")),
         false => Ok(()),
     }

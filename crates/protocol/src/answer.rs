@@ -3,11 +3,15 @@
 //! It says what [`SendAnswer`](crate::request::SendAnswer) says, without memory of its own: a
 //! producer reads one for each request, and of the answer to a batch only the list of ids is long.
 
+mod reader;
+
 use std::borrow::Cow;
 
 use crate::fields::FieldValue;
 use crate::header::{binary, json::plain};
 use crate::{Command, DecodeError, Frame, HeaderEncoding, ResponseCode, command};
+
+pub use self::reader::StoredReader;
 
 /// Where a message, or a batch of them, was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +100,13 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn note(&mut self, name: &str, value: &'a str) {
-        let place = match name {
+        if let Some(place) = self.place(name) {
+            *place = Some(value);
+        }
+    }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        Some(match name {
             "msgId" => &mut self.offset_message_ids,
             "queueId" => &mut self.queue_id,
             "queueOffset" => &mut self.queue_offset,
@@ -104,9 +114,8 @@ impl<'a> Wanted<'a> {
             "recallHandle" => &mut self.recall_handle,
             "MSG_REGION" => &mut self.region,
             "TRACE_ON" => &mut self.trace_on,
-            _ => return,
-        };
-        *place = Some(value);
+            _ => return None,
+        })
     }
 
     fn stored(self, code: ResponseCode, opaque: i32) -> Result<Stored<'a>, DecodeError> {

@@ -186,15 +186,23 @@ pub fn put_request_with<R: Request>(
     request: &R,
     put_body: impl FnOnce(&mut BytesMut),
 ) {
-    let envelope = json::Envelope {
+    put(out, &request_envelope::<R>(opaque, oneway), request, put_body);
+}
+
+/// What the header of a request says beside its fields.
+pub(crate) fn request_envelope<R: Request>(opaque: i32, oneway: bool) -> json::Envelope<'static> {
+    json::Envelope {
         code: R::CODE.0,
-        flag: if oneway { ONEWAY } else { 0 },
+        flag: request_flag(oneway),
         language: Language::Rust,
         opaque,
         remark: None,
         version: R::VERSION,
-    };
-    put(out, &envelope, request, put_body);
+    }
+}
+
+pub(crate) fn request_flag(oneway: bool) -> i32 {
+    if oneway { ONEWAY } else { 0 }
 }
 
 /// Appends an answer, as a frame, to `out`. `opaque` is the request's.

@@ -236,7 +236,8 @@ macro_rules! number_field {
 
             fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
                 let text = text.ok_or(DecodeError::MissingField(name))?;
-                text.trim().parse().map_err(|_| DecodeError::BadField {
+                // Spaces are rare, and looked for only then.
+                text.parse().or_else(|_| text.trim().parse()).map_err(|_| DecodeError::BadField {
                     field: name,
                     value: text.chars().take(64).collect(),
                     expected: $expected,

@@ -34,11 +34,15 @@ pub struct OffsetId {
     pub offset: i64,
 }
 
-/// The text of an id: 32 or 56 upper-case hex digits, without memory of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IdText {
-    digits: [u8; 56],
-    length: u8,
+/// The text of an id: 32 or 56 upper-case hex digits. Those of an IPv4 address need no memory of
+/// their own.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct IdText(Digits);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Digits {
+    V4([u8; 32]),
+    V6(Box<[u8; 56]>),
 }
 
 impl UniqueId {
@@ -63,36 +67,44 @@ impl OffsetId {
 impl IdText {
     /// The text.
     pub fn as_str(&self) -> &str {
-        let digits = self.digits.get(..usize::from(self.length)).unwrap_or_default();
+        let digits: &[u8] = match &self.0 {
+            Digits::V4(digits) => digits,
+            Digits::V6(digits) => &**digits,
+        };
         std::str::from_utf8(digits).unwrap_or_default()
     }
 
     /// The digits of an address and of the 12 bytes that follow it in both kinds of id.
+    #[inline]
     fn new(ip: IpAddr, rest: u128) -> Self {
-        let mut text = Self { digits: [0; 56], length: 32 };
-        match ip {
-            IpAddr::V4(ip) => put_hex(&mut text.digits, u128::from(u32::from(ip)) << 96 | rest),
+        Self(match ip {
+            IpAddr::V4(ip) => Digits::V4(hex(u128::from(u32::from(ip)) << 96 | rest)),
             IpAddr::V6(ip) => {
-                // The rest first: the address then covers the four bytes that are not of it.
-                text.length = 56;
-                put_hex(text.digits.get_mut(24..).unwrap_or_default(), rest);
-                put_hex(&mut text.digits, ip.into());
+                let (address, rest) = (hex(ip.into()), hex(rest));
+                // The first eight of the rest are not of it.
+                let digits = address.into_iter().chain(rest.into_iter().skip(8));
+                let mut all = Box::new([0; 56]);
+                all.iter_mut().zip(digits).for_each(|(place, digit)| *place = digit);
+                Digits::V6(all)
             }
-        }
-        text
+        })
     }
 }
 
-/// Writes 32 hex digits, eight at a time: every message has an id.
-fn put_hex(out: &mut [u8], number: u128) {
-    let places = out.as_chunks_mut::<8>().0.iter_mut();
+/// 32 hex digits, eight at a time: every message has an id.
+#[inline]
+fn hex(number: u128) -> [u8; 32] {
+    let mut digits = [0; 32];
+    let places = digits.as_chunks_mut::<8>().0.iter_mut();
     for (place, word) in places.zip(number.to_be_bytes().as_chunks::<4>().0) {
-        *place = hex(u32::from_be_bytes(*word)).to_be_bytes();
+        *place = eight_digits(u32::from_be_bytes(*word)).to_be_bytes();
     }
+    digits
 }
 
 /// The eight hex digits of a number.
-fn hex(number: u32) -> u64 {
+#[inline]
+fn eight_digits(number: u32) -> u64 {
     // Half by half, until each nibble has a byte of its own.
     let mut nibbles = u64::from(number);
     nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF;

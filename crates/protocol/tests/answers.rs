@@ -1,13 +1,13 @@
 //! Answers to sends, read in place.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod support;
 #[path = "targets/mod.rs"]
 mod targets;
 
 use bytes::{Bytes, BytesMut};
-use posthaste_protocol::answer::Stored;
+use posthaste_protocol::answer::{Stored, StoredReader};
 use posthaste_protocol::command::put_answer;
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::request::SendAnswer;
@@ -31,11 +31,13 @@ fn recorded_answers() {
     let mut counts = Vec::new();
     for (_, text) in RECORDINGS {
         let mut stored = 0;
+        let mut reader = StoredReader::default();
         for line in recorded(text) {
             let command = line.command();
             let binary = encode(&Command { encoding: HeaderEncoding::Binary, ..command.clone() });
             for frame in [frame(&line.bytes()), frame(&binary)] {
                 let read = Stored::peek(&frame);
+                assert_eq!(reader.peek(&frame), read, "line {}", line.n);
                 assert_eq!(read.is_some(), line.is_send_answer(), "line {}", line.n);
                 if let Some(read) = read {
                     assert_eq!(Stored::of(&command), Ok(Some(read)));
@@ -92,7 +94,11 @@ fn what_is_not_plain() {
         (r#""y":""}"#, r#""y":"","#),
     ] {
         assert!(PLAIN.contains(part), "{part}");
-        assert_eq!(Stored::peek(&json(&PLAIN.replace(part, other))), None, "{other}");
+        let other = json(&PLAIN.replace(part, other));
+        assert_eq!(Stored::peek(&other), None, "{other:?}");
+        let (plain, mut reader) = (json(PLAIN), StoredReader::default());
+        assert!(reader.peek(&plain).is_some());
+        assert_eq!(reader.peek(&other), None, "{other:?}");
     }
 }
 
@@ -159,4 +165,35 @@ proptest! {
         targets::send_answer(format!(" {{{}}}", members.join(comma)).as_bytes());
         targets::send_answer(format!(" {{{}}}", members.join(",")).as_bytes());
     }
+
+    /// Whatever came before, and whether or not it looks like that.
+    #[test]
+    fn one_after_another(answers in vec((answer(), any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
+        let mut reader = StoredReader::default();
+        for (answer, at, byte) in &answers {
+            let mut header = answer.clone().into_bytes();
+            let (whole, place) = (json(answer), at.index(header.len()));
+            prop_assert_eq!(reader.peek(&whole), Stored::peek(&whole));
+            header[place] = *byte;
+            let other = Frame { header: header.into(), ..whole };
+            prop_assert_eq!(reader.peek(&other), Stored::peek(&other));
+        }
+    }
+}
+
+/// An answer as brokers of three versions write it.
+fn answer() -> impl Strategy<Value = String> {
+    let fields = prop::sample::select(vec![
+        r#""queueId":"<q>","TRACE_ON":"true","MSG_REGION":"here","msgId":"<i>","queueOffset":"<o>""#,
+        r#""queueId":"<q>","transactionId":"<i>","TRACE_ON":"true","msgId":"<i>","queueOffset":"<o>""#,
+        r#""msgId":"<i>","queueOffset":"<o>","queueId":"<q>","recallHandle":"<i>","msgId":"<i>""#,
+        r#""opaque":"<q>","msgId":"<i>","queueOffset":"<o>","queueId":"<q>""#,
+    ]);
+    let ids = prop::sample::select(vec!["A", "A,B", "", "é", "7F000001"]);
+    let numbers = (any::<i32>(), any::<u8>(), any::<i64>());
+    (fields, ids, numbers).prop_map(|(fields, ids, (opaque, queue, offset))| {
+        let fields = fields.replace("<q>", &queue.to_string()).replace("<i>", ids);
+        let fields = fields.replace("<o>", &offset.to_string());
+        format!(r#"{{"code":0,"extFields":{{{fields}}},"flag":1,"language":"JAVA","opaque":{opaque},"version":513}}"#)
+    })
 }

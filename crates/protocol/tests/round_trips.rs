@@ -348,6 +348,36 @@ proptest! {
         prop_assert_eq!(&in_place[6..], &whole[..]);
     }
 
+    /// A template's frame is the one that would be written without it.
+    #[test]
+    fn sends_by_a_template(
+        seed in vec(any::<u8>(), 0..100),
+        others in vec(any::<u8>(), 0..100),
+        opaque in any::<i32>(),
+        oneway in any::<bool>(),
+    ) {
+        let (model, send) = (Source(&seed).send(), Source(&others).send());
+        let template = SendTemplate::of(&model);
+        let send = SendMessage {
+            queue_id: send.queue_id,
+            born_at_ms: send.born_at_ms,
+            properties: send.properties,
+            body: send.body,
+            ..model
+        };
+        let own = OwnFields {
+            queue_id: send.queue_id,
+            born_at_ms: send.born_at_ms,
+            properties: &send.properties,
+        };
+        let (mut whole, mut by_template) = (BytesMut::new(), BytesMut::from(&b"before"[..]));
+        put_request(&mut whole, opaque, oneway, &send);
+        template.put(&mut by_template, opaque, oneway, &own, |out| {
+            out.extend_from_slice(&send.body);
+        });
+        prop_assert_eq!(&by_template[6..], &whole[..]);
+    }
+
     /// What is signed is the frame as it is written; any other secret or body shows.
     #[test]
     fn signed_requests(seed in vec(any::<u8>(), 0..100), secret in text(), with_token in any::<bool>()) {

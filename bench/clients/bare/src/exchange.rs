@@ -41,6 +41,8 @@ pub(crate) struct Exchange {
     begun: Vec<Instant>,
     /// Numbers that are not in flight.
     free: Vec<usize>,
+    /// The id of the next message.
+    id: u64,
     output: Vec<u8>,
     input: Vec<u8>,
     filled: usize,
@@ -60,6 +62,8 @@ impl Exchange {
             write: if arguments.shape == Shape::Burst { usize::MAX } else { WRITE },
             begun: vec![Instant::now(); in_flight],
             free: (0..in_flight).rev().collect(),
+            // Another client must not begin where this one did.
+            id: u64::from(std::process::id()) << 40,
             output: Vec::new(),
             input: vec![0; READ],
             filled: 0,
@@ -92,7 +96,7 @@ impl Exchange {
         self.output.clear();
         for number in self.free.drain(self.free.len() - count..) {
             let request = self.requests.get(number % self.requests.len()).context("no queue")?;
-            request.put(&mut self.output, FIRST_NUMBER + i32::try_from(number)?);
+            request.put(&mut self.output, FIRST_NUMBER + i32::try_from(number)?, &mut self.id);
             if let Some(begun) = self.begun.get_mut(number) {
                 *begun = now;
             }

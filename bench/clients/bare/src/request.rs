@@ -17,25 +17,50 @@ pub(crate) const FIRST_NUMBER: i32 = 1_000_000_000;
 
 /// What every message of a real client carries: its unique id, and whether to wait for the store.
 const PROPERTIES: &str = "UNIQ_KEY\u{1}7F00000100002A9F0000000000000001\u{2}WAIT\u{1}true";
+/// The part of an id that counts.
+const COUNT: &[u8] = b"0000000000000001";
 
 /// One request as it is written.
 pub(crate) struct Request {
     frame: BytesMut,
     /// Where the ten digits of its number are.
     number_at: usize,
+    /// Where the counts in the ids of its messages are. No two ids are alike: a broker enters each
+    /// into an index, and one that is always the same costs it less.
+    counts_at: Vec<usize>,
 }
 
 impl Request {
-    /// Appends the frame with this number to `out`.
-    pub(crate) fn put(&self, out: &mut Vec<u8>, number: i32) {
-        let start = out.len() + self.number_at;
+    /// Appends the frame with this number to `out`; its messages get the ids from `id` on, which
+    /// moves on.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, number: i32, id: &mut u64) {
+        let start = out.len();
         out.extend_from_slice(&self.frame);
+        let frame = out.get_mut(start..).unwrap_or_default();
         let mut rest = number;
-        for digit in out.iter_mut().skip(start).take(10).rev() {
+        for digit in frame.iter_mut().skip(self.number_at).take(10).rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
+        for at in &self.counts_at {
+            let Some(digits) = frame.get_mut(*at..).and_then(|rest| rest.first_chunk_mut()) else {
+                continue;
+            };
+            *digits = hex(*id);
+            *id += 1;
+        }
     }
+}
+
+fn hex(id: u64) -> [u8; 16] {
+    let mut rest = id;
+    let mut digits = [0; 16];
+    for digit in digits.iter_mut().rev() {
+        let low = (rest & 15) as u8;
+        *digit = if low < 10 { b'0' + low } else { b'A' - 10 + low };
+        rest >>= 4;
+    }
+    digits
 }
 
 /// A request for each queue of the broker: a message, or a batch of them.
@@ -65,7 +90,8 @@ fn request(arguments: &Arguments, broker: &Broker, queue: i32) -> Request {
     }
     let opaque = format!("\"opaque\":{FIRST_NUMBER}");
     let number_at = memmem::find(&frame, opaque.as_bytes()).unwrap_or_default() + opaque.len() - 10;
-    Request { frame, number_at }
+    let counts_at = memmem::find_iter(&frame, COUNT).collect();
+    Request { frame, number_at, counts_at }
 }
 
 fn body(arguments: &Arguments) -> Bytes {
@@ -90,8 +116,9 @@ mod tests {
         let arguments = crate::CommandLine::parse_from(line.into_iter().chain(["--batch", batch]));
         let broker = Broker { name: "b".into(), address: String::new(), queues: 2 };
         let requests = for_each_queue(&arguments.arguments, &broker);
-        let mut out = Vec::new();
-        requests[1].put(&mut out, 1_000_000_042);
+        let (mut out, mut id) = (Vec::new(), 0xA0);
+        requests[1].put(&mut out, 1_000_000_042, &mut id);
+        assert_eq!(id, 0xA0 + arguments.arguments.batch as u64);
         let frame = Frame::take(&mut BytesMut::from(&out[..]), usize::MAX).unwrap().unwrap();
         let command = Command::decode(frame).unwrap();
         let Ok(Incoming::Send(send)) = Incoming::read(&command) else { panic!("not a send") };
@@ -103,12 +130,19 @@ mod tests {
         let (command, send) = sent("1");
         assert_eq!((command.opaque, send.queue_id, send.batch), (1_000_000_042, 1, false));
         assert_eq!(send.body.len(), 128);
+        assert_eq!(
+            send.properties,
+            "UNIQ_KEY\u{1}7F00000100002A9F00000000000000A0\u{2}WAIT\u{1}true"
+        );
     }
 
     #[test]
     fn a_batch_has_as_many_messages_as_asked_for() {
         let (_, send) = sent("32");
         assert!(send.batch);
-        assert_eq!(batch::decode(send.body).unwrap().len(), 32);
+        let entries = batch::decode(send.body).unwrap();
+        let ids: std::collections::BTreeSet<_> =
+            entries.iter().map(|entry| entry.properties.to_string()).collect();
+        assert_eq!((entries.len(), ids.len()), (32, 32));
     }
 }

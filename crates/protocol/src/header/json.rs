@@ -13,7 +13,8 @@ use crate::error::reason;
 use crate::fields::{FieldSink, Fields};
 use crate::json::is_object;
 use crate::{DecodeError, HeaderEncoding};
-use text::{put_escaped, put_text};
+use text::put_text;
+pub(crate) use text::{first_to_escape, put_escaped};
 
 /// What a header says beside its fields; everything is known before the first field is written.
 pub(crate) struct Envelope<'a> {
@@ -31,16 +32,39 @@ pub(crate) fn write(
     envelope: &Envelope<'_>,
     fields: impl FnOnce(&mut FieldWriter<'_>),
 ) {
+    write_with(out, envelope, fields, put_number);
+}
+
+/// As [`write`], but leaves out flag and number, and says where they belong. `fields` may leave out
+/// something before them.
+pub(crate) fn write_cut(
+    out: &mut BytesMut,
+    envelope: &Envelope<'_>,
+    cuts: &mut Vec<usize>,
+    fields: impl FnOnce(&mut FieldWriter<'_>, &mut Vec<usize>),
+) {
+    let mut own = Vec::new();
+    write_with(out, envelope, |writer| fields(writer, cuts), |out, _| own.push(out.len()));
+    cuts.append(&mut own);
+}
+
+/// `put_own` writes what is each command's own: flag, then number.
+fn write_with(
+    out: &mut BytesMut,
+    envelope: &Envelope<'_>,
+    fields: impl FnOnce(&mut FieldWriter<'_>),
+    mut put_own: impl FnMut(&mut BytesMut, i64),
+) {
     out.put_slice(b"{\"code\":");
     put_number(out, i64::from(envelope.code));
     out.put_slice(b",\"extFields\":{");
     fields(&mut FieldWriter { out, first: true });
     out.put_slice(b"},\"flag\":");
-    put_number(out, i64::from(envelope.flag));
+    put_own(out, i64::from(envelope.flag));
     out.put_slice(b",\"language\":");
     put_text(out, envelope.language.name());
     out.put_slice(b",\"opaque\":");
-    put_number(out, i64::from(envelope.opaque));
+    put_own(out, i64::from(envelope.opaque));
     if let Some(remark) = envelope.remark {
         out.put_slice(b",\"remark\":");
         put_text(out, remark);
@@ -102,7 +126,7 @@ impl FieldSink for FieldWriter<'_> {
     }
 }
 
-fn put_number(out: &mut BytesMut, value: i64) {
+pub(crate) fn put_number(out: &mut BytesMut, value: i64) {
     // Most fields of a send are zero, or nearly so.
     if let Ok(digit @ 0..10) = u8::try_from(value) {
         return out.put_u8(b'0' + digit);

@@ -1,9 +1,12 @@
 //! Sending: `SEND_MESSAGE` (10), `SEND_MESSAGE_V2` (310), `SEND_BATCH_MESSAGE` (320).
 
+mod template;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+pub use self::template::{OwnFields, SendTemplate};
 use super::{Payload, fields, request};
 use crate::fields::FieldValue;
 use crate::{DecodeError, FieldSink, Fields};

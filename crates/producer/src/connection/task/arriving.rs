@@ -11,7 +11,6 @@ use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 
 use super::Task;
 use super::leaving::WRITE_BUFFER;
-use crate::ErrorKind;
 use crate::accepted::{Accepted, End};
 use crate::answer::Remedy;
 use crate::attempt;
@@ -24,6 +23,7 @@ use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
 use crate::retry::Ended;
 use crate::window::Trip;
+use crate::{ErrorKind, MessageQueue, receipt};
 
 impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {
@@ -32,7 +32,7 @@ impl Task {
         while let Some(frame) =
             Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
         {
-            if let Some(stored) = Stored::peek(&frame)
+            if let Some(stored) = self.link.answers.peek(&frame)
                 && let Some((sent, trip)) = self.take_sent(stored.opaque, now)
             {
                 self.link.fruitful = true;
@@ -111,10 +111,11 @@ impl Task {
         }
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
-        let to = (first.accepted.topic(), first.target.queues_named());
+        let (topic, broker) = (first.accepted.topic(), first.target.queues_named());
+        let queue = MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id);
         let messages = || sent.members.iter().map(|member| &member.waiting);
         let ids = messages().flat_map(|waiting| waiting.accepted.ids());
-        let mut receipts = attempt::receipts(stored, to, ids, together);
+        let mut receipts = receipt::receipts(stored, queue, ids, together);
         let ends = messages().filter_map(|waiting| {
             let end = match waiting.count() {
                 1 => End::Stored(receipts.next()?),

@@ -230,6 +230,7 @@ impl Task {
             broker: target.broker_name(),
             cluster: target.cluster(),
             queue,
+            template: target.template(),
             form,
         };
         if together == 1 {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use posthaste_protocol::answer::StoredReader;
 
 use crate::outbox::Waiting;
 
@@ -11,6 +12,7 @@ use crate::outbox::Waiting;
 pub(super) struct Link {
     pub(super) out: BytesMut,
     pub(super) input: BytesMut,
+    pub(super) answers: StoredReader,
     /// Bytes written since it was made.
     pub(super) written: u64,
     /// Up to here somebody else writes, and tells later: it may be on the wire already.
@@ -53,6 +55,7 @@ impl Link {
         Self {
             out: BytesMut::new(),
             input: BytesMut::new(),
+            answers: StoredReader::default(),
             written: 0,
             handed_over: 0,
             owed_since: None,

@@ -71,6 +71,16 @@ pub(crate) fn read<'a>(
     (text.0.is_empty() && seen & 4 != 0).then_some(head)
 }
 
+/// A whole number at the beginning of a text, and its length.
+pub(crate) fn number(text: &str) -> Option<(i32, usize)> {
+    let end = text.bytes().position(|byte| byte != b'-' && !byte.is_ascii_digit());
+    let number = text.get(..end.unwrap_or(text.len()))?;
+    // As JSON writes it: no plus, no zeros in front.
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let padded = digits.starts_with('0') && number.len() > 1;
+    if padded { None } else { Some((number.parse().ok()?, number.len())) }
+}
+
 /// A member of the header: the bit by which a second one is noticed, and where its value goes.
 enum Member<'m, 'a> {
     Number(u8, &'m mut i32),
@@ -156,13 +166,10 @@ impl<'a> Text<'a> {
         Some(key)
     }
 
-    /// A whole number as JSON writes it: no plus, no zeros in front.
     fn number(&mut self) -> Option<i32> {
-        let length = self.0.bytes().position(|byte| byte != b'-' && !byte.is_ascii_digit())?;
-        let number = self.take(length)?;
-        let digits = number.strip_prefix('-').unwrap_or(number);
-        let padded = digits.starts_with('0') && number.len() > 1;
-        if padded { None } else { number.parse().ok() }
+        let (number, length) = number(self.0)?;
+        self.take(length)?;
+        Some(number)
     }
 
     fn fields(&mut self, mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>) -> Option<()> {

@@ -1,0 +1,94 @@
+//! Single sends by a template: to one broker, with one topic's settings, they differ in little.
+
+use bytes::{BufMut as _, BytesMut};
+
+use super::super::Payload as _;
+use super::{SendMessage, V2};
+use crate::header::json::{self, FieldWriter};
+use crate::{FieldSink, HeaderEncoding, command, frame};
+
+/// The frames of [`SendMessage`]s that differ in queue, time, properties, and in what each frame has
+/// of its own: number, way and body. What they share is encoded once.
+#[derive(Debug)]
+pub struct SendTemplate {
+    /// What stands before the queue's number, and then between what differs.
+    pieces: [Box<[u8]>; 6],
+}
+
+/// What is a message's own in the header of its send.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnFields<'a> {
+    /// As [`SendMessage::queue_id`].
+    pub queue_id: i32,
+    /// As [`SendMessage::born_at_ms`].
+    pub born_at_ms: i64,
+    /// As [`SendMessage::properties`].
+    pub properties: &'a str,
+}
+
+impl SendTemplate {
+    /// The template of messages that share everything else with this one.
+    pub fn of(message: &SendMessage<'_>) -> Self {
+        let mut text = BytesMut::new();
+        let mut cuts = Vec::with_capacity(5);
+        let envelope = command::request_envelope::<SendMessage<'_>>(0, false);
+        json::write_cut(&mut text, &envelope, &mut cuts, |writer, cuts| {
+            message.write(&mut Cutter { writer, cuts });
+        });
+        let mut pieces = <[Box<[u8]>; 6]>::default();
+        let (mut place, mut rest) = (0, text.freeze());
+        for (piece, cut) in pieces.iter_mut().zip(cuts.into_iter().chain([place + rest.len()])) {
+            *piece = rest.split_to(cut - place).as_ref().into();
+            place = cut;
+        }
+        Self { pieces }
+    }
+
+    /// Appends the frame that [`command::put_request_with`] would append for such a message.
+    pub fn put(
+        &self,
+        out: &mut BytesMut,
+        opaque: i32,
+        oneway: bool,
+        own: &OwnFields<'_>,
+        put_body: impl FnOnce(&mut BytesMut),
+    ) {
+        let [queue, time, properties, flag, number, end] = &self.pieces;
+        let put_header = |out: &mut BytesMut| {
+            out.put_slice(queue);
+            json::put_number(out, i64::from(own.queue_id));
+            out.put_slice(time);
+            json::put_number(out, own.born_at_ms);
+            out.put_slice(properties);
+            json::put_escaped(out, own.properties);
+            out.put_slice(flag);
+            json::put_number(out, i64::from(command::request_flag(oneway)));
+            out.put_slice(number);
+            json::put_number(out, i64::from(opaque));
+            out.put_slice(end);
+        };
+        frame::put(out, HeaderEncoding::Json, put_header, put_body);
+    }
+}
+
+/// Leaves out the values that differ, and says where they belong.
+struct Cutter<'a, 'w> {
+    writer: &'a mut FieldWriter<'w>,
+    cuts: &'a mut Vec<usize>,
+}
+
+impl FieldSink for Cutter<'_, '_> {
+    fn text(&mut self, name: &'static str, value: &str) {
+        match name == V2.properties {
+            true => self.cuts.push(self.writer.leave_free(name, 0)),
+            false => self.writer.text(name, value),
+        }
+    }
+
+    fn number(&mut self, name: &'static str, value: i64) {
+        match [V2.queue_id, V2.born_at].contains(&name) {
+            true => self.cuts.push(self.writer.leave_free(name, 0)),
+            false => self.writer.number(name, value),
+        }
+    }
+}
