@@ -282,10 +282,14 @@ impl Task {
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
             self.take_queued_orders();
-            if !self.outbox.is_empty() && self.pending.requests() > 0 {
+            if !self.outbox.is_empty() && (self.pending.requests() > 0 || self.link.crowd.may_be())
+            {
                 // Under load: whoever is about to send does so first, and shares the write, or the
                 // batch.
+                let before = self.load.backlog.load(Ordering::Relaxed);
                 tokio::task::yield_now().await;
+                let after = self.load.backlog.load(Ordering::Relaxed);
+                self.link.crowd.came(after > before);
                 self.take_queued_orders();
             }
             if self.link.goes_away {

@@ -34,10 +34,34 @@ pub(super) struct Link {
     pub(super) since_probe: usize,
     /// One-way messages written that no answered probe speaks for.
     pub(super) unconfirmed: usize,
+    pub(super) crowd: Crowd,
     /// Nothing more may be written: part of what should have been has been thrown away.
     pub(super) cut: bool,
     /// The peer has refused to talk to us, before it read anything of what was written.
     pub(super) refused: bool,
+}
+
+/// Whether others are about to send when one does. Requests in flight say so; one-way messages have
+/// none, so it is tried now and then whether waiting for others brings any.
+#[derive(Default)]
+pub(super) struct Crowd {
+    /// So many times it need not be tried.
+    off: u32,
+}
+
+impl Crowd {
+    /// How often it is not tried after nobody came.
+    const PAUSE: u32 = 32;
+
+    pub(super) fn may_be(&mut self) -> bool {
+        self.off = self.off.saturating_sub(1);
+        self.off == 0
+    }
+
+    /// Whether others came.
+    pub(super) fn came(&mut self, others: bool) {
+        self.off = if others { 0 } else { Self::PAUSE };
+    }
 }
 
 /// A one-way message in the write buffer.
@@ -64,6 +88,7 @@ impl Link {
             goes_away: false,
             fruitful: false,
             oneways: VecDeque::new(),
+            crowd: Crowd::default(),
             oneways_due: None,
             since_probe: 0,
             unconfirmed: 0,
