@@ -345,6 +345,13 @@ impl Message {
         &self.destination
     }
 
+    /// Whether it has no property but the one that each message has, to wait until it is stored.
+    pub(crate) fn is_bare(&self) -> bool {
+        let Self { topic: _, body: _, flag: _, wait_stored, destination, labels, treatment } = self;
+        let has_key = matches!(destination, Destination::Key(_));
+        *wait_stored && !has_key && labels.is_none() && treatment.is_none()
+    }
+
     /// Shows every property as it travels, without the unique id. No iterator: one of all that there
     /// may be is large, and every message's properties are gone over twice.
     #[inline]

@@ -87,8 +87,8 @@ impl AnswerText {
 
     /// The end of the offset message id that begins at `from`.
     fn end_of_id(&self, from: u32) -> u32 {
-        let ids = self.text.get(from as usize..self.region.from as usize);
-        let comma = ids.and_then(|ids| ids.find(','));
+        let ids = self.text.as_bytes().get(from as usize..self.region.from as usize);
+        let comma = ids.and_then(|ids| memchr::memchr(b',', ids));
         comma.map_or(self.region.from, |comma| from + comma as u32)
     }
 }

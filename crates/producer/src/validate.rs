@@ -12,6 +12,9 @@ pub(crate) const MAX_GROUP: usize = 120;
 const RESERVED_PROPERTY_BYTES: usize = 256;
 
 /// Topics that clients must not send to: their messages would be taken for the broker's own.
+/// Bytes of the properties of a bare message.
+const BARE_BYTES: usize = name::WAIT.len() + "true".len() + 2;
+
 const FORBIDDEN_TOPICS: &[&str] = &[
     "TBW102",
     "SCHEDULE_TOPIC_XXXX",
@@ -112,6 +115,9 @@ fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
 
 /// Checks the properties; says how many bytes they have.
 fn all_properties(message: &Message) -> Result<usize, String> {
+    if message.is_bare() {
+        return Ok(BARE_BYTES);
+    }
     for (n, value) in message.properties() {
         name_and_value(n, value)?;
     }
@@ -225,6 +231,20 @@ mod tests {
         ] {
             let error = message(&bad, 10).unwrap_err();
             assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn properties_have_the_length_that_is_sent() {
+        for message in [
+            Message::new("t", "x"),
+            Message::new("t", "x").order_by("k"),
+            Message::new("t", "x").wait_stored(false),
+            Message::new("t", "x").tag("a"),
+            Message::new("t", "x").priority(1),
+        ] {
+            let sent = crate::content::property_bytes(&message, None);
+            assert_eq!(all_properties(&message), Ok(sent), "{message:?}");
         }
     }
 }

@@ -41,9 +41,14 @@ pub struct IdText(Digits);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Digits {
-    V4([u8; 32]),
+    V4(Aligned),
     V6(Box<[u8; 56]>),
 }
+
+/// Text is read word by word where it begins at a word.
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[repr(align(8))]
+struct Aligned([u8; 32]);
 
 impl UniqueId {
     /// The id's text.
@@ -68,7 +73,7 @@ impl IdText {
     /// The text.
     pub fn as_str(&self) -> &str {
         let digits: &[u8] = match &self.0 {
-            Digits::V4(digits) => digits,
+            Digits::V4(Aligned(digits)) => digits,
             Digits::V6(digits) => &**digits,
         };
         std::str::from_utf8(digits).unwrap_or_default()
@@ -78,7 +83,7 @@ impl IdText {
     #[inline]
     fn new(ip: IpAddr, rest: u128) -> Self {
         Self(match ip {
-            IpAddr::V4(ip) => Digits::V4(hex(u128::from(u32::from(ip)) << 96 | rest)),
+            IpAddr::V4(ip) => Digits::V4(Aligned(hex(u128::from(u32::from(ip)) << 96 | rest))),
             IpAddr::V6(ip) => {
                 let (address, rest) = (hex(ip.into()), hex(rest));
                 // The first eight of the rest are not of it.
