@@ -79,7 +79,7 @@ fn draw_bars(path: &std::path::Path, title: &str, bars: &[(Client, f64)]) -> Dra
         let top = 44 + (BAR as usize * number) as i32;
         let end = 250 + (500.0 * rate / longest) as i32;
         let colour = match client {
-            Client::Posthaste | Client::PosthasteUnbatched => COLOURS[0],
+            client if client.is_ours() => COLOURS[0],
             Client::Bare(_) => RGBColor(0xb8, 0xb8, 0xb8),
             _ => COLOURS[1],
         };

@@ -20,6 +20,12 @@ pub(crate) enum Client {
     PosthasteUnbatched,
     /// `oneway_unlimited()`.
     PosthasteUnlimited,
+    /// With its defaults, on a runtime with one worker thread.
+    PosthasteOneThread,
+    /// The same with `batching(false)`.
+    PosthasteUnbatchedOneThread,
+    /// The same with `oneway_unlimited()`.
+    PosthasteUnlimitedOneThread,
     /// The best of other Rust clients.
     RocketmqClientRust,
     /// The official client of this version.
@@ -47,6 +53,11 @@ impl Client {
         )
     }
 
+    /// Whether it is Posthaste, however it is set up.
+    pub(crate) fn is_ours(self) -> bool {
+        !self.is_rival() && !matches!(self, Self::Bare(_))
+    }
+
     pub(crate) fn is_java(self) -> bool {
         matches!(self, Self::Java550 | Self::Java550AutoBatch | Self::Java470)
     }
@@ -69,6 +80,9 @@ impl Client {
         let with: &[&str] = match (self, scenario) {
             (Self::PosthasteUnbatched, _) => &["batching=off"],
             (Self::PosthasteUnlimited, _) => &["oneway=unlimited"],
+            (Self::PosthasteOneThread, _) => &["workers=1"],
+            (Self::PosthasteUnbatchedOneThread, _) => &["batching=off", "workers=1"],
+            (Self::PosthasteUnlimitedOneThread, _) => &["oneway=unlimited", "workers=1"],
             (Self::Java550AutoBatch, _) => &["autobatch"],
             // A flood of them hangs it for good.
             (Self::Java550, Scenario::Oneway(_)) => &["eased"],
@@ -79,7 +93,12 @@ impl Client {
 
     fn program(self, workshop: &Workshop) -> Command {
         match self {
-            Self::Posthaste | Self::PosthasteUnbatched | Self::PosthasteUnlimited => {
+            Self::Posthaste
+            | Self::PosthasteUnbatched
+            | Self::PosthasteUnlimited
+            | Self::PosthasteOneThread
+            | Self::PosthasteUnbatchedOneThread
+            | Self::PosthasteUnlimitedOneThread => {
                 Command::new(workshop.program("bench-posthaste"))
             }
             Self::RocketmqClientRust => Command::new(workshop.rocketmq_client_rust()),
@@ -134,6 +153,11 @@ impl fmt::Display for Client {
             Self::Posthaste => f.write_str("Posthaste"),
             Self::PosthasteUnbatched => f.write_str("Posthaste, batching off"),
             Self::PosthasteUnlimited => f.write_str("Posthaste, one-way unlimited"),
+            Self::PosthasteOneThread => f.write_str("Posthaste, one thread"),
+            Self::PosthasteUnbatchedOneThread => f.write_str("Posthaste, one thread, batching off"),
+            Self::PosthasteUnlimitedOneThread => {
+                f.write_str("Posthaste, one thread, one-way unlimited")
+            }
             Self::RocketmqClientRust => f.write_str("rocketmq-client-rust 1.0"),
             Self::Java550 => f.write_str("Java 5.5.0"),
             Self::Java550AutoBatch => f.write_str("Java 5.5.0, auto-batching"),

@@ -66,8 +66,8 @@ pub(crate) fn markdown(session: &Session) -> String {
             let _ = writeln!(text, "\n### {}\n", title(server));
         }
         let _ = writeln!(text, "\n**{}, {}**\n", capital(&scenario.to_string()), bytes(body));
-        text += "| client | messages/s (least – most) | p50 | p99 | p99.9 | client µs/msg | server µs/msg | peak MiB | failed | stored |\n";
-        text += "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+        text += "| client | messages/s (least – most) | lasting/s | p50 | p99 | p99.9 | client µs/msg | server µs/msg | peak MiB | failed | stored |\n";
+        text += "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
         for client in clients {
             text += &line(session, &Case { server, scenario, body, client });
         }
@@ -88,11 +88,16 @@ fn line(session: &Session, case: &Case) -> String {
         if median == 0.0 { "–".to_owned() } else { duration(median) }
     };
     format!(
-        "| {} | {} ({} – {}) | {} | {} | {} | {} | {} | {:.0} | {} | {} |\n",
+        "| {} | {} ({} – {}) | {} | {} | {} | {} | {} | {} | {:.0} | {} | {} |\n",
         case.client,
         count(rate.median),
         count(rate.least),
         count(rate.most),
+        // The other servers store before they answer.
+        match case.server {
+            ServerKind::Real => count(median(&Record::lasting_rate)),
+            ServerKind::Null | ServerKind::Embedded => "–".to_owned(),
+        },
         latency(&|record| record.measurement.p50_us),
         latency(&|record| record.measurement.p99_us),
         latency(&|record| record.measurement.p999_us),

@@ -1,7 +1,7 @@
 //! Posthaste as a client of the benchmark.
 //!
 //! Settings of its own (`--with`): `batching=off`, `oneway=unlimited`, `topics=N` (callers take
-//! turns on so many topics), `trace` (samples the producer every 50 ms from its cold start).
+//! turns on so many topics), `workers=N` (threads of the runtime), `trace` (samples the producer every 50 ms from its cold start).
 
 mod burst;
 mod settings;
@@ -22,7 +22,11 @@ struct CommandLine {
 
 fn main() -> Result<()> {
     let arguments = CommandLine::parse().arguments;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = arguments.value("workers") {
+        builder.worker_threads(workers.parse()?);
+    }
+    let runtime = builder.enable_all().build()?;
     let workload = runtime.block_on(Workload::start(&arguments))?;
     if arguments.warm_up_ms > 0 {
         runtime.block_on(workload.run(arguments.warm_up(), None))?;
