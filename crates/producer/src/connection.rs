@@ -3,6 +3,7 @@
 //! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
 //! they drop, no half frame is ever written.
 
+mod alarm;
 pub(crate) mod dial;
 mod pending;
 pub(crate) mod reach;
@@ -16,6 +17,7 @@ use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use self::alarm::Alarm;
 use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
@@ -101,6 +103,7 @@ pub(crate) enum Peer {
 pub(crate) struct Load {
     /// Messages queued for the task, waiting in its outbox, or in flight.
     backlog: AtomicUsize,
+    alarm: Alarm,
     /// Those of them that are in flight.
     in_flight: AtomicUsize,
     /// Requests in flight that carry messages.
@@ -146,14 +149,17 @@ impl Connection {
 
     /// Queues a message; gives it back when the task has ended.
     pub(crate) fn send(&self, waiting: Waiting) -> Result<(), Waiting> {
-        let count = waiting.count();
-        self.load.backlog.fetch_add(count, Ordering::Relaxed);
+        let (count, may_be_held) = (waiting.count(), waiting.may_be_held());
+        let backlog = self.load.backlog.fetch_add(count, Ordering::SeqCst) + count;
         match self.orders.send(Order::Send(waiting)) {
             Err(mpsc::error::SendError(Order::Send(waiting))) => {
                 self.load.backlog.fetch_sub(count, Ordering::Relaxed);
                 Err(waiting)
             }
-            _ => Ok(()),
+            _ => {
+                self.load.alarm.queued(backlog, may_be_held);
+                Ok(())
+            }
         }
     }
 
@@ -166,7 +172,10 @@ impl Connection {
                 self.load.backlog.fetch_sub(count, Ordering::Relaxed);
                 Err(group)
             }
-            _ => Ok(()),
+            _ => {
+                self.load.alarm.ring();
+                Ok(())
+            }
         }
     }
 
@@ -183,6 +192,7 @@ impl Connection {
     pub(crate) fn order(&self, order: Order) {
         // The task ends when the producer or the runtime does; then there is nobody to tell.
         let _ = self.orders.send(order);
+        self.load.alarm.ring();
     }
 
     /// Asks, and awaits the answer until `deadline`.
@@ -286,6 +296,7 @@ impl Load {
     fn new() -> Self {
         Self {
             backlog: AtomicUsize::new(0),
+            alarm: Alarm::new(),
             in_flight: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             window: AtomicUsize::new(0),

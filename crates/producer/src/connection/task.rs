@@ -306,8 +306,10 @@ impl Task {
             if self.link.input.capacity() - self.link.input.len() < READ_BUFFER / 4 {
                 self.link.input.reserve(READ_BUFFER);
             }
+            let holds = self.waits_for_more();
             tokio::select! {
-                order = self.orders.recv(), if !self.orders_ended => match order {
+                () = self.load.alarm.heard(), if holds => {}
+                order = self.orders.recv(), if !holds && !self.orders_ended => match order {
                     Some(order) => self.take_order(order),
                     None => self.orders_ended = true,
                 },

@@ -4,12 +4,13 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use posthaste_protocol::answer::Stored;
+use posthaste_protocol::answer::{Stored, StoredReader};
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::id::{OffsetId, UniqueId};
 use posthaste_protocol::properties::{self, Properties, name};
 use posthaste_protocol::request::{
-    BrokerData, DEFAULT_TOPIC, QueueData, SendAnswer, SendBatch, SendMessage, TopicRoute,
+    BrokerData, DEFAULT_TOPIC, OwnFields, QueueData, SendAnswer, SendBatch, SendMessage,
+    SendTemplate, TopicRoute,
 };
 use posthaste_protocol::{
     Command, Fields, Frame, HeaderEncoding, Incoming, Payload, ResponseCode, batch, command,
@@ -24,12 +25,14 @@ pub(crate) type Named = (&'static str, fn() -> Operation);
 /// Every operation of the wire.
 pub(crate) const ALL: &[Named] = &[
     ("encode a send", || encode_sends(1)),
+    ("encode a send by its template", encode_by_template),
     ("encode a batch of 32", || encode_sends(32)),
     ("encode a batch of 1,024", || encode_sends(1024)),
     ("decode a send", decode_send),
     ("encode an answer", encode_answer),
     ("decode an answer", decode_answer),
     ("peek at an answer, JSON", || peek_at_answer(HeaderEncoding::Json, 1)),
+    ("peek at an answer like the one before", peek_again),
     ("peek at an answer, binary", || peek_at_answer(HeaderEncoding::Binary, 1)),
     ("peek at an answer to a batch of 1,024", || peek_at_answer(HeaderEncoding::Json, 1024)),
     ("encode properties", encode_properties),
@@ -101,6 +104,25 @@ fn encode_sends(messages: usize) -> Operation {
     })
 }
 
+fn encode_by_template() -> Operation {
+    let (mut out, mut scratch) = (BytesMut::with_capacity(1 << 20), String::with_capacity(1024));
+    let template = SendTemplate::of(&SendMessage {
+        group: "orders".into(),
+        topic: "orders-of-today".into(),
+        default_topic: DEFAULT_TOPIC.into(),
+        default_topic_queues: 4,
+        broker_name: Some("broker-a".into()),
+        ..SendMessage::default()
+    });
+    Box::new(move || {
+        out.clear();
+        scratch.clear();
+        put_properties(&mut scratch);
+        let own = OwnFields { queue_id: 3, born_at_ms: 1_758_153_600_000, properties: &scratch };
+        template.put(black_box(&mut out), 4711, false, &own, |out| out.extend_from_slice(&BODY));
+    })
+}
+
 fn frame_of(put: impl FnOnce(&mut BytesMut)) -> Frame {
     let mut out = BytesMut::new();
     put(&mut out);
@@ -158,6 +180,14 @@ fn peek_at_answer(encoding: HeaderEncoding, messages: usize) -> Operation {
     Box::new(move || {
         let stored = Stored::peek(black_box(&frame)).unwrap();
         assert_eq!(stored.offset_message_ids().count(), messages);
+    })
+}
+
+fn peek_again() -> Operation {
+    let (frame, mut reader) = (answer_frame(HeaderEncoding::Json, 1), StoredReader::default());
+    Box::new(move || {
+        let stored = reader.peek(black_box(&frame)).unwrap();
+        assert_eq!(stored.offset_message_ids().count(), 1);
     })
 }
 

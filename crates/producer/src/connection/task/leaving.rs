@@ -10,8 +10,8 @@ use crate::ErrorKind;
 use crate::accepted::{Accepted, Leave, Mode};
 use crate::attempt::{self, Form};
 use crate::batch::{Linger, MOST_MESSAGES, Room};
-use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
+use crate::connection::{Call, Load};
 use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
@@ -106,6 +106,16 @@ impl Task {
         }
         let since = *self.held_since.get_or_insert(now);
         now < since + self.longest_hold()
+    }
+
+    /// Whether it holds messages back, and need not know of others before they are enough.
+    pub(super) fn waits_for_more(&self) -> bool {
+        let Load { backlog, alarm, in_flight, .. } = &*self.load;
+        if self.held_since.is_none() {
+            alarm.unset();
+            return false;
+        }
+        alarm.set(in_flight.load(Ordering::Relaxed) + self.pending.holdable(), backlog)
     }
 
     /// Whether messages that may share a batch wait on purpose: until the first of them has waited
