@@ -106,19 +106,12 @@ fn encode_sends(messages: usize) -> Operation {
 
 fn encode_by_template() -> Operation {
     let (mut out, mut scratch) = (BytesMut::with_capacity(1 << 20), String::with_capacity(1024));
-    let template = SendTemplate::of(&SendMessage {
-        group: "orders".into(),
-        topic: "orders-of-today".into(),
-        default_topic: DEFAULT_TOPIC.into(),
-        default_topic_queues: 4,
-        broker_name: Some("broker-a".into()),
-        ..SendMessage::default()
-    });
+    let template = SendTemplate::of(&send(""));
     Box::new(move || {
         out.clear();
         scratch.clear();
         put_properties(&mut scratch);
-        let own = OwnFields { queue_id: 3, born_at_ms: 1_758_153_600_000, properties: &scratch };
+        let own = OwnFields { queue_id: 3, born_at_ms: 1_700_000_000_000, properties: &scratch };
         template.put(black_box(&mut out), 4711, false, &own, |out| out.extend_from_slice(&BODY));
     })
 }
