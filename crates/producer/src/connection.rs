@@ -267,6 +267,7 @@ impl Connection {
 pub(crate) struct WayBack {
     pub(crate) address: Arc<str>,
     orders: mpsc::WeakUnboundedSender<Order>,
+    load: Arc<Load>,
 }
 
 impl WayBack {
@@ -278,7 +279,9 @@ impl WayBack {
         };
         before();
         let command = Command::of(request, 0).oneway();
-        orders.send(Order::Call(Call { command, answer: None })).is_ok()
+        let sent = orders.send(Order::Call(Call { command, answer: None })).is_ok();
+        self.load.alarm.ring();
+        sent
     }
 }
 

@@ -14,24 +14,24 @@ use crate::MessageQueue;
 pub struct Receipt {
     message_id: IdText,
     queue_offset: i64,
-    offset_message_id: Part,
+    offset_message_id: Place,
     answer: Arc<AnswerText>,
 }
 
 /// What an answer says of all messages of its request, and the broker's ids of each.
-pub(crate) struct AnswerText {
+struct AnswerText {
     queue: MessageQueue,
     status: SendStatus,
     /// All texts, one after another.
     text: Box<str>,
-    region: Part,
-    transaction_id: Part,
-    recall_handle: Part,
+    region: Place,
+    transaction_id: Place,
+    recall_handle: Place,
 }
 
 /// A part of the answer's text; an empty one is not there.
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct Place {
     from: u32,
     to: u32,
 }
@@ -81,7 +81,7 @@ impl Receipt {
 }
 
 impl AnswerText {
-    fn part(&self, Part { from, to }: Part) -> Option<&str> {
+    fn part(&self, Place { from, to }: Place) -> Option<&str> {
         self.text.get(from as usize..to as usize).filter(|text| !text.is_empty())
     }
 
@@ -105,7 +105,7 @@ pub(crate) fn receipts(
     let answer = Arc::new(answer_text(stored, queue, together));
     let mut next = 0;
     ids.zip(stored.queue_offset..).map(move |(id, queue_offset)| {
-        let offset_message_id = Part { from: next, to: answer.end_of_id(next) };
+        let offset_message_id = Place { from: next, to: answer.end_of_id(next) };
         if !one_id {
             next = (offset_message_id.to + 1).min(answer.region.from);
         }
@@ -123,7 +123,7 @@ fn answer_text(stored: &Stored<'_>, queue: MessageQueue, together: usize) -> Ans
     let mut part = |text: &str| {
         let from = end;
         end += text.len() as u32;
-        Part { from, to: end }
+        Place { from, to: end }
     };
     AnswerText {
         queue,

@@ -10,11 +10,10 @@ const MAX_TOPIC: usize = 127;
 pub(crate) const MAX_GROUP: usize = 120;
 /// Bytes of the properties that brokers and the producer add: unique id, region, trace, cluster.
 const RESERVED_PROPERTY_BYTES: usize = 256;
-
-/// Topics that clients must not send to: their messages would be taken for the broker's own.
 /// Bytes of the properties of a bare message.
 const BARE_BYTES: usize = name::WAIT.len() + "true".len() + 2;
 
+/// Topics that clients must not send to: their messages would be taken for the broker's own.
 const FORBIDDEN_TOPICS: &[&str] = &[
     "TBW102",
     "SCHEDULE_TOPIC_XXXX",

@@ -218,8 +218,8 @@ impl Task {
 
     fn take_order(&mut self, order: Order) {
         match order {
-            Order::Send(waiting) => self.outbox.push(waiting),
-            Order::SendAll(group) => group.into_iter().for_each(|one| self.outbox.push(one)),
+            Order::Send(waiting) => self.put_in_line(waiting),
+            Order::SendAll(group) => group.into_iter().for_each(|one| self.put_in_line(one)),
             Order::Call(call) => self.calls.push_back(call),
             Order::Retired(number, remains) => self.take_remains(number, remains),
             Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
@@ -232,6 +232,14 @@ impl Task {
             Order::Abandon => self.abandon("closing ran out of time"),
             Order::Leave(left) => self.leaving = Some(left),
         }
+    }
+
+    /// When nobody lingers before it, it begins to linger anew.
+    fn put_in_line(&mut self, waiting: Waiting) {
+        if self.outbox.holdable() == 0 {
+            self.lingering = None;
+        }
+        self.outbox.push(waiting);
     }
 
     // ---- one connection ----

@@ -117,6 +117,21 @@ async fn what_comes_while_the_window_is_full_lingers_anew() {
     assert_eq!(broker.seen_count(), 1, "the second lingers");
 }
 
+/// What a busy broker refused has lingered already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_does_not_linger_again() {
+    let (broker, _server, producer) = lingering(|builder| builder.max_window(1)).await;
+    broker.first([Action::refuse(2, "busy").after(Duration::from_millis(200))]);
+    let delivery = soon(producer.enqueue(message(1))).await.unwrap();
+    {
+        let mut flush = std::pin::pin!(producer.flush());
+        assert!(fake::poll_once(flush.as_mut()).is_none());
+        until("it has left", || broker.seen_count() == 1).await;
+    }
+    soon(delivery).await.unwrap();
+    assert_eq!(producer.stats().busy, 1);
+}
+
 fn soon_send(producer: &Producer, n: usize) -> impl Future<Output = ()> + Send + use<> {
     let producer = producer.clone();
     async move { drop(producer.send(message(n)).await.unwrap()) }

@@ -9,8 +9,8 @@ use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::request::{Empty, HeartbeatAnswer};
 use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
 
-use super::Task;
 use super::leaving::WRITE_BUFFER;
+use super::{Lingering, Task};
 use crate::accepted::{Accepted, End};
 use crate::answer::Remedy;
 use crate::attempt;
@@ -267,6 +267,10 @@ impl Task {
                 self.outbox.push_front(waiting);
             }
         }
+        if kept > 0 {
+            // They have lingered.
+            self.lingering = Some(Lingering::Over);
+        }
         self.done_with(together - kept);
     }
 
@@ -278,7 +282,8 @@ impl Task {
             // Never answered, also where a proxy does not call it one-way.
             RequestCode::CHECK_TRANSACTION_STATE => {
                 let (address, orders) = (self.address.clone(), self.sender.clone());
-                return self.client.take_check(WayBack { address, orders }, request);
+                let way_back = WayBack { address, orders, load: self.load.clone() };
+                return self.client.take_check(way_back, request);
             }
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.client.take_reply(request) {
                 Ok(()) => (ResponseCode::SUCCESS, None),

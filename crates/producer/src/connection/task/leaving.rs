@@ -54,10 +54,6 @@ impl Task {
             // It is for room that they wait now, and nothing is due.
             self.held_since = None;
         }
-        if self.outbox.holdable() == 0 {
-            // Over with the last that left: whoever comes before there is room again lingers anew.
-            self.lingering = None;
-        }
         self.show_load();
     }
 
@@ -110,12 +106,14 @@ impl Task {
 
     /// Whether it holds messages back, and need not know of others before they are enough.
     pub(super) fn waits_for_more(&self) -> bool {
-        let Load { backlog, alarm, in_flight, .. } = &*self.load;
-        if self.held_since.is_none() {
+        let Load { backlog, alarm, .. } = &*self.load;
+        if self.held_since.is_none() || !self.retiring.is_empty() {
             alarm.unset();
             return false;
         }
-        alarm.set(in_flight.load(Ordering::Relaxed) + self.pending.holdable(), backlog)
+        let more = self.pending.holdable().saturating_sub(self.outbox.holdable());
+        // What was queued before the alarm was set has not rung it.
+        alarm.set(backlog.load(Ordering::SeqCst) + more, backlog) && self.orders.is_empty()
     }
 
     /// Whether messages that may share a batch wait on purpose: until the first of them has waited

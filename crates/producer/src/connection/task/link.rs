@@ -45,12 +45,12 @@ pub(super) struct Link {
 /// none, so it is tried now and then whether waiting for others brings any.
 #[derive(Default)]
 pub(super) struct Crowd {
-    /// So many times it need not be tried.
+    /// It is tried again after so many turns.
     off: u32,
 }
 
 impl Crowd {
-    /// How often it is not tried after nobody came.
+    /// After nobody came it is tried again at the so-manieth turn.
     const PAUSE: u32 = 32;
 
     pub(super) fn may_be(&mut self) -> bool {
