@@ -103,9 +103,10 @@ pub(crate) enum Peer {
 pub(crate) struct Load {
     /// Messages queued for the task, waiting in its outbox, or in flight.
     backlog: AtomicUsize,
-    alarm: Alarm,
     /// Those of them that are in flight.
     in_flight: AtomicUsize,
+    /// By which the task is told of the backlog while it holds messages back.
+    alarm: Alarm,
     /// Requests in flight that carry messages.
     requests: AtomicUsize,
     window: AtomicUsize,

@@ -2,8 +2,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::super::Payload as _;
-use super::{SendMessage, V2};
+use super::{Payload as _, SendMessage, V2};
 use crate::header::json::{self, FieldWriter};
 use crate::{FieldSink, HeaderEncoding, command, frame};
 
@@ -30,15 +29,15 @@ impl SendTemplate {
     /// The template of messages that share everything else with this one.
     pub fn of(message: &SendMessage<'_>) -> Self {
         let mut text = BytesMut::new();
-        let mut cuts = Vec::with_capacity(5);
+        let mut cuts = Vec::with_capacity(6);
         let envelope = command::request_envelope::<SendMessage<'_>>(0, false);
         json::write_cut(&mut text, &envelope, &mut cuts, |writer, cuts| {
             message.write(&mut Cutter { writer, cuts });
         });
-        let mut pieces = <[Box<[u8]>; 6]>::default();
-        let (mut place, mut rest) = (0, text.freeze());
-        for (piece, cut) in pieces.iter_mut().zip(cuts.into_iter().chain([place + rest.len()])) {
-            *piece = rest.split_to(cut - place).as_ref().into();
+        cuts.push(text.len());
+        let (mut pieces, mut place) = (<[Box<[u8]>; 6]>::default(), 0);
+        for (piece, cut) in pieces.iter_mut().zip(cuts) {
+            *piece = text.split_to(cut - place).as_ref().into();
             place = cut;
         }
         Self { pieces }
