@@ -3,8 +3,8 @@
 //! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
 //! they drop, no half frame is ever written.
 
-mod alarm;
 pub(crate) mod dial;
+mod mailbox;
 mod pending;
 pub(crate) mod reach;
 mod task;
@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use self::alarm::Alarm;
+use self::mailbox::Mailbox;
 use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
@@ -35,7 +35,7 @@ const UNREACHABLE_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: Arc<str>,
-    orders: mpsc::UnboundedSender<Order>,
+    mailbox: Arc<Mailbox>,
     load: Arc<Load>,
 }
 
@@ -47,8 +47,8 @@ pub(crate) enum Order {
     Send(Waiting),
     /// Send these, which must not be torn apart.
     SendAll(Vec<Waiting>),
-    /// Send this at once.
-    Call(Call),
+    /// Send this at once. In memory of its own, or every order would be as large.
+    Call(Box<Call>),
     /// Something came of a connection of this address that retires.
     Retired(u64, Remains),
     /// Connect and say who is there, though there is nothing to send.
@@ -61,6 +61,8 @@ pub(crate) enum Order {
     Abandon,
     /// Leave the producer group, write out what is there and close.
     Leave(oneshot::Sender<()>),
+    /// All handles of the connection are gone: finish what is there, then end.
+    Unused,
 }
 
 /// A request beside messages: route look-ups, admin calls.
@@ -105,8 +107,6 @@ pub(crate) struct Load {
     backlog: AtomicUsize,
     /// Those of them that are in flight.
     in_flight: AtomicUsize,
-    /// By which the task is told of the backlog while it holds messages back.
-    alarm: Alarm,
     /// Requests in flight that carry messages.
     requests: AtomicUsize,
     window: AtomicUsize,
@@ -125,13 +125,12 @@ pub(crate) struct Load {
 impl Connection {
     /// A connection to `address`. Nothing is dialled yet.
     pub(crate) fn new(client: &Arc<Client>, address: Arc<str>, peer: Peer) -> Self {
-        let (orders, receiver) = mpsc::unbounded_channel();
-        let load = Arc::new(Load::new());
-        let ends = (orders.downgrade(), receiver);
-        let task = task::Task::new(client.clone(), address.clone(), peer, load.clone(), ends);
+        let (mailbox, load) = (Arc::<Mailbox>::default(), Arc::new(Load::new()));
+        let shared = (mailbox.clone(), load.clone());
+        let task = task::Task::new(client.clone(), address.clone(), peer, shared);
         let span = tracing::debug_span!(parent: None, "connection", %address);
         client.spawn(task.run().instrument(span));
-        Self { address, orders, load }
+        Self { address, mailbox, load }
     }
 
     pub(crate) fn address(&self) -> &Arc<str> {
@@ -150,17 +149,14 @@ impl Connection {
 
     /// Queues a message; gives it back when the task has ended.
     pub(crate) fn send(&self, waiting: Waiting) -> Result<(), Waiting> {
-        let (count, may_be_held) = (waiting.count(), waiting.may_be_held());
-        let backlog = self.load.backlog.fetch_add(count, Ordering::SeqCst) + count;
-        match self.orders.send(Order::Send(waiting)) {
-            Err(mpsc::error::SendError(Order::Send(waiting))) => {
+        let count = waiting.count();
+        self.load.backlog.fetch_add(count, Ordering::Relaxed);
+        match self.mailbox.put(Order::Send(waiting)) {
+            Err(Order::Send(waiting)) => {
                 self.load.backlog.fetch_sub(count, Ordering::Relaxed);
                 Err(waiting)
             }
-            _ => {
-                self.load.alarm.queued(backlog, may_be_held);
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -168,15 +164,12 @@ impl Connection {
     pub(crate) fn send_all(&self, group: Vec<Waiting>) -> Result<(), Vec<Waiting>> {
         let count = outbox::count(&group);
         self.load.backlog.fetch_add(count, Ordering::Relaxed);
-        match self.orders.send(Order::SendAll(group)) {
-            Err(mpsc::error::SendError(Order::SendAll(group))) => {
+        match self.mailbox.put(Order::SendAll(group)) {
+            Err(Order::SendAll(group)) => {
                 self.load.backlog.fetch_sub(count, Ordering::Relaxed);
                 Err(group)
             }
-            _ => {
-                self.load.alarm.ring();
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -192,8 +185,7 @@ impl Connection {
     /// Tells the task something.
     pub(crate) fn order(&self, order: Order) {
         // The task ends when the producer or the runtime does; then there is nobody to tell.
-        let _ = self.orders.send(order);
-        self.load.alarm.ring();
+        let _ = self.mailbox.put(order);
     }
 
     /// Asks, and awaits the answer until `deadline`.
@@ -233,7 +225,8 @@ impl Connection {
 
     async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<Command, CallError> {
         let (answer, receiver) = oneshot::channel();
-        self.order(Order::Call(Call { command: Command::of(request, 0), answer: Some(answer) }));
+        let call = Call { command: Command::of(request, 0), answer: Some(answer) };
+        self.order(Order::Call(Box::new(call)));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -262,27 +255,40 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.mailbox.end();
+    }
+}
+
 /// The way back to a peer that has asked something: to the task of its connection, which it keeps
 /// from nothing, not even from ending.
 #[derive(Debug, Clone)]
 pub(crate) struct WayBack {
     pub(crate) address: Arc<str>,
-    orders: mpsc::WeakUnboundedSender<Order>,
-    load: Arc<Load>,
+    mailbox: Arc<Mailbox>,
 }
 
 impl WayBack {
     /// Sends a request that nobody wants an answer to; `false`, and nothing `before` it, when nobody
     /// is left who could. Should the connection break, it is lost.
     pub(crate) fn tell<R: Request>(&self, request: &R, before: impl FnOnce()) -> bool {
-        let Some(orders) = self.orders.upgrade().filter(|orders| !orders.is_closed()) else {
+        if !self.mailbox.is_open() {
             return false;
-        };
+        }
         before();
         let command = Command::of(request, 0).oneway();
-        let sent = orders.send(Order::Call(Call { command, answer: None })).is_ok();
-        self.load.alarm.ring();
-        sent
+        self.mailbox.put(Order::Call(Box::new(Call { command, answer: None }))).is_ok()
+    }
+}
+
+impl Order {
+    /// How many messages it is that may be held back for their batch to grow; 0 for all else.
+    fn holdable(&self) -> usize {
+        match self {
+            Self::Send(waiting) if waiting.may_be_held() => waiting.count(),
+            _ => 0,
+        }
     }
 }
 
@@ -300,7 +306,6 @@ impl Load {
     fn new() -> Self {
         Self {
             backlog: AtomicUsize::new(0),
-            alarm: Alarm::new(),
             in_flight: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             window: AtomicUsize::new(0),

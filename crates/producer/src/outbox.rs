@@ -328,7 +328,7 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -349,7 +349,7 @@ mod tests {
         sharing_waiting(topic, body, queue, until, Sharing::Alone)
     }
 
-    fn sharing_waiting(
+    pub(crate) fn sharing_waiting(
         topic: &'static str,
         body: &'static str,
         queue: Option<i32>,

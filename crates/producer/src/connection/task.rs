@@ -21,12 +21,13 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use self::link::Link;
 pub(super) use self::retiring::Remains;
 use self::retiring::Retiring;
 use super::dial::{NoConnection, Stream};
+use super::mailbox::Mailbox;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
@@ -38,8 +39,6 @@ use crate::pause::Pause;
 use crate::window::Window;
 
 const READ_BUFFER: usize = 16 * 1024;
-/// Orders taken before the socket is looked at again.
-const ORDERS_AT_ONCE: usize = 1024;
 /// How long nothing is looked for while nothing waits.
 const IDLE: Duration = Duration::from_secs(30);
 /// A peer that owes an answer and says nothing at all for so long is taken for dead.
@@ -53,8 +52,9 @@ pub(super) struct Task {
     address: Arc<str>,
     peer: Peer,
     load: Arc<Load>,
-    orders: mpsc::UnboundedReceiver<Order>,
-    sender: mpsc::WeakUnboundedSender<Order>,
+    mailbox: Arc<Mailbox>,
+    /// Memory for what is taken out of it; empty between two times.
+    orders: Vec<Order>,
     /// All handles are gone: finish what is there, then end.
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
@@ -102,8 +102,7 @@ impl Task {
         client: Arc<Client>,
         address: Arc<str>,
         peer: Peer,
-        load: Arc<Load>,
-        (sender, orders): (mpsc::WeakUnboundedSender<Order>, mpsc::UnboundedReceiver<Order>),
+        (mailbox, load): (Arc<Mailbox>, Arc<Load>),
     ) -> Self {
         let window = Window::new(client.config().max_window);
         let batch_bytes = client.batch_bytes;
@@ -117,8 +116,8 @@ impl Task {
             address,
             peer,
             load,
-            orders,
-            sender,
+            mailbox,
+            orders: Vec::new(),
             orders_ended: false,
             leaving: None,
             outbox: Outbox::default(),
@@ -170,10 +169,8 @@ impl Task {
             if !self.outbox.is_empty() || !self.calls.is_empty() || self.greets {
                 return true;
             }
-            match self.orders.recv().await {
-                Some(order) => self.take_order(order),
-                None => self.orders_ended = true,
-            }
+            self.mailbox.filled(1).await;
+            self.take_orders();
         }
     }
 
@@ -207,20 +204,25 @@ impl Task {
             let due = due.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 output = &mut future => return Some(output),
-                order = self.orders.recv(), if !self.orders_ended => match order {
-                    Some(order) => self.take_order(order),
-                    None => self.orders_ended = true,
-                },
+                () = self.mailbox.filled(1) => self.take_orders(),
                 () = tokio::time::sleep_until(due.into()) => self.expire_waiting(Instant::now()),
             }
         }
+    }
+
+    /// Takes the orders that are there.
+    fn take_orders(&mut self) {
+        let mut orders = std::mem::take(&mut self.orders);
+        self.mailbox.take(&mut orders);
+        orders.drain(..).for_each(|order| self.take_order(order));
+        self.orders = orders;
     }
 
     fn take_order(&mut self, order: Order) {
         match order {
             Order::Send(waiting) => self.put_in_line(waiting),
             Order::SendAll(group) => group.into_iter().for_each(|one| self.put_in_line(one)),
-            Order::Call(call) => self.calls.push_back(call),
+            Order::Call(call) => self.calls.push_back(*call),
             Order::Retired(number, remains) => self.take_remains(number, remains),
             Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
             Order::Sweep => {
@@ -231,6 +233,7 @@ impl Task {
             Order::Look => {}
             Order::Abandon => self.abandon("closing ran out of time"),
             Order::Leave(left) => self.leaving = Some(left),
+            Order::Unused => self.orders_ended = true,
         }
     }
 
@@ -289,7 +292,7 @@ impl Task {
         let mut kept = false;
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
-            self.take_queued_orders();
+            self.take_orders();
             if !self.outbox.is_empty() && (self.pending.requests() > 0 || self.link.crowd.may_be())
             {
                 // Under load: whoever is about to send does so first, and shares the write, or the
@@ -298,7 +301,7 @@ impl Task {
                 tokio::task::yield_now().await;
                 let after = self.load.backlog.load(Ordering::Relaxed);
                 self.link.crowd.came(after > before);
-                self.take_queued_orders();
+                self.take_orders();
             }
             if self.link.goes_away {
                 return "the server goes away".into();
@@ -314,13 +317,10 @@ impl Task {
             if self.link.input.capacity() - self.link.input.len() < READ_BUFFER / 4 {
                 self.link.input.reserve(READ_BUFFER);
             }
-            let holds = self.waits_for_more();
+            let enough = self.enough();
             tokio::select! {
-                () = self.load.alarm.heard(), if holds => {}
-                order = self.orders.recv(), if !holds && !self.orders_ended => match order {
-                    Some(order) => self.take_order(order),
-                    None => self.orders_ended = true,
-                },
+                // They are taken out when the socket has been looked at.
+                () = self.mailbox.filled(enough) => {}
                 written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
                     match written {
                         Ok(length) => {
@@ -355,15 +355,6 @@ impl Task {
             self.link.refused = !self.link.fruitful && crate::tls::refuses_us(error);
         }
         error.to_string()
-    }
-
-    fn take_queued_orders(&mut self) {
-        for _ in 0..ORDERS_AT_ONCE {
-            match self.orders.try_recv() {
-                Ok(order) => self.take_order(order),
-                Err(_) => break,
-            }
-        }
     }
 
     fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
@@ -404,10 +395,7 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut BytesMut) -> io
 /// Whatever ends the task, such as the end of the runtime: no message is left behind.
 impl Drop for Task {
     fn drop(&mut self) {
-        self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
-            self.take_order(order);
-        }
+        self.mailbox.close().into_iter().for_each(|order| self.take_order(order));
         self.abandon("the producer has ended");
     }
 }
@@ -421,13 +409,12 @@ mod tests {
     use super::*;
     use crate::Producer;
 
-    async fn task(builder: crate::ProducerBuilder) -> (Task, mpsc::UnboundedSender<Order>) {
+    async fn task(builder: crate::ProducerBuilder) -> (Task, Arc<Mailbox>) {
         let producer = builder.start().await.unwrap();
-        let (orders, receiver) = mpsc::unbounded_channel();
         let client = producer.client().clone();
-        let load = Arc::new(Load::new());
-        let ends = (orders.downgrade(), receiver);
-        (Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, load, ends), orders)
+        let mailbox = Arc::<Mailbox>::default();
+        let shared = (mailbox.clone(), Arc::new(Load::new()));
+        (Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, shared), mailbox)
     }
 
     /// It ends when there is room again; a timer that is due until then would only burn.
@@ -435,7 +422,7 @@ mod tests {
     async fn the_end_of_a_linger_is_not_due_without_room() {
         let linger = Duration::from_millis(1);
         let builder = Producer::builder("lingers", "127.0.0.1:1").linger(linger, 1 << 20);
-        let (mut task, _orders) = task(builder).await;
+        let (mut task, _) = task(builder).await;
         let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         task.lingering = Some(Lingering::Since(since));
         assert!(task.next_due() <= Instant::now());
@@ -445,7 +432,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_written_to_a_peer_that_does_not_read() {
-        let (mut task, _orders) = task(Producer::builder("told", "127.0.0.1:1")).await;
+        let (mut task, _) = task(Producer::builder("told", "127.0.0.1:1")).await;
         let grows = |task: &mut Task, answer| {
             let before = task.link.out.len();
             let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
@@ -464,12 +451,13 @@ mod tests {
     /// be told to let it go.
     #[tokio::test]
     async fn what_a_writer_keeps_is_flushed() {
-        let (mut task, orders) = task(Producer::builder("flushed", "127.0.0.1:1")).await;
+        let (mut task, mailbox) = task(Producer::builder("flushed", "127.0.0.1:1")).await;
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(ours);
         let (answer, _asker) = oneshot::channel();
         let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
-        orders.send(Order::Call(Call { command, answer: Some(answer) })).unwrap();
+        let call = Call { command, answer: Some(answer) };
+        mailbox.put(Order::Call(Box::new(call))).unwrap();
         let mut first = [0; 4];
         let serving = async {
             tokio::select! {

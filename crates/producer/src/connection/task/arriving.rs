@@ -281,8 +281,8 @@ impl Task {
         let (answer, remark) = match code {
             // Never answered, also where a proxy does not call it one-way.
             RequestCode::CHECK_TRANSACTION_STATE => {
-                let (address, orders) = (self.address.clone(), self.sender.clone());
-                let way_back = WayBack { address, orders, load: self.load.clone() };
+                let (address, mailbox) = (self.address.clone(), self.mailbox.clone());
+                let way_back = WayBack { address, mailbox };
                 return self.client.take_check(way_back, request);
             }
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.client.take_reply(request) {

@@ -10,8 +10,8 @@ use crate::ErrorKind;
 use crate::accepted::{Accepted, Leave, Mode};
 use crate::attempt::{self, Form};
 use crate::batch::{Linger, MOST_MESSAGES, Room};
+use crate::connection::Call;
 use crate::connection::pending::{Asker, Member, Sent};
-use crate::connection::{Call, Load};
 use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
@@ -104,16 +104,13 @@ impl Task {
         now < since + self.longest_hold()
     }
 
-    /// Whether it holds messages back, and need not know of others before they are enough.
-    pub(super) fn waits_for_more(&self) -> bool {
-        let Load { backlog, alarm, .. } = &*self.load;
-        if self.held_since.is_none() || !self.retiring.is_empty() {
-            alarm.unset();
-            return false;
+    /// How many messages have to come that may be held back for the task to look at them: while it
+    /// holds some back already, as many as end that.
+    pub(super) fn enough(&self) -> usize {
+        match self.held_since {
+            Some(_) => self.pending.holdable().saturating_sub(self.outbox.holdable()).max(1),
+            None => 1,
         }
-        let more = self.pending.holdable().saturating_sub(self.outbox.holdable());
-        // What was queued before the alarm was set has not rung it.
-        alarm.set(backlog.load(Ordering::SeqCst) + more, backlog) && self.orders.is_empty()
     }
 
     /// Whether messages that may share a batch wait on purpose: until the first of them has waited

@@ -5,17 +5,19 @@
 //! what is left and hands it over; what follows from it is decided as if the connection were the
 //! present one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::link::Link;
 use super::{READ_BUFFER, SILENCE, Task};
 use crate::connection::Order;
+use crate::connection::mailbox::Mailbox;
 use crate::connection::pending::Pending;
 
 /// How often what has waited too long is looked for.
@@ -56,18 +58,19 @@ impl Task {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.failures = if self.link.fruitful { 0 } else { self.failures + 1 };
-        let Some(orders) = self.sender.upgrade() else {
+        if self.orders_ended {
             // Messages hold their connection: none is on its way.
             return self.lost("the server goes away");
-        };
+        }
         let mut link = std::mem::replace(&mut self.link, Link::new(Instant::now()));
         link.handed_over = link.position();
         let pending = std::mem::take(&mut self.pending);
         tracing::debug!(address = %self.address, requests = pending.requests(), "the server goes away");
         let (number, out) = (self.retired, std::mem::take(&mut link.out));
+        let mailbox = self.mailbox.clone();
         self.retired += 1;
         let reads =
-            AbortOnDropHandle::new(tokio::spawn(read_the_rest(stream, out, number, orders)));
+            AbortOnDropHandle::new(tokio::spawn(read_the_rest(stream, out, number, mailbox)));
         self.retiring.push(Retiring { number, link, pending, _reads: reads });
     }
 
@@ -136,9 +139,9 @@ async fn read_the_rest<S: AsyncRead + AsyncWrite>(
     stream: S,
     mut out: BytesMut,
     number: u64,
-    orders: mpsc::UnboundedSender<Order>,
+    mailbox: Arc<Mailbox>,
 ) {
-    let tell = |remains| orders.send(Order::Retired(number, remains)).is_ok();
+    let tell = |remains| mailbox.put(Order::Retired(number, remains)).is_ok();
     let (mut reader, mut writer) = tokio::io::split(stream);
     let writing = async {
         let written = async {
