@@ -9,7 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -224,7 +224,7 @@ struct Inner {
     /// Connections that ended without a torn frame, and those with one.
     torn: AtomicUsize,
     address: Mutex<SocketAddr>,
-    listening: Mutex<Option<AbortHandle>>,
+    listening: Mutex<Option<(Arc<TcpListener>, AbortHandle)>>,
     /// Number of the life: connections of an earlier one end.
     life: watch::Sender<usize>,
     /// While false nothing is read.
@@ -302,8 +302,10 @@ impl Broker {
 
     /// Refuses connections and drops those that are there.
     pub fn down(&self) {
-        if let Some(listening) = self.0.listening.lock().unwrap().take() {
-            listening.abort();
+        if let Some((listener, task)) = self.0.listening.lock().unwrap().take() {
+            // Now: a task ends some time later, and who connects meanwhile would lose what he writes.
+            socket2::SockRef::from(&*listener).shutdown(Shutdown::Both).unwrap();
+            task.abort();
         }
         self.0.life.send_modify(|life| *life += 1);
     }
@@ -319,15 +321,16 @@ impl Broker {
             }
         };
         *self.0.address.lock().unwrap() = listener.local_addr().unwrap();
-        let broker = self.clone();
+        let listener = Arc::new(listener);
+        let (broker, listens) = (self.clone(), listener.clone());
         let task = tokio::spawn(async move {
-            loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
+            // It fails when it is down.
+            while let Ok((stream, _)) = listens.accept().await {
                 let number = broker.0.accepted.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(broker.clone().serve(number, stream));
             }
         });
-        *self.0.listening.lock().unwrap() = Some(task.abort_handle());
+        *self.0.listening.lock().unwrap() = Some((listener, task.abort_handle()));
     }
 
     /// Goes down and comes back at another address.
@@ -449,12 +452,15 @@ impl Broker {
         let mut input = BytesMut::new();
         loop {
             tokio::select! {
+                // Once it is down nothing more is read, even where it may read again.
+                biased;
                 // The writer ends when it was told to close.
                 _ = tasks.join_next() => return,
                 _ = life.wait_for(|now| *now != born) => return,
                 stopped = reading.wait_for(|reading| *reading) => drop(stopped.unwrap()),
             }
             let read = tokio::select! {
+                biased;
                 _ = tasks.join_next() => return,
                 _ = life.wait_for(|now| *now != born) => return,
                 read = reader.read_buf(&mut input) => read,
