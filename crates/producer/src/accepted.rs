@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use posthaste_protocol::Properties;
-use posthaste_protocol::id::UniqueId;
+use posthaste_protocol::id::{IdText, UniqueId};
 
 use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
@@ -40,6 +40,35 @@ pub(crate) enum End {
     Failed(SendError),
 }
 
+impl End {
+    /// What the caller of a single send gets. `None`: no single send ends so.
+    pub(crate) fn receipt(self) -> Option<Result<Receipt, SendError>> {
+        match self {
+            Self::Stored(receipt) => Some(Ok(receipt)),
+            Self::Failed(error) => Some(Err(error)),
+            Self::BatchStored(_) | Self::Written => None,
+        }
+    }
+
+    /// What the caller of a batch gets. `None`: no batch ends so.
+    pub(crate) fn receipts(self) -> Option<Result<Vec<Receipt>, SendError>> {
+        match self {
+            Self::Stored(receipt) => Some(Ok(vec![receipt])),
+            Self::BatchStored(receipts) => Some(Ok(receipts)),
+            Self::Failed(error) => Some(Err(error)),
+            Self::Written => None,
+        }
+    }
+
+    /// What the caller of a one-way send gets.
+    pub(crate) fn written(self) -> Option<Result<(), SendError>> {
+        match self {
+            Self::Written | Self::Stored(_) | Self::BatchStored(_) => Some(Ok(())),
+            Self::Failed(error) => Some(Err(error)),
+        }
+    }
+}
+
 /// What runs when a message has ended.
 pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 
@@ -47,7 +76,6 @@ pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
 #[derive(Debug)]
 pub(crate) struct Terms {
     pub(crate) id: UniqueId,
-    pub(crate) born_at_ms: i64,
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
@@ -76,9 +104,9 @@ pub(crate) struct Accepted {
     selected: OnceLock<Box<MessageQueue>>,
     /// How many messages it is: one, or those of a batch that its caller made.
     count: usize,
-    /// The id of the first; the others' follow it.
-    pub(crate) id: UniqueId,
-    pub(crate) born_at_ms: i64,
+    /// The id of the first, and its text; the others' follow it.
+    first_id: UniqueId,
+    pub(crate) id: IdText,
     /// When it was accepted.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
@@ -153,15 +181,14 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 impl Accepted {
     #[inline]
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, born_at_ms, since, deadline, epoch, mode, sharing, permit, stored_bytes } =
-            terms;
+        let Terms { id, since, deadline, epoch, mode, sharing, permit, stored_bytes } = terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
             selected: OnceLock::new(),
             count: content.count(),
-            id,
-            born_at_ms,
+            first_id: id,
+            id: id.text(),
             since,
             deadline,
             epoch,
@@ -193,9 +220,16 @@ impl Accepted {
     }
 
     /// The unique id of each of its messages.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = UniqueId> + use<> {
-        let first = self.id;
-        (0..self.count as u64).map(move |steps| unique_id::later(first, steps))
+    pub(crate) fn ids(&self) -> impl Iterator<Item = IdText> {
+        let later = |steps| unique_id::later(self.first_id, steps).text();
+        std::iter::once(self.id.clone()).chain((1..self.count as u64).map(later))
+    }
+
+    /// When it was accepted, by the wall clock, given what a clock that never steps says by now.
+    pub(crate) fn born_at_ms(&self, now: Instant) -> i64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let born = since_1970.saturating_sub(now.saturating_duration_since(self.since));
+        i64::try_from(born.as_millis()).unwrap_or(i64::MAX)
     }
 
     pub(crate) fn destination(&self) -> &Destination {
@@ -453,12 +487,8 @@ impl State {
 }
 
 fn wake_callback(callback: Callback, end: End) -> Wake {
-    match end {
-        End::Stored(receipt) => Wake::Callback(Box::new((callback, Ok(receipt)))),
-        End::Failed(error) => Wake::Callback(Box::new((callback, Err(error)))),
-        // One-way sends and batches have no callbacks.
-        End::Written | End::BatchStored(_) => Wake::Nothing,
-    }
+    // One-way sends and batches have no callbacks.
+    end.receipt().map_or(Wake::Nothing, |result| Wake::Callback(Box::new((callback, result))))
 }
 
 impl fmt::Debug for Accepted {

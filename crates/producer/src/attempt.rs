@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::answer::Stored;
-use posthaste_protocol::id::UniqueId;
+use posthaste_protocol::id::IdText;
 use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{
     DEFAULT_TOPIC, OwnFields, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
@@ -46,6 +47,7 @@ pub(crate) struct Writer<'a> {
     /// What plain sends to the broker share.
     pub(crate) template: Option<&'a OnceLock<SendTemplate>>,
     pub(crate) form: Form,
+    pub(crate) now: Instant,
 }
 
 impl Writer<'_> {
@@ -54,7 +56,7 @@ impl Writer<'_> {
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Option<Credentials>> {
         accepted.show(|content| {
             let message = &content.first;
-            put_properties(self.scratch, message, content.added_to(0), accepted.id, self.config);
+            put_properties(self.scratch, message, content.added_to(0), &accepted.id, self.config);
             if let Some(template) = self.template.filter(|_| self.is_plain(content)) {
                 self.put_by(template, accepted, content);
                 return None;
@@ -104,7 +106,7 @@ impl Writer<'_> {
         });
         let own = OwnFields {
             queue_id: self.queue,
-            born_at_ms: accepted.born_at_ms,
+            born_at_ms: accepted.born_at_ms(self.now),
             properties: self.scratch,
         };
         template.put(self.out, self.form.opaque, self.form.oneway, &own, |out| {
@@ -131,7 +133,7 @@ impl Writer<'_> {
             messages.retain(|Waiting { accepted, .. }| {
                 let put = accepted.show(|content| {
                     for (id, entry) in accepted.ids().zip(content.entries()) {
-                        put_properties(scratch, entry.message, entry.added, id, config);
+                        put_properties(scratch, entry.message, entry.added, &id, config);
                         batch::put_entry(out, entry.message.flag_value(), entry.body, scratch);
                     }
                 });
@@ -166,7 +168,7 @@ impl Writer<'_> {
             default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
             queue_id: self.queue,
             sys_flag: 0,
-            born_at_ms: accepted.born_at_ms,
+            born_at_ms: accepted.born_at_ms(self.now),
             flag: 0,
             properties,
             reconsume_times: 0,
@@ -184,7 +186,7 @@ fn put_properties(
     out: &mut String,
     message: &Message,
     added: Option<&Properties>,
-    id: UniqueId,
+    id: &IdText,
     config: &Config,
 ) {
     out.clear();
@@ -196,7 +198,7 @@ fn put_properties(
     if let Some(added) = added {
         added.encode(out);
     }
-    properties::push(out, name::UNIQ_KEY, id.text().as_str());
+    properties::push(out, name::UNIQ_KEY, id.as_str());
     put_namespace(out, config);
 }
 

@@ -222,12 +222,16 @@ impl Room {
         }
     }
 
+    /// So many more there may be at the most.
+    pub(crate) fn messages(&self) -> usize {
+        if self.sharing == Sharing::Alone { 0 } else { self.messages }
+    }
+
     /// Takes a message in, if it may and fits.
     pub(crate) fn take(&mut self, accepted: &Accepted) -> bool {
         let bytes = accepted.stored_bytes();
-        let fits = self.sharing != Sharing::Alone
+        let fits = self.messages() > 0
             && accepted.sharing == self.sharing
-            && self.messages > 0
             && accepted.most_together() > 1
             && bytes <= self.bytes;
         if fits {
@@ -313,7 +317,6 @@ mod tests {
     fn accepted(sharing: Sharing, stored_bytes: u32) -> Accepted {
         let terms = Terms {
             id: UniqueIds::new(own_ip()).next(1),
-            born_at_ms: 0,
             since: Instant::now(),
             deadline: Instant::now(),
             epoch: Epoch::default(),

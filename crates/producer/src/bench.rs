@@ -91,7 +91,6 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
         let content = Content::from(Message::new("bench", [b'x'; 128].as_slice()));
         let terms = Terms {
             id: ids.next(1),
-            born_at_ms: 0,
             since: now,
             deadline,
             epoch: Epoch::default(),

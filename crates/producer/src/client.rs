@@ -5,20 +5,20 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Callback, CallbackRun, End, Failed, Mode, Permit, Terms, Wake};
+use crate::accepted::{Accepted, Callback, CallbackRun, Failed, Mode, Permit, Terms, Wake};
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
 use crate::content::Content;
-use crate::flush::{Epoch, Epochs};
-use crate::meters::{Good, Meters};
+use crate::flush::Epochs;
+use crate::meters::Meters;
 use crate::name_server::Directory;
 use crate::observers::Observers;
 use crate::order::Lanes;
@@ -311,11 +311,9 @@ impl Client {
         let count = content.count();
         let epoch = self.epochs.accept(count);
         self.budget.earn(count);
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stored_bytes = batch::stored_bytes(permit.sent);
         let terms = Terms {
             id: self.ids.next(count),
-            born_at_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
             since,
             deadline,
             epoch,
@@ -341,55 +339,6 @@ impl Client {
     }
 
     // ---- ends ----
-
-    /// These messages, or batches, were stored.
-    pub(crate) fn stored<'a>(
-        self: &Arc<Self>,
-        ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
-    ) {
-        self.succeed(ends, Good::Acked);
-    }
-
-    /// These one-way messages were written.
-    pub(crate) fn written<'a>(self: &Arc<Self>, all: impl Iterator<Item = &'a Arc<Accepted>>) {
-        self.succeed(all.map(|accepted| (accepted, End::Written)), Good::Oneway);
-    }
-
-    /// Ends messages well. What all share is done once: to count them, to give their permits back;
-    /// and before anybody is woken, who might look.
-    fn succeed<'a>(
-        self: &Arc<Self>,
-        ends: impl Iterator<Item = (&'a Arc<Accepted>, End)>,
-        good: Good,
-    ) {
-        let (mut wakes, mut next) = (Vec::new(), Vec::new());
-        let (mut even, mut odd, mut places, mut bytes) = (0, 0, 0, 0);
-        let mut tally = self.meters.tally(good);
-        for (accepted, end) in ends {
-            let Some((wake, follow)) = self.lanes.end(accepted, || accepted.succeed(end)) else {
-                continue;
-            };
-            tally.add(accepted);
-            *match accepted.epoch {
-                Epoch::Even => &mut even,
-                Epoch::Odd => &mut odd,
-            } += accepted.count();
-            places += accepted.permit.messages as usize;
-            bytes += accepted.permit.bytes as usize;
-            wakes.push(wake);
-            next.extend(follow);
-        }
-        tally.finish();
-        match good {
-            Good::Acked => self.counters.acked.add(even + odd),
-            Good::Oneway => self.counters.oneway.add(even + odd),
-        }
-        self.epochs.end(Epoch::Even, even);
-        self.epochs.end(Epoch::Odd, odd);
-        self.let_follow(next);
-        self.give_back(places, bytes);
-        wakes.into_iter().for_each(|wake| self.wake(wake));
-    }
 
     /// The message failed, and with it those of its key that wait behind it.
     pub(crate) fn fail(self: &Arc<Self>, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
@@ -430,7 +379,7 @@ impl Client {
     }
 
     /// What was before these messages in their lane has ended.
-    fn let_follow(self: &Arc<Self>, next: Vec<Arc<Accepted>>) {
+    pub(crate) fn let_follow(self: &Arc<Self>, next: Vec<Arc<Accepted>>) {
         self.place_all(next, None);
     }
 
@@ -458,7 +407,8 @@ impl Client {
         self.wake(wake);
     }
 
-    fn give_back(&self, places: usize, bytes: usize) {
+    /// Permits come back.
+    pub(crate) fn give_back(&self, places: usize, bytes: usize) {
         self.bytes.add_permits(bytes);
         self.messages.add_permits(places);
         if self.ends_are_awaited() {

@@ -109,10 +109,12 @@ impl Drop for Held {
 impl Client {
     /// Sends an accepted message on its way.
     pub(crate) fn deliver(self: &Arc<Self>, accepted: Arc<Accepted>) {
-        if let Some(route) = self.routes.get(accepted.topic()) {
+        let routes = self.routes.read();
+        if let Some(route) = routes.get(accepted.topic()) {
             let now = accepted.since;
-            return self.enter(accepted, &route, now);
+            return self.enter(accepted, route, now);
         }
+        drop(routes);
         let now = Instant::now();
         match self.routes.park(accepted, now) {
             Parked::Route(route, accepted) => self.enter(accepted, &route, now),

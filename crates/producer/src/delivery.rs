@@ -57,12 +57,8 @@ impl Future for Delivery {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(end) = self.accepted.poll_end(context) else { return Poll::Pending };
         self.span.record(&end);
-        match end {
-            End::Stored(receipt) => Poll::Ready(Ok(receipt)),
-            End::Failed(error) => Poll::Ready(Err(error)),
-            // Neither one-way sends nor batches have a Delivery.
-            End::Written | End::BatchStored(_) => Poll::Pending,
-        }
+        // Neither one-way sends nor batches have a Delivery.
+        end.receipt().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -74,34 +70,43 @@ impl std::fmt::Debug for Delivery {
 
 /// Awaits the end of a `send` or a one-way send; dropped before that, it takes back what has not
 /// left.
-pub(crate) struct Awaited<'a> {
+pub(crate) struct Awaited<'a, T> {
     accepted: Arc<Accepted>,
     client: &'a Arc<Client>,
     span: SendSpan,
     ended: bool,
+    result: ResultOf<T>,
 }
 
-impl<'a> Awaited<'a> {
-    pub(crate) fn new(accepted: Arc<Accepted>, client: &'a Arc<Client>, span: SendSpan) -> Self {
-        Self { accepted, client, span, ended: false }
+/// What an end is to the caller. `None`, which is awaited for ever: it is none that can come.
+pub(crate) type ResultOf<T> = fn(End) -> Option<Result<T, SendError>>;
+
+impl<'a, T> Awaited<'a, T> {
+    pub(crate) fn new(
+        accepted: Arc<Accepted>,
+        client: &'a Arc<Client>,
+        span: SendSpan,
+        result: ResultOf<T>,
+    ) -> Self {
+        Self { accepted, client, span, ended: false, result }
     }
 }
 
-impl Future for Awaited<'_> {
-    type Output = End;
+impl<T> Future for Awaited<'_, T> {
+    type Output = Result<T, SendError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
-        let Self { accepted, span, ended, .. } = &mut *self;
-        let end = span.in_scope(|| accepted.poll_end(context));
-        if let Poll::Ready(end) = &end {
-            *ended = true;
-            span.record(end);
-        }
-        end
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { accepted, span, ended, result, .. } = &mut *self;
+        let Poll::Ready(end) = span.in_scope(|| accepted.poll_end(context)) else {
+            return Poll::Pending;
+        };
+        *ended = true;
+        span.record(&end);
+        result(end).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
-impl Drop for Awaited<'_> {
+impl<T> Drop for Awaited<'_, T> {
     fn drop(&mut self) {
         if !self.ended {
             self.client.withdraw(&self.accepted);

@@ -79,6 +79,7 @@ mod seal;
 mod socks5;
 mod span;
 mod stats;
+mod success;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;

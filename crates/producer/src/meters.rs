@@ -94,11 +94,6 @@ impl Meters {
         BrokerMeters::of(&self.common, address)
     }
 
-    /// Counts messages that end well, by one answer or one write.
-    pub(crate) fn tally(&self, good: Good) -> Tally<'_> {
-        Tally { meters: self, good, now: Instant::now(), topic: None, messages: 0 }
-    }
-
     /// A message, or a batch, has failed.
     pub(crate) fn failed(&self, accepted: &Accepted, kind: ErrorKind, outcome: Outcome) {
         let labels = self.topic(accepted.topic()).labels_of_failure(kind, outcome);
@@ -200,38 +195,32 @@ impl TopicMeters {
 }
 
 /// Messages that end well together.
-pub(crate) struct Tally<'a> {
-    meters: &'a Meters,
-    good: Good,
-    now: Instant,
+#[derive(Default)]
+pub(crate) struct Tally {
     /// The topic of the latest message: mostly that of all.
     topic: Option<(Arc<str>, Arc<TopicMeters>)>,
     messages: u64,
 }
 
-impl Tally<'_> {
-    pub(crate) fn add(&mut self, accepted: &Accepted) {
+impl Tally {
+    pub(crate) fn add(&mut self, meters: &Meters, good: Good, accepted: &Accepted, now: Instant) {
         let is_of = |(topic, _): &(Arc<str>, _)| **topic == **accepted.topic();
         if !self.topic.as_ref().is_some_and(is_of) {
-            self.count();
+            self.count(good);
             let topic = accepted.topic().clone();
-            self.topic = Some((topic, self.meters.topic(accepted.topic())));
+            self.topic = Some((topic, meters.topic(accepted.topic())));
         }
         self.messages += accepted.count() as u64;
         if let Some((_, meters)) = &self.topic {
-            let took = self.now.saturating_duration_since(accepted.since);
-            meters.ends(self.good).duration.record(took);
+            let took = now.saturating_duration_since(accepted.since);
+            meters.ends(good).duration.record(took);
         }
     }
 
-    /// That was all of them.
-    pub(crate) fn finish(mut self) {
-        self.count();
-    }
-
-    fn count(&mut self) {
+    /// Counts those that it was told of.
+    pub(crate) fn count(&mut self, good: Good) {
         if let Some((_, meters)) = &self.topic {
-            meters.ends(self.good).messages.increment(std::mem::take(&mut self.messages));
+            meters.ends(good).messages.increment(std::mem::take(&mut self.messages));
         }
     }
 }

@@ -71,7 +71,7 @@ impl Observers {
         let Some((number, mut content)) = accepted.begin_attempt() else { return Ok(()) };
         let (address, mut added) = (target.address(), content.added());
         for ((message, id), added) in content.messages().zip(accepted.ids()).zip(&mut added) {
-            let (id, address) = (id.text(), &*address);
+            let address = &*address;
             self.ask(SendAttempt { message, id, target, address, number, added })?;
         }
         if added.iter().all(Properties::is_empty) {
@@ -117,7 +117,6 @@ impl Observers {
     pub(crate) fn written(&self, accepted: &Accepted) {
         let Some(content) = self.content_for_interceptors(accepted) else { return };
         for (message, id) in content.messages().zip(accepted.ids()) {
-            let id = id.text();
             self.tell(|interceptor| interceptor.written(message, id.as_str()));
         }
     }
@@ -126,7 +125,6 @@ impl Observers {
     pub(crate) fn attempt_failed(&self, accepted: &Accepted, attempt: &Attempt) {
         let Some(content) = self.content_for_interceptors(accepted) else { return };
         for (message, id) in content.messages().zip(accepted.ids()) {
-            let id = id.text();
             self.tell(|interceptor| interceptor.attempt_failed(message, id.as_str(), attempt));
         }
     }

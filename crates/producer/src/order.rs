@@ -397,7 +397,6 @@ mod tests {
         let message = Message::new("t", "x").order_by(key);
         let terms = Terms {
             id: UniqueIds::new(own_ip()).next(1),
-            born_at_ms: 0,
             since: Instant::now(),
             deadline: Instant::now() + Duration::from_secs(1),
             epoch: Epoch::default(),

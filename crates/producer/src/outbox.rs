@@ -4,9 +4,11 @@
 //! together. Lines are served in turn, the oldest first within each, so that one busy topic never
 //! starves another.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
+
+use rustc_hash::FxHashMap;
 
 use crate::accepted::Accepted;
 use crate::batch::{Room, Sharing, Trial};
@@ -125,7 +127,7 @@ pub(crate) struct Departure {
 pub(crate) struct Outbox {
     /// Empty lines stay, until there are many.
     lines: Vec<Line>,
-    by_key: HashMap<LineKey, LineId>,
+    by_key: FxHashMap<LineKey, LineId>,
     /// The line that got a message last: most likely the next message's.
     recent: Option<LineId>,
     /// Lines that have messages which may leave, the next to be served first: those that leave as
@@ -204,7 +206,8 @@ impl Outbox {
         let line = self.lines.get_mut(id.0)?;
         let first = line.waiting.pop_front()?;
         let mut room = room(&first.accepted);
-        let mut messages = vec![first];
+        let mut messages = Vec::with_capacity(1 + room.messages().min(line.waiting.len()));
+        messages.push(first);
         while line.waiting.front().is_some_and(|next| room.take(&next.accepted)) {
             messages.extend(line.waiting.pop_front());
         }
@@ -360,7 +363,6 @@ pub(crate) mod tests {
         let message = Message::new(topic, body);
         let terms = Terms {
             id,
-            born_at_ms: 0,
             since: Instant::now(),
             deadline: until,
             epoch: Epoch::default(),
@@ -483,8 +485,7 @@ pub(crate) mod tests {
         let mut one = sharing_waiting("a", body, Some(1), now, WITH);
         let message = Message::new("a", body).order_by("k");
         let terms = Terms {
-            id: one.accepted.id,
-            born_at_ms: 0,
+            id: UniqueIds::new(own_ip()).next(1),
             since: Instant::now(),
             deadline: now,
             epoch: Epoch::default(),

@@ -10,7 +10,7 @@ use crate::accepted::{Accepted, End, Mode};
 use crate::client::{Client, Room, Waits};
 use crate::config::{Config, LONGEST};
 use crate::content::Content;
-use crate::delivery::Awaited;
+use crate::delivery::{Awaited, ResultOf};
 use crate::span::{SendSpan, send_span};
 use crate::{
     Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
@@ -87,12 +87,7 @@ impl Producer {
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = send_span!("send", self.client(), &message, 1);
         let room = self.accept(message.into(), Mode::Sync, &span)?;
-        match self.end(room, span).await? {
-            End::Stored(receipt) => Ok(receipt),
-            End::Failed(error) => Err(error),
-            // Only one-way sends end as written, and batches have receipts.
-            End::Written | End::BatchStored(_) => std::future::pending().await,
-        }
+        self.end(room, span, End::receipt).await
     }
 
     /// Accepts a message, waiting for room if need be, and gives a handle of its delivery.
@@ -144,10 +139,7 @@ impl Producer {
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         let span = send_span!("send_oneway", self.client(), &message, 1);
         let room = self.accept(message.into(), Mode::Oneway, &span)?;
-        match self.end(room, span).await? {
-            End::Failed(error) => Err(error),
-            End::Written | End::Stored(_) | End::BatchStored(_) => Ok(()),
-        }
+        self.end(room, span, End::written).await
     }
 
     /// Sends a batch and awaits the broker's answer: its messages are stored together, one after
@@ -170,24 +162,23 @@ impl Producer {
         let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
         let span = send_span!("send_batch", self.client(), &content.first, content.count());
         let room = self.accept(content, Mode::Sync, &span)?;
-        match self.end(room, span).await? {
-            End::Stored(receipt) => Ok(vec![receipt]),
-            End::BatchStored(receipts) => Ok(receipts),
-            End::Failed(error) => Err(error),
-            // Only one-way sends end as written.
-            End::Written => std::future::pending().await,
-        }
+        self.end(room, span, End::receipts).await
     }
 
     /// From acceptance to the end. Apart from that the message would be in the future, and moved
     /// about with it; and the span is entered step by step, for the same reason.
-    async fn end(&self, room: Room, span: SendSpan) -> Result<End, SendError> {
+    async fn end<T>(
+        &self,
+        room: Room,
+        span: SendSpan,
+        result: ResultOf<T>,
+    ) -> Result<T, SendError> {
         let accepted = match room {
             Room::Taken(accepted) => accepted,
             Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
         };
         span.in_scope(|| self.client().deliver(accepted.clone()));
-        Ok(Awaited::new(accepted, self.client(), span).await)
+        Awaited::new(accepted, self.client(), span, result).await
     }
 
     #[inline]

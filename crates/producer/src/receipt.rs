@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::answer::Stored;
-use posthaste_protocol::id::{IdText, UniqueId};
+use posthaste_protocol::id::IdText;
 
 use crate::MessageQueue;
 
@@ -84,13 +84,6 @@ impl AnswerText {
     fn part(&self, Place { from, to }: Place) -> Option<&str> {
         self.text.get(from as usize..to as usize).filter(|text| !text.is_empty())
     }
-
-    /// The end of the offset message id that begins at `from`.
-    fn end_of_id(&self, from: u32) -> u32 {
-        let ids = self.text.as_bytes().get(from as usize..self.region.from as usize);
-        let comma = ids.and_then(|ids| memchr::memchr(b',', ids));
-        comma.map_or(self.region.from, |comma| from + comma as u32)
-    }
 }
 
 /// Receipts of a request's messages, given their unique ids, in their order. A batch that is stored
@@ -98,19 +91,21 @@ impl AnswerText {
 pub(crate) fn receipts(
     stored: &Stored<'_>,
     queue: MessageQueue,
-    ids: impl Iterator<Item = UniqueId>,
+    ids: impl Iterator<Item = IdText>,
     together: usize,
 ) -> impl Iterator<Item = Receipt> {
-    let one_id = together > 1 && !stored.offset_message_ids.contains(',');
+    let offset_ids = stored.offset_message_ids;
+    let one_id = together > 1 && !offset_ids.contains(',');
     let answer = Arc::new(answer_text(stored, queue, together));
-    let mut next = 0;
-    ids.zip(stored.queue_offset..).map(move |(id, queue_offset)| {
-        let offset_message_id = Place { from: next, to: answer.end_of_id(next) };
+    let (mut commas, mut next) = (memchr::memchr_iter(b',', offset_ids.as_bytes()), 0);
+    ids.zip(stored.queue_offset..).map(move |(message_id, queue_offset)| {
+        let end = answer.region.from;
+        let offset_message_id =
+            Place { from: next, to: commas.next().map_or(end, |comma| comma as u32) };
         if !one_id {
-            next = (offset_message_id.to + 1).min(answer.region.from);
+            next = (offset_message_id.to + 1).min(end);
         }
-        let (message_id, answer) = (id.text(), answer.clone());
-        Receipt { message_id, queue_offset, offset_message_id, answer }
+        Receipt { message_id, queue_offset, offset_message_id, answer: answer.clone() }
     })
 }
 

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use posthaste_protocol::request::SendTemplate;
+use rustc_hash::FxHashMap;
 
 pub(crate) use self::holder::WireQueue;
 pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
@@ -250,10 +251,13 @@ impl Route {
     }
 }
 
+/// Routes by their topic. Topics are the application's own choice, so a fast hash will do.
+pub(crate) type Routes = FxHashMap<Arc<str>, Arc<Route>>;
+
 /// Every topic's route. Reading one that is there takes no lock.
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
-    routes: ArcSwap<HashMap<Arc<str>, Arc<Route>>>,
+    routes: ArcSwap<Routes>,
     cold: Mutex<HashMap<Arc<str>, Cold>>,
     /// How many look-ups there have been.
     look_ups: AtomicU64,
@@ -291,6 +295,11 @@ pub(crate) enum Parked {
 }
 
 impl RouteTable {
+    /// The routes that are known, to look at for a moment.
+    pub(crate) fn read(&self) -> Guard<Arc<Routes>> {
+        self.routes.load()
+    }
+
     /// A topic's route, if it is known.
     pub(crate) fn get(&self, topic: &str) -> Option<Arc<Route>> {
         self.routes.load().get(topic).cloned()
@@ -469,7 +478,6 @@ mod tests {
         let now = Instant::now();
         let terms = Terms {
             id: UniqueIds::new(own_ip()).next(1),
-            born_at_ms: 0,
             since: now,
             deadline: now + Duration::from_secs(1),
             epoch: Epoch::default(),

@@ -1,16 +1,15 @@
 //! Requests in flight on one connection, by their number.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
 use posthaste_protocol::Command;
+use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use super::CallError;
 use crate::credentials::Credentials;
-use crate::outbox::{LineId, Waiting};
+use crate::outbox::{self, LineId, Waiting};
 use crate::window;
 
 /// Who gets an answer.
@@ -30,7 +29,14 @@ pub(super) enum Asker {
 /// Messages whose request was handed to the connection.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) members: Vec<Member>,
+    pub(super) messages: Vec<Waiting>,
+    /// Whose attempt has ended as unanswered already, by their place; empty while nobody's has. The
+    /// request's place in the window is kept: the broker is still at it.
+    pub(super) given_up: Vec<bool>,
+    /// How many messages it carries, and how many of those whose attempt has not ended were held
+    /// back for their batch to grow, or could have been.
+    pub(super) together: usize,
+    pub(super) holdable: usize,
     /// Queue that the request names.
     pub(super) queue: i32,
     /// Place of the request's first byte among all that the connection writes.
@@ -42,59 +48,83 @@ pub(super) struct Sent {
     pub(super) signed_with: Option<Credentials>,
 }
 
-/// A message in a request.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) waiting: Waiting,
-    /// Whether its attempt has ended as unanswered already. The request's place in the window is
-    /// kept: the broker is still at it.
-    pub(super) given_up: bool,
-}
-
 impl Sent {
+    /// A request of these messages, for this queue.
+    pub(super) fn new(messages: Vec<Waiting>, queue: i32) -> Self {
+        let together = outbox::count(&messages);
+        let mut sent = Self {
+            messages,
+            given_up: Vec::new(),
+            together,
+            holdable: 0,
+            queue,
+            starts_at: 0,
+            v1: false,
+            blocks: None,
+            signed_with: None,
+        };
+        sent.count_holdable();
+        sent
+    }
+
+    /// Its messages, and whether their attempt has ended.
+    fn members(&self) -> impl Iterator<Item = (&Waiting, bool)> {
+        let none = std::iter::repeat(false);
+        self.messages.iter().zip(self.given_up.iter().copied().chain(none))
+    }
+
+    fn count_holdable(&mut self) {
+        let open = self.members().filter(|(_, given_up)| !given_up);
+        self.holdable = open.filter(|(waiting, _)| waiting.may_be_held()).count();
+    }
+
+    /// Whether the attempts of all its messages have ended.
+    fn is_given_up(&self) -> bool {
+        self.members().all(|(_, given_up)| given_up)
+    }
+
     /// The server sends these messages away. Whether it is for the first time for all of them:
     /// those of a request stay together, or they would lose their order.
     pub(super) fn send_away(&self) -> bool {
-        let open = self.members.iter().filter(|member| !member.given_up);
-        let again = open.filter(|member| !member.waiting.accepted.send_away());
+        let open = self.members().filter(|(_, given_up)| !given_up);
+        let again = open.filter(|(waiting, _)| !waiting.accepted.send_away());
         again.count() == 0
     }
 
     /// The messages whose attempt has not ended.
     pub(super) fn open(self) -> impl Iterator<Item = Waiting> {
-        self.members.into_iter().filter(|member| !member.given_up).map(|member| member.waiting)
+        let none = std::iter::repeat(false);
+        let members = self.messages.into_iter().zip(self.given_up.into_iter().chain(none));
+        members.filter(|(_, given_up)| !given_up).map(|(waiting, _)| waiting)
     }
 
     /// How many messages it carries.
     pub(super) fn together(&self) -> usize {
-        self.members.iter().map(|member| member.waiting.accepted.count()).sum()
+        self.together
     }
 
     /// How many messages have ended their attempt already.
     pub(super) fn given_up(&self) -> usize {
-        let given_up = self.members.iter().filter(|member| member.given_up);
-        given_up.map(|member| member.waiting.accepted.count()).sum()
-    }
-
-    /// How many messages were held back for their batch to grow, or could have been.
-    fn holdable(&self) -> usize {
-        let open = self.members.iter().filter(|member| !member.given_up);
-        open.filter(|member| member.waiting.may_be_held()).count()
+        let given_up = self.members().filter(|(_, given_up)| *given_up);
+        given_up.map(|(waiting, _)| waiting.count()).sum()
     }
 
     /// Gives up the messages that are due; gives them, and when the next one is.
     fn expire(&mut self, now: Instant) -> (Vec<Waiting>, Option<Instant>) {
         let mut late = Vec::new();
         let mut due: Option<Instant> = None;
-        for member in self.members.iter_mut().filter(|member| !member.given_up) {
-            let until = member.waiting.until;
-            if until <= now {
-                member.given_up = true;
-                late.push(member.waiting.copy());
-            } else {
-                due = Some(due.map_or(until, |at| at.min(until)));
+        self.given_up.resize(self.messages.len(), false);
+        for (waiting, given_up) in self.messages.iter().zip(&mut self.given_up) {
+            match waiting.until <= now {
+                _ if *given_up => {}
+                true => {
+                    *given_up = true;
+                    late.push(waiting.copy());
+                }
+                false => due = Some(due.map_or(waiting.until, |at| at.min(waiting.until))),
             }
         }
+        self.count_holdable();
         (late, due)
     }
 }
@@ -110,7 +140,7 @@ struct Entry {
 /// The table.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    entries: HashMap<i32, Entry, BuildHasherDefault<OpaqueHasher>>,
+    entries: FxHashMap<i32, Entry>,
     next: i32,
     /// How many requests hold a place in the window, and what they weigh.
     requests: usize,
@@ -201,7 +231,7 @@ impl Pending {
             self.messages += together;
         }
         if let Asker::Messages(sent) = asker {
-            self.holdable += sent.holdable();
+            self.holdable += sent.holdable;
         }
     }
 
@@ -212,7 +242,7 @@ impl Pending {
             self.messages -= together;
         }
         if let Asker::Messages(sent) = asker {
-            self.holdable -= sent.holdable();
+            self.holdable -= sent.holdable;
         }
     }
 
@@ -231,9 +261,9 @@ impl Pending {
         for (opaque, entry) in &mut self.entries {
             let mut due = entry.forget_at;
             if let Asker::Messages(sent) = &mut entry.asker {
-                self.holdable -= sent.holdable();
+                self.holdable -= sent.holdable;
                 let (late, next) = sent.expire(now);
-                self.holdable += sent.holdable();
+                self.holdable += sent.holdable;
                 due = next.map_or(due, |at| at.min(due));
                 if !late.is_empty() {
                     give_up(late, sent.queue);
@@ -255,9 +285,7 @@ impl Pending {
             Asker::Messages(sent) => Some(sent),
             _ => None,
         });
-        sent.filter(|sent| sent.members.iter().all(|member| member.given_up))
-            .filter_map(|sent| sent.blocks.take())
-            .collect()
+        sent.filter(|sent| sent.is_given_up()).filter_map(|sent| sent.blocks.take()).collect()
     }
 
     /// Takes everything out, in the order of sending.
@@ -289,25 +317,6 @@ impl Asker {
     }
 }
 
-/// Spreads the numbers of requests, which follow each other and which nobody else chooses.
-#[derive(Debug, Default)]
-struct OpaqueHasher(u64);
-
-impl Hasher for OpaqueHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_i32(i32::from(*byte)));
-    }
-
-    fn write_i32(&mut self, opaque: i32) {
-        // Knuth's multiplicative hashing: a hash table looks at the upper and the lower bits.
-        self.0 = (self.0 ^ u64::from(opaque.cast_unsigned())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
 fn next_after(opaque: i32) -> i32 {
     opaque.checked_add(1).unwrap_or(0)
 }
@@ -318,9 +327,7 @@ pub(crate) fn operation() -> crate::bench::Operation {
     let mut pending = Pending::default();
     let mut insert = move |waiting: Waiting| {
         let until = waiting.until;
-        let members = vec![Member { waiting, given_up: false }];
-        let sent =
-            Sent { members, queue: 0, starts_at: 0, v1: false, blocks: None, signed_with: None };
+        let sent = Sent::new(vec![waiting], 0);
         let opaque = pending.next_opaque();
         pending.insert(opaque, Asker::Messages(sent), Instant::now(), until, until);
         pending.take_sent(opaque.saturating_sub(1000))
@@ -328,8 +335,8 @@ pub(crate) fn operation() -> crate::bench::Operation {
     let mut free = crate::bench::messages(1001);
     Box::new(move || {
         if let Some(waiting) = free.pop() {
-            let sent = insert(waiting).map(|(sent, _)| sent.members);
-            free.extend(sent.into_iter().flatten().map(|member| member.waiting));
+            let sent = insert(waiting).map(|(sent, _)| sent.messages);
+            free.extend(sent.into_iter().flatten());
         }
     })
 }

@@ -33,9 +33,10 @@ use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
-use crate::meters::BrokerMeters;
+use crate::meters::{BrokerMeters, Good};
 use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;
+use crate::success::Successes;
 use crate::window::Window;
 
 const READ_BUFFER: usize = 16 * 1024;
@@ -73,6 +74,9 @@ pub(super) struct Task {
     pause: Pause,
     pending: Pending,
     link: Link,
+    /// Messages whose answer, or whose write, has come just now.
+    stored: Successes,
+    written: Successes,
     /// Connects that failed, or connections that brought nothing, in a row.
     failures: u32,
     /// How the last connect failed, while there is no connection.
@@ -131,6 +135,8 @@ impl Task {
             pause: Pause::default(),
             pending: Pending::default(),
             link: Link::new(Instant::now()),
+            stored: Successes::new(Good::Acked),
+            written: Successes::new(Good::Oneway),
             failures: 0,
             no_connection: None,
             passed_over: Vec::new(),

@@ -1,13 +1,14 @@
 //! In the place of `meters.rs` without the feature `metrics`: nothing is counted, and nothing costs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::accepted::Accepted;
 use crate::config::Config;
 use crate::{ErrorKind, Outcome};
 
 pub(crate) struct Meters;
-pub(crate) struct Tally;
+#[derive(Default)]
+pub(crate) struct Tally {}
 pub(crate) struct BrokerMeters;
 
 /// How messages end well.
@@ -27,10 +28,6 @@ impl Meters {
         BrokerMeters
     }
 
-    pub(crate) fn tally(&self, _: Good) -> Tally {
-        Tally
-    }
-
     pub(crate) fn failed(&self, _: &Accepted, _: ErrorKind, _: Outcome) {}
 
     pub(crate) fn refused(&self, _: ErrorKind, _: usize) {}
@@ -48,9 +45,9 @@ impl Meters {
 
 #[allow(clippy::unused_self, reason = "as the others")]
 impl Tally {
-    pub(crate) fn add(&mut self, _: &Accepted) {}
+    pub(crate) fn add(&mut self, _: &Meters, _: Good, _: &Accepted, _: Instant) {}
 
-    pub(crate) fn finish(self) {}
+    pub(crate) fn count(&mut self, _: Good) {}
 }
 
 #[allow(clippy::unused_self, reason = "as the others")]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use posthaste_protocol::properties::name;
 
@@ -52,7 +52,7 @@ impl Record {
         let (tags, keys) = (message.tag_text().unwrap_or(NOTHING), message.key_texts().join(" "));
         let fields: [&dyn std::fmt::Display; 14] = [
             &"Pub",
-            &accepted.born_at_ms,
+            &accepted.born_at_ms(Instant::now()),
             &receipt.region().unwrap_or(DEFAULT_REGION),
             &group,
             &message.topic(),

@@ -1,6 +1,5 @@
 //! The way back: answers, and what each means for its message.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::answer::Remedy;
 use crate::attempt;
 use crate::batch::{self, Sharing, Trial};
 use crate::connection::WayBack;
-use crate::connection::pending::{Asker, Member, Sent};
+use crate::connection::pending::{Asker, Sent};
 use crate::deliver::AttemptFailed;
 use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
@@ -27,7 +26,12 @@ use crate::{ErrorKind, MessageQueue, receipt};
 
 impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {
-        let now = Instant::now();
+        let received = self.receive_all(Instant::now());
+        self.stored.tell(&self.client);
+        received
+    }
+
+    fn receive_all(&mut self, now: Instant) -> Result<(), String> {
         self.link.owed_since = None;
         while let Some(frame) =
             Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
@@ -103,7 +107,7 @@ impl Task {
     }
 
     fn stored(&mut self, mut sent: Sent, stored: &Stored<'_>, trip: &Trip) {
-        let Some(first) = sent.members.first().map(|first| &first.waiting) else { return };
+        let Some(first) = sent.messages.first() else { return };
         let together = sent.together();
         self.answered(trip, together);
         if first.accepted.sharing == Sharing::Alone {
@@ -113,28 +117,19 @@ impl Task {
         self.done_with(together);
         let (topic, broker) = (first.accepted.topic(), first.target.queues_named());
         let queue = MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id);
-        let messages = || sent.members.iter().map(|member| &member.waiting);
-        let ids = messages().flat_map(|waiting| waiting.accepted.ids());
+        let ids = sent.messages.iter().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = receipt::receipts(stored, queue, ids, together);
-        let ends = messages().filter_map(|waiting| {
-            let end = match waiting.count() {
-                1 => End::Stored(receipts.next()?),
-                count => End::BatchStored(receipts.by_ref().take(count).collect()),
+        let at = StoredAt { address: &self.address, trace_on: stored.trace_on != Some(false) };
+        for Waiting { accepted, trial, .. } in &sent.messages {
+            let end = match accepted.count() {
+                1 => receipts.next().map(End::Stored),
+                count => Some(End::BatchStored(receipts.by_ref().take(count).collect())),
             };
-            Some((&waiting.accepted, end))
-        });
-        match self.client.observers() {
-            None => self.client.stored(ends),
-            Some(observers) => {
-                let address = &*self.address;
-                let at = StoredAt { address, trace_on: stored.trace_on != Some(false) };
-                let seen = |(accepted, end): &(&Arc<Accepted>, End)| {
-                    observers.stored(accepted, end, at);
-                };
-                self.client.stored(ends.inspect(seen));
+            let Some(end) = end else { break };
+            if let Some(observers) = self.client.observers() {
+                observers.stored(accepted, &end, at);
             }
-        }
-        for Waiting { accepted, trial, .. } in messages() {
+            self.stored.add(&self.client, accepted, end, trip.now);
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
                 self.singly.add(accepted.topic(), trip.now);
             }
@@ -182,7 +177,7 @@ impl Task {
             // What was signed with the credentials of before may be taken with those of now.
             refusal.verdict.remedy = Remedy::TryAgain;
         }
-        let shared = sent.members.len() > 1;
+        let shared = sent.messages.len() > 1;
         if refusal.verdict.remedy == Remedy::WaitHere {
             self.refused(now);
             return self.put_back(sent);
@@ -200,8 +195,8 @@ impl Task {
         if code == ResponseCode::GO_AWAY && sent.send_away() {
             // As in Java it goes once more to the same address: there may be another server by now.
             // If not, the new route has the others.
-            if let Some(first) = sent.members.first() {
-                self.client.watch.trouble(first.waiting.accepted.topic());
+            if let Some(first) = sent.messages.first() {
+                self.client.watch.trouble(first.accepted.topic());
             }
             return self.put_back(sent);
         }
@@ -233,11 +228,11 @@ impl Task {
     /// A refused batch was not stored. Whether it is the batch that the broker does not like, or
     /// one of the messages, shows when they go in smaller ones, and at the end singly.
     fn go_in_smaller_batches(&mut self, sent: Sent) {
-        let together = sent.members.len();
+        let together = sent.messages.len();
         tracing::debug!(address = %self.address, together, "batch refused; halved");
         let trial = Trial::of(together);
         let mut sent = sent;
-        for Member { waiting, .. } in &mut sent.members {
+        for waiting in &mut sent.messages {
             waiting.accepted.go_with(together / 2);
             waiting.trial.get_or_insert_with(|| trial.clone());
         }

@@ -130,7 +130,7 @@ impl Task {
         }
         let mut all: Vec<Arc<Accepted>> = Vec::new();
         for sent in self.pending.sent() {
-            for accepted in sent.members.iter().map(|member| &member.waiting.accepted) {
+            for accepted in sent.messages.iter().map(|waiting| &waiting.accepted) {
                 if sent.starts_at >= self.link.may_be_read() {
                     accepted.back_in_line();
                 }

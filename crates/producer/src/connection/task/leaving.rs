@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::link::Unwritten;
 use super::{Lingering, SILENCE, Task};
 use crate::ErrorKind;
-use crate::accepted::{Accepted, Leave, Mode};
+use crate::accepted::{Accepted, End, Leave, Mode};
 use crate::attempt::{self, Form};
 use crate::batch::{Linger, MOST_MESSAGES, Room};
 use crate::connection::Call;
-use crate::connection::pending::{Asker, Member, Sent};
+use crate::connection::pending::{Asker, Sent};
 use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
@@ -166,14 +166,18 @@ impl Task {
     /// Hop 5: the request goes into the write buffer, and those who wait for it into the table.
     fn put_messages(&mut self, departure: Departure, now: Instant) {
         let Departure { mut messages, blocks } = departure;
-        let before = outbox::count(&messages);
-        messages.retain(|waiting| self.leaves(&waiting.accepted));
-        self.done_with(before - outbox::count(&messages));
+        let mut together = outbox::count(&messages);
+        messages.retain(|waiting| {
+            let leaves = self.leaves(&waiting.accepted);
+            if !leaves {
+                together -= waiting.count();
+                self.done_with(waiting.count());
+            }
+            leaves
+        });
         let Some(first) = messages.first() else { return self.unblock(blocks) };
-        let (oneway, queue) = (
-            first.accepted.mode == Mode::Oneway,
-            first.target.next_queue(outbox::count(&messages)),
-        );
+        let oneway = first.accepted.mode == Mode::Oneway;
+        let queue = first.target.next_queue(together);
         let probe = oneway
             && !self.client.config().oneway_unlimited
             && (self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE
@@ -181,9 +185,8 @@ impl Task {
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let (starts_at, length) = (self.link.position(), self.link.out.len());
-        let before = outbox::count(&messages);
-        let signed_with = self.put_request(&mut messages, queue, form);
-        self.done_with(before - outbox::count(&messages));
+        let signed_with = self.put_request(&mut messages, together, queue, form, now);
+        self.done_with(together - outbox::count(&messages));
         if messages.is_empty() {
             self.link.out.truncate(length);
             return self.unblock(blocks);
@@ -199,9 +202,8 @@ impl Task {
         };
         let forget_at = messages.iter().map(ends).max().unwrap_or(now);
         let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
-        let member = |waiting| Member { waiting, given_up: false };
-        let members = messages.into_iter().map(member).collect();
-        let sent = Sent { members, queue, starts_at, v1: form.v1, blocks, signed_with };
+        let sent =
+            Sent { starts_at, v1: form.v1, blocks, signed_with, ..Sent::new(messages, queue) };
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
 
@@ -220,11 +222,13 @@ impl Task {
     fn put_request(
         &mut self,
         messages: &mut Vec<Waiting>,
+        together: usize,
         queue: i32,
         form: Form,
+        now: Instant,
     ) -> Option<Credentials> {
         let target = messages.first()?.target.clone();
-        let (counters, together) = (self.client.counters(), outbox::count(messages));
+        let counters = self.client.counters();
         counters.requests.add_one();
         self.meters.request(together);
         let mut writer = attempt::Writer {
@@ -237,6 +241,7 @@ impl Task {
             queue,
             template: target.template(),
             form,
+            now,
         };
         if together == 1 {
             let put = writer.put_message(&messages.first()?.accepted);
@@ -289,9 +294,13 @@ impl Task {
         }
         let done: Vec<Waiting> = self.link.oneways.drain(..done).map(|one| one.waiting).collect();
         self.done_with(outbox::count(&done));
-        if let Some(observers) = self.client.observers() {
-            done.iter().for_each(|waiting| observers.written(&waiting.accepted));
+        let now = Instant::now();
+        for Waiting { accepted, .. } in &done {
+            if let Some(observers) = self.client.observers() {
+                observers.written(accepted);
+            }
+            self.written.add(&self.client, accepted, End::Written, now);
         }
-        self.client.written(done.iter().map(|waiting| &waiting.accepted));
+        self.written.tell(&self.client);
     }
 }
