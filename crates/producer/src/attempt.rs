@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::IdText;
 use posthaste_protocol::properties::{self, name};
@@ -12,12 +12,13 @@ use posthaste_protocol::request::{
     DEFAULT_TOPIC, OwnFields, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
     SendTemplate,
 };
-use posthaste_protocol::{Command, Properties, batch};
+use posthaste_protocol::{Command, Properties};
 
 use crate::accepted::Accepted;
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
-use crate::content::{self, Content};
+use crate::connection::outgoing::Outgoing;
+use crate::content::{self, Content, Entry};
 use crate::credentials::Credentials;
 use crate::message::{Message, Part};
 use crate::outbox::Waiting;
@@ -34,7 +35,7 @@ pub(crate) struct Form {
 
 /// Writes requests into a connection's buffer.
 pub(crate) struct Writer<'a> {
-    pub(crate) out: &'a mut BytesMut,
+    pub(crate) out: &'a mut Outgoing,
     /// Memory for the properties' text, used again and again.
     pub(crate) scratch: &'a mut String,
     pub(crate) config: &'a Config,
@@ -68,11 +69,11 @@ impl Writer<'_> {
             request.flag = message.flag_value();
             request.sys_flag = content.sys_flag();
             let (out, Form { opaque, oneway, v1 }) = (&mut *self.out, self.form);
-            let seal = &self.config.seal;
+            let (seal, body) = (&self.config.seal, content.wire_body());
             macro_rules! put {
                 ($request:expr) => {
-                    seal.put_with(out, opaque, oneway, &$request, |out| {
-                        out.extend_from_slice(content.wire_body());
+                    out.put_frame(!seal.adds_nothing(), |out, bodies| {
+                        seal.put_with(out, opaque, oneway, &$request, |out| bodies.put(out, body))
                     })
                 };
             }
@@ -109,8 +110,9 @@ impl Writer<'_> {
             born_at_ms: accepted.born_at_ms(self.now),
             properties: self.scratch,
         };
-        template.put(self.out, self.form.opaque, self.form.oneway, &own, |out| {
-            out.extend_from_slice(content.wire_body());
+        let Form { opaque, oneway, .. } = self.form;
+        self.out.put_frame(false, |out, bodies| {
+            template.put(out, opaque, oneway, &own, |out| bodies.put(out, content.wire_body()));
         });
     }
 
@@ -129,16 +131,19 @@ impl Writer<'_> {
         let request = SendBatch(request);
         let Form { opaque, oneway, .. } = self.form;
         let (scratch, config) = (&mut *self.scratch, self.config);
-        config.seal.put_with(self.out, opaque, oneway, &request, |out| {
-            messages.retain(|Waiting { accepted, .. }| {
-                let put = accepted.show(|content| {
-                    for (id, entry) in accepted.ids().zip(content.entries()) {
-                        put_properties(scratch, entry.message, entry.added, &id, config);
-                        batch::put_entry(out, entry.message.flag_value(), entry.body, scratch);
-                    }
+        self.out.put_frame(!config.seal.adds_nothing(), |out, bodies| {
+            config.seal.put_with(out, opaque, oneway, &request, |out| {
+                messages.retain(|Waiting { accepted, .. }| {
+                    let put = accepted.show(|content| {
+                        for (id, entry) in accepted.ids().zip(content.entries()) {
+                            let Entry { message, body, added } = entry;
+                            put_properties(scratch, message, added, &id, config);
+                            bodies.put_entry(out, message.flag_value(), body, scratch);
+                        }
+                    });
+                    put.is_some()
                 });
-                put.is_some()
-            });
+            })
         })
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod dial;
 mod mailbox;
+pub(crate) mod outgoing;
 mod pending;
 pub(crate) mod reach;
 mod task;

@@ -38,12 +38,37 @@ pub fn entry_length(body_length: usize, properties_length: usize) -> usize {
 #[inline]
 pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
     let properties = properties::that_fit(properties);
-    let size = entry_length(body.len(), properties.len());
-    // Size, magic, CRC, flag and length in one piece: each piece asks the buffer for room.
-    let head = [size as i32, 0, 0, flag, body.len() as i32].map(i32::to_be_bytes);
-    out.reserve(size);
-    out.put_slice(head.as_flattened());
+    out.reserve(entry_length(body.len(), properties.len()));
+    put_entry_head(out, flag, body.len(), properties);
     out.put_slice(body);
+    put_entry_end(out, properties);
+}
+
+/// As [`put_entry`], without the body, which belongs at the place that it gives: whoever writes it
+/// there need not copy it.
+pub fn put_entry_around(
+    out: &mut BytesMut,
+    flag: i32,
+    body_length: usize,
+    properties: &str,
+) -> usize {
+    let properties = properties::that_fit(properties);
+    put_entry_head(out, flag, body_length, properties);
+    let place = out.len();
+    put_entry_end(out, properties);
+    place
+}
+
+#[inline]
+fn put_entry_head(out: &mut BytesMut, flag: i32, body_length: usize, properties: &str) {
+    let size = entry_length(body_length, properties.len());
+    // Size, magic, CRC, flag and length in one piece: each piece asks the buffer for room.
+    let head = [size as i32, 0, 0, flag, body_length as i32].map(i32::to_be_bytes);
+    out.put_slice(head.as_flattened());
+}
+
+#[inline]
+fn put_entry_end(out: &mut BytesMut, properties: &str) {
     out.put_i16(properties.len() as i16);
     out.put_slice(properties.as_bytes());
 }

@@ -123,6 +123,18 @@ impl Layout {
     }
 }
 
+/// Has the frame that begins at `start` of `out` declare so many bytes more: those of its body that its
+/// writer puts between the others without copying them here.
+///
+/// A length above 32 bits is written as by all else that writes frames: every peer refuses it.
+pub fn lengthen(out: &mut BytesMut, start: usize, by: usize) {
+    let length = out.get_mut(start..).and_then(|frame| frame.first_chunk_mut::<4>());
+    if let Some(length) = length {
+        let longer = u64::from(u32::from_be_bytes(*length)) + by as u64;
+        *length = u32::try_from(longer).unwrap_or(u32::MAX).to_be_bytes();
+    }
+}
+
 /// Appends a frame to `out`: `write_header` writes the header, then `write_body` the body. Their
 /// lengths are filled in at the end.
 ///

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
@@ -28,6 +27,7 @@ pub(super) use self::retiring::Remains;
 use self::retiring::Retiring;
 use super::dial::{NoConnection, Stream};
 use super::mailbox::Mailbox;
+use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
 use crate::batch::Singly;
@@ -258,6 +258,10 @@ impl Task {
         self.load.connected();
         self.no_connection = None;
         self.link = Link::new(Instant::now());
+        #[cfg(feature = "tls")]
+        if let Stream::Tls(_) = &stream {
+            self.link.out = Outgoing::copying();
+        }
         // Before any message: a broker that does not know this client has nobody to push a reply to.
         self.heartbeat(Instant::now());
         let reason = match &mut stream {
@@ -390,7 +394,7 @@ impl Task {
 }
 
 /// Writes what waits; when nothing does, what the writer has kept.
-async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut BytesMut) -> io::Result<usize> {
+async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut Outgoing) -> io::Result<usize> {
     if out.is_empty() {
         writer.flush().await?;
         return Ok(0);
@@ -432,7 +436,7 @@ mod tests {
         let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         task.lingering = Some(Lingering::Since(since));
         assert!(task.next_due() <= Instant::now());
-        task.link.out.resize(leaving::WRITE_BUFFER, 0);
+        task.link.out.text().resize(leaving::WRITE_BUFFER, 0);
         assert!(task.next_due() > Instant::now());
     }
 
@@ -447,7 +451,7 @@ mod tests {
             task.link.out.len() > before
         };
         assert!(grows(&mut task, None));
-        task.link.out.resize(leaving::WRITE_BUFFER, 0);
+        task.link.out.text().resize(leaving::WRITE_BUFFER, 0);
         assert!(!grows(&mut task, None));
         let (answer, _asker) = oneshot::channel();
         assert!(grows(&mut task, Some(answer)));

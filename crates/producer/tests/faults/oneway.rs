@@ -107,7 +107,7 @@ async fn what_cannot_be_written_ends_at_its_deadline() {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {
         let producer = producer.with_timeout(Duration::from_millis(600));
-        let text = format!("{n} {}", "x".repeat(60_000));
+        let text = format!("{n} {}", "x".repeat(70_000));
         tasks.spawn(async move {
             let begun = Instant::now();
             let result = producer.send_oneway(Message::new("t", text.clone())).await;
@@ -146,7 +146,7 @@ async fn a_connection_that_breaks_loses_only_what_was_written() {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {
         let producer = producer.with_timeout(Duration::from_secs(5));
-        let text = format!("{n} {}", "x".repeat(60_000));
+        let text = format!("{n} {}", "x".repeat(70_000));
         tasks.spawn(async move { (n, producer.send_oneway(Message::new("t", text)).await) });
     }
     // Until the system takes no more.

@@ -291,7 +291,7 @@ impl Task {
         };
         // A peer that asks and does not read gets no answers, rather than all of our memory.
         if !request.is_oneway() && self.link.out.len() < WRITE_BUFFER {
-            let out = &mut self.link.out;
+            let out = self.link.out.text();
             command::put_answer(out, request.opaque, answer, remark.as_deref(), &Empty);
         }
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use posthaste_protocol::request::UnregisterClient;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Task;
 use crate::accepted::Accepted;
 use crate::connection::dial::{NoConnection, Stream};
+use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
 use crate::deliver::AttemptFailed;
@@ -160,7 +160,7 @@ impl Task {
                 consumer_group: None,
             };
             let opaque = self.pending.next_opaque();
-            self.client.config().seal.put(&mut self.link.out, opaque, false, &unregister);
+            self.client.config().seal.put(self.link.out.text(), opaque, false, &unregister);
         }
         let out = &mut self.link.out;
         let goodbye = async {
@@ -192,7 +192,7 @@ impl Task {
 /// Writes the last bytes, and reads until the peer closes too.
 async fn finish(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    out: &mut BytesMut,
+    out: &mut Outgoing,
 ) -> std::io::Result<()> {
     stream.write_all_buf(out).await?;
     stream.shutdown().await?;

@@ -150,7 +150,7 @@ impl Task {
         let Some(answer) = answer else {
             // Nobody waits for it: a peer that asks and does not read gets none of our memory.
             if self.link.out.len() < WRITE_BUFFER {
-                seal.put_command(command, &mut self.link.out);
+                seal.put_command(command, self.link.out.text());
             }
             return;
         };
@@ -159,7 +159,7 @@ impl Task {
             let forget_at = now + 4 * SILENCE;
             command.opaque = self.pending.next_opaque();
             self.pending.insert(command.opaque, Asker::Call(answer), now, forget_at, forget_at);
-            seal.put_command(command, &mut self.link.out);
+            seal.put_command(command, self.link.out.text());
         }
     }
 
@@ -184,7 +184,7 @@ impl Task {
                 || self.pause.is_refused());
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
-        let (starts_at, length) = (self.link.position(), self.link.out.len());
+        let (starts_at, length) = (self.link.position(), self.link.out.text().len());
         let signed_with = self.put_request(&mut messages, together, queue, form, now);
         self.done_with(together - outbox::count(&messages));
         if messages.is_empty() {

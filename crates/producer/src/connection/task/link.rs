@@ -6,11 +6,12 @@ use std::time::Instant;
 use bytes::BytesMut;
 use posthaste_protocol::answer::StoredReader;
 
+use crate::connection::outgoing::Outgoing;
 use crate::outbox::Waiting;
 
 /// What belongs to one TCP connection.
 pub(super) struct Link {
-    pub(super) out: BytesMut,
+    pub(super) out: Outgoing,
     pub(super) input: BytesMut,
     pub(super) answers: StoredReader,
     /// Bytes written since it was made.
@@ -77,7 +78,7 @@ pub(super) struct Unwritten {
 impl Link {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            out: BytesMut::new(),
+            out: Outgoing::default(),
             input: BytesMut::new(),
             answers: StoredReader::default(),
             written: 0,

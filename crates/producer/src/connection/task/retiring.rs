@@ -18,6 +18,7 @@ use super::link::Link;
 use super::{READ_BUFFER, SILENCE, Task};
 use crate::connection::Order;
 use crate::connection::mailbox::Mailbox;
+use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::Pending;
 
 /// How often what has waited too long is looked for.
@@ -137,7 +138,7 @@ impl Task {
 /// Writes what was to be written, and reads to the end.
 async fn read_the_rest<S: AsyncRead + AsyncWrite>(
     stream: S,
-    mut out: BytesMut,
+    mut out: Outgoing,
     number: u64,
     mailbox: Arc<Mailbox>,
 ) {

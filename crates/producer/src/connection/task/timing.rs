@@ -62,7 +62,7 @@ impl Task {
             Heartbeat { without_subscriptions: self.link.known, ..self.client.heartbeat() };
         let opaque = self.pending.next_opaque();
         self.pending.insert(opaque, Asker::Heartbeat, now, next, next);
-        self.client.config().seal.put(&mut self.link.out, opaque, false, &heartbeat);
+        self.client.config().seal.put(self.link.out.text(), opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
