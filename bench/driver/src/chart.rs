@@ -80,7 +80,7 @@ fn draw_bars(path: &std::path::Path, title: &str, bars: &[(Client, f64)]) -> Dra
         let end = 250 + (500.0 * rate / longest) as i32;
         let colour = match client {
             client if client.is_ours() => COLOURS[0],
-            Client::Bare(_) => RGBColor(0xb8, 0xb8, 0xb8),
+            Client::Bare(_) | Client::BareCallers { .. } => RGBColor(0xb8, 0xb8, 0xb8),
             _ => COLOURS[1],
         };
         root.draw(&Text::new(client.to_string(), (16, top + 3), ("sans-serif", 17).into_font()))?;

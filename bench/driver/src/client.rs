@@ -38,6 +38,8 @@ pub(crate) enum Client {
     Go,
     /// The floor: requests of so many messages, made beforehand.
     Bare(usize),
+    /// The floor of callers that are tasks of a runtime.
+    BareCallers { batching: bool, one_thread: bool },
 }
 
 impl Client {
@@ -55,7 +57,7 @@ impl Client {
 
     /// Whether it is Posthaste, however it is set up.
     pub(crate) fn is_ours(self) -> bool {
-        !self.is_rival() && !matches!(self, Self::Bare(_))
+        !self.is_rival() && !matches!(self, Self::Bare(_) | Self::BareCallers { .. })
     }
 
     pub(crate) fn is_java(self) -> bool {
@@ -83,6 +85,16 @@ impl Client {
             (Self::PosthasteOneThread, _) => &["workers=1"],
             (Self::PosthasteUnbatchedOneThread, _) => &["batching=off", "workers=1"],
             (Self::PosthasteUnlimitedOneThread, _) => &["oneway=unlimited", "workers=1"],
+            (Self::BareCallers { batching: true, one_thread: false }, _) => &["callers"],
+            (Self::BareCallers { batching: true, one_thread: true }, _) => {
+                &["callers", "workers=1"]
+            }
+            (Self::BareCallers { batching: false, one_thread: false }, _) => {
+                &["callers", "batching=off"]
+            }
+            (Self::BareCallers { batching: false, one_thread: true }, _) => {
+                &["callers", "batching=off", "workers=1"]
+            }
             (Self::Java550AutoBatch, _) => &["autobatch"],
             // A flood of them hangs it for good.
             (Self::Java550, Scenario::Oneway(_)) => &["eased"],
@@ -102,7 +114,9 @@ impl Client {
                 Command::new(workshop.program("bench-posthaste"))
             }
             Self::RocketmqClientRust => Command::new(workshop.rocketmq_client_rust()),
-            Self::Bare(_) => Command::new(workshop.program("bench-bare")),
+            Self::Bare(_) | Self::BareCallers { .. } => {
+                Command::new(workshop.program("bench-bare"))
+            }
             Self::Go => Command::new(workshop.go_client()),
             Self::Java550 | Self::Java550AutoBatch => {
                 workshop.java("5.5.0", "client", &[], "bench.Client")
@@ -163,6 +177,11 @@ impl fmt::Display for Client {
             Self::Java550AutoBatch => f.write_str("Java 5.5.0, auto-batching"),
             Self::Java470 => f.write_str("Java 4.7.0"),
             Self::Go => f.write_str("Go 2.1.2"),
+            Self::BareCallers { batching, one_thread } => {
+                f.write_str("bare callers")?;
+                f.write_str(if *one_thread { ", one thread" } else { "" })?;
+                f.write_str(if *batching { "" } else { ", batching off" })
+            }
             Self::Bare(1) => f.write_str("bare loop"),
             Self::Bare(batch) => write!(f, "bare loop, {batch}s"),
         }

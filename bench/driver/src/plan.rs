@@ -14,12 +14,17 @@ pub(crate) struct Plan {
     pub(crate) cases: Vec<Case>,
 }
 
+const CALLERS: Client = BareCallers { batching: true, one_thread: false };
+const CALLERS_ONE_THREAD: Client = BareCallers { batching: true, one_thread: true };
+const CALLERS_UNBATCHED: Client = BareCallers { batching: false, one_thread: false };
+const CALLERS_UNBATCHED_ONE_THREAD: Client = BareCallers { batching: false, one_thread: true };
+
 type Row = (ServerKind, Scenario, usize, &'static [Client]);
 
 /// What the tables of the goals need.
 const DEFAULT: &[Row] = &[
     (Real, InFlight(1), 128, &[Posthaste, Bare(1), Java550, RocketmqClientRust]),
-    (Real, InFlight(256), 128, &[Posthaste, Bare(1), Bare(32), Bare(128), Bare(256)]),
+    (Real, InFlight(256), 128, &[Posthaste, CALLERS, Bare(1), Bare(32), Bare(128), Bare(256)]),
     (
         Real,
         InFlight(1024),
@@ -32,6 +37,7 @@ const DEFAULT: &[Row] = &[
             Java550AutoBatch,
             Java470,
             RocketmqClientRust,
+            CALLERS,
             Bare(1),
             Bare(32),
             Bare(128),
@@ -55,6 +61,10 @@ const DEFAULT: &[Row] = &[
             PosthasteOneThread,
             PosthasteUnbatched,
             PosthasteUnbatchedOneThread,
+            CALLERS,
+            CALLERS_ONE_THREAD,
+            CALLERS_UNBATCHED,
+            CALLERS_UNBATCHED_ONE_THREAD,
             Bare(1),
             Java550,
             Java470,
@@ -86,6 +96,8 @@ const DEFAULT: &[Row] = &[
             Posthaste,
             PosthasteUnlimited,
             PosthasteUnlimitedOneThread,
+            CALLERS,
+            CALLERS_ONE_THREAD,
             Java550,
             Java470,
             Go,
@@ -103,7 +115,14 @@ const DEFAULT: &[Row] = &[
         Embedded,
         InFlight(1024),
         128,
-        &[Posthaste, PosthasteUnbatched, PosthasteUnbatchedOneThread, Bare(1)],
+        &[
+            Posthaste,
+            PosthasteUnbatched,
+            PosthasteUnbatchedOneThread,
+            CALLERS_UNBATCHED,
+            CALLERS_UNBATCHED_ONE_THREAD,
+            Bare(1),
+        ],
     ),
     (Real, Burst(10_000), 128, &[Posthaste, Java550]),
     (Real, Burst(20_000), 128, &[Posthaste, Java550]),

@@ -13,7 +13,7 @@ use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
 use crate::flush::Epoch;
 use crate::message::Destination;
-use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch, unique_id};
+use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -104,8 +104,7 @@ pub(crate) struct Accepted {
     selected: OnceLock<Box<MessageQueue>>,
     /// How many messages it is: one, or those of a batch that its caller made.
     count: usize,
-    /// The id of the first, and its text; the others' follow it.
-    first_id: UniqueId,
+    /// The id of the first; the others' follow it.
     pub(crate) id: IdText,
     /// When it was accepted.
     pub(crate) since: Instant,
@@ -187,7 +186,6 @@ impl Accepted {
             destination: content.first.destination().clone(),
             selected: OnceLock::new(),
             count: content.count(),
-            first_id: id,
             id: id.text(),
             since,
             deadline,
@@ -221,8 +219,12 @@ impl Accepted {
 
     /// The unique id of each of its messages.
     pub(crate) fn ids(&self) -> impl Iterator<Item = IdText> {
-        let later = |steps| unique_id::later(self.first_id, steps).text();
-        std::iter::once(self.id.clone()).chain((1..self.count as u64).map(later))
+        let mut next = self.id.clone();
+        (0..self.count).map(move |_| {
+            let id = next.clone();
+            next.count_up();
+            id
+        })
     }
 
     /// When it was accepted, by the wall clock, given what a clock that never steps says by now.

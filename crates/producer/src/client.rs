@@ -273,9 +273,10 @@ impl Client {
     /// Checks a message or a batch; gives the bytes that it has.
     fn check(&self, content: &Content) -> Result<usize, String> {
         let max_size = self.config.max_message_size;
-        let mut bytes = 0;
-        for message in content.messages() {
-            bytes += validate::message(message, max_size)?;
+        let mut bytes = validate::message(&content.first, max_size)?;
+        for message in &content.others {
+            // Should its topic be another one, the batch is refused for that.
+            bytes += validate::beside_topic(message, max_size)?;
         }
         let mut beside = 0;
         if let Some(namespace) = &self.config.namespace {

@@ -44,7 +44,7 @@ impl UniqueIds {
 }
 
 /// The id that comes so many after this one.
-pub(crate) fn later(id: UniqueId, steps: u64) -> UniqueId {
+fn later(id: UniqueId, steps: u64) -> UniqueId {
     let number = (u64::from(id.time_ms) << 16 | u64::from(id.counter)) + steps;
     UniqueId { time_ms: (number >> 16) as u32, counter: number as u16, ..id }
 }
@@ -74,5 +74,23 @@ mod tests {
         // Those of a batch are made at once.
         let first = ids.next(100_000);
         assert_eq!(later(first, 100_000), ids.next(1));
+    }
+
+    /// Texts are counted up as ids are, up to the last one of all.
+    #[test]
+    fn the_text_counts_as_the_id_does() {
+        let v6 = IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1u16]);
+        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), v6] {
+            for (time_ms, counter) in
+                [(0, 0), (9, 0xffff), (0x000f_ffff, 0xfff0), (u32::MAX, 0xffff)]
+            {
+                let first = UniqueId { ip, process: 0xffff, instance: 7, time_ms, counter };
+                let mut text = first.text();
+                for steps in 1..40 {
+                    text.count_up();
+                    assert_eq!(text, later(first, steps).text());
+                }
+            }
+        }
     }
 }

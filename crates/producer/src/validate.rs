@@ -34,6 +34,11 @@ const SYSTEM_PREFIXES: &[&str] = &["rmq_sys_", "CID_RMQ_SYS_"];
 pub(crate) fn message(message: &Message, max_size: usize) -> Result<usize, String> {
     topic(message.topic())?;
     not_of_the_broker(message.topic())?;
+    beside_topic(message, max_size)
+}
+
+/// As [`message`], of a message whose topic has been checked.
+pub(crate) fn beside_topic(message: &Message, max_size: usize) -> Result<usize, String> {
     if let Some(queue) = message.given_queue()
         && queue.topic() != message.topic()
     {

@@ -79,6 +79,26 @@ impl IdText {
         std::str::from_utf8(digits).unwrap_or_default()
     }
 
+    /// Makes it the text of the unique id that comes after this one, where time and counter are counted up
+    /// as one number.
+    #[inline]
+    pub fn count_up(&mut self) {
+        let digits: &mut [u8] = match &mut self.0 {
+            Digits::V4(Aligned(digits)) => digits,
+            Digits::V6(digits) => &mut **digits,
+        };
+        for digit in digits.iter_mut().rev().take(12) {
+            *digit = match *digit {
+                b'9' => b'A',
+                b'F' => b'0',
+                below => below + 1,
+            };
+            if *digit != b'0' {
+                return;
+            }
+        }
+    }
+
     /// The digits of an address and of the 12 bytes that follow it in both kinds of id.
     #[inline]
     fn new(ip: IpAddr, rest: u128) -> Self {

@@ -138,21 +138,21 @@ impl Exchange {
 }
 
 /// The first frame, when it is there as a whole.
-fn frame(buffer: &[u8]) -> Option<&[u8]> {
+pub(crate) fn frame(buffer: &[u8]) -> Option<&[u8]> {
     let length = u32::from_be_bytes(*buffer.first_chunk::<4>()?) as usize;
     buffer.get(..length + 4)
 }
 
 /// What matters of an answer.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    code: i32,
+pub(crate) struct Answer {
+    pub(crate) code: i32,
     /// The number of the request, counted from 0.
-    number: usize,
+    pub(crate) number: usize,
 }
 
 impl Answer {
-    fn read(frame: &[u8]) -> Option<Self> {
+    pub(crate) fn read(frame: &[u8]) -> Option<Self> {
         let header = frame.get(8..)?;
         let code = digits(header, memmem::find(header, b"\"code\":")? + 7)?;
         let opaque = digits(header, memmem::rfind(header, b"\"opaque\":")? + 9)?;

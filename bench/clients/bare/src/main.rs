@@ -2,7 +2,11 @@
 //!
 //! It makes no message, waits for no caller and knows no retry: it patches the number of a request,
 //! writes as many as may be in flight, reads answers and writes as many again.
+//!
+//! Settings of its own (`--with`): `callers` (tasks that each await their answer, see `callers.rs`), and
+//! of those `batching=off` and `workers=N` (threads of the runtime).
 
+mod callers;
 mod exchange;
 mod request;
 mod route;
@@ -25,6 +29,9 @@ struct CommandLine {
 fn main() -> Result<()> {
     let arguments = CommandLine::parse().arguments;
     let broker = route::broker_of(&arguments.name_server, &arguments.topic)?;
+    if arguments.has("callers") {
+        return callers::run(&arguments, &broker);
+    }
     let stream = TcpStream::connect(&broker.address)?;
     stream.set_nodelay(true)?;
     // An answer that never comes must not hang the benchmark.

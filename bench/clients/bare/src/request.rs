@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bench_session::Arguments;
+use bench_session::{Arguments, Shape};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
-use posthaste_protocol::batch::put_entry;
+use posthaste_protocol::batch::{entry_length, put_entry};
 use posthaste_protocol::command;
 use posthaste_protocol::request::{SendBatch, SendMessage};
 
@@ -28,9 +28,31 @@ pub(crate) struct Request {
     /// Where the counts in the ids of its messages are. No two ids are alike: a broker enters each
     /// into an index, and one that is always the same costs it less.
     counts_at: Vec<usize>,
+    /// Where its last message begins.
+    last_at: usize,
 }
 
 impl Request {
+    /// As [`put`](Self::put), of a batch whose message is there so many times.
+    pub(crate) fn put_many(&self, out: &mut Vec<u8>, number: i32, messages: usize, id: &mut u64) {
+        let start = out.len();
+        self.put(out, number, id);
+        let message = start + self.last_at..out.len();
+        let count_at = self.counts_at.last().map_or(0, |at| at - self.last_at);
+        for _ in 1..messages {
+            let copy = out.len() + count_at;
+            out.extend_from_within(message.clone());
+            if let Some(digits) = out.get_mut(copy..).and_then(|rest| rest.first_chunk_mut()) {
+                *digits = hex(*id);
+            }
+            *id += 1;
+        }
+        let length = (out.len() - start - 4) as u32;
+        if let Some(declared) = out.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) {
+            *declared = length.to_be_bytes();
+        }
+    }
+
     /// Appends the frame with this number to `out`; its messages get the ids from `id` on, which
     /// moves on.
     pub(crate) fn put(&self, out: &mut Vec<u8>, number: i32, id: &mut u64) {
@@ -65,10 +87,18 @@ fn hex(id: u64) -> [u8; 16] {
 
 /// A request for each queue of the broker: a message, or a batch of them.
 pub(crate) fn for_each_queue(arguments: &Arguments, broker: &Broker) -> Vec<Request> {
-    (0..broker.queues.max(1)).map(|queue| request(arguments, broker, queue)).collect()
+    let batch = (arguments.batch > 1).then_some(arguments.batch);
+    (0..broker.queues.max(1)).map(|queue| request(arguments, broker, queue, batch)).collect()
 }
 
-fn request(arguments: &Arguments, broker: &Broker, queue: i32) -> Request {
+/// A request for each queue of the broker: one message, or a batch of one that can become more.
+pub(crate) fn of_callers(arguments: &Arguments, broker: &Broker, batching: bool) -> Vec<Request> {
+    let batch = batching.then_some(1);
+    (0..broker.queues.max(1)).map(|queue| request(arguments, broker, queue, batch)).collect()
+}
+
+fn request(arguments: &Arguments, broker: &Broker, queue: i32, batch: Option<usize>) -> Request {
+    let oneway = arguments.shape == Shape::Oneway;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let message = SendMessage {
         group: "bench".into(),
@@ -79,28 +109,28 @@ fn request(arguments: &Arguments, broker: &Broker, queue: i32) -> Request {
         born_at_ms: i64::try_from(now.as_millis()).unwrap_or_default(),
         properties: PROPERTIES.into(),
         broker_name: Some(Cow::Borrowed(&broker.name)),
-        body: body(arguments),
+        body: body(arguments, batch),
         ..SendMessage::default()
     };
     let mut frame = BytesMut::new();
-    if arguments.batch > 1 {
-        command::put_request(&mut frame, FIRST_NUMBER, false, &SendBatch(message));
+    if batch.is_some() {
+        command::put_request(&mut frame, FIRST_NUMBER, oneway, &SendBatch(message));
     } else {
-        command::put_request(&mut frame, FIRST_NUMBER, false, &message);
+        command::put_request(&mut frame, FIRST_NUMBER, oneway, &message);
     }
     let opaque = format!("\"opaque\":{FIRST_NUMBER}");
     let number_at = memmem::find(&frame, opaque.as_bytes()).unwrap_or_default() + opaque.len() - 10;
     let counts_at = memmem::find_iter(&frame, COUNT).collect();
-    Request { frame, number_at, counts_at }
+    let last = entry_length(arguments.body, PROPERTIES.len());
+    let last_at = frame.len() - batch.map_or(0, |_| last);
+    Request { frame, number_at, counts_at, last_at }
 }
 
-fn body(arguments: &Arguments) -> Bytes {
+fn body(arguments: &Arguments, batch: Option<usize>) -> Bytes {
     let body = vec![b'x'; arguments.body];
-    if arguments.batch == 1 {
-        return body.into();
-    }
+    let Some(messages) = batch else { return body.into() };
     let mut batch = BytesMut::new();
-    (0..arguments.batch).for_each(|_| put_entry(&mut batch, 0, &body, PROPERTIES));
+    (0..messages).for_each(|_| put_entry(&mut batch, 0, &body, PROPERTIES));
     batch.freeze()
 }
 
@@ -135,6 +165,26 @@ mod tests {
             send.properties,
             "UNIQ_KEY\u{1}7F00000100002A9F00000000000000A0\u{2}WAIT\u{1}true"
         );
+    }
+
+    #[test]
+    fn a_batch_of_one_becomes_more() {
+        use clap::Parser;
+        let line = ["bare", "--name-server", "h:1", "--topic", "T", "--shape", "callers"];
+        let arguments = crate::CommandLine::parse_from(line).arguments;
+        let broker = Broker { name: "b".into(), address: String::new(), queues: 2 };
+        let requests = of_callers(&arguments, &broker, true);
+        let (mut out, mut id) = (vec![1, 2, 3], 0);
+        requests[0].put_many(&mut out, 1_000_000_007, 5, &mut id);
+        let mut out = BytesMut::from(&out[3..]);
+        let frame = Frame::take(&mut out, usize::MAX).unwrap().unwrap();
+        assert!(out.is_empty());
+        let command = Command::decode(frame).unwrap();
+        let Ok(Incoming::Send(send)) = Incoming::read(&command) else { panic!("not a send") };
+        let entries = batch::decode(send.body).unwrap();
+        let ids: std::collections::BTreeSet<_> =
+            entries.iter().map(|entry| entry.properties.to_string()).collect();
+        assert_eq!((command.opaque, entries.len(), ids.len()), (1_000_000_007, 5, 5));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::{Frame, HeaderEncoding, ResponseCode};
 
 /// So many answers in a row have to look otherwise before the template is made anew.
 const PATIENCE: u32 = 8;
-/// Longer ones have the ids of many messages, and there are few of them.
-const LONGEST: usize = 1024;
+/// Longer ones, with the ids of thousands of messages, have none of it.
+const LONGEST: usize = 64 * 1024;
 
 /// Reads answers to sends as [`Stored::peek`] does. What they have in common with an earlier one is
 /// compared with that, not read again.
