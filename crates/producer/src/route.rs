@@ -132,7 +132,8 @@ impl Target {
     /// Whether one of the other brokers can be used, as far as is known.
     pub(crate) fn has_usable_others(&self) -> bool {
         let others = self.route.brokers.iter().enumerate().filter(|(at, _)| *at != self.broker);
-        others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().left_out)
+        self.has_others()
+            && others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().left_out)
     }
 
     /// The queue that a request of so many messages leaves for now.

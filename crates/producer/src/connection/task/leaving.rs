@@ -292,15 +292,15 @@ impl Task {
         if done == 0 {
             return;
         }
-        let done: Vec<Waiting> = self.link.oneways.drain(..done).map(|one| one.waiting).collect();
-        self.done_with(outbox::count(&done));
-        let now = Instant::now();
-        for Waiting { accepted, .. } in &done {
-            if let Some(observers) = self.client.observers() {
-                observers.written(accepted);
+        let (client, now) = (&self.client, Instant::now());
+        for Unwritten { waiting: Waiting { accepted, .. }, .. } in self.link.oneways.drain(..done) {
+            if let Some(observers) = client.observers() {
+                observers.written(&accepted);
             }
-            self.written.add(&self.client, accepted, End::Written, now);
+            self.written.add(client, &accepted, End::Written, now);
         }
+        // Each is one message: a batch is not sent one-way.
+        self.done_with(done);
         self.written.tell(&self.client);
     }
 }
