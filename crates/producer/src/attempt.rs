@@ -124,7 +124,11 @@ impl Writer<'_> {
     pub(crate) fn put_batch(&mut self, messages: &mut Vec<Waiting>) -> Option<Credentials> {
         let outer =
             |content: &Content| (outer_properties(content, self.config), content.sys_flag());
-        let (outer, sys_flag) = messages.iter().find_map(|one| one.accepted.show(outer))?;
+        let Some((outer, sys_flag)) = messages.iter().find_map(|one| one.accepted.show(outer))
+        else {
+            messages.clear();
+            return None;
+        };
         let first = messages.first()?.accepted.clone();
         let mut request = self.request(&first, Cow::Owned(outer));
         request.sys_flag = sys_flag;

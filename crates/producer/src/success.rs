@@ -4,6 +4,7 @@
 //! give their permits back, and to let what waits behind them follow; and before anybody is woken,
 //! who might look.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ pub(crate) struct Successes {
     /// What their permits were.
     places: usize,
     bytes: usize,
-    wakes: Vec<Wake>,
+    wakes: VecDeque<Wake>,
     /// Messages that may leave now.
     next: Vec<Arc<Accepted>>,
 }
@@ -36,7 +37,7 @@ impl Successes {
             odd: 0,
             places: 0,
             bytes: 0,
-            wakes: Vec::new(),
+            wakes: VecDeque::new(),
             next: Vec::new(),
         }
     }
@@ -59,7 +60,7 @@ impl Successes {
         } += accepted.count();
         self.places += accepted.permit.messages as usize;
         self.bytes += accepted.permit.bytes as usize;
-        self.wakes.push(wake);
+        self.wakes.push_back(wake);
         self.next.extend(follow);
     }
 
@@ -79,6 +80,9 @@ impl Successes {
         client.epochs.end(Epoch::Odd, odd);
         client.let_follow(std::mem::take(&mut self.next));
         client.give_back(places, bytes);
-        self.wakes.drain(..).for_each(|wake| client.wake(wake));
+        // Should one panic, the others are told by whoever tells next.
+        while let Some(wake) = self.wakes.pop_front() {
+            client.wake(wake);
+        }
     }
 }

@@ -135,6 +135,8 @@ struct Carrier {
     /// Who waits for the request of each number.
     in_flight: Vec<Vec<Arc<Slot>>>,
     free: Vec<usize>,
+    /// Numbers of one-way requests that are not written yet.
+    unwritten: Vec<usize>,
     /// Messages in flight.
     messages: usize,
     turn: usize,
@@ -152,6 +154,7 @@ impl Carrier {
             waiting: VecDeque::new(),
             in_flight: (0..MOST_REQUESTS).map(|_| Vec::new()).collect(),
             free: (0..MOST_REQUESTS).rev().collect(),
+            unwritten: Vec::new(),
             messages: 0,
             turn: 0,
             // Another client must not begin where this one did.
@@ -206,6 +209,7 @@ impl Carrier {
             let members = self.in_flight.get_mut(number).context("no such number")?;
             members.extend(self.waiting.drain(..self.waiting.len().min(most)));
             self.messages += members.len();
+            self.unwritten.extend(self.oneway.then_some(number));
             self.turn += 1;
             let request = self.requests.get(self.turn % self.requests.len()).context("no queue")?;
             let number = FIRST_NUMBER + i32::try_from(number)?;
@@ -217,9 +221,9 @@ impl Carrier {
     /// Everything has been written: none of it is answered.
     fn written(&mut self) {
         let mut woken = Vec::new();
-        let in_flight = self.in_flight.iter_mut().enumerate();
-        for (number, members) in in_flight.filter(|(_, members)| !members.is_empty()) {
-            members.drain(..).for_each(|slot| woken.extend(slot.end(true)));
+        for number in self.unwritten.drain(..) {
+            let members = self.in_flight.get_mut(number).into_iter();
+            members.flat_map(|slots| slots.drain(..)).for_each(|slot| woken.extend(slot.end(true)));
             self.free.push(number);
         }
         self.messages = 0;

@@ -38,7 +38,7 @@ impl Request {
         let start = out.len();
         self.put(out, number, id);
         let message = start + self.last_at..out.len();
-        let count_at = self.counts_at.last().map_or(0, |at| at - self.last_at);
+        let count_at = self.counts_at.last().map_or(0, |at| at.saturating_sub(self.last_at));
         for _ in 1..messages {
             let copy = out.len() + count_at;
             out.extend_from_within(message.clone());
@@ -173,6 +173,10 @@ mod tests {
         let line = ["bare", "--name-server", "h:1", "--topic", "T", "--shape", "callers"];
         let arguments = crate::CommandLine::parse_from(line).arguments;
         let broker = Broker { name: "b".into(), address: String::new(), queues: 2 };
+        let single = of_callers(&arguments, &broker, false);
+        let mut out = Vec::new();
+        single[0].put_many(&mut out, 1_000_000_000, 1, &mut 0);
+        assert!(Frame::take(&mut BytesMut::from(&out[..]), usize::MAX).unwrap().is_some());
         let requests = of_callers(&arguments, &broker, true);
         let (mut out, mut id) = (vec![1, 2, 3], 0);
         requests[0].put_many(&mut out, 1_000_000_007, 5, &mut id);

@@ -5,6 +5,7 @@
 //! only woken when it is worth it: while it holds messages back for their batch to grow, one more is
 //! nothing that it has to know.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -14,7 +15,7 @@ use tokio::task::coop::cooperative;
 use super::Order;
 
 /// Memory for more orders than this is not kept.
-const KEPT_ORDERS: usize = 1024;
+const KEPT_ORDERS: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
@@ -23,7 +24,7 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Inside {
-    orders: Vec<Order>,
+    orders: VecDeque<Order>,
     /// How many messages among them may be held back.
     holdable: usize,
     /// Whether there is anything else among them.
@@ -50,7 +51,7 @@ impl Mailbox {
         if inside.closed {
             return Err(order);
         }
-        inside.orders.push(order);
+        inside.orders.push_back(order);
         match holdable {
             0 => inside.urgent = true,
             messages => inside.holdable += messages,
@@ -80,9 +81,9 @@ impl Mailbox {
     }
 
     /// Takes everything out, in its order, for `taken` memory that is empty.
-    pub(super) fn take(&self, taken: &mut Vec<Order>) {
+    pub(super) fn take(&self, taken: &mut VecDeque<Order>) {
         if taken.capacity() > KEPT_ORDERS {
-            *taken = Vec::new();
+            *taken = VecDeque::new();
         }
         let mut inside = self.inside();
         std::mem::swap(&mut inside.orders, taken);
@@ -108,9 +109,9 @@ impl Mailbox {
     }
 
     /// The task has ended: gives what it has not taken, and takes nothing more in.
-    pub(super) fn close(&self) -> Vec<Order> {
+    pub(super) fn close(&self) -> VecDeque<Order> {
         self.inside().closed = true;
-        let mut rest = Vec::new();
+        let mut rest = VecDeque::new();
         self.take(&mut rest);
         rest
     }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     fn take(mailbox: &Mailbox) -> usize {
-        let mut taken = Vec::new();
+        let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
         taken.len()
     }

@@ -30,8 +30,8 @@ pub(super) enum Asker {
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) messages: Vec<Waiting>,
-    /// Whose attempt has ended as unanswered already, by their place; empty while nobody's has. The
-    /// request's place in the window is kept: the broker is still at it.
+    /// Whose attempt has ended as unanswered already, by their place; those behind the last have not.
+    /// The request's place in the window is kept: the broker is still at it.
     pub(super) given_up: Vec<bool>,
     /// How many messages it carries, and how many of those whose attempt has not ended were held
     /// back for their batch to grow, or could have been.
@@ -113,7 +113,12 @@ impl Sent {
     fn expire(&mut self, now: Instant) -> (Vec<Waiting>, Option<Instant>) {
         let mut late = Vec::new();
         let mut due: Option<Instant> = None;
-        self.given_up.resize(self.messages.len(), false);
+        if self.given_up.is_empty() {
+            if self.messages.iter().all(|waiting| waiting.until > now) {
+                return (late, self.messages.iter().map(|waiting| waiting.until).min());
+            }
+            self.given_up = vec![false; self.messages.len()];
+        }
         for (waiting, given_up) in self.messages.iter().zip(&mut self.given_up) {
             match waiting.until <= now {
                 _ if *given_up => {}

@@ -54,8 +54,8 @@ pub(super) struct Task {
     peer: Peer,
     load: Arc<Load>,
     mailbox: Arc<Mailbox>,
-    /// Memory for what is taken out of it; empty between two times.
-    orders: Vec<Order>,
+    /// What was taken out of it and is not carried out yet.
+    orders: VecDeque<Order>,
     /// All handles are gone: finish what is there, then end.
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
@@ -121,7 +121,7 @@ impl Task {
             peer,
             load,
             mailbox,
-            orders: Vec::new(),
+            orders: VecDeque::new(),
             orders_ended: false,
             leaving: None,
             outbox: Outbox::default(),
@@ -218,10 +218,10 @@ impl Task {
 
     /// Takes the orders that are there.
     fn take_orders(&mut self) {
-        let mut orders = std::mem::take(&mut self.orders);
-        self.mailbox.take(&mut orders);
-        orders.drain(..).for_each(|order| self.take_order(order));
-        self.orders = orders;
+        self.mailbox.take(&mut self.orders);
+        while let Some(order) = self.orders.pop_front() {
+            self.take_order(order);
+        }
     }
 
     fn take_order(&mut self, order: Order) {
@@ -329,7 +329,7 @@ impl Task {
             }
             let enough = self.enough();
             tokio::select! {
-                // They are taken out when the socket has been looked at.
+                // They are taken out where the next round begins.
                 () = self.mailbox.filled(enough) => {}
                 written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
                     match written {
@@ -402,22 +402,33 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut Outgoing) -> io
     writer.write_buf(out).await
 }
 
-/// Whatever ends the task, such as the end of the runtime: no message is left behind.
+/// Whatever ends the task, such as the end of the runtime, or a panic: no message is left behind.
 impl Drop for Task {
     fn drop(&mut self) {
-        self.mailbox.close().into_iter().for_each(|order| self.take_order(order));
+        self.stored.tell(&self.client);
+        self.written.tell(&self.client);
+        self.orders.extend(self.mailbox.close());
+        while let Some(order) = self.orders.pop_front() {
+            self.take_order(order);
+        }
         self.abandon("the producer has ended");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Wake, Waker};
+
     use posthaste_protocol::Command;
     use posthaste_protocol::request::RouteOf;
     use tokio::io::BufWriter;
 
     use super::*;
     use crate::Producer;
+    use crate::accepted::End;
+    use crate::batch::Sharing;
+    use crate::outbox::tests::sharing_waiting;
 
     async fn task(builder: crate::ProducerBuilder) -> (Task, Arc<Mailbox>) {
         let producer = builder.start().await.unwrap();
@@ -438,6 +449,32 @@ mod tests {
         assert!(task.next_due() <= Instant::now());
         task.link.out.text().resize(leaving::WRITE_BUFFER, 0);
         assert!(task.next_due() > Instant::now());
+    }
+
+    /// As when the task panics half way: what has ended is told of, and what was taken ends.
+    #[tokio::test]
+    async fn a_task_that_ends_half_way_leaves_nobody_waiting() {
+        let (mut task, _) = task(Producer::builder("half-way", "127.0.0.1:1")).await;
+        let message = || sharing_waiting("t", "body", None, Instant::now(), Sharing::Alone);
+        let (stored, taken) = (message(), message().accepted);
+        let is_told = Arc::new(Flag::default());
+        let waker = Waker::from(is_told.clone());
+        let mut context = std::task::Context::from_waker(&waker);
+        assert!(stored.accepted.poll_end(&mut context).is_pending());
+        task.stored.add(&task.client, &stored.accepted, End::Written, Instant::now());
+        task.orders.push_back(Order::Send(Waiting { accepted: taken.clone(), ..stored.copy() }));
+        assert!(!is_told.0.load(Ordering::Relaxed) && !taken.has_ended());
+        drop(task);
+        assert!(is_told.0.load(Ordering::Relaxed) && taken.has_ended());
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     #[tokio::test]

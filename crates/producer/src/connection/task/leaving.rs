@@ -16,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
 
-/// No more requests are encoded while so much is not written: encoded copies count as memory too.
+/// No more requests are encoded while so much is not written: it is held in memory, copied or not.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
 /// One in so many one-way messages goes as an ordinary request.
 const ONEWAYS_PER_PROBE: usize = 64;
