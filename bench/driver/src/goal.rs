@@ -219,6 +219,20 @@ fn real_rates(figures: &Figures<'_>, how: &str, goal: &mut Add<'_>) {
     goal(&about, rate(Ordered(1024)), None, AtLeast(100_000.0), "/s");
 }
 
+/// The bare loop on the null broker when the goals in messages per second and in µs were set: of what it
+/// did then, the ends that ask most of Posthaste. It says how fast the machine is.
+struct Then {
+    scenario: Scenario,
+    bare: Client,
+    rate: f64,
+    cpu: f64,
+}
+
+const SINGLES: Then =
+    Then { scenario: InFlight(1024), bare: Client::Bare(1), rate: 1.4e6, cpu: 0.5 };
+const BATCHES: Then =
+    Then { scenario: Batches(32), bare: Client::Bare(32), rate: 11.5e6, cpu: 0.08 };
+
 fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
     let (one, several, oneway) = (InFlight(1), InFlight(256), Oneway(256));
     goal(
@@ -239,23 +253,31 @@ fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
             PosthasteUnlimitedOneThread,
         ),
     ] {
-        let mut both = |about: &str, scenario, (client, floor), rate, cpu| {
+        let mut both = |about: &str, scenario, (client, floor), then: &Then, rate, cpu| {
             let about = format!("null, {about}{runtime}");
             let rates = [client, floor].map(|client| figures.rate(Null, scenario, client));
             goal(&about, rates[0], rates[1], AtLeast(rate), "/s");
-            if let Some(cpu) = cpu {
-                let about = format!("{about}: client CPU per message");
-                let cpus = [client, floor].map(|client| figures.cpu(Null, scenario, client));
-                goal(&about, cpus[0], cpus[1], AtMost(cpu), "µs");
-            }
+            let now = figures.rate(Null, then.scenario, then.bare);
+            let [ours, floors] = rates.map(|rate| ratio(rate, now));
+            let rate = AtLeast(rate / then.rate);
+            goal(&format!("{about}: against the bare loop"), ours, floors, rate, "×");
+            let Some(cpu) = cpu else { return };
+            let about = format!("{about}: client CPU per message");
+            let cpus = [client, floor].map(|client| figures.cpu(Null, scenario, client));
+            goal(&about, cpus[0], cpus[1], AtMost(cpu), "µs");
+            let now = figures.cpu(Null, then.scenario, then.bare);
+            let [ours, floors] = cpus.map(|cpu| ratio(cpu, now));
+            let cpu = AtMost(cpu / then.cpu);
+            goal(&format!("{about} against the bare loop's"), ours, floors, cpu, "×");
         };
         let callers = |batching| BareCallers { batching, one_thread };
         let unbatched = (unbatched, callers(false));
-        both("256 in flight, batching off", several, unbatched, 650_000.0, Some(2.0));
-        both("256 in flight", several, (plain, callers(true)), 2e6, None);
-        both("one-way, unlimited", oneway, (unlimited, callers(true)), 1.3e6, Some(1.0));
+        both("256 in flight, batching off", several, unbatched, &SINGLES, 650_000.0, Some(2.0));
+        both("256 in flight", several, (plain, callers(true)), &SINGLES, 2e6, None);
+        let unlimited = (unlimited, callers(true));
+        both("one-way, unlimited", oneway, unlimited, &SINGLES, 1.3e6, Some(1.0));
         let batches = (plain, Client::Bare(32));
-        both("explicit batches of 32", Batches(32), batches, 4e6, Some(0.35));
+        both("explicit batches of 32", Batches(32), batches, &BATCHES, 4e6, Some(0.35));
         goal(
             &format!("null, 256 in flight{runtime}: against the best other client"),
             ratio(figures.rate(Null, several, plain), rival),

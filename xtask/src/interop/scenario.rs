@@ -15,6 +15,7 @@ mod exchange;
 mod found;
 mod intercepted;
 mod killed;
+mod large;
 mod lingering;
 mod load;
 mod namespaces;
@@ -125,6 +126,7 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("blocking", blocking::run),
         Scenario::new("discovered", discovered::run),
         Scenario::new("packed", packed::run),
+        Scenario::new("large", large::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
         Scenario::new("found", found::run),
