@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::{IdText, UniqueId};
 
+use crate::admin::ms_since_1970;
 use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
 use crate::flush::Epoch;
@@ -229,9 +230,8 @@ impl Accepted {
 
     /// When it was accepted, by the wall clock, given what a clock that never steps says by now.
     pub(crate) fn born_at_ms(&self, now: Instant) -> i64 {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let born = since_1970.saturating_sub(now.saturating_duration_since(self.since));
-        i64::try_from(born.as_millis()).unwrap_or(i64::MAX)
+        let born = SystemTime::now().checked_sub(now.saturating_duration_since(self.since));
+        ms_since_1970(born.unwrap_or(UNIX_EPOCH))
     }
 
     pub(crate) fn destination(&self) -> &Destination {

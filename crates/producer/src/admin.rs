@@ -319,14 +319,19 @@ pub(crate) fn max_offset_of(queue: WireQueue) -> MaxOffset {
 
 /// The request for the offset of the first message stored at a time or later.
 pub(crate) fn offset_at(queue: WireQueue, time: SystemTime) -> SearchOffset {
-    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     SearchOffset {
         topic: queue.topic,
         queue_id: queue.id,
-        timestamp_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
+        timestamp_ms: ms_since_1970(time),
         boundary: Some("LOWER".to_owned()),
         broker_name: Some(queue.broker),
     }
+}
+
+/// The number of ms since 1970; 0 for what was before.
+pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The time of a number of ms since 1970; `None` when that is negative or beyond what there is.

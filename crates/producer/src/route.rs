@@ -132,8 +132,7 @@ impl Target {
     /// Whether one of the other brokers can be used, as far as is known.
     pub(crate) fn has_usable_others(&self) -> bool {
         let others = self.route.brokers.iter().enumerate().filter(|(at, _)| *at != self.broker);
-        self.has_others()
-            && others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().left_out)
+        others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().left_out)
     }
 
     /// The queue that a request of so many messages leaves for now.
@@ -303,7 +302,7 @@ impl RouteTable {
 
     /// A topic's route, if it is known.
     pub(crate) fn get(&self, topic: &str) -> Option<Arc<Route>> {
-        self.routes.load().get(topic).cloned()
+        self.read().get(topic).cloned()
     }
 
     /// As [`get`](Self::get), for a message that has been given the topic's route once: that may

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use posthaste_protocol::id::OffsetId;
@@ -13,7 +13,7 @@ use posthaste_protocol::request::{
 use posthaste_protocol::{Request, ResponseCode, StoredMessage};
 use tokio::task::JoinSet;
 
-use super::{Admin, AdminError};
+use super::{Admin, AdminError, ms_since_1970};
 use crate::{MessageQueue, ReadMessage};
 
 /// How many messages are asked for by unique id; more copies of one there are not.
@@ -217,10 +217,7 @@ fn read_message(topic: &str, broker: &Arc<str>, stored: StoredMessage) -> ReadMe
 
 /// The first and the last millisecond of a range of times.
 fn in_ms(range: &impl RangeBounds<SystemTime>) -> (i64, i64) {
-    let ms = |time: &SystemTime| {
-        let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-    };
+    let ms = |time: &SystemTime| ms_since_1970(*time);
     let begin = match range.start_bound() {
         Bound::Included(time) => ms(time),
         Bound::Excluded(time) => ms(time).saturating_add(1),
@@ -236,7 +233,7 @@ fn in_ms(range: &impl RangeBounds<SystemTime>) -> (i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 

@@ -32,11 +32,11 @@ pub(super) struct Sent {
     pub(super) messages: Vec<Waiting>,
     /// Whose attempt has ended as unanswered already, by their place; those behind the last have not.
     /// The request's place in the window is kept: the broker is still at it.
-    pub(super) given_up: Vec<bool>,
+    given_up: Vec<bool>,
     /// How many messages it carries, and how many of those whose attempt has not ended were held
     /// back for their batch to grow, or could have been.
-    pub(super) together: usize,
-    pub(super) holdable: usize,
+    together: usize,
+    holdable: usize,
     /// Queue that the request names.
     pub(super) queue: i32,
     /// Place of the request's first byte among all that the connection writes.
@@ -49,33 +49,25 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// A request of these messages, for this queue.
-    pub(super) fn new(messages: Vec<Waiting>, queue: i32) -> Self {
+    /// Messages that have just left.
+    pub(super) fn new(
+        messages: Vec<Waiting>,
+        queue: i32,
+        starts_at: u64,
+        v1: bool,
+        blocks: Option<LineId>,
+        signed_with: Option<Credentials>,
+    ) -> Self {
         let together = outbox::count(&messages);
-        let mut sent = Self {
-            messages,
-            given_up: Vec::new(),
-            together,
-            holdable: 0,
-            queue,
-            starts_at: 0,
-            v1: false,
-            blocks: None,
-            signed_with: None,
-        };
-        sent.count_holdable();
-        sent
+        let holdable = messages.iter().filter(|waiting| waiting.may_be_held()).count();
+        let given_up = Vec::new();
+        Self { messages, given_up, together, holdable, queue, starts_at, v1, blocks, signed_with }
     }
 
     /// Its messages, and whether their attempt has ended.
     fn members(&self) -> impl Iterator<Item = (&Waiting, bool)> {
         let none = std::iter::repeat(false);
         self.messages.iter().zip(self.given_up.iter().copied().chain(none))
-    }
-
-    fn count_holdable(&mut self) {
-        let open = self.members().filter(|(_, given_up)| !given_up);
-        self.holdable = open.filter(|(waiting, _)| waiting.may_be_held()).count();
     }
 
     /// Whether the attempts of all its messages have ended.
@@ -124,12 +116,12 @@ impl Sent {
                 _ if *given_up => {}
                 true => {
                     *given_up = true;
+                    self.holdable -= usize::from(waiting.may_be_held());
                     late.push(waiting.copy());
                 }
                 false => due = Some(due.map_or(waiting.until, |at| at.min(waiting.until))),
             }
         }
-        self.count_holdable();
         (late, due)
     }
 }
@@ -332,7 +324,7 @@ pub(crate) fn operation() -> crate::bench::Operation {
     let mut pending = Pending::default();
     let mut insert = move |waiting: Waiting| {
         let until = waiting.until;
-        let sent = Sent::new(vec![waiting], 0);
+        let sent = Sent::new(vec![waiting], 0, 0, false, None, None);
         let opaque = pending.next_opaque();
         pending.insert(opaque, Asker::Messages(sent), Instant::now(), until, until);
         pending.take_sent(opaque.saturating_sub(1000))

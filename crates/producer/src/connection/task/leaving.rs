@@ -202,8 +202,7 @@ impl Task {
         };
         let forget_at = messages.iter().map(ends).max().unwrap_or(now);
         let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
-        let sent =
-            Sent { starts_at, v1: form.v1, blocks, signed_with, ..Sent::new(messages, queue) };
+        let sent = Sent::new(messages, queue, starts_at, form.v1, blocks, signed_with);
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
 
