@@ -42,6 +42,9 @@ pub(crate) enum Client {
     BareCallers { batching: bool, one_thread: bool },
 }
 
+/// The floor of Posthaste with its defaults.
+pub(crate) const CALLERS: Client = Client::BareCallers { batching: true, one_thread: false };
+
 impl Client {
     /// Whether somebody might use it instead of Posthaste.
     pub(crate) fn is_rival(self) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::Arguments;
 use crate::case::{Case, Scenario, ServerKind};
+use crate::client::CALLERS;
 use crate::client::Client::{self, *};
 
 use Scenario::{Batches, Burst, InFlight, Oneway, Ordered, Pipeline};
@@ -14,7 +15,6 @@ pub(crate) struct Plan {
     pub(crate) cases: Vec<Case>,
 }
 
-const CALLERS: Client = BareCallers { batching: true, one_thread: false };
 const CALLERS_ONE_THREAD: Client = BareCallers { batching: true, one_thread: true };
 const CALLERS_UNBATCHED: Client = BareCallers { batching: false, one_thread: false };
 const CALLERS_UNBATCHED_ONE_THREAD: Client = BareCallers { batching: false, one_thread: true };

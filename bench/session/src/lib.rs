@@ -9,6 +9,7 @@ mod callers;
 mod latencies;
 mod measurement;
 mod meter;
+mod runtime;
 mod stage;
 
 pub use arguments::{Arguments, Shape};
@@ -16,4 +17,5 @@ pub use callers::{Outcome, drive};
 pub use latencies::Latencies;
 pub use measurement::{Measurement, Moment, Tally};
 pub use meter::Meter;
+pub use runtime::runtime;
 pub use stage::Stage;

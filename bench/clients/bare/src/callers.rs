@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bench_session::{Arguments, Latencies, Meter, Outcome, Shape, Stage, Tally, drive};
+use bench_session::{Arguments, Latencies, Meter, Outcome, Shape, Stage, Tally, drive, runtime};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -51,13 +51,9 @@ struct Queued {
 
 /// Runs the callers, each again and again.
 pub(crate) fn run(arguments: &Arguments, broker: &Broker) -> Result<()> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = arguments.value("workers") {
-        builder.worker_threads(workers.parse()?);
-    }
     let batching = arguments.value("batching") != Some("off");
-    let requests = request::of_callers(arguments, broker, batching);
-    builder.enable_all().build()?.block_on(async {
+    let requests = request::for_each_queue(arguments, broker, batching.then_some(1));
+    runtime(arguments)?.block_on(async {
         let stream = TcpStream::connect(&broker.address).await?;
         stream.set_nodelay(true)?;
         let line = Arc::<Line>::default();
@@ -173,10 +169,7 @@ impl Carrier {
                 self.take(&mut taken);
             }
             self.fill()?;
-            let wanted = match self.batching && !self.oneway {
-                true => self.messages.saturating_sub(self.waiting.len()).max(1),
-                false => 1,
-            };
+            let wanted = self.enough().saturating_sub(self.waiting.len()).max(1);
             input.reserve(1 << 16);
             tokio::select! {
                 () = self.line.filled(wanted) => {}
@@ -201,9 +194,13 @@ impl Carrier {
         self.waiting.extend(taken.drain(..));
     }
 
+    /// So many have to wait for a request to leave.
+    fn enough(&self) -> usize {
+        if self.batching && !self.oneway { self.messages.max(1) } else { 1 }
+    }
+
     fn fill(&mut self) -> Result<()> {
-        let enough = if self.batching && !self.oneway { self.messages.max(1) } else { 1 };
-        while self.waiting.len() >= enough {
+        while self.waiting.len() >= self.enough() {
             let most = if self.batching { MOST_MESSAGES } else { 1 };
             let Some(number) = self.free.pop() else { break };
             let members = self.in_flight.get_mut(number).context("no such number")?;
@@ -238,7 +235,7 @@ impl Carrier {
             input.advance(length);
             let members = self.in_flight.get_mut(answer.number).context("no such request")?;
             self.messages -= members.len();
-            let stored = matches!(answer.code, 0 | 10..=12);
+            let stored = answer.is_stored();
             members.drain(..).for_each(|slot| woken.extend(slot.end(stored)));
             self.free.push(answer.number);
         }

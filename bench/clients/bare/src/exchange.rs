@@ -122,13 +122,11 @@ impl Exchange {
             let begun = self.begun.get(answer.number).context("an answer to no request")?;
             ended.tally.latencies.record(now - *begun);
             self.free.push(answer.number);
-            match answer.code {
-                // Stored; as 10 to 12 are, if less firmly.
-                0 | 10..=12 => ended.tally.messages += self.batch,
-                code => {
-                    ended.tally.failed += self.batch;
-                    ended.refused += u64::from(code == SYSTEM_BUSY);
-                }
+            if answer.is_stored() {
+                ended.tally.messages += self.batch;
+            } else {
+                ended.tally.failed += self.batch;
+                ended.refused += u64::from(answer.code == SYSTEM_BUSY);
             }
         }
         self.input.copy_within(from..self.filled, 0);
@@ -146,7 +144,7 @@ pub(crate) fn frame(buffer: &[u8]) -> Option<&[u8]> {
 /// What matters of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
-    pub(crate) code: i32,
+    code: i32,
     /// The number of the request, counted from 0.
     pub(crate) number: usize,
 }
@@ -157,6 +155,11 @@ impl Answer {
         let code = digits(header, memmem::find(header, b"\"code\":")? + 7)?;
         let opaque = digits(header, memmem::rfind(header, b"\"opaque\":")? + 9)?;
         Some(Self { code, number: usize::try_from(opaque - FIRST_NUMBER).ok()? })
+    }
+
+    /// As the messages of 10 to 12 are, if less firmly.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self.code, 0 | 10..=12)
     }
 }
 

@@ -36,7 +36,8 @@ fn main() -> Result<()> {
     stream.set_nodelay(true)?;
     // An answer that never comes must not hang the benchmark.
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let requests = request::for_each_queue(&arguments, &broker);
+    let batch = (arguments.batch > 1).then_some(arguments.batch);
+    let requests = request::for_each_queue(&arguments, &broker, batch);
     let mut exchange = Exchange::new(stream, requests, &arguments)?;
     if arguments.warm_up_ms > 0 {
         exchange.run(Limit::Time(arguments.warm_up()))?;

@@ -85,15 +85,12 @@ fn hex(id: u64) -> [u8; 16] {
     digits
 }
 
-/// A request for each queue of the broker: a message, or a batch of them.
-pub(crate) fn for_each_queue(arguments: &Arguments, broker: &Broker) -> Vec<Request> {
-    let batch = (arguments.batch > 1).then_some(arguments.batch);
-    (0..broker.queues.max(1)).map(|queue| request(arguments, broker, queue, batch)).collect()
-}
-
-/// A request for each queue of the broker: one message, or a batch of one that can become more.
-pub(crate) fn of_callers(arguments: &Arguments, broker: &Broker, batching: bool) -> Vec<Request> {
-    let batch = batching.then_some(1);
+/// A request for each queue of the broker: a message, or a batch of so many.
+pub(crate) fn for_each_queue(
+    arguments: &Arguments,
+    broker: &Broker,
+    batch: Option<usize>,
+) -> Vec<Request> {
     (0..broker.queues.max(1)).map(|queue| request(arguments, broker, queue, batch)).collect()
 }
 
@@ -145,7 +142,8 @@ mod tests {
         let line = ["bare", "--name-server", "h:1", "--topic", "T", "--shape", "batch"];
         let arguments = crate::CommandLine::parse_from(line.into_iter().chain(["--batch", batch]));
         let broker = Broker { name: "b".into(), address: String::new(), queues: 2 };
-        let requests = for_each_queue(&arguments.arguments, &broker);
+        let batch = (arguments.arguments.batch > 1).then_some(arguments.arguments.batch);
+        let requests = for_each_queue(&arguments.arguments, &broker, batch);
         let (mut out, mut id) = (Vec::new(), 0xA0);
         requests[1].put(&mut out, 1_000_000_042, &mut id);
         // That of the header itself is none that a broker keeps.
@@ -173,11 +171,11 @@ mod tests {
         let line = ["bare", "--name-server", "h:1", "--topic", "T", "--shape", "callers"];
         let arguments = crate::CommandLine::parse_from(line).arguments;
         let broker = Broker { name: "b".into(), address: String::new(), queues: 2 };
-        let single = of_callers(&arguments, &broker, false);
+        let single = for_each_queue(&arguments, &broker, None);
         let mut out = Vec::new();
         single[0].put_many(&mut out, 1_000_000_000, 1, &mut 0);
         assert!(Frame::take(&mut BytesMut::from(&out[..]), usize::MAX).unwrap().is_some());
-        let requests = of_callers(&arguments, &broker, true);
+        let requests = for_each_queue(&arguments, &broker, Some(1));
         let (mut out, mut id) = (vec![1, 2, 3], 0);
         requests[0].put_many(&mut out, 1_000_000_007, 5, &mut id);
         let mut out = BytesMut::from(&out[3..]);

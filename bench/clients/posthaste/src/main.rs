@@ -22,11 +22,7 @@ struct CommandLine {
 
 fn main() -> Result<()> {
     let arguments = CommandLine::parse().arguments;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = arguments.value("workers") {
-        builder.worker_threads(workers.parse()?);
-    }
-    let runtime = builder.enable_all().build()?;
+    let runtime = bench_session::runtime(&arguments)?;
     let workload = runtime.block_on(Workload::start(&arguments))?;
     if arguments.warm_up_ms > 0 {
         runtime.block_on(workload.run(arguments.warm_up(), None))?;
