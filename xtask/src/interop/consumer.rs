@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use super::envelope::Delivery;
@@ -82,6 +83,20 @@ impl Consumer {
             }
         }
         Ok(taken)
+    }
+
+    /// As many deliveries as these bodies, each of which is that of the message with its key.
+    pub(crate) fn take_bodies(
+        &self,
+        mut bodies: BTreeMap<String, Vec<u8>>,
+        limit: Duration,
+    ) -> Result<()> {
+        for delivery in self.take(bodies.len(), limit)? {
+            let key = delivery.message.keys.clone().context("no key")?;
+            let body = bodies.remove(&key).with_context(|| format!("not awaited: {key}"))?;
+            ensure!(body == delivery.message.body, "{key} has another body");
+        }
+        Ok(())
     }
 
     /// What still comes until nothing has come for `silence`.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use posthaste::{Message, Producer};
 
 use crate::interop::cluster::Cluster;
@@ -23,11 +23,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     let batched = cluster.block_on(send(cluster.entrance(), &mut sent))?;
     let count = sent.len();
     let consumer = cluster.agent().start_consumer(&Subscription::new(TOPIC, TOPIC))?;
-    for delivery in consumer.take(count, LIMIT)? {
-        let key = delivery.message.keys.clone().context("no key")?;
-        let body = sent.remove(&key).with_context(|| format!("not awaited: {key}"))?;
-        ensure!(body == delivery.message.body, "{key} has another body");
-    }
+    consumer.take_bodies(sent, LIMIT)?;
     cluster.agent().stop(consumer.name())?;
     Ok(format!("{count} messages, {batched} of them in batches"))
 }
