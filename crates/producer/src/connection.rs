@@ -328,8 +328,8 @@ impl Load {
 
     fn is_unreachable(&self) -> bool {
         let failed_at = self.failed_at.load(Ordering::Relaxed);
-        let now = self.born.elapsed().as_millis() as u64 + 1;
-        failed_at != 0 && now.saturating_sub(failed_at) < UNREACHABLE_FOR.as_millis() as u64
+        let now = || self.born.elapsed().as_millis() as u64 + 1;
+        failed_at != 0 && now().saturating_sub(failed_at) < UNREACHABLE_FOR.as_millis() as u64
     }
 
     fn connect_failed(&self) {

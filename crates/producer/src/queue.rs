@@ -35,15 +35,45 @@ pub(crate) fn choose(route: &Arc<Route>, avoid: Option<&str>, permits: usize) ->
 }
 
 fn choose_broker(route: &Route, avoid: Option<&str>, permits: usize) -> Option<usize> {
-    let loads: Vec<BrokerLoad> =
-        route.brokers.iter().map(|broker| broker.connection.load().snapshot()).collect();
+    let turn = route.next_turn();
+    let smallest = route.smallest_backlog(turn);
+    let count = route.queues.len();
+    let start = turn % count.max(1);
+    let in_turn = || {
+        let places = (0..count).map(|step| (start + step) % count);
+        places.filter_map(|place| route.queues.get(place)?.broker)
+    };
+    if avoid.is_none() {
+        let fit = first_fit(in_turn(), most_backlog(smallest, permits), |at| route.load(at));
+        if fit.is_some() {
+            return fit;
+        }
+    }
+    let loads: Vec<BrokerLoad> = route.loads().collect();
     let avoided: Vec<bool> =
         route.brokers.iter().map(|broker| Some(&*broker.name) == avoid).collect();
     let accepted = acceptable(&loads, &avoided, permits);
-    let (start, count) = (route.next_turn(), route.queues.len());
-    let turns = (0..count).map(|step| (start + step) % count);
-    let mut brokers = turns.filter_map(|place| route.queues.get(place)?.broker);
-    brokers.find(|broker| accepted.get(*broker).copied().unwrap_or_default())
+    in_turn().find(|broker| accepted.get(*broker).copied().unwrap_or_default())
+}
+
+/// The first in turn that is not left out and has less than the `most` backlog. Mostly it is the first
+/// that is looked at: so a choice does not cost more with more brokers.
+fn first_fit(
+    in_turn: impl Iterator<Item = usize>,
+    most: usize,
+    load: impl Fn(usize) -> Option<BrokerLoad>,
+) -> Option<usize> {
+    let mut last = None;
+    // A broker's queues stand together.
+    let mut brokers = in_turn.filter(|broker| last.replace(*broker) != Some(*broker));
+    brokers.find(|at| load(*at).is_some_and(|load| !load.left_out && load.backlog < most))
+}
+
+/// A broker with so much backlog is far behind the one that has the smallest, or holds too many of the
+/// permits.
+fn most_backlog(smallest: usize, permits: usize) -> usize {
+    let most = (smallest * 2).max(SMALL_BACKLOG).min((permits / 2).max(1));
+    most.max(smallest + 1)
 }
 
 /// Which brokers may be chosen; at least one, if there is one.
@@ -57,9 +87,9 @@ pub(crate) fn acceptable(loads: &[BrokerLoad], avoided: &[bool], permits: usize)
         .filter_map(|at| loads.get(at).map(|load| load.backlog))
         .min()
         .unwrap_or_default();
-    let most = (smallest * 2).max(SMALL_BACKLOG).min((permits / 2).max(1));
+    let most = most_backlog(smallest, permits);
     let rules: [&dyn Fn(usize) -> bool; 4] = [
-        &|at| usable(at) && loads.get(at).is_some_and(|load| load.backlog < most.max(smallest + 1)),
+        &|at| usable(at) && loads.get(at).is_some_and(|load| load.backlog < most),
         &usable,
         &|at| !avoided.get(at).copied().unwrap_or_default(),
         &|_| true,
@@ -101,6 +131,24 @@ mod tests {
 
     fn load(backlog: usize, left_out: bool) -> BrokerLoad {
         BrokerLoad { backlog, left_out }
+    }
+
+    #[test]
+    fn no_more_brokers_are_looked_at_than_one_that_fits() {
+        let loads = [load(100, false), load(9, true), load(99, false), load(0, false)];
+        let looked_at = std::cell::RefCell::new(Vec::new());
+        let look = |at: usize| {
+            looked_at.borrow_mut().push(at);
+            loads.get(at).copied()
+        };
+        assert_eq!(first_fit([0, 0, 1, 1, 2, 2, 3].into_iter(), 100, look), Some(2));
+        assert_eq!(looked_at.take(), [0, 1, 2]);
+        assert_eq!(first_fit([0, 0, 1].into_iter(), 100, look), None);
+        // Twice the smallest, but no less than is small, and no more than half of the permits, unless it
+        // is the smallest itself.
+        let bounds = [(0, 10_000), (100, 10_000), (4_000, 10_000), (6_000, 10_000), (0, 1)];
+        let most = bounds.map(|(smallest, permits)| most_backlog(smallest, permits));
+        assert_eq!(most, [64, 200, 5_000, 6_001, 1]);
     }
 
     #[test]

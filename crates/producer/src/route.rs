@@ -19,6 +19,7 @@ pub(crate) use self::static_topic::logical_queues;
 
 use crate::accepted::Accepted;
 use crate::connection::{Connection, Order};
+use crate::queue::BrokerLoad;
 use crate::{ErrorKind, MessageQueue};
 
 /// How long "no such topic" is believed without asking again.
@@ -43,6 +44,8 @@ pub(crate) struct Route {
     pub(crate) from_default_topic: bool,
     /// Whose turn it is among `queues`.
     turn: AtomicUsize,
+    /// The smallest backlog of a broker that is not left out, as it was found last.
+    smallest_backlog: AtomicUsize,
     /// What it was made of, to tell whether a newer answer differs.
     plan: Vec<BrokerQueues>,
 }
@@ -204,6 +207,7 @@ impl Route {
             queues,
             from_default_topic,
             turn: AtomicUsize::new(fastrand::usize(..)),
+            smallest_backlog: AtomicUsize::new(0),
             plan,
         }
     }
@@ -232,9 +236,30 @@ impl Route {
         clusters
     }
 
-    /// The place in `queues` at which the next choice begins.
+    /// The turn of the next choice; it begins at that place of `queues`, which is read in circles.
     pub(crate) fn next_turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed) % self.queues.len().max(1)
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The smallest backlog of a broker that is not left out. It is looked for in one of as many turns
+    /// as there are brokers, so that a choice does not cost more with more of them.
+    pub(crate) fn smallest_backlog(&self, turn: usize) -> usize {
+        if turn.is_multiple_of(self.brokers.len().max(1)) {
+            let usable = self.loads().filter(|load| !load.left_out);
+            let smallest = usable.map(|load| load.backlog).min().unwrap_or_default();
+            self.smallest_backlog.store(smallest, Ordering::Relaxed);
+        }
+        self.smallest_backlog.load(Ordering::Relaxed)
+    }
+
+    /// What is known of each broker.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = BrokerLoad> {
+        self.brokers.iter().map(|broker| broker.connection.load().snapshot())
+    }
+
+    /// What is known of one.
+    pub(crate) fn load(&self, broker: usize) -> Option<BrokerLoad> {
+        Some(self.brokers.get(broker)?.connection.load().snapshot())
     }
 
     /// Queue at this place of `queues`.

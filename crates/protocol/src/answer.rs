@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::fields::FieldValue;
 use crate::header::{binary, json::plain};
-use crate::{Command, DecodeError, Frame, HeaderEncoding, ResponseCode, command};
+use crate::{Command, DecodeError, FrameView, HeaderEncoding, ResponseCode, command};
 
 pub use self::reader::StoredReader;
 
@@ -42,11 +42,11 @@ impl<'a> Stored<'a> {
     /// `None` says nothing about the frame, but that [`Command::decode`] has to read it: it may be
     /// a request, an error, something else than a send's answer, written in an unusual way, or no
     /// header at all. What is `Some` is what [`of`](Self::of) makes of the decoded command.
-    pub fn peek(frame: &'a Frame) -> Option<Self> {
+    pub fn peek(frame: FrameView<'a>) -> Option<Self> {
         let mut fields = Wanted::default();
         let (code, opaque, flag) = match frame.encoding {
             HeaderEncoding::Json => {
-                let head = plain::read(&frame.header, |name, value| {
+                let head = plain::read(frame.header, |name, value| {
                     // With escapes it would have memory of its own.
                     let Cow::Borrowed(value) = value else { return None };
                     fields.note(name, value);
@@ -56,7 +56,7 @@ impl<'a> Stored<'a> {
             }
             HeaderEncoding::Binary => {
                 let head =
-                    binary::read_head(&frame.header, |n, value| fields.note(n, value)).ok()?;
+                    binary::read_head(frame.header, |n, value| fields.note(n, value)).ok()?;
                 (head.code, head.opaque, head.flag)
             }
         };
@@ -98,24 +98,50 @@ struct Wanted<'a> {
     trace_on: Option<&'a str>,
 }
 
+/// A field that is of use.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    OffsetMessageIds,
+    QueueId,
+    QueueOffset,
+    TransactionId,
+    RecallHandle,
+    Region,
+    TraceOn,
+}
+
+impl Field {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "msgId" => Self::OffsetMessageIds,
+            "queueId" => Self::QueueId,
+            "queueOffset" => Self::QueueOffset,
+            "transactionId" => Self::TransactionId,
+            "recallHandle" => Self::RecallHandle,
+            "MSG_REGION" => Self::Region,
+            "TRACE_ON" => Self::TraceOn,
+            _ => return None,
+        })
+    }
+}
+
 impl<'a> Wanted<'a> {
     fn note(&mut self, name: &str, value: &'a str) {
-        if let Some(place) = self.place(name) {
-            *place = Some(value);
+        if let Some(field) = Field::named(name) {
+            *self.place(field) = Some(value);
         }
     }
 
-    fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
-        Some(match name {
-            "msgId" => &mut self.offset_message_ids,
-            "queueId" => &mut self.queue_id,
-            "queueOffset" => &mut self.queue_offset,
-            "transactionId" => &mut self.transaction_id,
-            "recallHandle" => &mut self.recall_handle,
-            "MSG_REGION" => &mut self.region,
-            "TRACE_ON" => &mut self.trace_on,
-            _ => return None,
-        })
+    fn place(&mut self, field: Field) -> &mut Option<&'a str> {
+        match field {
+            Field::OffsetMessageIds => &mut self.offset_message_ids,
+            Field::QueueId => &mut self.queue_id,
+            Field::QueueOffset => &mut self.queue_offset,
+            Field::TransactionId => &mut self.transaction_id,
+            Field::RecallHandle => &mut self.recall_handle,
+            Field::Region => &mut self.region,
+            Field::TraceOn => &mut self.trace_on,
+        }
     }
 
     fn stored(self, code: ResponseCode, opaque: i32) -> Result<Stored<'a>, DecodeError> {

@@ -34,7 +34,38 @@ pub struct Frame {
     pub body: Bytes,
 }
 
+/// A frame that is read where it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameView<'a> {
+    /// How `header` is written.
+    pub encoding: HeaderEncoding,
+    /// The header's bytes.
+    pub header: &'a [u8],
+    /// Bytes of the frame, its prefix among them.
+    pub length: usize,
+}
+
+impl<'a> FrameView<'a> {
+    /// The frame at the front of `buffer`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// As [`Frame::take`].
+    #[inline]
+    pub fn of_first(buffer: &'a [u8], limit: usize) -> Result<Option<Self>, DecodeError> {
+        Ok(Layout::read(buffer, limit)?.and_then(|Layout { encoding, header_length, length }| {
+            let header = buffer.get(..length)?.get(PREFIX..PREFIX + header_length)?;
+            Some(Self { encoding, header, length })
+        }))
+    }
+}
+
 impl Frame {
+    /// The same, to be looked at.
+    pub fn view(&self) -> FrameView<'_> {
+        let length = PREFIX + self.header.len() + self.body.len();
+        FrameView { encoding: self.encoding, header: &self.header, length }
+    }
+
     /// Takes the next frame off the front of `buffer`.
     ///
     /// `Ok(None)` means that more bytes are needed; nothing was taken then. The frame's parts share

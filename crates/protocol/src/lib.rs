@@ -31,7 +31,7 @@ pub use command::{Command, Language};
 pub use compression::Compression;
 pub use error::DecodeError;
 pub use fields::{FieldSink, Fields};
-pub use frame::{Frame, HeaderEncoding};
+pub use frame::{Frame, FrameView, HeaderEncoding};
 pub use properties::Properties;
 pub use received::ReceivedSend;
 pub use request::{Incoming, Payload, Request};

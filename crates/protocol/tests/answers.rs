@@ -36,8 +36,8 @@ fn recorded_answers() {
             let command = line.command();
             let binary = encode(&Command { encoding: HeaderEncoding::Binary, ..command.clone() });
             for frame in [frame(&line.bytes()), frame(&binary)] {
-                let read = Stored::peek(&frame);
-                assert_eq!(reader.peek(&frame), read, "line {}", line.n);
+                let read = Stored::peek(frame.view());
+                assert_eq!(reader.peek(frame.view()), read, "line {}", line.n);
                 assert_eq!(read.is_some(), line.is_send_answer(), "line {}", line.n);
                 if let Some(read) = read {
                     assert_eq!(Stored::of(&command), Ok(Some(read)));
@@ -56,7 +56,7 @@ fn ids_of_a_batch() {
     let mut out = BytesMut::new();
     put_answer(&mut out, 7, ResponseCode::FLUSH_DISK_TIMEOUT, Some("slow"), &answer);
     let frame = frame(&out);
-    let stored = Stored::peek(&frame).unwrap();
+    let stored = Stored::peek(frame.view()).unwrap();
     assert_eq!((stored.opaque, stored.code), (7, ResponseCode::FLUSH_DISK_TIMEOUT));
     assert_eq!(stored.offset_message_ids().collect::<Vec<_>>(), ["A", "B", "C"]);
 }
@@ -65,7 +65,7 @@ fn ids_of_a_batch() {
 #[test]
 fn what_is_not_plain() {
     const PLAIN: &str = r#"{"code":0,"extFields":{"queueId":"3","msgId":"A","queueOffset":"5"},"flag":1,"language":"JAVA","opaque":7,"remark":"r","version":513,"x":1,"y":""}"#;
-    assert!(Stored::peek(&json(PLAIN)).is_some());
+    assert!(Stored::peek(json(PLAIN).view()).is_some());
     for (part, other) in [
         (r#""code":0"#, r#""code":1"#),
         (r#""code":0"#, r#""code":0.0"#),
@@ -95,10 +95,10 @@ fn what_is_not_plain() {
     ] {
         assert!(PLAIN.contains(part), "{part}");
         let other = json(&PLAIN.replace(part, other));
-        assert_eq!(Stored::peek(&other), None, "{other:?}");
+        assert_eq!(Stored::peek(other.view()), None, "{other:?}");
         let (plain, mut reader) = (json(PLAIN), StoredReader::default());
-        assert!(reader.peek(&plain).is_some());
-        assert_eq!(reader.peek(&other), None, "{other:?}");
+        assert!(reader.peek(plain.view()).is_some());
+        assert_eq!(reader.peek(other.view()), None, "{other:?}");
     }
 }
 
@@ -173,10 +173,10 @@ proptest! {
         for (answer, at, byte) in &answers {
             let mut header = answer.clone().into_bytes();
             let (whole, place) = (json(answer), at.index(header.len()));
-            prop_assert_eq!(reader.peek(&whole), Stored::peek(&whole));
+            prop_assert_eq!(reader.peek(whole.view()), Stored::peek(whole.view()));
             header[place] = *byte;
             let other = Frame { header: header.into(), ..whole };
-            prop_assert_eq!(reader.peek(&other), Stored::peek(&other));
+            prop_assert_eq!(reader.peek(other.view()), Stored::peek(other.view()));
         }
     }
 }

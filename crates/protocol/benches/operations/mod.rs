@@ -171,7 +171,7 @@ fn decode_answer() -> Operation {
 fn peek_at_answer(encoding: HeaderEncoding, messages: usize) -> Operation {
     let frame = answer_frame(encoding, messages);
     Box::new(move || {
-        let stored = Stored::peek(black_box(&frame)).unwrap();
+        let stored = Stored::peek(black_box(&frame).view()).unwrap();
         assert_eq!(stored.offset_message_ids().count(), messages);
     })
 }
@@ -179,7 +179,7 @@ fn peek_at_answer(encoding: HeaderEncoding, messages: usize) -> Operation {
 fn peek_again() -> Operation {
     let (frame, mut reader) = (answer_frame(HeaderEncoding::Json, 1), StoredReader::default());
     Box::new(move || {
-        let stored = reader.peek(black_box(&frame)).unwrap();
+        let stored = reader.peek(black_box(&frame).view()).unwrap();
         assert_eq!(stored.offset_message_ids().count(), 1);
     })
 }

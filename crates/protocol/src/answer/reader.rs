@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{Stored, Wanted};
+use super::{Field, Stored, Wanted};
 use crate::header::json::{first_to_escape, plain};
-use crate::{Frame, HeaderEncoding, ResponseCode};
+use crate::{FrameView, HeaderEncoding, ResponseCode};
 
 /// So many answers in a row have to look otherwise before the template is made anew.
 const PATIENCE: u32 = 8;
@@ -22,7 +22,7 @@ pub struct StoredReader {
 
 impl StoredReader {
     /// As [`Stored::peek`], and with the same result.
-    pub fn peek<'a>(&mut self, frame: &'a Frame) -> Option<Stored<'a>> {
+    pub fn peek<'a>(&mut self, frame: FrameView<'a>) -> Option<Stored<'a>> {
         if let Some(stored) = self.template.as_ref().and_then(|template| template.read(frame)) {
             self.misses = 0;
             return Some(stored);
@@ -42,72 +42,75 @@ impl StoredReader {
 struct Template {
     code: ResponseCode,
     /// These values, each with what stands before it.
-    own: Vec<(Box<str>, Own)>,
-    end: Box<str>,
+    own: Vec<(Box<[u8]>, Own)>,
+    end: Box<[u8]>,
 }
 
 /// A value that is an answer's own.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Own {
-    /// Of the field of this name, between quotes.
-    Field(Box<str>),
+    /// Of a field, between quotes.
+    Field(Field),
     /// The request's number.
     Opaque,
 }
 
 impl Template {
     /// The template of an answer that says this; `None` when it can have none.
-    fn of(frame: &Frame, stored: &Stored<'_>) -> Option<Self> {
-        let header = std::str::from_utf8(&frame.header).ok()?;
+    fn of(frame: FrameView<'_>, stored: &Stored<'_>) -> Option<Self> {
+        let header = std::str::from_utf8(frame.header).ok()?;
         if frame.encoding != HeaderEncoding::Json || header.len() > LONGEST {
             return None;
         }
         let mut values = Vec::new();
         plain::read(header.as_bytes(), |name, value| {
             let Cow::Borrowed(value) = value else { return None };
-            if Wanted::default().place(name).is_some() {
+            if let Some(field) = Field::named(name) {
                 let from = value.as_ptr().addr() - header.as_ptr().addr();
-                values.push((from..from + value.len(), Own::Field(name.into())));
+                values.push((from..from + value.len(), Own::Field(field)));
             }
             Some(())
         })?;
         // Fields have their values between quotes, and no value has a quote in it.
         let mut numbers = header.match_indices("\"opaque\":").map(|(at, key)| at + key.len());
         let from = numbers.find(|at| header.as_bytes().get(*at) != Some(&b'"'))?;
-        let (_, length) = plain::number(header.get(from..)?)?;
+        let (_, length) = plain::number(header.as_bytes().get(from..)?)?;
         values.push((from..from + length, Own::Opaque));
         values.sort_by_key(|(place, _)| place.start);
         let (mut own, mut end) = (Vec::new(), 0);
         for (place, value) in values {
-            own.push((header.get(end..place.start)?.into(), value));
+            own.push((header.get(end..place.start)?.as_bytes().into(), value));
             end = place.end;
         }
-        let end = header.get(end..)?.into();
+        let end = header.get(end..)?.as_bytes().into();
         let template = Self { code: stored.code, own, end };
         (template.read(frame).as_ref() == Some(stored)).then_some(template)
     }
 
     /// What an answer says that differs from the template's in those values alone.
-    fn read<'a>(&self, frame: &'a Frame) -> Option<Stored<'a>> {
+    fn read<'a>(&self, frame: FrameView<'a>) -> Option<Stored<'a>> {
         let (mut fields, mut opaque) = (Wanted::default(), 0);
-        let mut rest = std::str::from_utf8(&frame.header).ok()?;
+        let mut rest = std::str::from_utf8(frame.header).ok()?;
         for (before, own) in &self.own {
-            rest = rest.strip_prefix(&**before)?;
-            match own {
-                Own::Field(name) => {
+            if !rest.as_bytes().starts_with(before) {
+                return None;
+            }
+            rest = rest.get(before.len()..)?;
+            match *own {
+                Own::Field(field) => {
                     // Should another character than a quote end it, the rest does not fit.
                     let (value, after) =
                         rest.split_at_checked(first_to_escape(rest.as_bytes())?)?;
-                    *fields.place(name)? = Some(value);
+                    *fields.place(field) = Some(value);
                     rest = after;
                 }
                 Own::Opaque => {
-                    let (number, length) = plain::number(rest)?;
+                    let (number, length) = plain::number(rest.as_bytes())?;
                     (opaque, rest) = (number, rest.get(length..)?);
                 }
             }
         }
-        let fits = *rest == *self.end && frame.encoding == HeaderEncoding::Json;
+        let fits = rest.as_bytes() == &*self.end && frame.encoding == HeaderEncoding::Json;
         fits.then(|| fields.stored(self.code, opaque).ok())?
     }
 }

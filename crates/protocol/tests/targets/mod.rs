@@ -50,7 +50,9 @@ pub(crate) fn read(target: &str, data: &[u8]) {
         }
         "json_header" => command(HeaderEncoding::Json),
         "binary_header" => command(HeaderEncoding::Binary),
-        "send_answer" => drop(answer_frame(data).as_ref().and_then(Stored::peek)),
+        "send_answer" => {
+            let _ = answer_frame(data).as_ref().and_then(|frame| Stored::peek(frame.view()));
+        }
         "route_document" => drop(TopicRoute::read(&Fields::new(), &bytes)),
         "properties" => drop(std::str::from_utf8(data).map(Properties::decode)),
         "batch_body" => drop(batch::decode(bytes)),
@@ -100,7 +102,7 @@ fn header(encoding: HeaderEncoding, data: &[u8]) {
 /// what the general reader reads, or it is left to that one.
 pub(crate) fn send_answer(data: &[u8]) {
     let Some(frame) = answer_frame(data) else { return };
-    let Some(stored) = Stored::peek(&frame) else { return };
+    let Some(stored) = Stored::peek(frame.view()) else { return };
     let command = Command::decode(frame.clone()).unwrap_or_else(|e| panic!("{e}: {stored:?}"));
     assert_eq!(Stored::of(&command), Ok(Some(stored)));
     let answer: SendAnswer = command.read().unwrap_or_else(|e| panic!("{e}: {stored:?}"));

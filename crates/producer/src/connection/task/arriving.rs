@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use bytes::{Buf as _, BytesMut};
 use posthaste_protocol::answer::Stored;
 use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::request::{Empty, HeartbeatAnswer};
-use posthaste_protocol::{Command, Frame, RequestCode, ResponseCode, command};
+use posthaste_protocol::{
+    Command, DecodeError, Frame, FrameView, RequestCode, ResponseCode, command,
+};
 
 use super::leaving::WRITE_BUFFER;
 use super::{Lingering, Task};
@@ -33,17 +36,25 @@ impl Task {
 
     fn receive_all(&mut self, now: Instant) -> Result<(), String> {
         self.link.owed_since = None;
-        while let Some(frame) =
-            Frame::take(&mut self.link.input, MAX_FRAME).map_err(|e| e.to_string())?
-        {
-            if let Some(stored) = self.link.answers.peek(&frame)
+        // Out of the link while it is read: what most frames say is not copied out of it.
+        let mut input = std::mem::take(&mut self.link.input);
+        let received = self.receive_frames(&mut input, now);
+        self.link.input = input;
+        received.map_err(|error| error.to_string())
+    }
+
+    fn receive_frames(&mut self, input: &mut BytesMut, now: Instant) -> Result<(), DecodeError> {
+        while let Some(frame) = FrameView::of_first(input, MAX_FRAME)? {
+            if let Some(stored) = self.link.answers.peek(frame)
                 && let Some((sent, trip)) = self.take_sent(stored.opaque, now)
             {
                 self.link.fruitful = true;
                 self.stored(sent, &stored, &trip);
+                input.advance(frame.length);
                 continue;
             }
-            let command = Command::decode(frame).map_err(|e| e.to_string())?;
+            let Some(frame) = Frame::take(input, MAX_FRAME)? else { break };
+            let command = Command::decode(frame)?;
             if command.is_answer() && command.response_code() == ResponseCode::GO_AWAY {
                 self.link.goes_away = true;
             } else {

@@ -72,9 +72,9 @@ pub(crate) fn read<'a>(
 }
 
 /// A whole number at the beginning of a text, and its length.
-pub(crate) fn number(text: &str) -> Option<(i32, usize)> {
-    let end = text.bytes().position(|byte| byte != b'-' && !byte.is_ascii_digit());
-    let number = text.get(..end.unwrap_or(text.len()))?;
+pub(crate) fn number(text: &[u8]) -> Option<(i32, usize)> {
+    let end = text.iter().position(|byte| *byte != b'-' && !byte.is_ascii_digit());
+    let number = std::str::from_utf8(text.get(..end.unwrap_or(text.len()))?).ok()?;
     // As JSON writes it: no plus, no zeros in front.
     let digits = number.strip_prefix('-').unwrap_or(number);
     let padded = digits.starts_with('0') && number.len() > 1;
@@ -167,7 +167,7 @@ impl<'a> Text<'a> {
     }
 
     fn number(&mut self) -> Option<i32> {
-        let (number, length) = number(self.0)?;
+        let (number, length) = number(self.0.as_bytes())?;
         self.take(length)?;
         Some(number)
     }
