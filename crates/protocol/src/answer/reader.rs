@@ -1,6 +1,7 @@
 //! Answers to sends of one server: but for a few values each is like the one before.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::{Field, Stored, Wanted};
 use crate::header::json::{first_to_escape, plain};
@@ -41,9 +42,17 @@ impl StoredReader {
 #[derive(Debug)]
 struct Template {
     code: ResponseCode,
-    /// These values, each with what stands before it.
-    own: Vec<(Box<[u8]>, Own)>,
-    end: Box<[u8]>,
+    trace_on: Option<bool>,
+    pieces: Vec<Piece>,
+}
+
+/// What all answers have in common between two values, and the value behind it.
+#[derive(Debug)]
+struct Piece {
+    text: Box<[u8]>,
+    /// Where in it the broker's region stands, which is the same in all its answers.
+    region: Option<Range<usize>>,
+    own: Own,
 }
 
 /// A value that is an answer's own.
@@ -53,6 +62,8 @@ enum Own {
     Field(Field),
     /// The request's number.
     Opaque,
+    /// None: this is the end.
+    End,
 }
 
 impl Template {
@@ -62,12 +73,15 @@ impl Template {
         if frame.encoding != HeaderEncoding::Json || header.len() > LONGEST {
             return None;
         }
-        let mut values = Vec::new();
+        let (mut values, mut region) = (Vec::new(), None);
         plain::read(header.as_bytes(), |name, value| {
             let Cow::Borrowed(value) = value else { return None };
-            if let Some(field) = Field::named(name) {
-                let from = value.as_ptr().addr() - header.as_ptr().addr();
-                values.push((from..from + value.len(), Own::Field(field)));
+            let from = value.as_ptr().addr() - header.as_ptr().addr();
+            let place = from..from + value.len();
+            match Field::named(name) {
+                Some(Field::Region) => region = Some(place),
+                Some(Field::TraceOn) | None => {}
+                Some(field) => values.push((place, Own::Field(field))),
             }
             Some(())
         })?;
@@ -76,14 +90,17 @@ impl Template {
         let from = numbers.find(|at| header.as_bytes().get(*at) != Some(&b'"'))?;
         let (_, length) = plain::number(header.as_bytes().get(from..)?)?;
         values.push((from..from + length, Own::Opaque));
+        values.push((header.len()..header.len(), Own::End));
         values.sort_by_key(|(place, _)| place.start);
-        let (mut own, mut end) = (Vec::new(), 0);
-        for (place, value) in values {
-            own.push((header.get(end..place.start)?.as_bytes().into(), value));
+        let (mut pieces, mut end) = (Vec::new(), 0);
+        for (place, own) in values {
+            let here = region.take_if(|region| region.end <= place.start);
+            let region = here.map(|region| region.start - end..region.end - end);
+            let text = header.get(end..place.start)?.as_bytes().into();
+            pieces.push(Piece { text, region, own });
             end = place.end;
         }
-        let end = header.get(end..)?.as_bytes().into();
-        let template = Self { code: stored.code, own, end };
+        let template = Self { code: stored.code, trace_on: stored.trace_on, pieces };
         (template.read(frame).as_ref() == Some(stored)).then_some(template)
     }
 
@@ -91,11 +108,14 @@ impl Template {
     fn read<'a>(&self, frame: FrameView<'a>) -> Option<Stored<'a>> {
         let (mut fields, mut opaque) = (Wanted::default(), 0);
         let mut rest = std::str::from_utf8(frame.header).ok()?;
-        for (before, own) in &self.own {
-            if !rest.as_bytes().starts_with(before) {
+        for Piece { text, region, own } in &self.pieces {
+            if !rest.as_bytes().starts_with(text) {
                 return None;
             }
-            rest = rest.get(before.len()..)?;
+            if let Some(place) = region {
+                fields.region = rest.get(place.clone());
+            }
+            rest = rest.get(text.len()..)?;
             match *own {
                 Own::Field(field) => {
                     // Should another character than a quote end it, the rest does not fit.
@@ -108,9 +128,11 @@ impl Template {
                     let (number, length) = plain::number(rest.as_bytes())?;
                     (opaque, rest) = (number, rest.get(length..)?);
                 }
+                Own::End => {}
             }
         }
-        let fits = rest.as_bytes() == &*self.end && frame.encoding == HeaderEncoding::Json;
-        fits.then(|| fields.stored(self.code, opaque).ok())?
+        let fits = rest.is_empty() && frame.encoding == HeaderEncoding::Json;
+        let stored = fits.then(|| fields.stored(self.code, opaque).ok())??;
+        Some(Stored { trace_on: self.trace_on, ..stored })
     }
 }

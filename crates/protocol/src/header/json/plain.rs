@@ -73,12 +73,20 @@ pub(crate) fn read<'a>(
 
 /// A whole number at the beginning of a text, and its length.
 pub(crate) fn number(text: &[u8]) -> Option<(i32, usize)> {
-    let end = text.iter().position(|byte| *byte != b'-' && !byte.is_ascii_digit());
-    let number = std::str::from_utf8(text.get(..end.unwrap_or(text.len()))?).ok()?;
-    // As JSON writes it: no plus, no zeros in front.
-    let digits = number.strip_prefix('-').unwrap_or(number);
-    let padded = digits.starts_with('0') && number.len() > 1;
-    if padded { None } else { Some((number.parse().ok()?, number.len())) }
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let (mut number, mut count) = (0i32, 0);
+    while let Some(digit) = digits.get(count).filter(|byte| byte.is_ascii_digit()) {
+        // Negative, since there is one negative number more than positive ones.
+        number = number.checked_mul(10)?.checked_sub(i32::from(digit - b'0'))?;
+        count += 1;
+    }
+    let sign = text.len() - digits.len();
+    if sign == 0 {
+        number = number.checked_neg()?;
+    }
+    // As JSON writes it: no plus, no zeros in front, and no minus before zero.
+    let padded = digits.first() == Some(&b'0') && sign + count > 1;
+    (count > 0 && !padded).then_some((number, sign + count))
 }
 
 /// A member of the header: the bit by which a second one is noticed, and where its value goes.
