@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::accepted::{Accepted, Callback, End};
-use crate::client::Client;
+use crate::client::{Client, Room};
 use crate::span::SendSpan;
 use crate::{Receipt, SendError};
 
@@ -68,14 +68,22 @@ impl std::fmt::Debug for Delivery {
     }
 }
 
-/// Awaits the end of a `send` or a one-way send; dropped before that, it takes back what has not
-/// left.
+/// A `send`, a `send_batch` or a one-way send, from its acceptance to its end; dropped before that, it
+/// takes back what has not left.
+///
+/// Not an `async fn`: there may be thousands of them, and one of those is several times as large.
 pub(crate) struct Awaited<'a, T> {
-    accepted: Arc<Accepted>,
+    stage: Stage<'a>,
     client: &'a Arc<Client>,
     span: SendSpan,
-    ended: bool,
     result: ResultOf<T>,
+}
+
+enum Stage<'a> {
+    /// There was no room for it.
+    WaitsForRoom(Pin<Box<dyn Future<Output = Result<Arc<Accepted>, SendError>> + Send + 'a>>),
+    OnItsWay(Arc<Accepted>),
+    Ended,
 }
 
 /// What an end is to the caller. `None`, which is awaited for ever: it is none that can come.
@@ -83,12 +91,23 @@ pub(crate) type ResultOf<T> = fn(End) -> Option<Result<T, SendError>>;
 
 impl<'a, T> Awaited<'a, T> {
     pub(crate) fn new(
-        accepted: Arc<Accepted>,
+        room: Room,
         client: &'a Arc<Client>,
         span: SendSpan,
         result: ResultOf<T>,
     ) -> Self {
-        Self { accepted, client, span, ended: false, result }
+        let stage = match room {
+            Room::Taken(accepted) => Stage::set_out(accepted, client, &span),
+            Room::None(waits) => Stage::WaitsForRoom(Box::pin(client.wait_for_room(waits))),
+        };
+        Self { stage, client, span, result }
+    }
+}
+
+impl Stage<'_> {
+    fn set_out(accepted: Arc<Accepted>, client: &Arc<Client>, span: &SendSpan) -> Self {
+        span.in_scope(|| client.deliver(accepted.clone()));
+        Self::OnItsWay(accepted)
     }
 }
 
@@ -96,11 +115,20 @@ impl<T> Future for Awaited<'_, T> {
     type Output = Result<T, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { accepted, span, ended, result, .. } = &mut *self;
-        let Poll::Ready(end) = span.in_scope(|| accepted.poll_end(context)) else {
-            return Poll::Pending;
-        };
-        *ended = true;
+        let Self { stage, client, span, result } = &mut *self;
+        if let Stage::WaitsForRoom(room) = stage {
+            match ready!(span.in_scope(|| room.as_mut().poll(context))) {
+                Ok(accepted) => *stage = Stage::set_out(accepted, client, span),
+                Err(error) => {
+                    *stage = Stage::Ended;
+                    span.record_failed(&error);
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        let Stage::OnItsWay(accepted) = stage else { return Poll::Pending };
+        let end = ready!(span.in_scope(|| accepted.poll_end(context)));
+        *stage = Stage::Ended;
         span.record(&end);
         result(end).map_or(Poll::Pending, Poll::Ready)
     }
@@ -108,8 +136,8 @@ impl<T> Future for Awaited<'_, T> {
 
 impl<T> Drop for Awaited<'_, T> {
     fn drop(&mut self) {
-        if !self.ended {
-            self.client.withdraw(&self.accepted);
+        if let Stage::OnItsWay(accepted) = &self.stage {
+            self.client.withdraw(accepted);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::accepted::{Accepted, End, Mode};
 use crate::client::{Client, Room, Waits};
 use crate::config::{Config, LONGEST};
 use crate::content::Content;
-use crate::delivery::{Awaited, ResultOf};
+use crate::delivery::Awaited;
 use crate::span::{SendSpan, send_span};
 use crate::{
     Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
@@ -85,9 +85,9 @@ impl Producer {
     /// Dropping the future before the message has left takes it back: it will not be stored. Later
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
-        let span = send_span!("send", self.client(), &message, 1);
-        let room = self.accept(message.into(), Mode::Sync, &span)?;
-        self.end(room, span, End::receipt).await
+        let span = |message: &Message| send_span!("send", self.client(), message, 1);
+        let (room, span) = self.accept(message.into(), Mode::Sync, span)?;
+        Awaited::new(room, self.client(), span, End::receipt).await
     }
 
     /// Accepts a message, waiting for room if need be, and gives a handle of its delivery.
@@ -100,8 +100,9 @@ impl Producer {
     /// Dropping the future before it gives the handle means that the message was not accepted.
     /// Dropping the handle cancels nothing.
     pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
-        let span = send_span!("enqueue", self.client(), &message, 1);
-        let accepted = match self.accept(message.into(), Mode::Async, &span)? {
+        let span = |message: &Message| send_span!("enqueue", self.client(), message, 1);
+        let (room, span) = self.accept(message.into(), Mode::Async, span)?;
+        let accepted = match room {
             Room::Taken(accepted) => accepted,
             Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
         };
@@ -113,8 +114,9 @@ impl Producer {
     /// # Errors
     /// As [`enqueue`](Self::enqueue), at once.
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
-        let span = send_span!("try_enqueue", self.client(), &message, 1);
-        match self.accept(message.into(), Mode::Async, &span)? {
+        let span = |message: &Message| send_span!("try_enqueue", self.client(), message, 1);
+        let (room, span) = self.accept(message.into(), Mode::Async, span)?;
+        match room {
             Room::Taken(accepted) => Ok(self.delivery(accepted, span)),
             Room::None(waits) => {
                 let error = self.client().no_room(*waits);
@@ -137,9 +139,9 @@ impl Producer {
     /// # Cancellation
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
-        let span = send_span!("send_oneway", self.client(), &message, 1);
-        let room = self.accept(message.into(), Mode::Oneway, &span)?;
-        self.end(room, span, End::written).await
+        let span = |message: &Message| send_span!("send_oneway", self.client(), message, 1);
+        let (room, span) = self.accept(message.into(), Mode::Oneway, span)?;
+        Awaited::new(room, self.client(), span, End::written).await
     }
 
     /// Sends a batch and awaits the broker's answer: its messages are stored together, one after
@@ -160,31 +162,28 @@ impl Producer {
     /// As [`send`](Self::send).
     pub async fn send_batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>, SendError> {
         let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
-        let span = send_span!("send_batch", self.client(), &content.first, content.count());
-        let room = self.accept(content, Mode::Sync, &span)?;
-        self.end(room, span, End::receipts).await
+        let count = content.count();
+        let span = |first: &Message| send_span!("send_batch", self.client(), first, count);
+        let (room, span) = self.accept(content, Mode::Sync, span)?;
+        Awaited::new(room, self.client(), span, End::receipts).await
     }
 
-    /// From acceptance to the end. Apart from that the message would be in the future, and moved
-    /// about with it; and the span is entered step by step, for the same reason.
-    async fn end<T>(
-        &self,
-        room: Room,
-        span: SendSpan,
-        result: ResultOf<T>,
-    ) -> Result<T, SendError> {
-        let accepted = match room {
-            Room::Taken(accepted) => accepted,
-            Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
-        };
-        span.in_scope(|| self.client().deliver(accepted.clone()));
-        Awaited::new(accepted, self.client(), span, result).await
-    }
-
+    /// Accepts a message or a batch, if there is room, in the span that is made of its first message.
     #[inline]
-    fn accept(&self, content: Content, mode: Mode, span: &SendSpan) -> Result<Room, SendError> {
-        let room = span.in_scope(|| self.client().accept(content, mode, self.timeout));
-        room.inspect_err(|error| span.record_failed(error))
+    fn accept(
+        &self,
+        content: Content,
+        mode: Mode,
+        span: impl FnOnce(&Message) -> SendSpan,
+    ) -> Result<(Room, SendSpan), SendError> {
+        let span = span(&content.first);
+        match span.in_scope(|| self.client().accept(content, mode, self.timeout)) {
+            Ok(room) => Ok((room, span)),
+            Err(error) => {
+                span.record_failed(&error);
+                Err(error)
+            }
+        }
     }
 
     async fn wait_for_room(
