@@ -62,7 +62,8 @@ pub struct BrokerStats {
     pub window: usize,
     /// How many requests are in flight.
     pub in_flight: usize,
-    /// How many messages are in flight in them.
+    /// How many messages are in flight in them. One-way messages are not: they have ended when they
+    /// are written.
     pub messages_in_flight: usize,
     /// How many messages wait to leave.
     pub waiting: usize,

@@ -142,7 +142,7 @@ pub(super) struct Pending {
     /// How many requests hold a place in the window, and what they weigh.
     requests: usize,
     weight: usize,
-    /// How many messages are in them, and how many of those could have been held back.
+    /// How many messages wait for their answers, and how many of those could have been held back.
     messages: usize,
     holdable: usize,
     /// Nothing in here is due before this.
@@ -160,7 +160,7 @@ impl Pending {
         self.weight
     }
 
-    /// How many messages are in them.
+    /// How many messages wait for their answers; one-way messages are not among them.
     pub(super) fn messages_in_flight(&self) -> usize {
         self.messages
     }
@@ -225,9 +225,9 @@ impl Pending {
         if let Some(together) = asker.together() {
             self.requests += 1;
             self.weight += window::weight(together);
-            self.messages += together;
         }
         if let Asker::Messages(sent) = asker {
+            self.messages += sent.together;
             self.holdable += sent.holdable;
         }
     }
@@ -236,9 +236,9 @@ impl Pending {
         if let Some(together) = asker.together() {
             self.requests -= 1;
             self.weight -= window::weight(together);
-            self.messages -= together;
         }
         if let Asker::Messages(sent) = asker {
+            self.messages -= sent.together;
             self.holdable -= sent.holdable;
         }
     }

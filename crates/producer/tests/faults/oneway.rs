@@ -27,6 +27,25 @@ async fn ends_when_written_and_one_in_64_is_an_ordinary_request() {
     assert_eq!(ordinary, 10);
 }
 
+/// A probe is in flight; the messages that it carries and speaks for have ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_is_in_flight_without_messages() {
+    let (broker, _server, producer) = one_broker().await;
+    broker.script(|seen| match seen.oneway {
+        true => Action::ok(),
+        false => Action::ignore(),
+    });
+    for n in 0..64 {
+        soon(producer.send_oneway(message(n))).await.unwrap();
+    }
+    let _waits = producer.enqueue(message(64)).await.unwrap();
+    let shown = || {
+        let broker = producer.stats().brokers.remove(0);
+        (broker.in_flight, broker.messages_in_flight, broker.waiting)
+    };
+    until("the probe and a message are in flight", || shown() == (2, 1, 0)).await;
+}
+
 /// The broker does not work anything off: a flood stops at 64 for each place of the window.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_waits_for_the_broker() {

@@ -44,7 +44,10 @@ impl Task {
                 Room::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
             });
             let Some(departure) = departure else { break };
-            self.held_since = None;
+            if departure.messages.first().is_some_and(Waiting::may_be_held) {
+                // The others have not waited for long.
+                self.held_since = None;
+            }
             self.put_messages(departure, now);
         }
         if !self.pending.is_empty() {

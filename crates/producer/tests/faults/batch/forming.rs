@@ -286,3 +286,39 @@ async fn what_is_held_back_leaves_without_an_answer_too() {
     );
     drop(few);
 }
+
+/// Nor do they wait as long as messages leave that are never held back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_back_leaves_beside_a_stream_of_others() {
+    let broker = Broker::start("a").await;
+    let server = NameServer::of(&[&broker], 64).await;
+    let timeout = Duration::from_secs(60);
+    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let mut delays = (10..30).cycle().map(Duration::from_millis);
+    broker.script(move |seen| match seen.text().as_str() {
+        "stream" => Action::ok().after(delays.next().unwrap_or_default()),
+        _ => Action::ignore(),
+    });
+    broker.down();
+    let _many = enqueue(&producer, 50).await;
+    broker.up().await;
+    until("many are on their way", || broker.seen_count() == 50).await;
+    let mut stream = tokio::task::JoinSet::new();
+    for key in 0..64 {
+        let (producer, message) = (producer.clone(), Message::new("t", "stream"));
+        stream.spawn(async move {
+            loop {
+                producer.send(message.clone().order_by(format!("{key}"))).await.unwrap();
+            }
+        });
+    }
+    until("the stream runs", || broker.stored_count() > 100).await;
+    let before = broker.seen_count();
+    let _few = enqueue(&producer, 3).await;
+    let others = || broker.seen().iter().filter(|seen| seen.text() != "stream").count();
+    until("the few have left", || others() == 53).await;
+    let seen = broker.seen();
+    let last = seen.iter().rposition(|seen| seen.text() != "stream").unwrap();
+    // The longest hold is 10 ms, in which the stream brings some forty.
+    assert!(last - before < 1000, "{} went first", last - before);
+}
