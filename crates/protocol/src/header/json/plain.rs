@@ -24,7 +24,7 @@ pub(crate) fn read<'a>(
     header: &'a [u8],
     mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>,
 ) -> Option<Head<'a>> {
-    let mut text = Text(std::str::from_utf8(header).ok()?);
+    let mut text = Text { text: std::str::from_utf8(header).ok()?, at: 0 };
     let (mut head, mut seen) = (Head::default(), 0u8);
     text.skip(b'{')?;
     loop {
@@ -52,7 +52,7 @@ pub(crate) fn read<'a>(
                 bit
             }
             Member::Unknown => {
-                match text.0.as_bytes().first()? {
+                match text.next()? {
                     b'"' => drop(text.string()?),
                     _ => drop(text.number()?),
                 }
@@ -68,7 +68,7 @@ pub(crate) fn read<'a>(
         }
     }
     // Without the number by which a request is found there is nothing to do.
-    (text.0.is_empty() && seen & 4 != 0).then_some(head)
+    (text.rest().is_empty() && seen & 4 != 0).then_some(head)
 }
 
 /// A whole number at the beginning of a text, and its length.
@@ -100,23 +100,29 @@ enum Member<'m, 'a> {
 /// Bytes for a value with escapes: enough for most properties, whose escapes come at every turn.
 const ROOM: usize = 256;
 
-/// What is still to be read.
-struct Text<'a>(&'a str);
+/// A text, and how far it has been read.
+struct Text<'a> {
+    text: &'a str,
+    at: usize,
+}
 
 impl<'a> Text<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn next(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    #[inline]
     fn skip(&mut self, byte: u8) -> Option<()> {
-        match self.0.as_bytes().first() {
-            Some(first) if *first == byte => self.take(1).map(drop),
-            _ => None,
-        }
+        let is_next = self.next() == Some(byte);
+        is_next.then(|| self.at += 1)
     }
 
-    fn take(&mut self, length: usize) -> Option<&'a str> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
+    #[inline]
     fn string(&mut self) -> Option<&'a str> {
         self.skip(b'"')?;
         let string = self.run()?;
@@ -126,48 +132,59 @@ impl<'a> Text<'a> {
     }
 
     /// What comes before the next quote, backslash or control character.
+    #[inline]
     fn run(&mut self) -> Option<&'a str> {
-        self.take(first_to_escape(self.0.as_bytes())?)
+        let end = self.at + first_to_escape(self.rest())?;
+        let run = self.text.get(self.at..end)?;
+        self.at = end;
+        Some(run)
     }
 
     /// A string that may have escapes.
+    #[inline]
     fn value(&mut self) -> Option<Cow<'a, str>> {
         self.skip(b'"')?;
         let start = self.run()?;
-        if self.skip(b'"').is_some() {
-            return Some(Cow::Borrowed(start));
+        match self.skip(b'"') {
+            Some(()) => Some(Cow::Borrowed(start)),
+            None => self.value_with_escapes(start).map(Cow::Owned),
         }
+    }
+
+    fn value_with_escapes(&mut self, start: &str) -> Option<String> {
         let mut value = String::with_capacity(ROOM.max(2 * start.len()));
         value.push_str(start);
         while self.skip(b'"').is_none() {
             value.push(self.escape()?);
             value.push_str(self.run()?);
         }
-        Some(Cow::Owned(value))
+        Some(value)
     }
 
     /// An escape. The halves of a pair that stands for one character are not plain.
     fn escape(&mut self) -> Option<char> {
         self.skip(b'\\')?;
-        let kind = self.take(1)?;
+        let kind = self.next()?;
+        self.at += 1;
         Some(match kind {
-            "\"" | "\\" | "/" => kind.chars().next()?,
-            "b" => '\u{8}',
-            "f" => '\u{c}',
-            "n" => '\n',
-            "r" => '\r',
-            "t" => '\t',
-            "u" => {
-                let mut code = 0;
-                for digit in self.take(4)?.chars() {
-                    code = code * 16 + digit.to_digit(16)?;
-                }
-                char::from_u32(code)?
+            b'"' | b'\\' | b'/' => char::from(kind),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let digits = self.rest().first_chunk::<4>()?;
+                self.at += digits.len();
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                let code = digits.iter().try_fold(0, |code, byte| Some(code * 16 + digit(byte)?));
+                char::from_u32(code?)?
             }
             _ => return None,
         })
     }
 
+    #[inline]
     fn key(&mut self) -> Option<&'a str> {
         let key = self.string()?;
         self.skip(b':')?;
@@ -175,14 +192,14 @@ impl<'a> Text<'a> {
     }
 
     fn number(&mut self) -> Option<i32> {
-        let (number, length) = number(self.0.as_bytes())?;
-        self.take(length)?;
+        let (number, length) = number(self.rest())?;
+        self.at += length;
         Some(number)
     }
 
     fn fields(&mut self, mut field: impl FnMut(&'a str, Cow<'a, str>) -> Option<()>) -> Option<()> {
         self.skip(b'{')?;
-        if self.0.starts_with('}') {
+        if self.next() == Some(b'}') {
             return self.skip(b'}');
         }
         loop {
@@ -195,8 +212,9 @@ impl<'a> Text<'a> {
     }
 
     /// Whether another member follows; otherwise the object has ended.
+    #[inline]
     fn goes_on(&mut self) -> Option<bool> {
-        let goes_on = self.0.starts_with(',');
+        let goes_on = self.next() == Some(b',');
         self.skip(if goes_on { b',' } else { b'}' })?;
         Some(goes_on)
     }
