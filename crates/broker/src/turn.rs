@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use posthaste_protocol::frame::MAX_FRAME;
-use posthaste_protocol::{DecodeError, Frame, ReceivedSend};
+use posthaste_protocol::{DecodeError, Frame, SendReader};
 use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -65,12 +65,18 @@ pub(crate) struct Counters {
     pub(crate) connections: AtomicU64,
 }
 
+/// A connection, as the engine's thread knows it.
+struct Client {
+    outbox: Arc<Outbox>,
+    sends: SendReader,
+}
+
 /// The engine and the connections that it answers.
 pub(crate) struct Turns {
     engine: Engine,
     clock: Clock,
     events: Receiver<Event>,
-    outboxes: FxHashMap<SessionId, Arc<Outbox>>,
+    clients: FxHashMap<SessionId, Client>,
     counters: Arc<Counters>,
     /// Empty between turns; kept for the room that it has.
     effects: Effects,
@@ -82,7 +88,7 @@ impl Turns {
             engine,
             clock: Clock::start(),
             events,
-            outboxes: FxHashMap::default(),
+            clients: FxHashMap::default(),
             counters,
             effects: Effects::default(),
         };
@@ -134,11 +140,11 @@ impl Turns {
                 }
                 Event::Opened { session, peer, outbox } => {
                     self.engine.open(session, peer);
-                    self.outboxes.insert(session, outbox);
+                    self.clients.insert(session, Client { outbox, sends: SendReader::default() });
                 }
                 Event::Closed(session) => {
                     self.engine.close(session, &mut effects);
-                    self.outboxes.remove(&session);
+                    self.clients.remove(&session);
                 }
                 Event::Stop(stopped) => {
                     stop = Some(stopped);
@@ -170,8 +176,8 @@ impl Turns {
                 Ok(true) => count += 1,
                 Ok(false) => return count,
                 Err(error) => {
-                    if let Some(outbox) = self.outboxes.get(&session) {
-                        outbox.break_off(Breach::Decode(error));
+                    if let Some(client) = self.clients.get(&session) {
+                        client.outbox.break_off(Breach::Decode(error));
                     }
                     return count;
                 }
@@ -188,7 +194,8 @@ impl Turns {
         effects: &mut Effects,
     ) -> Result<bool, DecodeError> {
         let Some(frame) = Frame::take_of_run(frames, MAX_FRAME)? else { return Ok(false) };
-        if let Some(send) = ReceivedSend::peek(&frame) {
+        let client = self.clients.get_mut(&session);
+        if let Some(send) = client.and_then(|client| client.sends.peek(&frame)) {
             self.engine.handle_send(now, session, &send, effects);
             return Ok(true);
         }
@@ -205,10 +212,10 @@ impl Turns {
         // A lone caller waits for this answer, and nobody else for this thread.
         let is_lone = ready.len() == 1;
         for (session, frames) in &mut ready {
-            let Some(outbox) = self.outboxes.get(&session) else { continue };
+            let Some(client) = self.clients.get(&session) else { continue };
             match is_lone && frames.len() <= WRITTEN_AT_ONCE {
-                true => outbox.write(frames),
-                false => outbox.push(frames),
+                true => client.outbox.write(frames),
+                false => client.outbox.push(frames),
             }
         }
     }
@@ -218,15 +225,15 @@ impl Turns {
         let mut effects = Effects::default();
         self.engine.keep_offsets(&mut effects.commit);
         self.engine.settle(self.clock.now(), &mut effects);
-        for outbox in self.outboxes.values() {
-            outbox.finish();
+        for client in self.clients.values() {
+            client.outbox.finish();
         }
     }
 
     fn count(&self) {
         self.counters.messages.store(self.engine.stored(), Ordering::Relaxed);
         self.counters.topics.store(self.engine.topics.len() as u64, Ordering::Relaxed);
-        self.counters.connections.store(self.outboxes.len() as u64, Ordering::Relaxed);
+        self.counters.connections.store(self.clients.len() as u64, Ordering::Relaxed);
     }
 }
 

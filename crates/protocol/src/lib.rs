@@ -33,7 +33,7 @@ pub use error::DecodeError;
 pub use fields::{FieldSink, Fields};
 pub use frame::{Frame, FrameView, HeaderEncoding};
 pub use properties::Properties;
-pub use received::ReceivedSend;
+pub use received::{ReceivedSend, SendReader};
 pub use request::{Incoming, Payload, Request};
 pub use stored::StoredMessage;
 

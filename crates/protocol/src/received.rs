@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::command::{self, ONEWAY};
 use crate::header::json::plain;
+use crate::header::json::template::{Learned, Template, Use};
 use crate::request::SendMessage;
 use crate::{Frame, HeaderEncoding, RequestCode};
 
@@ -52,6 +53,65 @@ impl<'a> ReceivedSend<'a> {
     }
 }
 
+/// Reads the sends of one client as [`ReceivedSend::peek`] does. What they have in common with an earlier
+/// one is compared with that, not read again.
+#[derive(Debug, Default)]
+pub struct SendReader(Learned<Model>);
+
+/// What a client's sends are like.
+#[derive(Debug)]
+struct Model {
+    /// Fields by their letter.
+    template: Template<u8>,
+    oneway: bool,
+    /// With the numbers that are the same in all, and without texts.
+    message: SendMessage<'static>,
+}
+
+impl SendReader {
+    /// As [`ReceivedSend::peek`], and with the same result.
+    pub fn peek<'a>(&mut self, frame: &'a Frame) -> Option<ReceivedSend<'a>> {
+        if let Some(send) = self.0.read(|model| model.read(frame)) {
+            return Some(send);
+        }
+        let send = ReceivedSend::peek(frame)?;
+        self.0.missed(|| Model::of(frame, &send));
+        Some(send)
+    }
+}
+
+impl Model {
+    fn of(frame: &Frame, send: &ReceivedSend<'_>) -> Option<Self> {
+        let template = Template::of(&frame.header, |name| match name.as_bytes() {
+            [letter @ (b'e' | b'g' | b'i')] => Use::Own(*letter),
+            [letter @ (b'a' | b'b' | b'c' | b'n')] => Use::Same(*letter),
+            _ => Use::None,
+        });
+        let message = SendMessage {
+            default_topic_queues: send.message.default_topic_queues,
+            sys_flag: send.message.sys_flag,
+            flag: send.message.flag,
+            reconsume_times: send.message.reconsume_times,
+            unit_mode: send.message.unit_mode,
+            max_reconsume_times: send.message.max_reconsume_times,
+            batch: send.message.batch,
+            ..SendMessage::default()
+        };
+        let model = Self { template: template?, oneway: send.oneway, message };
+        (model.read(frame).as_ref() == Some(send)).then_some(model)
+    }
+
+    fn read<'a>(&self, frame: &'a Frame) -> Option<ReceivedSend<'a>> {
+        if frame.encoding != HeaderEncoding::Json || frame.body.is_empty() {
+            return None;
+        }
+        let mut message = SendMessage { body: frame.body.clone(), ..self.message.clone() };
+        let opaque =
+            self.template.read(&frame.header, |letter, value| take(&mut message, letter, value))?;
+        Some(ReceivedSend { opaque, oneway: self.oneway, message })
+    }
+}
+
 fn bit(letter: u8) -> u32 {
     1 << (letter - b'a')
 }
@@ -75,4 +135,35 @@ fn take<'a>(message: &mut SendMessage<'a>, letter: u8, value: Cow<'a, str>) -> O
         _ => message.broker_name = Some(value),
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::*;
+    use crate::command::put_request;
+    use crate::frame::MAX_FRAME;
+
+    #[test]
+    fn a_client_writes_the_next_one_like_the_one_before() {
+        let mut reader = SendReader::default();
+        let [first, second] =
+            [(1, "KEYS\u{1}a\u{2}"), (2, "x\u{1}\"\u{2}")].map(|(id, properties)| {
+                let message = SendMessage {
+                    topic: "t".into(),
+                    queue_id: id,
+                    born_at_ms: i64::from(id),
+                    properties: properties.into(),
+                    body: Bytes::from_static(b"body"),
+                    ..SendMessage::default()
+                };
+                let mut out = BytesMut::new();
+                put_request(&mut out, id, false, &message);
+                Frame::take(&mut out, MAX_FRAME).unwrap().unwrap()
+            });
+        assert_eq!(reader.peek(&first), ReceivedSend::peek(&first));
+        let by_template = reader.0.read(|model| model.read(&second));
+        assert_eq!(by_template, ReceivedSend::peek(&second));
+    }
 }

@@ -1,6 +1,7 @@
 //! The JSON header, the encoding of every request.
 
 pub(crate) mod plain;
+pub(crate) mod template;
 mod text;
 
 use std::borrow::Cow;
@@ -13,8 +14,8 @@ use crate::error::reason;
 use crate::fields::{FieldSink, Fields};
 use crate::json::is_object;
 use crate::{DecodeError, HeaderEncoding};
+pub(crate) use text::put_escaped;
 use text::put_text;
-pub(crate) use text::{first_to_escape, put_escaped};
 
 /// What a header says beside its fields; everything is known before the first field is written.
 pub(crate) struct Envelope<'a> {

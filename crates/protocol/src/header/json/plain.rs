@@ -89,6 +89,15 @@ pub(crate) fn number(text: &[u8]) -> Option<(i32, usize)> {
     (count > 0 && !padded).then_some((number, sign + count))
 }
 
+/// The text of a string at the beginning of a text, without its quotes: up to the closing one, and its
+/// length as it stands there.
+#[inline]
+pub(crate) fn value(text: &str) -> Option<(Cow<'_, str>, usize)> {
+    let mut text = Text { text, at: 0 };
+    let value = text.value()?;
+    Some((value, text.at))
+}
+
 /// A member of the header: the bit by which a second one is noticed, and where its value goes.
 enum Member<'m, 'a> {
     Number(u8, &'m mut i32),
@@ -140,21 +149,20 @@ impl<'a> Text<'a> {
         Some(run)
     }
 
-    /// A string that may have escapes.
+    /// What is between the quotes of a string that may have escapes.
     #[inline]
     fn value(&mut self) -> Option<Cow<'a, str>> {
-        self.skip(b'"')?;
         let start = self.run()?;
-        match self.skip(b'"') {
-            Some(()) => Some(Cow::Borrowed(start)),
-            None => self.value_with_escapes(start).map(Cow::Owned),
+        match self.next() {
+            Some(b'"') => Some(Cow::Borrowed(start)),
+            _ => self.value_with_escapes(start).map(Cow::Owned),
         }
     }
 
     fn value_with_escapes(&mut self, start: &str) -> Option<String> {
         let mut value = String::with_capacity(ROOM.max(2 * start.len()));
         value.push_str(start);
-        while self.skip(b'"').is_none() {
+        while self.next() != Some(b'"') {
             value.push(self.escape()?);
             value.push_str(self.run()?);
         }
@@ -204,7 +212,10 @@ impl<'a> Text<'a> {
         }
         loop {
             let name = self.key()?;
-            field(name, self.value()?)?;
+            self.skip(b'"')?;
+            let value = self.value()?;
+            self.skip(b'"')?;
+            field(name, value)?;
             if !self.goes_on()? {
                 return Some(());
             }
