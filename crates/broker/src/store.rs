@@ -41,6 +41,10 @@ pub(crate) trait Store: Send {
         room: usize,
     ) -> Result<Vec<Block>, StoreError>;
 
+    /// How many requests make a turn long enough. A commit that costs little more for many wants many of
+    /// them; where it costs next to nothing, answers that leave sooner keep the clients at work meanwhile.
+    fn requests_per_turn(&self) -> usize;
+
     /// Whether there is no room for more messages.
     fn is_full(&self) -> bool;
 

@@ -21,8 +21,6 @@ use crate::engine::{Engine, Millis, SessionId};
 use crate::outbox::{Breach, Outbox};
 use crate::request::{self, Answer, Request};
 
-/// A turn takes no further requests once it has this many.
-const MAX_REQUESTS: usize = 4_096;
 /// A turn takes no further requests once its messages have so many bytes.
 const MAX_COMMIT: usize = 4 * 1024 * 1024;
 
@@ -151,7 +149,8 @@ impl Turns {
                     break;
                 }
             }
-            let is_long = requests >= MAX_REQUESTS || effects.commit.length() >= MAX_COMMIT;
+            let is_long = requests >= self.engine.store.requests_per_turn()
+                || effects.commit.length() >= MAX_COMMIT;
             next = if is_long { None } else { self.events.try_recv().ok() };
         }
         self.engine.settle(now, &mut effects);

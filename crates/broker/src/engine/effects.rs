@@ -39,6 +39,11 @@ pub(crate) struct Effects {
 
 type Frames = FxHashMap<SessionId, BytesMut>;
 
+/// Room for some answers to sends: most sessions have more than one in a turn.
+fn room() -> BytesMut {
+    BytesMut::with_capacity(4 * 1024)
+}
+
 impl Effects {
     /// Answers with success or an error.
     pub(crate) fn answer<P: Payload>(&mut self, caller: Caller, result: Result<P, Refusal>) {
@@ -57,7 +62,7 @@ impl Effects {
         match result {
             Ok(_) if caller.oneway => {}
             Ok(answer) => {
-                let out = self.after_commit.entry(caller.session).or_default();
+                let out = self.after_commit.entry(caller.session).or_insert_with(room);
                 put_answer(out, caller.opaque, ResponseCode::SUCCESS, None, &answer);
                 self.promised.push(caller);
             }
@@ -74,7 +79,7 @@ impl Effects {
         answer: &P,
     ) {
         if !caller.oneway {
-            let out = self.ready.entry(caller.session).or_default();
+            let out = self.ready.entry(caller.session).or_insert_with(room);
             put_answer(out, caller.opaque, code, remark, answer);
         }
     }

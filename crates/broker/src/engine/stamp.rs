@@ -64,7 +64,7 @@ impl Stamper {
             }
             match key {
                 name::CLUSTER | name::MSG_REGION | name::TRACE_ON | "POP_CK" => continue,
-                name::UNIQ_KEY => value.clone_into(&mut stamped.unique_id),
+                name::UNIQ_KEY => stamped.unique_id = value.to_owned(),
                 _ => stamped.wishes.read(key, value),
             }
             properties::push(&mut stamped.text, key, value);

@@ -1,8 +1,7 @@
 //! The topics: their configuration and how far their queues have come.
 
-use std::collections::HashMap;
-
 use posthaste_protocol::request::permission;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
@@ -119,7 +118,7 @@ impl Topic {
 pub(crate) struct Topics {
     /// Topic number n is at n − 1.
     list: Vec<Topic>,
-    by_name: HashMap<String, u16>,
+    by_name: FxHashMap<String, u16>,
 }
 
 impl Topics {

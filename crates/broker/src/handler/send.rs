@@ -126,7 +126,7 @@ impl Engine {
             self.put_on_course(course, queue, &mut stored, commit)?;
             recall_handle = self.recall_handle(course, &message.topic, &unique_id);
         }
-        let id = self.offset_id(&stored).to_string();
+        let id = self.offset_id(&stored).as_str().to_owned();
         Ok(SendAnswer { recall_handle, ..self.answer(queue.queue, &stored, id, unique_id) })
     }
 

@@ -39,7 +39,8 @@ impl Commit {
         match open.filter(|(_, _, bytes)| bytes.len() + length <= BLOCK_LENGTH) {
             Some((_, _, bytes)) => message.encode(bytes),
             None => {
-                let mut bytes = BytesMut::with_capacity(length);
+                // What it does not need goes back soon; to grow step by step costs more.
+                let mut bytes = BytesMut::with_capacity(BLOCK_LENGTH.max(length));
                 message.encode(&mut bytes);
                 self.open.insert(queue, self.blocks.len());
                 self.blocks.push((queue, message.queue_offset as u64, bytes));

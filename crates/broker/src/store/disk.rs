@@ -170,6 +170,10 @@ impl Store for DiskStore {
         read().map_err(StoreError::from)
     }
 
+    fn requests_per_turn(&self) -> usize {
+        4_096
+    }
+
     fn is_full(&self) -> bool {
         self.bytes >= self.limit
     }

@@ -91,6 +91,10 @@ impl Store for MemoryStore {
         Ok(Block::that_fit(room, queue.blocks.range(..end).rev().cloned()).collect())
     }
 
+    fn requests_per_turn(&self) -> usize {
+        512
+    }
+
     fn is_full(&self) -> bool {
         false
     }

@@ -79,6 +79,10 @@ impl Store for BrittleStore {
         self.1.blocks_before(queue, offset, room)
     }
 
+    fn requests_per_turn(&self) -> usize {
+        self.1.requests_per_turn()
+    }
+
     fn is_full(&self) -> bool {
         self.1.is_full()
     }
