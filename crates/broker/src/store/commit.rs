@@ -39,7 +39,7 @@ impl Commit {
         match open.filter(|(_, _, bytes)| bytes.len() + length <= BLOCK_LENGTH) {
             Some((_, _, bytes)) => message.encode(bytes),
             None => {
-                // What it does not need goes back soon; to grow step by step costs more.
+                // To grow step by step costs more, and what is not needed goes back soon.
                 let mut bytes = BytesMut::with_capacity(BLOCK_LENGTH.max(length));
                 message.encode(&mut bytes);
                 self.open.insert(queue, self.blocks.len());
@@ -83,8 +83,9 @@ impl Commit {
     /// The blocks, each queue's in the order of their offsets, and the changes in theirs.
     pub(crate) fn into_parts(self) -> (impl Iterator<Item = (QueueKey, Block)>, Vec<Change>) {
         let blocks = self.blocks.into_iter().map(|(queue, first, bytes)| {
-            // Without the room for more: blocks are kept for long.
-            let bytes = Bytes::from(Vec::from(bytes).into_boxed_slice());
+            // A copy without the room for more, since blocks are kept for long; to cut that off would
+            // leave memory in pieces that nobody can use.
+            let bytes = Bytes::copy_from_slice(&bytes);
             (queue, Block { first, bytes })
         });
         (blocks, self.changes)
