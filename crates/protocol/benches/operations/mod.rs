@@ -13,7 +13,8 @@ use posthaste_protocol::request::{
     SendTemplate, TopicRoute,
 };
 use posthaste_protocol::{
-    Command, Fields, Frame, HeaderEncoding, Incoming, Payload, ResponseCode, batch, command,
+    Command, Fields, Frame, HeaderEncoding, Incoming, Payload, ReceivedSend, ResponseCode,
+    SendReader, batch, command,
 };
 
 /// What is measured: runs the operation once.
@@ -29,6 +30,8 @@ pub(crate) const ALL: &[Named] = &[
     ("encode a batch of 32", || encode_sends(32)),
     ("encode a batch of 1,024", || encode_sends(1024)),
     ("decode a send", decode_send),
+    ("peek at a send", peek_at_send),
+    ("peek at a send like the one before", peek_at_next_send),
     ("encode an answer", encode_answer),
     ("decode an answer", decode_answer),
     ("peek at an answer, JSON", || peek_at_answer(HeaderEncoding::Json, 1)),
@@ -123,11 +126,25 @@ fn frame_of(put: impl FnOnce(&mut BytesMut)) -> Frame {
 }
 
 fn decode_send() -> Operation {
-    let frame = frame_of(|out| put_send(out, &mut String::new(), 1));
+    let frame = send_frame();
     Box::new(move || {
         let command = Command::decode(black_box(&frame).clone()).unwrap();
         black_box(Incoming::read(&command).unwrap());
     })
+}
+
+fn send_frame() -> Frame {
+    frame_of(|out| put_send(out, &mut String::new(), 1))
+}
+
+fn peek_at_send() -> Operation {
+    let frame = send_frame();
+    Box::new(move || drop(black_box(ReceivedSend::peek(black_box(&frame)).unwrap())))
+}
+
+fn peek_at_next_send() -> Operation {
+    let (frame, mut reader) = (send_frame(), SendReader::default());
+    Box::new(move || drop(black_box(reader.peek(black_box(&frame)).unwrap())))
 }
 
 fn answer(messages: usize) -> SendAnswer {
