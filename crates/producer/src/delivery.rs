@@ -1,4 +1,4 @@
-//! The handle of a message that is on its way.
+//! A message on its way, as its caller has it: a handle, or the future of a send.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -25,7 +25,8 @@ pub(crate) struct BrokerLoad {
 
 /// Chooses a target for a message without a queue of its own: round robin over the queues, leaving
 /// out `avoid`, brokers that are left out, those far behind the others, and those that hold
-/// half of the `permits`. When all are left out, the reasons are dropped one by one.
+/// half of the `permits`. When all are left out, the reasons are dropped one by one. What is far behind is
+/// judged by the smallest backlog as it was at most so many choices ago as there are brokers.
 pub(crate) fn choose(route: &Arc<Route>, avoid: Option<&str>, permits: usize) -> Option<Target> {
     let broker = match route.brokers.len() {
         1 => 0,
@@ -64,7 +65,7 @@ fn first_fit(
     load: impl Fn(usize) -> Option<BrokerLoad>,
 ) -> Option<usize> {
     let mut last = None;
-    // A broker's queues stand together.
+    // Mostly a broker's queues stand together.
     let mut brokers = in_turn.filter(|broker| last.replace(*broker) != Some(*broker));
     brokers.find(|at| load(*at).is_some_and(|load| !load.left_out && load.backlog < most))
 }
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_brokers_are_looked_at_than_one_that_fits() {
+    fn it_looks_no_further_than_the_first_that_fits() {
         let loads = [load(100, false), load(9, true), load(99, false), load(0, false)];
         let looked_at = std::cell::RefCell::new(Vec::new());
         let look = |at: usize| {

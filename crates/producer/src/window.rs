@@ -446,6 +446,7 @@ mod tests {
 
         fn holds_back(&mut self, now: Instant) -> bool {
             if self.waiting >= self.in_flight.iter().map(|one| one.2).sum() {
+                self.held_since = None;
                 return false;
             }
             let since = *self.held_since.get_or_insert(now);
@@ -467,12 +468,14 @@ mod tests {
 
         fn send(&mut self, now: Instant, broker: Storing, idle_at: &mut Instant) {
             while now >= self.starts && self.has_room() && !self.holds_back(now) {
-                self.held_since = None;
                 let together = self.waiting.min(1024);
                 self.waiting -= together;
                 let work = broker.request + broker.message * together as f64;
                 *idle_at = now.max(*idle_at) + Duration::from_secs_f64(work);
                 self.in_flight.push_back((*idle_at + Duration::from_micros(100), now, together));
+            }
+            if self.waiting == 0 {
+                self.held_since = None;
             }
         }
 

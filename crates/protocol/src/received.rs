@@ -83,8 +83,8 @@ impl SendReader {
 impl Model {
     fn of(frame: &Frame, send: &ReceivedSend<'_>) -> Option<Self> {
         let template = Template::of(&frame.header, |name| match name.as_bytes() {
-            [letter @ (b'e' | b'g' | b'i')] => Use::Own(*letter),
-            [letter @ (b'a' | b'b' | b'c' | b'n')] => Use::Same(*letter),
+            [letter @ (b'b' | b'e' | b'g' | b'i')] => Use::Own(*letter),
+            [letter @ (b'a' | b'c' | b'n')] => Use::Same(*letter),
             _ => Use::None,
         });
         let message = SendMessage {
@@ -105,9 +105,10 @@ impl Model {
         if frame.encoding != HeaderEncoding::Json || frame.body.is_empty() {
             return None;
         }
-        let mut message = SendMessage { body: frame.body.clone(), ..self.message.clone() };
+        let mut message = self.message.clone();
         let opaque =
             self.template.read(&frame.header, |letter, value| take(&mut message, letter, value))?;
+        message.body = frame.body.clone();
         Some(ReceivedSend { opaque, oneway: self.oneway, message })
     }
 }

@@ -55,8 +55,8 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let sent = over(&MESSAGES, &|n| Setup { client, messages: Some(n), ..USUAL })?;
 
     let [unbatched, unbatched_floor, brokers, spread, topics, cost, cost_floor] =
-        [unbatched, unbatched_floor, brokers, spread, topics, batched.clone(), batched_floor]
-            .map(|points| curve(&points, Record::client_cpu));
+        [&unbatched, &unbatched_floor, &brokers, &spread, &topics, &batched, &batched_floor]
+            .map(|points| curve(points, Record::client_cpu));
     let batch = |record: &Record| {
         record.measurement.messages as f64 / record.measurement.requests.unwrap_or(1).max(1) as f64
     };

@@ -1,6 +1,6 @@
 //! A commit: all that one turn of the engine wants kept, as one unit.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use posthaste_protocol::StoredMessage;
 use rustc_hash::FxHashMap;
 
@@ -9,7 +9,7 @@ use crate::location::QueueKey;
 
 /// A block takes no further message once it is this long. The memory store drops whole blocks, and
 /// a pull reads whole blocks.
-const BLOCK_LENGTH: usize = 32 * 1024;
+pub(super) const BLOCK_LENGTH: usize = 32 * 1024;
 
 /// Messages and facts to be kept, all of them or none.
 #[derive(Debug, Default)]
@@ -82,12 +82,10 @@ impl Commit {
 
     /// The blocks, each queue's in the order of their offsets, and the changes in theirs.
     pub(crate) fn into_parts(self) -> (impl Iterator<Item = (QueueKey, Block)>, Vec<Change>) {
-        let blocks = self.blocks.into_iter().map(|(queue, first, bytes)| {
-            // A copy without the room for more, since blocks are kept for long; to cut that off would
-            // leave memory in pieces that nobody can use.
-            let bytes = Bytes::copy_from_slice(&bytes);
-            (queue, Block { first, bytes })
-        });
+        let blocks = self
+            .blocks
+            .into_iter()
+            .map(|(queue, first, bytes)| (queue, Block { first, bytes: bytes.freeze() }));
         (blocks, self.changes)
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::commit::BLOCK_LENGTH;
 use super::{Block, Commit, Fact, Store, StoreError};
 use crate::location::QueueKey;
 
@@ -101,7 +103,12 @@ impl Store for MemoryStore {
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         let (blocks, _) = commit.into_parts();
-        for (key, block) in blocks {
+        for (key, mut block) in blocks {
+            if block.bytes.len() < BLOCK_LENGTH {
+                // A copy without the room for more, since blocks are kept for long; to cut that off would
+                // leave memory in pieces that nobody can use.
+                block.bytes = Bytes::copy_from_slice(&block.bytes);
+            }
             self.push(key, block);
         }
         Ok(())

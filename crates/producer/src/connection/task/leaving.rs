@@ -44,17 +44,12 @@ impl Task {
                 Room::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
             });
             let Some(departure) = departure else { break };
-            if departure.messages.first().is_some_and(Waiting::may_be_held) {
-                // The others have not waited for long.
-                self.held_since = None;
-            }
             self.put_messages(departure, now);
         }
         if !self.pending.is_empty() {
             self.link.owed_since.get_or_insert(now);
         }
-        if !self.has_room(now) {
-            // It is for room that they wait now, and nothing is due.
+        if self.outbox.holdable() == 0 {
             self.held_since = None;
         }
         self.show_load();

@@ -18,10 +18,11 @@ impl Task {
         let now = Instant::now();
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
-        let held = self.held_since.map(|since| since + self.longest_hold());
+        // Without room they wait for that, and nothing is due.
+        let has_room = self.has_room(now);
+        let held = self.held_since.filter(|_| has_room).map(|since| since + self.longest_hold());
         let lingers = match (self.lingering, self.client.config().linger) {
-            // Without room they wait for that, and nothing is due.
-            (Some(Lingering::Since(since)), Some(linger)) if self.has_room(now) => {
+            (Some(Lingering::Since(since)), Some(linger)) if has_room => {
                 Some(self.linger_end(since, linger))
             }
             _ => None,

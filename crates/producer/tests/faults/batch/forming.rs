@@ -287,13 +287,20 @@ async fn what_is_held_back_leaves_without_an_answer_too() {
     drop(few);
 }
 
-/// Nor do they wait as long as messages leave that are never held back.
+/// Nor do they wait as long as messages leave that are never held back, or until those leave them room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_back_leaves_beside_a_stream_of_others() {
+    for max_window in [1024, 32] {
+        beside_a_stream(max_window).await;
+    }
+}
+
+async fn beside_a_stream(max_window: usize) {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 64).await;
     let timeout = Duration::from_secs(60);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let begin = || producer(&[&server]).max_window(max_window).send_timeout(timeout);
+    let producer = begin().start().await.unwrap();
     let mut delays = (10..30).cycle().map(Duration::from_millis);
     broker.script(move |seen| match seen.text().as_str() {
         "stream" => Action::ok().after(delays.next().unwrap_or_default()),
@@ -314,9 +321,12 @@ async fn what_is_held_back_leaves_beside_a_stream_of_others() {
     }
     until("the stream runs", || broker.stored_count() > 100).await;
     let before = broker.seen_count();
-    let _few = enqueue(&producer, 3).await;
+    let mut few = enqueue(&producer, 3).await;
+    for topic in 0..20 {
+        few.push(producer.enqueue(Message::new(format!("t{topic}"), "other")).await.unwrap());
+    }
     let others = || broker.seen().iter().filter(|seen| seen.text() != "stream").count();
-    until("the few have left", || others() == 53).await;
+    until("the few have left", || others() == 73).await;
     let seen = broker.seen();
     let last = seen.iter().rposition(|seen| seen.text() != "stream").unwrap();
     // The longest hold is 10 ms, in which the stream brings some forty.

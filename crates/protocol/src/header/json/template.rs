@@ -152,7 +152,7 @@ impl<T> Learned<T> {
         result
     }
 
-    /// The template does not fit; `learn` makes another.
+    /// The template does not fit; once that has gone on for long enough, `learn` makes another.
     pub(crate) fn missed(&mut self, learn: impl FnOnce() -> Option<T>) {
         self.misses += 1;
         if self.template.is_none() && self.patience == PATIENCE || self.misses >= self.patience {
