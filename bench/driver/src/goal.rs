@@ -292,6 +292,20 @@ fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
     );
 }
 
+/// Whether a figure meets its goal; one that does not is said to be lost, and whether the floor loses it
+/// too.
+pub(crate) fn verdict(
+    figure: f64,
+    floor: Option<f64>,
+    is_met: impl Fn(f64) -> bool,
+) -> &'static str {
+    match (is_met(figure), floor.map(is_met)) {
+        (true, _) => "met",
+        (false, Some(false)) => "**lost**, by the floor too",
+        (false, _) => "**lost**",
+    }
+}
+
 /// The table of the goals as Markdown. Those that are lost are said to be, and whether the floor loses
 /// them too: then no client could have met them here.
 pub(crate) fn markdown(session: &Session) -> String {
@@ -302,13 +316,8 @@ pub(crate) fn markdown(session: &Session) -> String {
             AtLeast(bound) => format!("≥ {}", number(bound, unit)),
             AtMost(bound) => format!("≤ {}", number(bound, unit)),
         };
-        let verdict = match [figure, floor].map(|figure| figure.map(|figure| bound.is_met(figure)))
-        {
-            [Some(true), _] => "met",
-            [Some(false), Some(false)] => "**lost**, by the floor too",
-            [Some(false), _] => "**lost**",
-            [None, _] => "not measured",
-        };
+        let verdict = figure
+            .map_or("not measured", |figure| verdict(figure, floor, |figure| bound.is_met(figure)));
         let [figure, floor] = [(figure, "–"), (floor, "")]
             .map(|(figure, none)| figure.map_or(none.to_owned(), |figure| number(figure, unit)));
         let _ = writeln!(text, "| {about} | {wanted} | {figure} | {floor} | {verdict} |");

@@ -9,11 +9,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::{IdText, UniqueId};
 
-use crate::admin::ms_since_1970;
 use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
 use crate::flush::Epoch;
 use crate::message::Destination;
+use crate::timestamp::ms_since_1970;
 use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch};
 
 /// Of a long row of attempts only so many are kept.

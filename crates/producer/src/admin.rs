@@ -7,7 +7,7 @@ mod settings;
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use posthaste_protocol::request::{
     BrokerData, EarliestStoreTime, MaxOffset, MinOffset, SearchOffset, TopicList, TopicListOf,
@@ -22,6 +22,7 @@ use crate::client::{Client, Phase};
 use crate::config::LONGEST;
 use crate::connection::CallError;
 use crate::route::{self, WireQueue};
+use crate::timestamp::{ms_since_1970, system_time};
 use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, validate};
 
 /// How long a call may take, unless told otherwise (Java: `timeoutMillis` of `MQAdminImpl`).
@@ -326,17 +327,6 @@ pub(crate) fn offset_at(queue: WireQueue, time: SystemTime) -> SearchOffset {
         boundary: Some("LOWER".to_owned()),
         broker_name: Some(queue.broker),
     }
-}
-
-/// The number of ms since 1970; 0 for what was before.
-pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {
-    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The time of a number of ms since 1970; `None` when that is negative or beyond what there is.
-pub(crate) fn system_time(ms: i64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
 }
 
 /// Where a broker's master is.

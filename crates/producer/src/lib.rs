@@ -80,6 +80,7 @@ mod socks5;
 mod span;
 mod stats;
 mod success;
+mod timestamp;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;

@@ -8,7 +8,7 @@ use posthaste_protocol::java;
 use crate::MessageQueue;
 use crate::accepted::Accepted;
 use crate::message::{Destination, Selector};
-use crate::route::{Route, Target};
+use crate::route::{Route, RouteBroker, Target};
 
 /// A backlog that needs no comparison with the others'.
 const SMALL_BACKLOG: usize = 64;
@@ -45,7 +45,8 @@ fn choose_broker(route: &Route, avoid: Option<&str>, permits: usize) -> Option<u
         places.filter_map(|place| route.queues.get(place)?.broker)
     };
     if avoid.is_none() {
-        let fit = first_fit(in_turn(), most_backlog(smallest, permits), |at| route.load(at));
+        let load = |at: usize| route.brokers.get(at).map(RouteBroker::load);
+        let fit = first_fit(in_turn(), most_backlog(smallest, permits), load);
         if fit.is_some() {
             return fit;
         }

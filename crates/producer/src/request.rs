@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::PushReply;
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::message::{Correlation, Part};
+use crate::timestamp::ms_since_1970;
 use crate::{Message, MessageQueue, Outcome, Producer, ReadMessage, Receipt, SendError};
 
 /// What a cluster's topic for replies is called, behind the cluster's name.
@@ -198,9 +199,9 @@ impl Client {
 
 /// A pushed reply as a message.
 fn reply_of(push: PushReply, topic: &str, properties: &str) -> ReadMessage {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut text = properties.to_owned();
-    properties::push(&mut text, name::ARRIVE_TIME, &now.as_millis().to_string());
+    let now = ms_since_1970(SystemTime::now());
+    properties::push(&mut text, name::ARRIVE_TIME, &now.to_string());
     let queue = MessageQueue::new(topic, "", push.queue_id);
     let stored = StoredMessage {
         topic: push.topic,

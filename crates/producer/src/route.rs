@@ -134,8 +134,8 @@ impl Target {
 
     /// Whether one of the other brokers can be used, as far as is known.
     pub(crate) fn has_usable_others(&self) -> bool {
-        let others = self.route.brokers.iter().enumerate().filter(|(at, _)| *at != self.broker);
-        others.into_iter().any(|(_, broker)| !broker.connection.load().snapshot().left_out)
+        let mut others = self.route.loads().enumerate().filter(|(at, _)| *at != self.broker);
+        others.any(|(_, load)| !load.left_out)
     }
 
     /// The queue that a request of so many messages leaves for now.
@@ -157,6 +157,11 @@ impl RouteBroker {
         let queue = queues.min_by_key(|queue| queue.messages.load(Ordering::Relaxed))?;
         queue.messages.fetch_add(messages, Ordering::Relaxed);
         Some(queue.id)
+    }
+
+    /// What is known of it.
+    pub(crate) fn load(&self) -> BrokerLoad {
+        self.connection.load().snapshot()
     }
 
     /// Whether it has a queue, or is the one that would.
@@ -254,12 +259,7 @@ impl Route {
 
     /// What is known of each broker.
     pub(crate) fn loads(&self) -> impl Iterator<Item = BrokerLoad> {
-        self.brokers.iter().map(|broker| broker.connection.load().snapshot())
-    }
-
-    /// What is known of one.
-    pub(crate) fn load(&self, broker: usize) -> Option<BrokerLoad> {
-        Some(self.brokers.get(broker)?.connection.load().snapshot())
+        self.brokers.iter().map(RouteBroker::load)
     }
 
     /// Queue at this place of `queues`.

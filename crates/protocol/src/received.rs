@@ -71,12 +71,11 @@ struct Model {
 impl SendReader {
     /// As [`ReceivedSend::peek`], and with the same result.
     pub fn peek<'a>(&mut self, frame: &'a Frame) -> Option<ReceivedSend<'a>> {
-        if let Some(send) = self.0.read(|model| model.read(frame)) {
-            return Some(send);
-        }
-        let send = ReceivedSend::peek(frame)?;
-        self.0.missed(|| Model::of(frame, &send));
-        Some(send)
+        self.0.read_or(
+            |model| model.read(frame),
+            || ReceivedSend::peek(frame),
+            |send| Model::of(frame, send),
+        )
     }
 }
 
@@ -97,8 +96,7 @@ impl Model {
             batch: send.message.batch,
             ..SendMessage::default()
         };
-        let model = Self { template: template?, oneway: send.oneway, message };
-        (model.read(frame).as_ref() == Some(send)).then_some(model)
+        Some(Self { template: template?, oneway: send.oneway, message })
     }
 
     fn read<'a>(&self, frame: &'a Frame) -> Option<ReceivedSend<'a>> {

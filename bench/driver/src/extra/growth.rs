@@ -8,6 +8,7 @@ use super::Outcome;
 use crate::case::{Case, Scenario, ServerKind};
 use crate::client::Client;
 use crate::curve::{Chart, Line};
+use crate::goal::verdict;
 use crate::record::Record;
 use crate::round::measure_with;
 use crate::server::{Server, TOPIC};
@@ -195,14 +196,6 @@ fn furthest(points: &[(f64, f64)]) -> f64 {
 fn steepest(points: &[(f64, f64)]) -> f64 {
     let pairs = points.iter().zip(points.iter().skip(1));
     pairs.map(|(a, b)| 100.0 * (b.1 / a.1 - 1.0)).fold(f64::MIN, f64::max)
-}
-
-fn verdict(figure: f64, floor: Option<f64>, is_met: impl Fn(f64) -> bool) -> &'static str {
-    match (is_met(figure), floor.map(is_met)) {
-        (true, _) => "met",
-        (false, Some(false)) => "**lost**, by the floor too",
-        (false, _) => "**lost**",
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use crate::store::Commit;
 /// for again.
 pub(crate) const PLENTY: usize = 2 * 1024 * 1024;
 
+/// Room for the first answers of a session that wait for the commit: mostly there are several.
+const ROOM: usize = 4 * 1024;
+
 /// Who asked, and how an answer finds its question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller {
@@ -39,11 +42,6 @@ pub(crate) struct Effects {
 
 type Frames = FxHashMap<SessionId, BytesMut>;
 
-/// Room for some answers to sends: most sessions have more than one in a turn.
-fn room() -> BytesMut {
-    BytesMut::with_capacity(4 * 1024)
-}
-
 impl Effects {
     /// Answers with success or an error.
     pub(crate) fn answer<P: Payload>(&mut self, caller: Caller, result: Result<P, Refusal>) {
@@ -62,6 +60,7 @@ impl Effects {
         match result {
             Ok(_) if caller.oneway => {}
             Ok(answer) => {
+                let room = || BytesMut::with_capacity(ROOM);
                 let out = self.after_commit.entry(caller.session).or_insert_with(room);
                 put_answer(out, caller.opaque, ResponseCode::SUCCESS, None, &answer);
                 self.promised.push(caller);
@@ -79,7 +78,7 @@ impl Effects {
         answer: &P,
     ) {
         if !caller.oneway {
-            let out = self.ready.entry(caller.session).or_insert_with(room);
+            let out = self.ready.entry(caller.session).or_default();
             put_answer(out, caller.opaque, code, remark, answer);
         }
     }

@@ -90,7 +90,7 @@ impl Engine {
             .and_then(|()| self.append(queue, &mut stored, commit));
         let mut answer = self.answer(queue.queue, &stored, "0".to_owned(), String::new());
         match &result {
-            Ok(()) => answer.offset_message_id = self.offset_id(&stored).to_string(),
+            Ok(()) => answer.offset_message_id = self.offset_id(&stored).as_str().to_owned(),
             Err(refusal) => tracing::warn!(why = refusal.remark, "a reply is not stored"),
         }
         (answer, result.is_ok())

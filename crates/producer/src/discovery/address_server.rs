@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use super::addresses;
 use crate::client::Client;
 use crate::config::Config;
 use crate::connection::dial;
+use crate::timestamp::ms_since_1970;
 
 /// What is asked for when only a host is given.
 const DEFAULT_PATH: &str = "/rocketmq/nsaddr";
@@ -113,7 +114,6 @@ impl AddressServer {
 
     /// HTTP/1.0, so that the answer comes in one piece. The headers are those of Java clients.
     fn request(&self, now: SystemTime) -> String {
-        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut request = format!("GET {} HTTP/1.0\r\nHost: {}\r\n", self.path, self.address);
         let headers = [
             ("Client-Version", "V5_5_0"),
@@ -123,7 +123,7 @@ impl AddressServer {
         for (name, value) in headers {
             let _ = write!(request, "{name}: {value}\r\n");
         }
-        let _ = write!(request, "Metaq-Client-RequestTS: {}\r\n\r\n", since_1970.as_millis());
+        let _ = write!(request, "Metaq-Client-RequestTS: {}\r\n\r\n", ms_since_1970(now));
         request
     }
 }
@@ -192,6 +192,8 @@ impl<'a> Answer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use posthaste_protocol::properties::name;
 
 use crate::accepted::Accepted;
 use crate::content::Entry;
 use crate::interceptor::TransactionEnd;
+use crate::timestamp::ms_since_1970;
 use crate::{Message, Receipt, SendStatus, TransactionState};
 
 /// Between the fields of a record.
@@ -72,10 +73,9 @@ impl Record {
 
     /// A transaction is about to end.
     pub(super) fn of_transaction_end(group: &str, end: &TransactionEnd<'_>) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let fields: [&dyn std::fmt::Display; 13] = [
             &"EndTransaction",
-            &now.as_millis(),
+            &ms_since_1970(SystemTime::now()),
             &end.region.unwrap_or(DEFAULT_REGION),
             &group,
             &end.topic,

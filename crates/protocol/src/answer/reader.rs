@@ -21,12 +21,11 @@ struct Model {
 impl StoredReader {
     /// As [`Stored::peek`], and with the same result.
     pub fn peek<'a>(&mut self, frame: FrameView<'a>) -> Option<Stored<'a>> {
-        if let Some(stored) = self.0.read(|model| model.read(frame)) {
-            return Some(stored);
-        }
-        let stored = Stored::peek(frame)?;
-        self.0.missed(|| Model::of(frame, &stored));
-        Some(stored)
+        self.0.read_or(
+            |model| model.read(frame),
+            || Stored::peek(frame),
+            |stored| Model::of(frame, stored),
+        )
     }
 }
 
@@ -38,8 +37,7 @@ impl Model {
             Some(field) => Use::Own(field),
             None => Use::None,
         });
-        let model = Self { code: stored.code, template: template? };
-        (model.read(frame).as_ref() == Some(stored)).then_some(model)
+        Some(Self { code: stored.code, template: template? })
     }
 
     fn read<'a>(&self, frame: FrameView<'a>) -> Option<Stored<'a>> {

@@ -152,12 +152,26 @@ impl<T> Learned<T> {
         result
     }
 
-    /// The template does not fit; once that has gone on for long enough, `learn` makes another.
-    pub(crate) fn missed(&mut self, learn: impl FnOnce() -> Option<T>) {
+    /// What `read` makes of the template; if that does not fit, what `otherwise` makes of the header. Of
+    /// that `learn` makes another template once none has fitted for long enough: one that says otherwise
+    /// than what it was made of is none.
+    #[inline]
+    pub(crate) fn read_or<R: PartialEq>(
+        &mut self,
+        read: impl Fn(&T) -> Option<R>,
+        otherwise: impl FnOnce() -> Option<R>,
+        learn: impl FnOnce(&R) -> Option<T>,
+    ) -> Option<R> {
+        if let Some(result) = self.read(&read) {
+            return Some(result);
+        }
+        let result = otherwise()?;
         self.misses += 1;
         if self.template.is_none() && self.patience == PATIENCE || self.misses >= self.patience {
-            self.template = learn();
+            let template = learn(&result);
+            self.template = template.filter(|template| read(template).as_ref() == Some(&result));
             (self.misses, self.patience) = (0, (2 * self.patience).min(MOST_PATIENCE));
         }
+        Some(result)
     }
 }

@@ -1,0 +1,14 @@
+//! The protocol's times: milliseconds since 1970.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The number of ms since 1970; 0 for what was before.
+pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time of a number of ms since 1970; `None` when that is negative or beyond what there is.
+pub(crate) fn system_time(ms: i64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
+}
