@@ -21,6 +21,7 @@ pub use settings::{TopicSettings, TopicType};
 use crate::client::{Client, Phase};
 use crate::config::LONGEST;
 use crate::connection::CallError;
+use crate::message::QueueNames;
 use crate::route::{self, WireQueue};
 use crate::timestamp::{ms_since_1970, system_time};
 use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, validate};
@@ -133,8 +134,8 @@ impl Admin {
         let mut plan = route::writable_queues(&document);
         plan.retain(|of_broker| of_broker.address.is_some());
         let queues = plan.iter().flat_map(|of_broker| {
-            let (topic, broker): (_, Arc<str>) = (topic.clone(), of_broker.queues_named().into());
-            let queue = move |id: &i32| MessageQueue::new(topic.clone(), broker.clone(), *id);
+            let names = QueueNames::new(topic.clone(), of_broker.queues_named().into());
+            let queue = move |id: &i32| MessageQueue::of(&names, *id);
             of_broker.queues.iter().map(queue)
         });
         let mut queues: Vec<MessageQueue> = queues.collect();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{Heartbeat, ProducerGroup};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::accepted::{Accepted, Callback, CallbackRun, Failed, Mode, Permit, Terms, Wake};
@@ -17,18 +17,16 @@ use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
 use crate::content::Content;
-use crate::flush::Epochs;
+use crate::intake::Intake;
 use crate::meters::Meters;
 use crate::name_server::Directory;
 use crate::observers::Observers;
 use crate::order::Lanes;
 use crate::request::Requests;
-use crate::retry::Budget;
 use crate::route::RouteTable;
 use crate::stats::{Counters, Stats};
 use crate::trace::Lost;
 use crate::transaction::{Checks, Transactions};
-use crate::unique_id::UniqueIds;
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Message, Outcome, Receipt, SendError, batch, validate};
 
@@ -39,12 +37,10 @@ pub(crate) struct Client {
     config: Config,
     id: String,
     runtime: Handle,
-    ids: UniqueIds,
     counters: Arc<Counters>,
     meters: Arc<Meters>,
     observers: Option<Box<Observers>>,
-    pub(crate) epochs: Epochs,
-    pub(crate) budget: Budget,
+    pub(crate) intake: Intake,
     pub(crate) routes: RouteTable,
     pub(crate) lanes: Lanes,
     /// Most bytes of a batch.
@@ -53,9 +49,6 @@ pub(crate) struct Client {
     /// The name servers.
     pub(crate) directory: Directory,
     pool: Mutex<HashMap<Arc<str>, Arc<Connection>>>,
-    /// Permits: of how many messages, and of how many bytes.
-    messages: Semaphore,
-    bytes: Semaphore,
     phase: AtomicU8,
     /// Tells the tasks in the background to end.
     pub(crate) stopped: CancellationToken,
@@ -98,13 +91,11 @@ pub(crate) enum Phase {
 impl Client {
     pub(crate) fn start(config: Config, runtime: &Handle) -> Arc<Self> {
         let ip = config.identity.ip();
-        let messages = Semaphore::new(config.max_pending_messages);
-        let bytes = Semaphore::new(config.max_pending_bytes);
+        let intake = Intake::new(config.max_pending_messages, config.max_pending_bytes, ip);
         let (counters, meters) = (Arc::<Counters>::default(), Arc::new(Meters::of(&config)));
         let observers = Observers::of(&config, lost_traces(&counters, &meters), runtime);
         let client = Arc::new(Self {
             id: config.identity.client_id(ip),
-            ids: UniqueIds::new(ip),
             lanes: Lanes::new(batch::most_bytes(&config)),
             batch_bytes: batch::most_bytes(&config),
             transactions: Transactions::default(),
@@ -116,14 +107,11 @@ impl Client {
             observers,
             meters,
             counters,
-            epochs: Epochs::default(),
-            budget: Budget::new(),
+            intake,
             routes: RouteTable::default(),
             watch: Watch::default(),
             directory: Directory::default(),
             pool: Mutex::default(),
-            messages,
-            bytes,
             phase: AtomicU8::new(Phase::Open as u8),
             stopped: CancellationToken::new(),
             ended: Notify::new(),
@@ -172,12 +160,12 @@ impl Client {
 
     pub(crate) fn stats(&self) -> Stats {
         let brokers = self.connections().iter().map(|one| one.stats()).collect();
-        self.counters.read(self.epochs.accepted(), brokers)
+        self.counters.read(self.intake.epochs.accepted(), brokers)
     }
 
     /// Messages accepted and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
-        self.counters.in_flight(self.epochs.accepted())
+        self.counters.in_flight(self.intake.epochs.accepted())
     }
 
     /// Runs something in the background, on the runtime that the producer was started on.
@@ -211,19 +199,11 @@ impl Client {
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
         };
         let since = Instant::now();
-        let waits = |content| {
-            let deadline = since + timeout;
-            Room::None(Box::new(Waits { content, permit, mode, deadline }))
-        };
-        let Ok(places) = self.messages.try_acquire_many(permit.messages) else {
-            return Ok(waits(content));
-        };
-        let Ok(bytes) = self.bytes.try_acquire_many(permit.bytes) else {
-            return Ok(waits(content));
-        };
-        places.forget();
-        bytes.forget();
-        Ok(Room::Taken(self.accepted(content, mode, since, since + timeout, permit)))
+        let deadline = since + timeout;
+        Ok(match self.intake.try_take(permit) {
+            true => Room::Taken(self.accepted(content, mode, since, deadline, permit)),
+            false => Room::None(Box::new(Waits { content, permit, mode, deadline })),
+        })
     }
 
     /// Takes the permit of a message or a batch that there was no room for, within its deadline.
@@ -235,14 +215,7 @@ impl Client {
         waits: Box<Waits>,
     ) -> Result<Arc<Accepted>, SendError> {
         let Waits { permit, mode, deadline, .. } = *waits;
-        let room = async {
-            let places = self.messages.acquire_many(permit.messages).await?;
-            self.bytes.acquire_many(permit.bytes).await?.forget();
-            places.forget();
-            Ok(())
-        };
-        let room: Result<Result<(), tokio::sync::AcquireError>, _> =
-            tokio::time::timeout_at(deadline.into(), room).await;
+        let room = tokio::time::timeout_at(deadline.into(), self.intake.take(permit)).await;
         let content = waits.content;
         match room {
             Ok(Ok(())) => Ok(self.accepted(content, mode, Instant::now(), deadline, permit)),
@@ -310,11 +283,10 @@ impl Client {
         permit: Permit,
     ) -> Arc<Accepted> {
         let count = content.count();
-        let epoch = self.epochs.accept(count);
-        self.budget.earn(count);
+        let (epoch, id) = self.intake.accept(count);
         let stored_bytes = batch::stored_bytes(permit.sent);
         let terms = Terms {
-            id: self.ids.next(count),
+            id,
             since,
             deadline,
             epoch,
@@ -403,15 +375,14 @@ impl Client {
     /// The permit goes back, and whoever waits is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
         let Permit { messages, bytes, .. } = accepted.permit;
-        self.epochs.end(accepted.epoch, accepted.count());
+        self.intake.epochs.end(accepted.epoch, accepted.count());
         self.give_back(messages as usize, bytes as usize);
         self.wake(wake);
     }
 
     /// Permits come back.
     pub(crate) fn give_back(&self, places: usize, bytes: usize) {
-        self.bytes.add_permits(bytes);
-        self.messages.add_permits(places);
+        self.intake.give_back(places, bytes);
         if self.ends_are_awaited() {
             self.ended.notify_waiters();
         }
@@ -444,8 +415,7 @@ impl Client {
     /// From now on nothing is accepted; callers that wait for room are told.
     pub(crate) fn begin_closing(&self) {
         self.phase.fetch_max(Phase::Closing as u8, Ordering::AcqRel);
-        self.messages.close();
-        self.bytes.close();
+        self.intake.close();
     }
 
     pub(crate) fn begin_abandoning(&self) {

@@ -23,6 +23,7 @@ use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
 use crate::outbox::{self, Waiting};
+use crate::padded::Padded;
 use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
 
@@ -105,7 +106,7 @@ pub(crate) enum Peer {
 #[derive(Debug)]
 pub(crate) struct Load {
     /// Messages queued for the task, waiting in its outbox, or in flight.
-    backlog: AtomicUsize,
+    backlog: Padded<AtomicUsize>,
     /// Those of them that are in flight.
     in_flight: AtomicUsize,
     /// Requests in flight that carry messages.
@@ -306,7 +307,7 @@ impl Call {
 impl Load {
     fn new() -> Self {
         Self {
-            backlog: AtomicUsize::new(0),
+            backlog: Padded(AtomicUsize::new(0)),
             in_flight: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             window: AtomicUsize::new(0),

@@ -370,7 +370,7 @@ impl Client {
                     _ => target.has_others(),
                 },
         };
-        let next = retry::next(failed.ended, left, || self.budget.take());
+        let next = retry::next(failed.ended, left, || self.intake.budget.take());
         if matches!(next, Next::Again(_)) {
             accepted.use_retry();
             self.counters().retries.add_one();

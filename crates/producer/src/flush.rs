@@ -109,12 +109,12 @@ impl Drop for Flushing<'_> {
 impl Client {
     /// Awaits the end of everything that has been accepted; nothing lingers meanwhile.
     pub(crate) async fn flush(self: &Arc<Self>) {
-        let _flushing = Flushing::begin(&self.epochs);
-        let _turn = self.epochs.turn.lock().await;
+        let _flushing = Flushing::begin(&self.intake.epochs);
+        let _turn = self.intake.epochs.turn.lock().await;
         self.end_lingering();
         // Should an earlier flush have been dropped half way, its epoch is not over yet.
-        self.all_ended_of(self.epochs.other()).await;
-        let before = self.epochs.turn();
+        self.all_ended_of(self.intake.epochs.other()).await;
+        let before = self.intake.epochs.turn();
         self.all_ended_of(before).await;
     }
 
@@ -123,7 +123,7 @@ impl Client {
             let mut ended = std::pin::pin!(self.ended.notified());
             // Listen before looking, or the last end could slip in between.
             ended.as_mut().enable();
-            if self.epochs.is_over(epoch) {
+            if self.intake.epochs.is_over(epoch) {
                 return;
             }
             ended.await;
@@ -141,11 +141,11 @@ impl Client {
 
     /// Whether messages wait for more of their kind, where a time for that is set.
     pub(crate) fn lingers(&self) -> bool {
-        !self.epochs.is_flushing() && self.phase() == Phase::Open
+        !self.intake.epochs.is_flushing() && self.phase() == Phase::Open
     }
 
     /// Whether somebody awaits ends.
     pub(crate) fn ends_are_awaited(&self) -> bool {
-        self.phase() != Phase::Open || self.epochs.is_flushing()
+        self.phase() != Phase::Open || self.intake.epochs.is_flushing()
     }
 }

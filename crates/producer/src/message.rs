@@ -429,27 +429,50 @@ impl fmt::Debug for Message {
 }
 
 /// One queue of a topic: topic, broker's name, number.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageQueue {
+    names: Arc<QueueNames>,
+    id: i32,
+}
+
+/// What queues of one topic on one broker share.
+/// One count of handles for both: there is a handle in each receipt.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct QueueNames {
     topic: Arc<str>,
     broker: Arc<str>,
-    id: i32,
+}
+
+impl QueueNames {
+    pub(crate) fn new(topic: Arc<str>, broker: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { topic, broker })
+    }
+
+    /// The broker's name that its queues go by.
+    pub(crate) fn broker(&self) -> &Arc<str> {
+        &self.broker
+    }
 }
 
 impl MessageQueue {
     /// Queue `id` of `topic` on the broker of this name.
     pub fn new(topic: impl Into<Arc<str>>, broker: impl Into<Arc<str>>, id: i32) -> Self {
-        Self { topic: topic.into(), broker: broker.into(), id }
+        Self::of(&QueueNames::new(topic.into(), broker.into()), id)
+    }
+
+    /// A queue of this topic on this broker.
+    pub(crate) fn of(names: &Arc<QueueNames>, id: i32) -> Self {
+        Self { names: names.clone(), id }
     }
 
     /// The topic.
     pub fn topic(&self) -> &str {
-        &self.topic
+        &self.names.topic
     }
 
     /// Name of the broker.
     pub fn broker(&self) -> &str {
-        &self.broker
+        &self.names.broker
     }
 
     /// Number of the queue on its broker, from 0.
@@ -458,8 +481,18 @@ impl MessageQueue {
     }
 }
 
+impl fmt::Debug for MessageQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageQueue")
+            .field("topic", &self.topic())
+            .field("broker", &self.broker())
+            .field("id", &self.id)
+            .finish()
+    }
+}
+
 impl fmt::Display for MessageQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}:{}", self.topic, self.broker, self.id)
+        write!(f, "{} {}:{}", self.topic(), self.broker(), self.id)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) use self::static_topic::logical_queues;
 
 use crate::accepted::Accepted;
 use crate::connection::{Connection, Order};
+use crate::message::QueueNames;
+use crate::padded::Padded;
 use crate::queue::BrokerLoad;
 use crate::{ErrorKind, MessageQueue};
 
@@ -31,7 +33,10 @@ const SWEEP_AT: usize = 128;
 const LOOK_AHEAD: usize = 16;
 
 /// The queues of a topic that may be written, and the brokers that have them.
+///
+/// Every message has a handle to it: their count has cache lines of its own.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Route {
     pub(crate) topic: Arc<str>,
     /// The topic's name on the wire.
@@ -43,7 +48,7 @@ pub(crate) struct Route {
     /// Whether it is the default topic's, until the first send creates the topic.
     pub(crate) from_default_topic: bool,
     /// Whose turn it is among `queues`.
-    turn: AtomicUsize,
+    turn: Padded<AtomicUsize>,
     /// The smallest backlog of a broker that is not left out, as it was found last.
     smallest_backlog: AtomicUsize,
     /// What it was made of, to tell whether a newer answer differs.
@@ -56,8 +61,7 @@ pub(crate) struct RouteQueue {
     /// Place of the broker that has it. `None`: it cannot be written now, but keys mean it all the
     /// same.
     pub(crate) broker: Option<usize>,
-    /// The broker's name that it goes by.
-    named: Arc<str>,
+    names: Arc<QueueNames>,
     id: i32,
 }
 
@@ -65,15 +69,15 @@ pub(crate) struct RouteQueue {
 #[derive(Debug)]
 pub(crate) struct RouteBroker {
     pub(crate) name: Arc<str>,
-    /// The broker's name that its queues go by: another one for the logical queues of a static
+    /// The names that its queues go by: the broker's is another one for the logical queues of a static
     /// topic, which are not bound to it.
-    pub(crate) queues_named: Arc<str>,
+    queue_names: Arc<QueueNames>,
     pub(crate) cluster: Arc<str>,
     pub(crate) connection: Arc<Connection>,
     /// Its queues.
     queues: Vec<OwnQueue>,
     /// Whose turn it is among them.
-    turn: AtomicUsize,
+    turn: Padded<AtomicUsize>,
     /// What single sends to them share, once there was one.
     pub(crate) template: OnceLock<SendTemplate>,
 }
@@ -101,9 +105,13 @@ impl Target {
         self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.name)
     }
 
-    /// The broker's name that its queues go by.
-    pub(crate) fn queues_named(&self) -> &Arc<str> {
-        self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.queues_named)
+    /// The broker's queue of this number.
+    pub(crate) fn queue_of_broker(&self, id: i32) -> MessageQueue {
+        let Route { topic, brokers, .. } = &*self.route;
+        match brokers.get(self.broker) {
+            Some(broker) => MessageQueue::of(&broker.queue_names, id),
+            None => MessageQueue::new(topic.clone(), topic.clone(), id),
+        }
     }
 
     /// What single sends there share.
@@ -134,8 +142,8 @@ impl Target {
 
     /// Whether one of the other brokers can be used, as far as is known.
     pub(crate) fn has_usable_others(&self) -> bool {
-        let mut others = self.route.loads().enumerate().filter(|(at, _)| *at != self.broker);
-        others.any(|(_, load)| !load.left_out)
+        let mut all = self.route.brokers.iter().enumerate();
+        all.any(|(at, broker)| at != self.broker && !broker.load().left_out)
     }
 
     /// The queue that a request of so many messages leaves for now.
@@ -166,8 +174,9 @@ impl RouteBroker {
 
     /// Whether it has a queue, or is the one that would.
     fn has(&self, queue: &MessageQueue) -> bool {
-        let is_logical = !Arc::ptr_eq(&self.name, &self.queues_named);
-        *self.queues_named == *queue.broker()
+        let named = self.queue_names.broker();
+        let is_logical = !Arc::ptr_eq(&self.name, named);
+        **named == *queue.broker()
             && (!is_logical || self.queues.iter().any(|own| own.id == queue.id()))
     }
 }
@@ -185,18 +194,19 @@ impl Route {
         for of_broker in &plan {
             let name: Arc<str> = of_broker.broker.as_str().into();
             let named = of_broker.logical.as_deref().map_or_else(|| name.clone(), Arc::from);
+            let names = QueueNames::new(topic.clone(), named);
             let place = of_broker.address.as_ref().map(|_| brokers.len());
-            let queue = |id: &i32| RouteQueue { broker: place, named: named.clone(), id: *id };
+            let queue = |id: &i32| RouteQueue { broker: place, names: names.clone(), id: *id };
             queues.extend(of_broker.queues.iter().map(queue));
             let own = |id: &i32| OwnQueue { id: *id, messages: AtomicUsize::new(0) };
             if let Some(address) = &of_broker.address {
                 brokers.push(RouteBroker {
                     name,
-                    queues_named: named,
+                    queue_names: names,
                     cluster: of_broker.cluster.as_str().into(),
                     connection: connection(address),
                     queues: of_broker.queues.iter().map(own).collect(),
-                    turn: AtomicUsize::new(fastrand::usize(..)),
+                    turn: Padded(AtomicUsize::new(fastrand::usize(..))),
                     template: OnceLock::new(),
                 });
             }
@@ -211,7 +221,7 @@ impl Route {
             brokers,
             queues,
             from_default_topic,
-            turn: AtomicUsize::new(fastrand::usize(..)),
+            turn: Padded(AtomicUsize::new(fastrand::usize(..))),
             smallest_backlog: AtomicUsize::new(0),
             plan,
         }
@@ -265,7 +275,7 @@ impl Route {
     /// Queue at this place of `queues`.
     pub(crate) fn queue(&self, place: usize) -> Option<MessageQueue> {
         let queue = self.queues.get(place)?;
-        Some(MessageQueue::new(self.topic.clone(), queue.named.clone(), queue.id))
+        Some(MessageQueue::of(&queue.names, queue.id))
     }
 
     /// The target for one queue of the topic, whether or not it may be written now: an ordered

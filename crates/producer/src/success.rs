@@ -76,8 +76,8 @@ impl Successes {
             Good::Acked => client.counters().acked.add(even + odd),
             Good::Oneway => client.counters().oneway.add(even + odd),
         }
-        client.epochs.end(Epoch::Even, even);
-        client.epochs.end(Epoch::Odd, odd);
+        client.intake.epochs.end(Epoch::Even, even);
+        client.intake.epochs.end(Epoch::Odd, odd);
         client.let_follow(std::mem::take(&mut self.next));
         client.give_back(places, bytes);
         // Should one panic, the others are told by whoever tells next.

@@ -13,13 +13,14 @@ use std::task::{Poll, Waker};
 use tokio::task::coop::cooperative;
 
 use super::Order;
+use crate::padded::Padded;
 
 /// Memory for more orders than this is not kept.
 const KEPT_ORDERS: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    inside: Mutex<Inside>,
+    inside: Padded<Mutex<Inside>>,
 }
 
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use posthaste_protocol::request::{BrokerData, QueueData, TopicRoute, permission}
 use crate::MessageQueue;
 use crate::client::Client;
 use crate::connection::{Connection, Peer};
+use crate::message::QueueNames;
 use crate::route::{MOST_QUEUES, WireQueue, logical_queues};
 
 /// Where each queue of a topic is. A reader has connections of its own, so that what it pulls holds
@@ -26,8 +27,8 @@ pub(super) struct Home {
 pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> {
     let topic: Arc<str> = topic.into();
     let queues_of = |broker: &str, count: i32| {
-        let (topic, broker): (_, Arc<str>) = (topic.clone(), broker.into());
-        (0..count).map(move |id| MessageQueue::new(topic.clone(), broker.clone(), id))
+        let names = QueueNames::new(topic.clone(), broker.into());
+        (0..count).map(move |id| MessageQueue::of(&names, id))
     };
     let logical = logical_queues(document);
     if !logical.is_empty() {

@@ -25,7 +25,7 @@ use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
 use crate::retry::Ended;
 use crate::window::Trip;
-use crate::{ErrorKind, MessageQueue, receipt};
+use crate::{ErrorKind, receipt};
 
 impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {
@@ -126,8 +126,7 @@ impl Task {
         }
         // Before the permits go back: who gets one looks at the backlog.
         self.done_with(together);
-        let (topic, broker) = (first.accepted.topic(), first.target.queues_named());
-        let queue = MessageQueue::new(topic.clone(), broker.clone(), stored.queue_id);
+        let queue = first.target.queue_of_broker(stored.queue_id);
         let ids = sent.messages.iter().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = receipt::receipts(stored, queue, ids, together);
         let at = StoredAt { address: &self.address, trace_on: stored.trace_on != Some(false) };

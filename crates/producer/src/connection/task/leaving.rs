@@ -15,6 +15,7 @@ use crate::connection::pending::{Asker, Sent};
 use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
+use crate::route::Target;
 
 /// No more requests are encoded while so much is not written: it is held in memory, copied or not.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
@@ -224,11 +225,31 @@ impl Task {
         form: Form,
         now: Instant,
     ) -> Option<Credentials> {
-        let target = messages.first()?.target.clone();
+        let first = messages.first()?;
         let counters = self.client.counters();
         counters.requests.add_one();
         self.meters.request(together);
-        let mut writer = attempt::Writer {
+        if together == 1 {
+            let put = self.writer(&first.target, queue, form, now).put_message(&first.accepted);
+            if put.is_none() {
+                messages.clear();
+            }
+            return put.flatten();
+        }
+        counters.batches.add_one();
+        counters.batched.add(together);
+        let target = first.target.clone();
+        self.writer(&target, queue, form, now).put_batch(messages)
+    }
+
+    fn writer<'a>(
+        &'a mut self,
+        target: &'a Target,
+        queue: i32,
+        form: Form,
+        now: Instant,
+    ) -> attempt::Writer<'a> {
+        attempt::Writer {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
             config: self.client.config(),
@@ -239,17 +260,7 @@ impl Task {
             template: target.template(),
             form,
             now,
-        };
-        if together == 1 {
-            let put = writer.put_message(&messages.first()?.accepted);
-            if put.is_none() {
-                messages.clear();
-            }
-            return put.flatten();
         }
-        counters.batches.add_one();
-        counters.batched.add(together);
-        writer.put_batch(messages)
     }
 
     fn remember_oneways(
