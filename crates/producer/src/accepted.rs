@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::{IdText, UniqueId};
@@ -13,7 +13,7 @@ use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
 use crate::flush::Epoch;
 use crate::message::Destination;
-use crate::timestamp::ms_since_1970;
+use crate::timestamp::Present;
 use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch};
 
 /// Of a long row of attempts only so many are kept.
@@ -228,10 +228,9 @@ impl Accepted {
         })
     }
 
-    /// When it was accepted, by the wall clock, given what a clock that never steps says by now.
-    pub(crate) fn born_at_ms(&self, now: Instant) -> i64 {
-        let born = SystemTime::now().checked_sub(now.saturating_duration_since(self.since));
-        ms_since_1970(born.unwrap_or(UNIX_EPOCH))
+    /// When it was accepted, by the wall clock.
+    pub(crate) fn born_at_ms(&self, present: &Present) -> i64 {
+        present.ms_since_1970(self.since)
     }
 
     pub(crate) fn destination(&self) -> &Destination {

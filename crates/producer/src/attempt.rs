@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
-use std::time::Instant;
 
 use bytes::Bytes;
 use posthaste_protocol::answer::Stored;
@@ -22,6 +21,7 @@ use crate::content::{self, Content, Entry};
 use crate::credentials::Credentials;
 use crate::message::{Message, Part};
 use crate::outbox::Waiting;
+use crate::timestamp::Present;
 use crate::{ErrorKind, Outcome};
 
 /// How a request leaves.
@@ -48,7 +48,7 @@ pub(crate) struct Writer<'a> {
     /// What plain sends to the broker share.
     pub(crate) template: Option<&'a OnceLock<SendTemplate>>,
     pub(crate) form: Form,
-    pub(crate) now: Instant,
+    pub(crate) present: Present,
 }
 
 impl Writer<'_> {
@@ -57,11 +57,11 @@ impl Writer<'_> {
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Option<Credentials>> {
         accepted.show(|content| {
             let message = &content.first;
-            put_properties(self.scratch, message, content.added_to(0), &accepted.id, self.config);
             if let Some(template) = self.template.filter(|_| self.is_plain(content)) {
                 self.put_by(template, accepted, content);
                 return None;
             }
+            put_properties(self.scratch, message, content.added_to(0), &accepted.id, self.config);
             if *message.part() != Part::None {
                 self.put_part(message.part());
             }
@@ -92,6 +92,8 @@ impl Writer<'_> {
         !self.form.v1
             && *message.part() == Part::None
             && (message.flag_value(), content.sys_flag()) == (0, 0)
+            && message.waits_until_stored()
+            && content.added_to(0).is_none()
             && self.config.seal.adds_nothing()
     }
 
@@ -102,13 +104,17 @@ impl Writer<'_> {
         content: &Content,
     ) {
         let template = template.get_or_init(|| {
-            let model = self.request(accepted, Cow::Borrowed(""));
-            SendTemplate::of(&model)
+            let model =
+                self.request(accepted, Cow::Owned(common_properties(accepted, self.config)));
+            SendTemplate::of(&model, &accepted.id)
         });
+        self.scratch.clear();
+        content.first.each_own_property(|name, value| properties::push(self.scratch, name, value));
         let own = OwnFields {
             queue_id: self.queue,
-            born_at_ms: accepted.born_at_ms(self.now),
+            born_at_ms: accepted.born_at_ms(&self.present),
             properties: self.scratch,
+            id: &accepted.id,
         };
         let Form { opaque, oneway, .. } = self.form;
         self.out.put_frame(false, |out, bodies| {
@@ -177,7 +183,7 @@ impl Writer<'_> {
             default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
             queue_id: self.queue,
             sys_flag: 0,
-            born_at_ms: accepted.born_at_ms(self.now),
+            born_at_ms: accepted.born_at_ms(&self.present),
             flag: 0,
             properties,
             reconsume_times: 0,
@@ -209,6 +215,15 @@ fn put_properties(
     }
     properties::push(out, name::UNIQ_KEY, id.as_str());
     put_namespace(out, config);
+}
+
+/// What plain messages have after properties of their own, as [`put_properties`] puts it.
+fn common_properties(Accepted { id, .. }: &Accepted, config: &Config) -> String {
+    let mut common = String::new();
+    properties::push(&mut common, name::WAIT, "true");
+    properties::push(&mut common, name::UNIQ_KEY, id.as_str());
+    put_namespace(&mut common, config);
+    common
 }
 
 fn put_namespace(out: &mut String, config: &Config) {

@@ -356,6 +356,12 @@ impl Message {
     /// may be is large, and every message's properties are gone over twice.
     #[inline]
     pub(crate) fn each_wire_property(&self, mut show: impl FnMut(&str, &str)) {
+        self.each_own_property(&mut show);
+        show(name::WAIT, if self.wait_stored { "true" } else { "false" });
+    }
+
+    /// As [`each_wire_property`](Self::each_wire_property), without the one that every message has.
+    pub(crate) fn each_own_property(&self, mut show: impl FnMut(&str, &str)) {
         self.properties().for_each(|(n, value)| show(n, value));
         if let Some(tag) = self.tag_text() {
             show(name::TAGS, tag);
@@ -371,7 +377,6 @@ impl Message {
         if let Some(treatment) = &self.treatment {
             treatment.properties().for_each(|(n, value)| show(n, &value));
         }
-        show(name::WAIT, if self.wait_stored { "true" } else { "false" });
     }
 
     /// Says what is wrong with what it asks of its broker, if anything is.

@@ -1,6 +1,26 @@
 //! The protocol's times: milliseconds since 1970.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The present, by a clock that never steps and by the wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Present {
+    pub(crate) now: Instant,
+    wall: SystemTime,
+}
+
+impl Present {
+    /// It is `now`.
+    pub(crate) fn at(now: Instant) -> Self {
+        Self { now, wall: SystemTime::now() }
+    }
+
+    /// What the wall clock would have said at an earlier time, had it never stepped since.
+    pub(crate) fn ms_since_1970(&self, earlier: Instant) -> i64 {
+        let wall = self.wall.checked_sub(self.now.saturating_duration_since(earlier));
+        ms_since_1970(wall.unwrap_or(UNIX_EPOCH))
+    }
+}
 
 /// The number of ms since 1970; 0 for what was before.
 pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {

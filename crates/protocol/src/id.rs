@@ -72,11 +72,15 @@ impl OffsetId {
 impl IdText {
     /// The text.
     pub fn as_str(&self) -> &str {
-        let digits: &[u8] = match &self.0 {
+        std::str::from_utf8(self.digits()).unwrap_or_default()
+    }
+
+    /// The text's bytes: hex digits.
+    pub(crate) fn digits(&self) -> &[u8] {
+        match &self.0 {
             Digits::V4(Aligned(digits)) => digits,
             Digits::V6(digits) => &**digits,
-        };
-        std::str::from_utf8(digits).unwrap_or_default()
+        }
     }
 
     /// Makes it the text of the unique id that comes after this one, where time and counter are counted up

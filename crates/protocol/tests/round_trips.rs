@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::batch::{self, BatchEntry};
 use posthaste_protocol::command::{put_answer, put_request, put_request_with};
-use posthaste_protocol::id::{OffsetId, UniqueId};
+use posthaste_protocol::id::{IdText, OffsetId, UniqueId};
 use posthaste_protocol::properties::{self, Properties};
 use posthaste_protocol::request::*;
 use posthaste_protocol::sign::Signer;
@@ -353,22 +353,32 @@ proptest! {
     fn sends_by_a_template(
         seed in vec(any::<u8>(), 0..100),
         others in vec(any::<u8>(), 0..100),
+        counter in any::<u16>(),
         opaque in any::<i32>(),
         oneway in any::<bool>(),
     ) {
-        let (model, send) = (Source(&seed).send(), Source(&others).send());
-        let template = SendTemplate::of(&model);
-        let send = SendMessage {
-            queue_id: send.queue_id,
-            born_at_ms: send.born_at_ms,
-            properties: send.properties,
-            body: send.body,
-            ..model
+        let (mut model, send) = (Source(&seed).send(), Source(&others).send());
+        let id = |counter| {
+            let ip = [127, 0, 0, 1].into();
+            UniqueId { ip, process: 1, instance: 2, time_ms: 3, counter }.text()
         };
+        let (first, second) = (id(counter), id(!counter));
+        let shared = |id: &IdText| format!("WAIT\u{1}true\u{2}UNIQ_KEY\u{1}{id}\u{2}{}", model.topic);
+        let (of_first, of_second) = (shared(&first), shared(&second));
+        model.properties = of_first.into();
+        let template = SendTemplate::of(&model, &first);
         let own = OwnFields {
             queue_id: send.queue_id,
             born_at_ms: send.born_at_ms,
             properties: &send.properties,
+            id: &second,
+        };
+        let send = SendMessage {
+            queue_id: send.queue_id,
+            born_at_ms: send.born_at_ms,
+            properties: format!("{}{of_second}", send.properties).into(),
+            body: send.body,
+            ..model
         };
         let (mut whole, mut by_template) = (BytesMut::new(), BytesMut::from(&b"before"[..]));
         put_request(&mut whole, opaque, oneway, &send);

@@ -9,7 +9,7 @@ use posthaste_protocol::properties::name;
 use crate::accepted::Accepted;
 use crate::content::Entry;
 use crate::interceptor::TransactionEnd;
-use crate::timestamp::ms_since_1970;
+use crate::timestamp::{Present, ms_since_1970};
 use crate::{Message, Receipt, SendStatus, TransactionState};
 
 /// Between the fields of a record.
@@ -53,7 +53,7 @@ impl Record {
         let (tags, keys) = (message.tag_text().unwrap_or(NOTHING), message.key_texts().join(" "));
         let fields: [&dyn std::fmt::Display; 14] = [
             &"Pub",
-            &accepted.born_at_ms(Instant::now()),
+            &accepted.born_at_ms(&Present::at(Instant::now())),
             &receipt.region().unwrap_or(DEFAULT_REGION),
             &group,
             &message.topic(),

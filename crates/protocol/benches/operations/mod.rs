@@ -61,8 +61,16 @@ const UNIQUE_ID: UniqueId = UniqueId {
 
 /// What a message carries beside its body: tag, key, wait flag and unique id.
 fn put_properties(text: &mut String) {
+    put_own_properties(text);
+    put_common_properties(text);
+}
+
+fn put_own_properties(text: &mut String) {
     properties::push(text, name::TAGS, "new");
     properties::push(text, name::KEYS, "order-4711");
+}
+
+fn put_common_properties(text: &mut String) {
     properties::push(text, name::WAIT, "true");
     properties::push(text, name::UNIQ_KEY, UNIQUE_ID.text().as_str());
 }
@@ -109,12 +117,19 @@ fn encode_sends(messages: usize) -> Operation {
 
 fn encode_by_template() -> Operation {
     let (mut out, mut scratch) = (BytesMut::with_capacity(1 << 20), String::with_capacity(1024));
-    let template = SendTemplate::of(&send(""));
+    put_common_properties(&mut scratch);
+    let id = UNIQUE_ID.text();
+    let template = SendTemplate::of(&send(&scratch), &id);
     Box::new(move || {
         out.clear();
         scratch.clear();
-        put_properties(&mut scratch);
-        let own = OwnFields { queue_id: 3, born_at_ms: 1_700_000_000_000, properties: &scratch };
+        put_own_properties(&mut scratch);
+        let own = OwnFields {
+            queue_id: 3,
+            born_at_ms: 1_700_000_000_000,
+            properties: &scratch,
+            id: black_box(&id),
+        };
         template.put(black_box(&mut out), 4711, false, &own, |out| out.extend_from_slice(&BODY));
     })
 }

@@ -100,6 +100,19 @@ impl FieldWriter<'_> {
         place
     }
 
+    /// A field whose value stands before and behind something that is left out; says where in the
+    /// buffer these begin.
+    pub(crate) fn put_around(&mut self, name: &'static str, value: [&str; 2]) -> [usize; 2] {
+        self.open(name);
+        let places = value.map(|part| {
+            let place = self.out.len();
+            put_escaped(self.out, part);
+            place
+        });
+        self.out.put_u8(b'"');
+        places
+    }
+
     /// A name that needs no escape, up to the quote that opens its value.
     #[inline]
     fn open(&mut self, name: &'static str) {

@@ -16,6 +16,7 @@ use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
 use crate::route::Target;
+use crate::timestamp::Present;
 
 /// No more requests are encoded while so much is not written: it is held in memory, copied or not.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
@@ -32,6 +33,7 @@ impl Task {
         while let Some(call) = self.calls.pop_front() {
             self.put_call(call, now);
         }
+        let mut present = None;
         while self.has_room(now) {
             let hold = self.holds_back(now);
             let (singly, batch_bytes) = (&mut self.singly, self.batch_bytes);
@@ -45,7 +47,7 @@ impl Task {
                 Room::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
             });
             let Some(departure) = departure else { break };
-            self.put_messages(departure, now);
+            self.put_messages(departure, *present.get_or_insert_with(|| Present::at(now)));
         }
         if !self.pending.is_empty() {
             self.link.owed_since.get_or_insert(now);
@@ -163,7 +165,8 @@ impl Task {
     }
 
     /// Hop 5: the request goes into the write buffer, and those who wait for it into the table.
-    fn put_messages(&mut self, departure: Departure, now: Instant) {
+    fn put_messages(&mut self, departure: Departure, present: Present) {
+        let Present { now, .. } = present;
         let Departure { mut messages, blocks } = departure;
         let mut together = outbox::count(&messages);
         messages.retain(|waiting| {
@@ -184,7 +187,7 @@ impl Task {
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let (starts_at, length) = (self.link.position(), self.link.out.text().len());
-        let signed_with = self.put_request(&mut messages, together, queue, form, now);
+        let signed_with = self.put_request(&mut messages, together, queue, form, present);
         self.done_with(together - outbox::count(&messages));
         if messages.is_empty() {
             self.link.out.truncate(length);
@@ -223,14 +226,14 @@ impl Task {
         together: usize,
         queue: i32,
         form: Form,
-        now: Instant,
+        present: Present,
     ) -> Option<Credentials> {
         let first = messages.first()?;
         let counters = self.client.counters();
         counters.requests.add_one();
         self.meters.request(together);
         if together == 1 {
-            let put = self.writer(&first.target, queue, form, now).put_message(&first.accepted);
+            let put = self.writer(&first.target, queue, form, present).put_message(&first.accepted);
             if put.is_none() {
                 messages.clear();
             }
@@ -239,7 +242,7 @@ impl Task {
         counters.batches.add_one();
         counters.batched.add(together);
         let target = first.target.clone();
-        self.writer(&target, queue, form, now).put_batch(messages)
+        self.writer(&target, queue, form, present).put_batch(messages)
     }
 
     fn writer<'a>(
@@ -247,7 +250,7 @@ impl Task {
         target: &'a Target,
         queue: i32,
         form: Form,
-        now: Instant,
+        present: Present,
     ) -> attempt::Writer<'a> {
         attempt::Writer {
             out: &mut self.link.out,
@@ -259,7 +262,7 @@ impl Task {
             queue,
             template: target.template(),
             form,
-            now,
+            present,
         }
     }
 

@@ -4,14 +4,18 @@ use bytes::{BufMut as _, BytesMut};
 
 use super::{Payload as _, SendMessage, V2};
 use crate::header::json::{self, FieldWriter};
+use crate::id::IdText;
 use crate::{FieldSink, HeaderEncoding, command, frame};
 
-/// The frames of [`SendMessage`]s that differ in queue, time, properties, and in what each frame has
-/// of its own: number, way and body. What they share is encoded once.
+/// How many pieces a template has.
+const PIECES: usize = 7;
+
+/// The frames of [`SendMessage`]s that differ in queue, time, unique id and their first properties, and
+/// in what each frame has of its own: number, way and body. What they share is encoded once.
 #[derive(Debug)]
 pub struct SendTemplate {
     /// What stands before the queue's number, and then between what differs.
-    pieces: [Box<[u8]>; 6],
+    pieces: [Box<[u8]>; PIECES],
 }
 
 /// What is a message's own in the header of its send.
@@ -21,21 +25,24 @@ pub struct OwnFields<'a> {
     pub queue_id: i32,
     /// As [`SendMessage::born_at_ms`].
     pub born_at_ms: i64,
-    /// As [`SendMessage::properties`].
+    /// Properties before those that the messages share; as [`SendMessage::properties`].
     pub properties: &'a str,
+    /// The unique id.
+    pub id: &'a IdText,
 }
 
 impl SendTemplate {
-    /// The template of messages that share everything else with this one.
-    pub fn of(message: &SendMessage<'_>) -> Self {
+    /// The template of messages that share everything else with this one. Its properties are what they
+    /// share, with its unique `id` among them once; other messages may have more before these.
+    pub fn of(message: &SendMessage<'_>, id: &IdText) -> Self {
         let mut text = BytesMut::new();
-        let mut cuts = Vec::with_capacity(6);
+        let mut cuts = Vec::with_capacity(PIECES);
         let envelope = command::request_envelope::<SendMessage<'_>>(0, false);
         json::write_cut(&mut text, &envelope, &mut cuts, |writer, cuts| {
-            message.write(&mut Cutter { writer, cuts });
+            message.write(&mut Cutter { writer, cuts, id: id.as_str() });
         });
         cuts.push(text.len());
-        let (mut pieces, mut place) = (<[Box<[u8]>; 6]>::default(), 0);
+        let (mut pieces, mut place) = (<[Box<[u8]>; PIECES]>::default(), 0);
         for (piece, cut) in pieces.iter_mut().zip(cuts) {
             *piece = text.split_to(cut - place).as_ref().into();
             place = cut;
@@ -52,7 +59,7 @@ impl SendTemplate {
         own: &OwnFields<'_>,
         put_body: impl FnOnce(&mut BytesMut),
     ) {
-        let [queue, time, properties, flag, number, end] = &self.pieces;
+        let [queue, time, properties, shared, flag, number, end] = &self.pieces;
         let put_header = |out: &mut BytesMut| {
             out.put_slice(queue);
             json::put_number(out, i64::from(own.queue_id));
@@ -60,6 +67,8 @@ impl SendTemplate {
             json::put_number(out, own.born_at_ms);
             out.put_slice(properties);
             json::put_escaped(out, own.properties);
+            out.put_slice(shared);
+            out.put_slice(own.id.digits());
             out.put_slice(flag);
             json::put_number(out, i64::from(command::request_flag(oneway)));
             out.put_slice(number);
@@ -74,14 +83,16 @@ impl SendTemplate {
 struct Cutter<'a, 'w> {
     writer: &'a mut FieldWriter<'w>,
     cuts: &'a mut Vec<usize>,
+    id: &'a str,
 }
 
 impl FieldSink for Cutter<'_, '_> {
     fn text(&mut self, name: &'static str, value: &str) {
-        match name == V2.properties {
-            true => self.cuts.push(self.writer.leave_free(name, 0)),
-            false => self.writer.text(name, value),
+        if name != V2.properties {
+            return self.writer.text(name, value);
         }
+        let (before, behind) = value.split_once(self.id).unwrap_or((value, ""));
+        self.cuts.extend(self.writer.put_around(name, [before, behind]));
     }
 
     fn number(&mut self, name: &'static str, value: i64) {
