@@ -268,3 +268,58 @@ pub(crate) fn refusal(answer: &Command) -> Refusal {
     let error = Stored::of(answer).err().map(|error| error.to_string());
     Refusal { verdict, reason: error.unwrap_or(reason) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::batch::Sharing;
+    use crate::outbox::tests::accepted;
+    use crate::{Producer, ProducerBuilder};
+
+    async fn assert_a_template_changes_nothing(builder: ProducerBuilder) {
+        let producer = builder.start().await.unwrap();
+        let template = OnceLock::new();
+        let message = || Message::new("t", "body");
+        let messages = [
+            message(),
+            message().tag("tag").key("a \"key\"").key("\\"),
+            message().property("one", "\u{e9}").order_by("x"),
+            message().wait_stored(false),
+            message().flag(7),
+            message().delay_level(3),
+            message(),
+        ];
+        for message in messages {
+            let accepted = accepted(message, Instant::now(), Sharing::Alone);
+            let present = Present::at(Instant::now());
+            let [without, with] = [None, Some(&template)].map(|template| {
+                let mut out = Outgoing::default();
+                let mut writer = Writer {
+                    out: &mut out,
+                    scratch: &mut String::new(),
+                    config: producer.client().config(),
+                    topic: "t",
+                    broker: "b",
+                    cluster: "c",
+                    queue: 3,
+                    template,
+                    form: Form { opaque: 7, oneway: false, v1: false },
+                    present,
+                };
+                assert!(writer.put_message(&accepted).is_some());
+                out.text().split()
+            });
+            assert_eq!(with, without);
+        }
+        assert!(template.get().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_template_changes_nothing() {
+        let builder = || Producer::builder("g", "127.0.0.1:1");
+        assert_a_template_changes_nothing(builder()).await;
+        assert_a_template_changes_nothing(builder().namespace("space")).await;
+    }
+}

@@ -352,17 +352,9 @@ pub(crate) mod tests {
         sharing_waiting(topic, body, queue, until, Sharing::Alone)
     }
 
-    pub(crate) fn sharing_waiting(
-        topic: &'static str,
-        body: &'static str,
-        queue: Option<i32>,
-        until: Instant,
-        sharing: Sharing,
-    ) -> Waiting {
-        let id = UniqueIds::new(own_ip()).next(1);
-        let message = Message::new(topic, body);
+    pub(crate) fn accepted(message: Message, until: Instant, sharing: Sharing) -> Arc<Accepted> {
         let terms = Terms {
-            id,
+            id: UniqueIds::new(own_ip()).next(1),
             since: Instant::now(),
             deadline: until,
             epoch: Epoch::default(),
@@ -371,7 +363,17 @@ pub(crate) mod tests {
             permit: Permit { sent: 1, messages: 1, bytes: 1 },
             stored_bytes: 300,
         };
-        let accepted = Arc::new(Accepted::new(message.into(), terms));
+        Arc::new(Accepted::new(message.into(), terms))
+    }
+
+    pub(crate) fn sharing_waiting(
+        topic: &'static str,
+        body: &'static str,
+        queue: Option<i32>,
+        until: Instant,
+        sharing: Sharing,
+    ) -> Waiting {
+        let accepted = accepted(Message::new(topic, body), until, sharing);
         let no_connection = |_: &str| unreachable!("the route has no broker");
         let route =
             Arc::new(Route::new(topic.into(), topic.into(), Vec::new(), false, no_connection));
