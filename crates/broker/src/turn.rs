@@ -27,8 +27,8 @@ const MAX_COMMIT: usize = 4 * 1024 * 1024;
 /// After so long the time is looked at anew, whatever is due when.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// So few bytes for one session are written by the engine's thread itself.
-const WRITTEN_AT_ONCE: usize = 4 * 1024;
+/// So few bytes are written by the engine's thread itself when they are all for one session.
+const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
 /// What arrives at the engine's thread.
 pub(crate) enum Event {

@@ -408,6 +408,11 @@ impl Accepted {
         Poll::Pending
     }
 
+    /// Has the caller woken by the end, which has not come yet.
+    pub(crate) fn wake_at_end(&self, context: &Context<'_>) {
+        self.state().waiter = Waiter::Waker(context.waker().clone());
+    }
+
     /// Has `callback` run at the end; gives it back, with the result, if that has come already.
     pub(crate) fn on_end(&self, callback: Callback) -> Wake {
         let mut state = self.state();

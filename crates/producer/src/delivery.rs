@@ -82,6 +82,7 @@ pub(crate) struct Awaited<'a, T> {
 enum Stage<'a> {
     /// There was no room for it.
     WaitsForRoom(Pin<Box<dyn Future<Output = Result<Arc<Accepted>, SendError>> + Send + 'a>>),
+    Accepted(Arc<Accepted>),
     OnItsWay(Arc<Accepted>),
     Ended,
 }
@@ -97,17 +98,10 @@ impl<'a, T> Awaited<'a, T> {
         result: ResultOf<T>,
     ) -> Self {
         let stage = match room {
-            Room::Taken(accepted) => Stage::set_out(accepted, client, &span),
+            Room::Taken(accepted) => Stage::Accepted(accepted),
             Room::None(waits) => Stage::WaitsForRoom(Box::pin(client.wait_for_room(waits))),
         };
         Self { stage, client, span, result }
-    }
-}
-
-impl Stage<'_> {
-    fn set_out(accepted: Arc<Accepted>, client: &Arc<Client>, span: &SendSpan) -> Self {
-        span.in_scope(|| client.deliver(accepted.clone()));
-        Self::OnItsWay(accepted)
     }
 }
 
@@ -118,13 +112,21 @@ impl<T> Future for Awaited<'_, T> {
         let Self { stage, client, span, result } = &mut *self;
         if let Stage::WaitsForRoom(room) = stage {
             match ready!(span.in_scope(|| room.as_mut().poll(context))) {
-                Ok(accepted) => *stage = Stage::set_out(accepted, client, span),
+                Ok(accepted) => *stage = Stage::Accepted(accepted),
                 Err(error) => {
                     *stage = Stage::Ended;
                     span.record_failed(&error);
                     return Poll::Ready(Err(error));
                 }
             }
+        }
+        if let Stage::Accepted(accepted) = stage {
+            let accepted = accepted.clone();
+            // First: once it has set out, others look at it. Should that end it, it wakes.
+            accepted.wake_at_end(context);
+            *stage = Stage::OnItsWay(accepted.clone());
+            span.in_scope(|| client.deliver(accepted));
+            return Poll::Pending;
         }
         let Stage::OnItsWay(accepted) = stage else { return Poll::Pending };
         let end = ready!(span.in_scope(|| accepted.poll_end(context)));
@@ -136,7 +138,7 @@ impl<T> Future for Awaited<'_, T> {
 
 impl<T> Drop for Awaited<'_, T> {
     fn drop(&mut self) {
-        if let Stage::OnItsWay(accepted) = &self.stage {
+        if let Stage::Accepted(accepted) | Stage::OnItsWay(accepted) = &self.stage {
             self.client.withdraw(accepted);
         }
     }
