@@ -1,7 +1,7 @@
 //! An accepted message: from its permit to its end, which comes exactly once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -91,8 +91,6 @@ pub(crate) struct Terms {
 /// What a message, or a batch, takes of the bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permit {
-    /// Bytes of topics, bodies and properties as they are sent.
-    pub(crate) sent: usize,
     pub(crate) messages: u32,
     pub(crate) bytes: u32,
 }
@@ -104,7 +102,7 @@ pub(crate) struct Accepted {
     /// The queue that a selector has picked.
     selected: OnceLock<Box<MessageQueue>>,
     /// How many messages it is: one, or those of a batch that its caller made.
-    count: usize,
+    count: u32,
     /// The id of the first; the others' follow it.
     pub(crate) id: IdText,
     /// When it was accepted.
@@ -117,13 +115,21 @@ pub(crate) struct Accepted {
     stored_bytes: AtomicU32,
     pub(crate) sharing: Sharing,
     /// After a batch was refused, how many messages may go together with this one, itself counted.
-    most_together: AtomicUsize,
+    most_together: AtomicU32,
     state: Mutex<State>,
 }
 
 struct State {
     stage: Stage,
     body: Body,
+    /// Apart, since few messages have any.
+    trouble: Option<Box<Trouble>>,
+    waiter: Waiter,
+}
+
+/// What has gone wrong with a message so far.
+#[derive(Default)]
+struct Trouble {
     attempts: Vec<Attempt>,
     retries: u32,
     /// An attempt may have stored it.
@@ -132,7 +138,6 @@ struct State {
     earlier_failed: bool,
     /// A server that goes away has sent it away.
     sent_away: bool,
-    waiter: Waiter,
 }
 
 /// The message, and after its end that, until somebody has taken it. In one place, since there may
@@ -186,7 +191,7 @@ impl Accepted {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
             selected: OnceLock::new(),
-            count: content.count(),
+            count: u32::try_from(content.count()).unwrap_or(u32::MAX),
             id: id.text(),
             since,
             deadline,
@@ -195,15 +200,11 @@ impl Accepted {
             sharing,
             permit,
             stored_bytes: AtomicU32::new(stored_bytes),
-            most_together: AtomicUsize::new(MOST_MESSAGES),
+            most_together: AtomicU32::new(MOST_MESSAGES as u32),
             state: Mutex::new(State {
                 stage: Stage::Waiting,
                 body: Body::Content(content),
-                attempts: Vec::new(),
-                retries: 0,
-                maybe_stored: false,
-                earlier_failed: false,
-                sent_away: false,
+                trouble: None,
                 waiter: Waiter::None,
             }),
         }
@@ -215,7 +216,7 @@ impl Accepted {
 
     /// How many messages it is.
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.count as usize
     }
 
     /// The unique id of each of its messages.
@@ -262,22 +263,23 @@ impl Accepted {
 
     /// Retries used up.
     pub(crate) fn retries(&self) -> u32 {
-        self.state().retries
+        self.state().trouble.as_ref().map_or(0, |trouble| trouble.retries)
     }
 
     /// One retry is used up.
     pub(crate) fn use_retry(&self) {
-        self.state().retries += 1;
+        self.state().trouble().retries += 1;
     }
 
     /// After a batch was refused, how many messages may go together with this one.
     pub(crate) fn most_together(&self) -> usize {
-        self.most_together.load(Ordering::Relaxed)
+        self.most_together.load(Ordering::Relaxed) as usize
     }
 
     /// Not so many messages may go together with this one any more.
     pub(crate) fn go_with(&self, most: usize) {
-        self.most_together.fetch_min(most.max(1), Ordering::Relaxed);
+        let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
+        self.most_together.fetch_min(most, Ordering::Relaxed);
     }
 
     /// The message leaves, if it may.
@@ -286,7 +288,7 @@ impl Accepted {
         if state.stage == Stage::Ended {
             return Leave::Ended;
         }
-        if state.earlier_failed {
+        if state.earlier_failed() {
             return Leave::EarlierFailed;
         }
         state.stage = Stage::Left;
@@ -326,18 +328,18 @@ impl Accepted {
 
     /// Whether an earlier message of its key failed while this one was under way.
     pub(crate) fn earlier_failed(&self) -> bool {
-        self.state().earlier_failed
+        self.state().earlier_failed()
     }
 
     /// A server that goes away sends it away; `true` the first time.
     pub(crate) fn send_away(&self) -> bool {
-        !std::mem::replace(&mut self.state().sent_away, true)
+        !std::mem::replace(&mut self.state().trouble().sent_away, true)
     }
 
     /// What left was certainly not stored, and waits again.
     pub(crate) fn back_in_line(&self) {
         let mut state = self.state();
-        if state.stage == Stage::Left && !state.maybe_stored {
+        if state.stage == Stage::Left && !state.maybe_stored() {
             state.stage = Stage::Waiting;
         }
     }
@@ -349,14 +351,15 @@ impl Accepted {
             return false;
         }
         match attempt.outcome {
-            Outcome::Unknown => state.maybe_stored = true,
-            Outcome::NotStored if !state.maybe_stored => state.stage = Stage::Waiting,
+            Outcome::Unknown => state.trouble().maybe_stored = true,
+            Outcome::NotStored if !state.maybe_stored() => state.stage = Stage::Waiting,
             Outcome::NotStored => {}
         }
-        if state.attempts.len() >= KEPT_ATTEMPTS {
-            state.attempts.remove(KEPT_ATTEMPTS / 2);
+        let attempts = &mut state.trouble().attempts;
+        if attempts.len() >= KEPT_ATTEMPTS {
+            attempts.remove(KEPT_ATTEMPTS / 2);
         }
-        state.attempts.push(attempt);
+        attempts.push(attempt);
         true
     }
 
@@ -376,7 +379,7 @@ impl Accepted {
     /// stored by the request that it is in, but is not sent again.
     pub(crate) fn fail_with_earlier(&self, reason: &str) -> Option<Failed> {
         let mut state = self.state();
-        state.earlier_failed = true;
+        state.trouble().earlier_failed = true;
         match state.stage {
             Stage::Waiting => state.fail(ErrorKind::EarlierFailed, reason),
             Stage::Left | Stage::Ended => None,
@@ -386,12 +389,12 @@ impl Accepted {
     /// Takes the message back if nothing of it has left; its end is then nobody's.
     pub(crate) fn withdraw(&self) -> bool {
         let mut state = self.state();
-        if state.stage != Stage::Waiting || state.maybe_stored {
+        if state.stage != Stage::Waiting || state.maybe_stored() {
             return false;
         }
         state.stage = Stage::Ended;
         state.waiter = Waiter::None;
-        state.attempts = Vec::new();
+        state.take_attempts();
         state.take_content().is_some()
     }
 
@@ -441,15 +444,32 @@ pub(crate) struct Failed {
 impl State {
     fn fail(&mut self, kind: ErrorKind, reason: &str) -> Option<Failed> {
         let content = self.take_content()?;
-        let outcome = match self.maybe_stored || self.stage == Stage::Left {
+        let outcome = match self.maybe_stored() || self.stage == Stage::Left {
             true => Outcome::Unknown,
             false => Outcome::NotStored,
         };
-        let attempts = std::mem::take(&mut self.attempts);
+        let attempts = self.take_attempts();
         let copy = content.clone();
         let error = SendError::new(kind, outcome, reason, attempts, content);
         let wake = self.end(End::Failed(error));
         Some(Failed { wake, outcome, content: copy })
+    }
+
+    fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
+    }
+
+    fn maybe_stored(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.maybe_stored)
+    }
+
+    fn earlier_failed(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.earlier_failed)
+    }
+
+    fn take_attempts(&mut self) -> Vec<Attempt> {
+        let trouble = self.trouble.as_mut();
+        trouble.map(|trouble| std::mem::take(&mut trouble.attempts)).unwrap_or_default()
     }
 
     fn take_content(&mut self) -> Option<Content> {
@@ -474,7 +494,7 @@ impl State {
 
     fn end(&mut self, end: End) -> Wake {
         self.stage = Stage::Ended;
-        self.attempts = Vec::new();
+        self.take_attempts();
         match std::mem::replace(&mut self.waiter, Waiter::None) {
             Waiter::Callback(callback) => {
                 self.body = Body::Nothing;

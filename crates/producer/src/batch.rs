@@ -101,15 +101,15 @@ impl FromIterator<Message> for Batch {
 /// Says what is wrong with messages as a batch, if anything is.
 #[inline]
 pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
-    if content.others.is_empty() { Ok(()) } else { check_several(content, max_size) }
+    if content.others().is_empty() { Ok(()) } else { check_several(content, max_size) }
 }
 
 fn check_several(content: &Content, max_size: usize) -> Result<(), String> {
-    let Content { first, others, .. } = content;
+    let first = &content.first;
     if first.topic().starts_with(RETRY_TOPICS) {
         return Err(format!("topic {} takes no batches", first.topic()));
     }
-    for (place, message) in others.iter().enumerate() {
+    for (place, message) in content.others().iter().enumerate() {
         let differs = if message.topic() != first.topic() {
             "topic"
         } else if message.waits_until_stored() != first.waits_until_stored() {
@@ -169,7 +169,7 @@ pub(crate) fn sharing(
 ) -> Sharing {
     let message = &content.first;
     let small = stored_bytes <= most_bytes / 2;
-    let is_made = !content.others.is_empty();
+    let is_made = !content.others().is_empty();
     if is_made || !small || !message.is_ordinary() || message.topic().starts_with(RETRY_TOPICS) {
         return Sharing::Alone;
     }
@@ -322,7 +322,7 @@ mod tests {
             epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
-            permit: Permit { sent: 1, messages: 1, bytes: 1 },
+            permit: Permit { messages: 1, bytes: 1 },
             stored_bytes,
         };
         Accepted::new(Message::new("t", "x").into(), terms)

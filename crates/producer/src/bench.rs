@@ -96,7 +96,7 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
             epoch: Epoch::default(),
             mode: Mode::Async,
             sharing: batch::sharing(&content, Mode::Async, 300, BATCH_BYTES),
-            permit: Permit { sent: 200, messages: 1, bytes: 512 },
+            permit: Permit { messages: 1, bytes: 512 },
             stored_bytes: 300,
         };
         let accepted = Arc::new(Accepted::new(content, terms));

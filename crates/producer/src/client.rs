@@ -73,9 +73,18 @@ pub(crate) enum Room {
 /// A message, or a batch, that waits for room.
 pub(crate) struct Waits {
     content: Content,
-    permit: Permit,
+    size: Size,
     mode: Mode,
     deadline: Instant,
+}
+
+/// How large a message or a batch is.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    /// What it takes of the bounds.
+    permit: Permit,
+    /// Bytes that a broker stores.
+    stored_bytes: usize,
 }
 
 /// How far closing has got.
@@ -194,15 +203,15 @@ impl Client {
         #[cfg(feature = "opentelemetry")]
         let content = crate::trace_context::propagate(content);
         let mut content = content;
-        let permit = match self.check(&content) {
+        let size = match self.check(&content) {
             Ok(bytes) => self.pack(&mut content, bytes),
             Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
         };
         let since = Instant::now();
         let deadline = since + timeout;
-        Ok(match self.intake.try_take(permit) {
-            true => Room::Taken(self.accepted(content, mode, since, deadline, permit)),
-            false => Room::None(Box::new(Waits { content, permit, mode, deadline })),
+        Ok(match self.intake.try_take(size.permit) {
+            true => Room::Taken(self.accepted(content, mode, since, deadline, size)),
+            false => Room::None(Box::new(Waits { content, size, mode, deadline })),
         })
     }
 
@@ -214,11 +223,11 @@ impl Client {
         &self,
         waits: Box<Waits>,
     ) -> Result<Arc<Accepted>, SendError> {
-        let Waits { permit, mode, deadline, .. } = *waits;
-        let room = tokio::time::timeout_at(deadline.into(), self.intake.take(permit)).await;
+        let Waits { size, mode, deadline, .. } = *waits;
+        let room = tokio::time::timeout_at(deadline.into(), self.intake.take(size.permit)).await;
         let content = waits.content;
         match room {
-            Ok(Ok(())) => Ok(self.accepted(content, mode, Instant::now(), deadline, permit)),
+            Ok(Ok(())) => Ok(self.accepted(content, mode, Instant::now(), deadline, size)),
             Ok(Err(_)) => Err(closed(content)),
             Err(_) => {
                 let reason = "no room for the message before its deadline";
@@ -233,21 +242,20 @@ impl Client {
     }
 
     /// Compresses what is to be compressed, and says what the content takes of the bounds.
-    fn pack(&self, content: &mut Content, bytes: usize) -> Permit {
+    fn pack(&self, content: &mut Content, bytes: usize) -> Size {
         let Some(packed) = self.config.packing.pack(content) else {
-            return self.permit(content.count(), bytes);
+            return self.size(content.count(), bytes, bytes);
         };
         let (packed_bytes, body_bytes) = (packed.body.len(), content.first.body().len());
         content.pack(packed);
-        let permit = self.permit(content.count(), bytes + packed_bytes);
-        Permit { sent: bytes - (body_bytes - packed_bytes), ..permit }
+        self.size(content.count(), bytes + packed_bytes, bytes - (body_bytes - packed_bytes))
     }
 
     /// Checks a message or a batch; gives the bytes that it has.
     fn check(&self, content: &Content) -> Result<usize, String> {
         let max_size = self.config.max_message_size;
         let mut bytes = validate::message(&content.first, max_size)?;
-        for message in &content.others {
+        for message in content.others() {
             // Should its topic be another one, the batch is refused for that.
             bytes += validate::beside_topic(message, max_size)?;
         }
@@ -262,16 +270,16 @@ impl Client {
         Ok(bytes + beside)
     }
 
-    /// What messages that keep so many bytes take of the bounds. What is larger than a whole bound
-    /// takes all of it.
-    fn permit(&self, count: usize, held: usize) -> Permit {
+    /// What messages that keep so many bytes, and send so many, take of the bounds. What is larger
+    /// than a whole bound takes all of it.
+    fn size(&self, count: usize, held: usize, sent: usize) -> Size {
         let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
         let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
-        Permit {
-            sent: held,
+        let permit = Permit {
             messages: at_most(count, max_pending_messages).unwrap_or(u32::MAX),
             bytes: at_most(held + MESSAGE_OVERHEAD * count, max_pending_bytes).unwrap_or(u32::MAX),
-        }
+        };
+        Size { permit, stored_bytes: batch::stored_bytes(sent) }
     }
 
     fn accepted(
@@ -280,11 +288,10 @@ impl Client {
         mode: Mode,
         since: Instant,
         deadline: Instant,
-        permit: Permit,
+        size: Size,
     ) -> Arc<Accepted> {
-        let count = content.count();
-        let (epoch, id) = self.intake.accept(count);
-        let stored_bytes = batch::stored_bytes(permit.sent);
+        let Size { permit, stored_bytes } = size;
+        let (epoch, id) = self.intake.accept(content.count());
         let terms = Terms {
             id,
             since,

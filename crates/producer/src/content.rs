@@ -9,14 +9,15 @@ use crate::{Batch, Message};
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) first: Message,
-    pub(crate) others: Vec<Message>,
     /// Apart, since few have any of it: a content is moved about on its way.
     beside: Option<Box<Beside>>,
 }
 
-/// What is beside the messages, which their caller gets back as he made them.
+/// What is beside the first message. Messages are what their caller has made, and gets back.
 #[derive(Debug, Clone, Default)]
 struct Beside {
+    /// The messages of a batch, without the first.
+    others: Vec<Message>,
     /// The first message's body, compressed.
     packed: Option<Packed>,
     /// Attempts that interceptors have seen.
@@ -47,16 +48,24 @@ impl Content {
     /// `None` for an empty batch.
     pub(crate) fn of_batch(batch: Batch) -> Option<Self> {
         let mut messages = batch.into_messages().into_iter();
-        let (first, others) = (messages.next()?, messages.collect());
-        Some(Self { first, others, beside: None })
+        let mut content = Self::from(messages.next()?);
+        if messages.len() > 0 {
+            content.beside().others = messages.collect();
+        }
+        Some(content)
     }
 
     pub(crate) fn count(&self) -> usize {
-        1 + self.others.len()
+        1 + self.others().len()
+    }
+
+    /// The messages of a batch, without the first.
+    pub(crate) fn others(&self) -> &[Message] {
+        self.beside.as_ref().map_or(&[], |beside| &beside.others)
     }
 
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&self.first).chain(self.others())
     }
 
     /// The first message's body as it travels.
@@ -85,14 +94,14 @@ impl Content {
 
     /// The messages as they travel.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let others = self.others.iter().map(|message| (message, message.body()));
+        let others = self.others().iter().map(|message| (message, message.body()));
         let all = std::iter::once((&self.first, self.wire_body())).chain(others).enumerate();
         all.map(|(place, (message, body))| Entry { message, body, added: self.added_to(place) })
     }
 
-    pub(crate) fn into_messages(mut self) -> Vec<Message> {
-        self.others.insert(0, self.first);
-        self.others
+    pub(crate) fn into_messages(self) -> Vec<Message> {
+        let others = self.beside.map(|beside| beside.others).unwrap_or_default();
+        std::iter::once(self.first).chain(others).collect()
     }
 
     /// What was added to the properties of the message at this place.
@@ -138,7 +147,7 @@ impl Entry<'_> {
 
 impl From<Message> for Content {
     fn from(first: Message) -> Self {
-        Self { first, others: Vec::new(), beside: None }
+        Self { first, beside: None }
     }
 }
 

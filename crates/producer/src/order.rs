@@ -402,7 +402,7 @@ mod tests {
             epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
-            permit: Permit { sent: 1, messages: 1, bytes: 1 },
+            permit: Permit { messages: 1, bytes: 1 },
             stored_bytes: 200,
         };
         Arc::new(Accepted::new(message.into(), terms))

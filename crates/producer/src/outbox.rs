@@ -360,7 +360,7 @@ pub(crate) mod tests {
             epoch: Epoch::default(),
             mode: Mode::Async,
             sharing,
-            permit: Permit { sent: 1, messages: 1, bytes: 1 },
+            permit: Permit { messages: 1, bytes: 1 },
             stored_bytes: 300,
         };
         Arc::new(Accepted::new(message.into(), terms))
@@ -493,7 +493,7 @@ pub(crate) mod tests {
             epoch: Epoch::default(),
             mode: Mode::Async,
             sharing: WITH,
-            permit: Permit { sent: 1, messages: 1, bytes: 1 },
+            permit: Permit { messages: 1, bytes: 1 },
             stored_bytes: 300,
         };
         one.accepted = Arc::new(Accepted::new(message.into(), terms));

@@ -27,9 +27,9 @@ impl Packing {
     /// Batches that a caller makes are not compressed, as in Java. A reply is at the most with zlib:
     /// requesters before 5.0 read nothing else.
     pub(crate) fn pack(&self, content: &Content) -> Option<Packed> {
-        let Content { first, others, .. } = content;
+        let first = &content.first;
         let body = first.body();
-        if body.len() < self.from_bytes || !others.is_empty() {
+        if body.len() < self.from_bytes || !content.others().is_empty() {
             return None;
         }
         let kind = match first.part() {
@@ -44,7 +44,7 @@ impl Packing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Message;
+    use crate::{Batch, Message};
 
     #[test]
     fn what_is_compressed_and_what_is_not() {
@@ -57,8 +57,7 @@ mod tests {
         assert!(pack(Message::new("t", vec![b'x'; 4095])).is_none(), "too short");
         let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(5000).collect();
         assert!(pack(Message::new("t", noise)).is_none(), "it does not get smaller");
-        let mut made = Content::from(long());
-        made.others.push(long());
+        let made = Content::of_batch(Batch::from(vec![long(), long()])).unwrap();
         assert!(packing.pack(&made).is_none(), "a batch");
         let never = Packing { from_bytes: usize::MAX, ..packing };
         assert!(never.pack(&long().into()).is_none());

@@ -518,7 +518,7 @@ mod tests {
             epoch: Epoch::default(),
             mode: Mode::Async,
             sharing: Sharing::Alone,
-            permit: Permit { sent: 1, messages: 1, bytes: 1 },
+            permit: Permit { messages: 1, bytes: 1 },
             stored_bytes: 200,
         };
         Arc::new(Accepted::new(Message::new("t", "x").into(), terms))
