@@ -143,6 +143,9 @@ impl Broker {
             // Soon, for a test that waits for it.
             "transactionTimeOut=3000".to_owned(),
             "transactionCheckInterval=4000".to_owned(),
+            // 5.x: decisions are kept before their message is old enough to be asked about; one that
+            // is asked about again and answered again would be stored twice.
+            "transactionOpBatchInterval=500".to_owned(),
             // 5.x alone knows it, and forbids it by default.
             "recallMessageEnable=true".to_owned(),
             // Light queues, where the version knows them.
