@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 /// Whoever reads so slowly that more than this waits for it is disconnected.
 const MAX_PENDING: usize = 4 * 1024 * 1024;
 
-/// Frames for one connection: the engine's thread puts them in, the connection's task writes them.
+/// Frames for one connection: the engine's thread puts them in, and the connection's task writes what
+/// that does not write itself.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// Where the frames go in the end. The connection's task owns it: it closes when that ends.
@@ -45,24 +46,29 @@ impl Outbox {
     }
 
     /// Writes frames now, as far as the connection takes them and nothing waits before them. The
-    /// rest is added. For who has little to write: to wake the connection's task costs more.
+    /// rest is added. To wake the connection's task would cost more.
     pub(crate) fn write(&self, mut frames: BytesMut) {
-        if let Some(socket) = self.socket.upgrade() {
-            let state = self.lock();
-            if state.waiting.is_empty() && state.in_write == 0 {
-                // What is wrong with the connection shows again when the rest is written.
-                let written = socket.try_write(&frames).unwrap_or(0);
-                frames.advance(written);
-            }
+        let state = self.lock();
+        if state.waiting.is_empty()
+            && state.in_write == 0
+            && let Some(socket) = self.socket.upgrade()
+        {
+            // What is wrong with the connection shows again when the rest is written.
+            let written = socket.try_write(&frames).unwrap_or(0);
+            frames.advance(written);
         }
         if !frames.is_empty() {
-            self.push(frames);
+            // Under the same lock: nobody else's frame comes in between the parts of one.
+            self.add(state, frames);
         }
     }
 
     /// Adds frames. When too much waits already the connection is closed instead.
     pub(crate) fn push(&self, frames: BytesMut) {
-        let mut state = self.lock();
+        self.add(self.lock(), frames);
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State>, frames: BytesMut) {
         if state.waiting.len() + state.in_write > MAX_PENDING {
             drop(state);
             return self.break_off(Breach::Overflow);
@@ -138,14 +144,8 @@ mod tests {
     /// peer reads so late that the connection takes no more.
     #[tokio::test]
     async fn what_is_written_at_once_never_overtakes_what_waits() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let address = listener.local_addr().expect("address");
-        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let (mut client, (socket, _)) = (client.expect("connect"), accepted.expect("accept"));
-        let socket = Arc::new(socket);
-        socket.writable().await.expect("writable");
+        let (mut client, socket) = connected().await;
         let outbox = Outbox::of(&socket);
-
         let mut expected = Vec::new();
         for n in 0..60_000u32 {
             let frame = BytesMut::from(&n.to_be_bytes().repeat(16)[..]);
@@ -177,7 +177,61 @@ mod tests {
         assert!(arrived == expected, "the order is another one");
     }
 
+    /// The engine's thread is not alone: a connection's task refuses what nobody may ask for.
+    #[tokio::test]
+    async fn nothing_comes_in_between_the_parts_of_a_frame() {
+        const LARGE: usize = 300_000;
+        const FRAMES: usize = 200;
+        let (client, socket) = connected().await;
+        let outbox = Arc::new(Outbox::of(&socket));
+        let small = Arc::clone(&outbox);
+        let refusing = std::thread::spawn(move || {
+            while !small.lock().finished {
+                small.push(BytesMut::from(&b"s"[..]));
+                std::thread::yield_now();
+            }
+        });
+        let mut read = vec![0; 1 << 20];
+        let mut in_frame = 0;
+        for n in 0..FRAMES {
+            outbox.write(BytesMut::from(&[b'L'; LARGE][..]));
+            if n + 1 == FRAMES {
+                outbox.finish();
+            }
+            while let Some(mut frames) = outbox.take_now() {
+                while !frames.is_empty() {
+                    frames.advance(socket.try_write(&frames).unwrap_or(0));
+                    let length = client.try_read(&mut read).unwrap_or(0);
+                    for byte in &read[..length] {
+                        match byte {
+                            b'L' => in_frame = (in_frame + 1) % LARGE,
+                            _ => assert_eq!(in_frame, 0, "a frame is torn"),
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        refusing.join().expect("the other thread");
+    }
+
+    async fn connected() -> (TcpStream, Arc<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (client, (socket, _)) = (client.expect("connect"), accepted.expect("accept"));
+        socket.writable().await.expect("writable");
+        (client, Arc::new(socket))
+    }
+
     impl Outbox {
+        /// As [`take`](Self::take), if something waits.
+        fn take_now(&self) -> Option<BytesMut> {
+            let mut state = self.lock();
+            state.in_write = state.waiting.len();
+            (!state.waiting.is_empty()).then(|| std::mem::take(&mut state.waiting))
+        }
+
         /// Undoes a [`take`](Self::take) whose frames could not all be written.
         fn put_back(&self, mut frames: BytesMut) {
             let mut state = self.lock();

@@ -27,7 +27,7 @@ const MAX_COMMIT: usize = 4 * 1024 * 1024;
 /// After so long the time is looked at anew, whatever is due when.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// So few bytes are written by the engine's thread itself when they are all for one session.
+/// Up to so many bytes are written by the engine's thread itself when all are for one session.
 const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
 /// What arrives at the engine's thread.
@@ -208,7 +208,7 @@ impl Turns {
 
     fn deliver(&self, effects: &mut Effects) {
         let mut ready = effects.take_ready();
-        // A lone caller waits for this answer, and nobody else for this thread.
+        // Mostly nobody else waits for this thread then; it never waits for the connection.
         let is_lone = ready.len() == 1;
         for (session, frames) in &mut ready {
             let Some(client) = self.clients.get(&session) else { continue };

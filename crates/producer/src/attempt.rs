@@ -86,7 +86,8 @@ impl Writer<'_> {
         })
     }
 
-    /// Whether a message's request differs from others to its queue in no more than a template allows.
+    /// Whether a message's request differs from others to its queue in no more than a template allows: it
+    /// is what most are, with no more than labels.
     fn is_plain(&self, content: &Content) -> bool {
         let message = &content.first;
         !self.form.v1
@@ -287,12 +288,17 @@ mod tests {
             message().tag("tag").key("a \"key\"").key("\\"),
             message().property("one", "\u{e9}").order_by("x"),
             message().wait_stored(false),
+            message().key("an interceptor adds to it"),
             message().flag(7),
             message().delay_level(3),
             message(),
         ];
         for message in messages {
+            let is_added_to = message.key_texts().len() == 1;
             let accepted = accepted(message, Instant::now(), Sharing::Alone);
+            if is_added_to {
+                accepted.add(vec![[("added", "value")].into_iter().collect()]);
+            }
             let present = Present::at(Instant::now());
             let [without, with] = [None, Some(&template)].map(|template| {
                 let mut out = Outgoing::default();

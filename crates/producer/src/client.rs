@@ -1,4 +1,4 @@
-//! What all parts of a producer share: settings, routes, connections, permits, counters.
+//! What all parts of a producer share: settings, routes, connections, counters.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -241,7 +241,7 @@ impl Client {
         self.refuse(ErrorKind::BufferFull, "no room for the message now", waits.content)
     }
 
-    /// Compresses what is to be compressed, and says what the content takes of the bounds.
+    /// Compresses what is to be compressed, and says how large the content is.
     fn pack(&self, content: &mut Content, bytes: usize) -> Size {
         let Some(packed) = self.config.packing.pack(content) else {
             return self.size(content.count(), bytes, bytes);
@@ -270,8 +270,8 @@ impl Client {
         Ok(bytes + beside)
     }
 
-    /// What messages that keep so many bytes, and send so many, take of the bounds. What is larger
-    /// than a whole bound takes all of it.
+    /// How large messages are that keep so many bytes, and send so many. What is larger than a whole
+    /// bound takes all of it.
     fn size(&self, count: usize, held: usize, sent: usize) -> Size {
         let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
         let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
@@ -381,7 +381,7 @@ impl Client {
 
     /// The permit goes back, and whoever waits is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
-        let Permit { messages, bytes, .. } = accepted.permit;
+        let Permit { messages, bytes } = accepted.permit;
         self.intake.epochs.end(accepted.epoch, accepted.count());
         self.give_back(messages as usize, bytes as usize);
         self.wake(wake);

@@ -321,10 +321,11 @@ impl Load {
     }
 
     pub(crate) fn snapshot(&self) -> BrokerLoad {
-        BrokerLoad {
-            backlog: self.backlog.load(Ordering::Relaxed),
-            left_out: self.is_unreachable() || self.health.is_left_out(),
-        }
+        BrokerLoad { backlog: self.backlog.load(Ordering::Relaxed), left_out: self.is_left_out() }
+    }
+
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.is_unreachable() || self.health.is_left_out()
     }
 
     fn is_unreachable(&self) -> bool {

@@ -13,7 +13,7 @@ pub(crate) struct Content {
     beside: Option<Box<Beside>>,
 }
 
-/// What is beside the first message. Messages are what their caller has made, and gets back.
+/// What is beside the first message; the messages themselves stay as their caller made them.
 #[derive(Debug, Clone, Default)]
 struct Beside {
     /// The messages of a batch, without the first.

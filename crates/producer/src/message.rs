@@ -441,6 +441,7 @@ pub struct MessageQueue {
 }
 
 /// What queues of one topic on one broker share.
+///
 /// One count of handles for both: there is a handle in each receipt.
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct QueueNames {

@@ -1,4 +1,4 @@
-//! A value that has memory of its own.
+//! A value that has cache lines of its own.
 
 use std::ops::Deref;
 

@@ -47,12 +47,18 @@ pub(crate) struct Route {
     pub(crate) queues: Vec<RouteQueue>,
     /// Whether it is the default topic's, until the first send creates the topic.
     pub(crate) from_default_topic: bool,
-    /// Whose turn it is among `queues`.
-    turn: Padded<AtomicUsize>,
-    /// The smallest backlog of a broker that is not left out, as it was found last.
-    smallest_backlog: AtomicUsize,
+    choices: Padded<Choices>,
     /// What it was made of, to tell whether a newer answer differs.
     plan: Vec<BrokerQueues>,
+}
+
+/// What choices among several brokers leave for the next.
+#[derive(Debug)]
+struct Choices {
+    /// Whose turn it is among the queues.
+    turn: AtomicUsize,
+    /// The smallest backlog of a broker that is not left out, as it was found last.
+    smallest_backlog: AtomicUsize,
 }
 
 /// A queue's place in the order of its topic's queues.
@@ -61,6 +67,7 @@ pub(crate) struct RouteQueue {
     /// Place of the broker that has it. `None`: it cannot be written now, but keys mean it all the
     /// same.
     pub(crate) broker: Option<usize>,
+    /// The names that it goes by.
     names: Arc<QueueNames>,
     id: i32,
 }
@@ -143,7 +150,7 @@ impl Target {
     /// Whether one of the other brokers can be used, as far as is known.
     pub(crate) fn has_usable_others(&self) -> bool {
         let mut all = self.route.brokers.iter().enumerate();
-        all.any(|(at, broker)| at != self.broker && !broker.load().left_out)
+        all.any(|(at, broker)| at != self.broker && !broker.connection.load().is_left_out())
     }
 
     /// The queue that a request of so many messages leaves for now.
@@ -221,8 +228,10 @@ impl Route {
             brokers,
             queues,
             from_default_topic,
-            turn: Padded(AtomicUsize::new(fastrand::usize(..))),
-            smallest_backlog: AtomicUsize::new(0),
+            choices: Padded(Choices {
+                turn: AtomicUsize::new(fastrand::usize(..)),
+                smallest_backlog: AtomicUsize::new(0),
+            }),
             plan,
         }
     }
@@ -253,7 +262,7 @@ impl Route {
 
     /// The turn of the next choice; it begins at that place of `queues`, which is read in circles.
     pub(crate) fn next_turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+        self.choices.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The smallest backlog of a broker that is not left out. It is looked for in one of as many turns
@@ -262,9 +271,9 @@ impl Route {
         if turn.is_multiple_of(self.brokers.len().max(1)) {
             let usable = self.loads().filter(|load| !load.left_out);
             let smallest = usable.map(|load| load.backlog).min().unwrap_or_default();
-            self.smallest_backlog.store(smallest, Ordering::Relaxed);
+            self.choices.smallest_backlog.store(smallest, Ordering::Relaxed);
         }
-        self.smallest_backlog.load(Ordering::Relaxed)
+        self.choices.smallest_backlog.load(Ordering::Relaxed)
     }
 
     /// What is known of each broker.

@@ -10,7 +10,7 @@ pub(crate) struct Present {
 }
 
 impl Present {
-    /// It is `now`.
+    /// The present, of which the clock that never steps has just said `now`.
     pub(crate) fn at(now: Instant) -> Self {
         Self { now, wall: SystemTime::now() }
     }

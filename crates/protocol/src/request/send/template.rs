@@ -25,7 +25,8 @@ pub struct OwnFields<'a> {
     pub queue_id: i32,
     /// As [`SendMessage::born_at_ms`].
     pub born_at_ms: i64,
-    /// Properties before those that the messages share; as [`SendMessage::properties`].
+    /// Whole properties, with the end of the last one; those that the messages share follow them. As
+    /// [`SendMessage::properties`].
     pub properties: &'a str,
     /// The unique id.
     pub id: &'a IdText,
