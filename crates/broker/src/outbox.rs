@@ -198,7 +198,11 @@ mod tests {
             if n + 1 == FRAMES {
                 outbox.finish();
             }
-            while let Some(mut frames) = outbox.take_now() {
+            while let Some(mut frames) = tokio::select! {
+                biased;
+                frames = outbox.take() => frames,
+                () = std::future::ready(()) => None,
+            } {
                 while !frames.is_empty() {
                     frames.advance(socket.try_write(&frames).unwrap_or(0));
                     let length = client.try_read(&mut read).unwrap_or(0);
@@ -225,13 +229,6 @@ mod tests {
     }
 
     impl Outbox {
-        /// As [`take`](Self::take), if something waits.
-        fn take_now(&self) -> Option<BytesMut> {
-            let mut state = self.lock();
-            state.in_write = state.waiting.len();
-            (!state.waiting.is_empty()).then(|| std::mem::take(&mut state.waiting))
-        }
-
         /// Undoes a [`take`](Self::take) whose frames could not all be written.
         fn put_back(&self, mut frames: BytesMut) {
             let mut state = self.lock();

@@ -526,3 +526,23 @@ impl fmt::Debug for Accepted {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::unique_id::{UniqueIds, own_ip};
+
+    /// Terms of a message that has just been accepted.
+    pub(crate) fn terms(deadline: Instant, sharing: Sharing) -> Terms {
+        Terms {
+            id: UniqueIds::new(own_ip()).next(1),
+            since: Instant::now(),
+            deadline,
+            epoch: Epoch::default(),
+            mode: Mode::Async,
+            sharing,
+            permit: Permit { messages: 1, bytes: 1 },
+            stored_bytes: 300,
+        }
+    }
+}

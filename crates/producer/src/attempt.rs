@@ -105,9 +105,10 @@ impl Writer<'_> {
         content: &Content,
     ) {
         let template = template.get_or_init(|| {
-            let model =
-                self.request(accepted, Cow::Owned(common_properties(accepted, self.config)));
-            SendTemplate::of(&model, &accepted.id)
+            // What a message without properties of its own has.
+            let bare = Message::new("", Bytes::new());
+            put_properties(self.scratch, &bare, None, &accepted.id, self.config);
+            SendTemplate::of(&self.request(accepted, Cow::Borrowed(self.scratch)), &accepted.id)
         });
         self.scratch.clear();
         content.first.each_own_property(|name, value| properties::push(self.scratch, name, value));
@@ -218,15 +219,6 @@ fn put_properties(
     put_namespace(out, config);
 }
 
-/// What plain messages have after properties of their own, as [`put_properties`] puts it.
-fn common_properties(Accepted { id, .. }: &Accepted, config: &Config) -> String {
-    let mut common = String::new();
-    properties::push(&mut common, name::WAIT, "true");
-    properties::push(&mut common, name::UNIQ_KEY, id.as_str());
-    put_namespace(&mut common, config);
-    common
-}
-
 fn put_namespace(out: &mut String, config: &Config) {
     if let Some(namespace) = &config.namespace {
         properties::push(out, name::INSTANCE_ID, namespace.as_str());
@@ -275,30 +267,29 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::accepted::tests::terms;
     use crate::batch::Sharing;
-    use crate::outbox::tests::accepted;
     use crate::{Producer, ProducerBuilder};
 
     async fn assert_a_template_changes_nothing(builder: ProducerBuilder) {
         let producer = builder.start().await.unwrap();
         let template = OnceLock::new();
         let message = || Message::new("t", "body");
+        let added = || vec![[("added", "value")].into_iter().collect()];
         let messages = [
             message(),
             message().tag("tag").key("a \"key\"").key("\\"),
             message().property("one", "\u{e9}").order_by("x"),
             message().wait_stored(false),
-            message().key("an interceptor adds to it"),
             message().flag(7),
             message().delay_level(3),
             message(),
         ];
-        for message in messages {
-            let is_added_to = message.key_texts().len() == 1;
-            let accepted = accepted(message, Instant::now(), Sharing::Alone);
-            if is_added_to {
-                accepted.add(vec![[("added", "value")].into_iter().collect()]);
-            }
+        let messages = messages.map(|message| (message, Vec::new()));
+        for (message, added) in messages.into_iter().chain([(message(), added())]) {
+            let terms = terms(Instant::now(), Sharing::Alone);
+            let accepted = Accepted::new(message.into(), terms);
+            accepted.add(added);
             let present = Present::at(Instant::now());
             let [without, with] = [None, Some(&template)].map(|template| {
                 let mut out = Outgoing::default();

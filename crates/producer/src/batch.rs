@@ -304,27 +304,17 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::accepted::{Permit, Terms};
+    use crate::accepted::Terms;
+    use crate::accepted::tests::terms;
     use crate::content::Packed;
-    use crate::flush::Epoch;
     use crate::message::Part;
-    use crate::unique_id::{UniqueIds, own_ip};
 
     const HALF: usize = 1024;
     const MOST: usize = 2 * HALF;
     const WITH: Sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
 
     fn accepted(sharing: Sharing, stored_bytes: u32) -> Accepted {
-        let terms = Terms {
-            id: UniqueIds::new(own_ip()).next(1),
-            since: Instant::now(),
-            deadline: Instant::now(),
-            epoch: Epoch::default(),
-            mode: Mode::Async,
-            sharing,
-            permit: Permit { messages: 1, bytes: 1 },
-            stored_bytes,
-        };
+        let terms = Terms { stored_bytes, ..terms(Instant::now(), sharing) };
         Accepted::new(Message::new("t", "x").into(), terms)
     }
 

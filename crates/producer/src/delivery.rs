@@ -82,8 +82,10 @@ pub(crate) struct Awaited<'a, T> {
 enum Stage<'a> {
     /// There was no room for it.
     WaitsForRoom(Pin<Box<dyn Future<Output = Result<Arc<Accepted>, SendError>> + Send + 'a>>),
-    Accepted(Arc<Accepted>),
-    OnItsWay(Arc<Accepted>),
+    Taken {
+        accepted: Arc<Accepted>,
+        has_set_out: bool,
+    },
     Ended,
 }
 
@@ -98,7 +100,7 @@ impl<'a, T> Awaited<'a, T> {
         result: ResultOf<T>,
     ) -> Self {
         let stage = match room {
-            Room::Taken(accepted) => Stage::Accepted(accepted),
+            Room::Taken(accepted) => Stage::Taken { accepted, has_set_out: false },
             Room::None(waits) => Stage::WaitsForRoom(Box::pin(client.wait_for_room(waits))),
         };
         Self { stage, client, span, result }
@@ -112,7 +114,7 @@ impl<T> Future for Awaited<'_, T> {
         let Self { stage, client, span, result } = &mut *self;
         if let Stage::WaitsForRoom(room) = stage {
             match ready!(span.in_scope(|| room.as_mut().poll(context))) {
-                Ok(accepted) => *stage = Stage::Accepted(accepted),
+                Ok(accepted) => *stage = Stage::Taken { accepted, has_set_out: false },
                 Err(error) => {
                     *stage = Stage::Ended;
                     span.record_failed(&error);
@@ -120,15 +122,13 @@ impl<T> Future for Awaited<'_, T> {
                 }
             }
         }
-        if let Stage::Accepted(accepted) = stage {
-            let accepted = accepted.clone();
+        let Stage::Taken { accepted, has_set_out } = stage else { return Poll::Pending };
+        if !std::mem::replace(has_set_out, true) {
             // First: once it has set out, others look at it. Should that end it, it wakes.
             accepted.wake_at_end(context);
-            *stage = Stage::OnItsWay(accepted.clone());
-            span.in_scope(|| client.deliver(accepted));
+            span.in_scope(|| client.deliver(accepted.clone()));
             return Poll::Pending;
         }
-        let Stage::OnItsWay(accepted) = stage else { return Poll::Pending };
         let end = ready!(span.in_scope(|| accepted.poll_end(context)));
         *stage = Stage::Ended;
         span.record(&end);
@@ -138,7 +138,7 @@ impl<T> Future for Awaited<'_, T> {
 
 impl<T> Drop for Awaited<'_, T> {
     fn drop(&mut self) {
-        if let Stage::Accepted(accepted) | Stage::OnItsWay(accepted) = &self.stage {
+        if let Stage::Taken { accepted, .. } = &self.stage {
             self.client.withdraw(accepted);
         }
     }

@@ -388,23 +388,14 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{End, Leave, Mode, Permit, Terms};
+    use crate::accepted::tests::terms;
+    use crate::accepted::{End, Leave, Terms};
     use crate::batch::Sharing;
-    use crate::flush::Epoch;
-    use crate::unique_id::{UniqueIds, own_ip};
 
     fn shared(key: &'static str, sharing: Sharing) -> Arc<Accepted> {
         let message = Message::new("t", "x").order_by(key);
-        let terms = Terms {
-            id: UniqueIds::new(own_ip()).next(1),
-            since: Instant::now(),
-            deadline: Instant::now() + Duration::from_secs(1),
-            epoch: Epoch::default(),
-            mode: Mode::Async,
-            sharing,
-            permit: Permit { messages: 1, bytes: 1 },
-            stored_bytes: 200,
-        };
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let terms = Terms { stored_bytes: 200, ..terms(deadline, sharing) };
         Arc::new(Accepted::new(message.into(), terms))
     }
 

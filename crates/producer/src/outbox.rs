@@ -336,12 +336,10 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::accepted::{Mode, Permit, Terms};
+    use crate::accepted::tests::terms;
     use crate::batch::MOST_MESSAGES;
     use crate::content::Content;
-    use crate::flush::Epoch;
     use crate::route::Route;
-    use crate::unique_id::{UniqueIds, own_ip};
 
     fn waiting(
         topic: &'static str,
@@ -352,20 +350,6 @@ pub(crate) mod tests {
         sharing_waiting(topic, body, queue, until, Sharing::Alone)
     }
 
-    pub(crate) fn accepted(message: Message, until: Instant, sharing: Sharing) -> Arc<Accepted> {
-        let terms = Terms {
-            id: UniqueIds::new(own_ip()).next(1),
-            since: Instant::now(),
-            deadline: until,
-            epoch: Epoch::default(),
-            mode: Mode::Async,
-            sharing,
-            permit: Permit { messages: 1, bytes: 1 },
-            stored_bytes: 300,
-        };
-        Arc::new(Accepted::new(message.into(), terms))
-    }
-
     pub(crate) fn sharing_waiting(
         topic: &'static str,
         body: &'static str,
@@ -373,7 +357,8 @@ pub(crate) mod tests {
         until: Instant,
         sharing: Sharing,
     ) -> Waiting {
-        let accepted = accepted(Message::new(topic, body), until, sharing);
+        let message = Message::new(topic, body);
+        let accepted = Arc::new(Accepted::new(message.into(), terms(until, sharing)));
         let no_connection = |_: &str| unreachable!("the route has no broker");
         let route =
             Arc::new(Route::new(topic.into(), topic.into(), Vec::new(), false, no_connection));
@@ -486,17 +471,7 @@ pub(crate) mod tests {
     fn ordered_waiting(body: &'static str, now: Instant) -> Waiting {
         let mut one = sharing_waiting("a", body, Some(1), now, WITH);
         let message = Message::new("a", body).order_by("k");
-        let terms = Terms {
-            id: UniqueIds::new(own_ip()).next(1),
-            since: Instant::now(),
-            deadline: now,
-            epoch: Epoch::default(),
-            mode: Mode::Async,
-            sharing: WITH,
-            permit: Permit { messages: 1, bytes: 1 },
-            stored_bytes: 300,
-        };
-        one.accepted = Arc::new(Accepted::new(message.into(), terms));
+        one.accepted = Arc::new(Accepted::new(message.into(), terms(now, WITH)));
         one
     }
 

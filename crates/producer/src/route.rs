@@ -513,23 +513,11 @@ fn is_another(cold: &HashMap<Arc<str>, Cold>, look_up: &LookUp) -> bool {
 mod tests {
     use super::*;
     use crate::Message;
-    use crate::accepted::{Mode, Permit, Terms};
+    use crate::accepted::tests::terms;
     use crate::batch::Sharing;
-    use crate::flush::Epoch;
-    use crate::unique_id::{UniqueIds, own_ip};
 
     fn message() -> Arc<Accepted> {
-        let now = Instant::now();
-        let terms = Terms {
-            id: UniqueIds::new(own_ip()).next(1),
-            since: now,
-            deadline: now + Duration::from_secs(1),
-            epoch: Epoch::default(),
-            mode: Mode::Async,
-            sharing: Sharing::Alone,
-            permit: Permit { messages: 1, bytes: 1 },
-            stored_bytes: 200,
-        };
+        let terms = terms(Instant::now() + Duration::from_secs(1), Sharing::Alone);
         Arc::new(Accepted::new(Message::new("t", "x").into(), terms))
     }
 
