@@ -22,6 +22,8 @@ pub(crate) fn command(artefacts: &Artefacts, home: &Path, options: &[&str]) -> R
     java.args(options)
         .args(OPENED)
         .arg(format!("-Duser.home={}", home.display()))
+        // A process that is killed leaves its native libraries there.
+        .arg(format!("-Djava.io.tmpdir={}", home.display()))
         .arg(format!("-Drocketmq.home.dir={}", home.display()))
         .env("ROCKETMQ_HOME", home)
         .arg("-classpath")
