@@ -1,7 +1,7 @@
 //! An accepted message: from its permit to its end, which comes exactly once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -86,6 +86,8 @@ pub(crate) struct Terms {
     pub(crate) permit: Permit,
     /// Bytes that a broker stores.
     pub(crate) stored_bytes: u32,
+    /// Who is woken by the end, if that is known.
+    pub(crate) waker: Option<Waker>,
 }
 
 /// What a message, or a batch, takes of the bounds.
@@ -116,11 +118,15 @@ pub(crate) struct Accepted {
     pub(crate) sharing: Sharing,
     /// After a batch was refused, how many messages may go together with this one, itself counted.
     most_together: AtomicU32,
+    /// Written under the state's lock alone; who looks without it may look again.
+    has_ended: AtomicBool,
     state: Mutex<State>,
 }
 
 struct State {
-    stage: Stage,
+    /// An attempt has been handed to a connection. Otherwise nothing of it has been written, or what
+    /// was is known not to be stored.
+    has_left: bool,
     body: Body,
     /// Apart, since few messages have any.
     trouble: Option<Box<Trouble>>,
@@ -148,26 +154,9 @@ enum Body {
     Nothing,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing of it has been written, or what was is known not to be stored.
-    Waiting,
-    /// An attempt has been handed to a connection.
-    Left,
-    Ended,
-}
-
-/// Whether a message left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leave {
-    Left,
-    /// It has ended meanwhile.
-    Ended,
-    /// It is not sent again, since an earlier message of its key has failed, and has to end.
-    EarlierFailed,
-}
-
+/// Who is told of its end.
 enum Waiter {
+    /// Nobody so far.
     None,
     Waker(Waker),
     Callback(Callback),
@@ -186,7 +175,8 @@ pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
 impl Accepted {
     #[inline]
     pub(crate) fn new(content: Content, terms: Terms) -> Self {
-        let Terms { id, since, deadline, epoch, mode, sharing, permit, stored_bytes } = terms;
+        let Terms { id, since, deadline, epoch, mode, sharing, permit, stored_bytes, waker } =
+            terms;
         Self {
             topic: content.first.topic_arc().clone(),
             destination: content.first.destination().clone(),
@@ -201,11 +191,12 @@ impl Accepted {
             permit,
             stored_bytes: AtomicU32::new(stored_bytes),
             most_together: AtomicU32::new(MOST_MESSAGES as u32),
+            has_ended: AtomicBool::new(false),
             state: Mutex::new(State {
-                stage: Stage::Waiting,
+                has_left: false,
                 body: Body::Content(content),
                 trouble: None,
-                waiter: Waiter::None,
+                waiter: waker.map_or(Waiter::None, Waiter::Waker),
             }),
         }
     }
@@ -258,7 +249,7 @@ impl Accepted {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.state().stage == Stage::Ended
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Retries used up.
@@ -282,17 +273,12 @@ impl Accepted {
         self.most_together.fetch_min(most, Ordering::Relaxed);
     }
 
-    /// The message leaves, if it may.
-    pub(crate) fn leave(&self) -> Leave {
-        let mut state = self.state();
-        if state.stage == Stage::Ended {
-            return Leave::Ended;
-        }
-        if state.earlier_failed() {
-            return Leave::EarlierFailed;
-        }
-        state.stage = Stage::Left;
-        Leave::Left
+    /// The message, or all of the batch, leaves as `write` writes it, unless it has ended.
+    pub(crate) fn leave<T>(&self, write: impl FnOnce(&Content) -> T) -> Option<T> {
+        let State { has_left, body, .. } = &mut *self.state();
+        let Body::Content(content) = body else { return None };
+        *has_left = true;
+        Some(write(content))
     }
 
     /// Bytes that a broker stores.
@@ -339,20 +325,20 @@ impl Accepted {
     /// What left was certainly not stored, and waits again.
     pub(crate) fn back_in_line(&self) {
         let mut state = self.state();
-        if state.stage == Stage::Left && !state.maybe_stored() {
-            state.stage = Stage::Waiting;
+        if !state.maybe_stored() {
+            state.has_left = false;
         }
     }
 
     /// Remembers a failed attempt. `false` when the message has ended meanwhile.
     pub(crate) fn failed_attempt(&self, attempt: Attempt) -> bool {
         let mut state = self.state();
-        if state.stage == Stage::Ended {
+        if self.has_ended() {
             return false;
         }
         match attempt.outcome {
             Outcome::Unknown => state.trouble().maybe_stored = true,
-            Outcome::NotStored if !state.maybe_stored() => state.stage = Stage::Waiting,
+            Outcome::NotStored if !state.maybe_stored() => state.has_left = false,
             Outcome::NotStored => {}
         }
         let attempts = &mut state.trouble().attempts;
@@ -366,13 +352,13 @@ impl Accepted {
     /// Ends the message as stored, or with `Written`. `None` when it had ended before.
     pub(crate) fn succeed(&self, end: End) -> Option<Wake> {
         let mut state = self.state();
-        matches!(state.body, Body::Content(_)).then(|| state.end(end))
+        matches!(state.body, Body::Content(_)).then(|| self.end(&mut state, end))
     }
 
     /// Ends the message as failed. Whether an attempt may have stored it decides the outcome; one
     /// that is still under way may. `None` when it had ended before.
     pub(crate) fn fail(&self, kind: ErrorKind, reason: &str) -> Option<Failed> {
-        self.state().fail(kind, reason)
+        self.fail_in(&mut self.state(), kind, reason)
     }
 
     /// An earlier message of its key failed. What has not left fails with it; what has may be
@@ -380,19 +366,19 @@ impl Accepted {
     pub(crate) fn fail_with_earlier(&self, reason: &str) -> Option<Failed> {
         let mut state = self.state();
         state.trouble().earlier_failed = true;
-        match state.stage {
-            Stage::Waiting => state.fail(ErrorKind::EarlierFailed, reason),
-            Stage::Left | Stage::Ended => None,
+        match state.has_left {
+            false => self.fail_in(&mut state, ErrorKind::EarlierFailed, reason),
+            true => None,
         }
     }
 
     /// Takes the message back if nothing of it has left; its end is then nobody's.
     pub(crate) fn withdraw(&self) -> bool {
         let mut state = self.state();
-        if state.stage != Stage::Waiting || state.maybe_stored() {
+        if state.has_left || state.maybe_stored() || self.has_ended() {
             return false;
         }
-        state.stage = Stage::Ended;
+        self.has_ended.store(true, Ordering::Release);
         state.waiter = Waiter::None;
         state.take_attempts();
         state.take_content().is_some()
@@ -428,6 +414,38 @@ impl Accepted {
         }
     }
 
+    fn fail_in(&self, state: &mut State, kind: ErrorKind, reason: &str) -> Option<Failed> {
+        let content = state.take_content()?;
+        let outcome = match state.maybe_stored() || state.has_left {
+            true => Outcome::Unknown,
+            false => Outcome::NotStored,
+        };
+        let attempts = state.take_attempts();
+        let copy = content.clone();
+        let error = SendError::new(kind, outcome, reason, attempts, content);
+        let wake = self.end(state, End::Failed(error));
+        Some(Failed { wake, outcome, content: copy })
+    }
+
+    fn end(&self, state: &mut State, end: End) -> Wake {
+        self.has_ended.store(true, Ordering::Release);
+        state.take_attempts();
+        match std::mem::replace(&mut state.waiter, Waiter::None) {
+            Waiter::Callback(callback) => {
+                state.body = Body::Nothing;
+                wake_callback(callback, end)
+            }
+            Waiter::Waker(waker) => {
+                state.body = Body::End(end);
+                Wake::Waker(waker)
+            }
+            Waiter::None => {
+                state.body = Body::End(end);
+                Wake::Nothing
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half way, so a poisoned state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -442,19 +460,6 @@ pub(crate) struct Failed {
 }
 
 impl State {
-    fn fail(&mut self, kind: ErrorKind, reason: &str) -> Option<Failed> {
-        let content = self.take_content()?;
-        let outcome = match self.maybe_stored() || self.stage == Stage::Left {
-            true => Outcome::Unknown,
-            false => Outcome::NotStored,
-        };
-        let attempts = self.take_attempts();
-        let copy = content.clone();
-        let error = SendError::new(kind, outcome, reason, attempts, content);
-        let wake = self.end(End::Failed(error));
-        Some(Failed { wake, outcome, content: copy })
-    }
-
     fn trouble(&mut self) -> &mut Trouble {
         self.trouble.get_or_insert_default()
     }
@@ -491,25 +496,6 @@ impl State {
             Body::Content(_) | Body::Nothing => None,
         }
     }
-
-    fn end(&mut self, end: End) -> Wake {
-        self.stage = Stage::Ended;
-        self.take_attempts();
-        match std::mem::replace(&mut self.waiter, Waiter::None) {
-            Waiter::Callback(callback) => {
-                self.body = Body::Nothing;
-                wake_callback(callback, end)
-            }
-            Waiter::Waker(waker) => {
-                self.body = Body::End(end);
-                Wake::Waker(waker)
-            }
-            Waiter::None => {
-                self.body = Body::End(end);
-                Wake::Nothing
-            }
-        }
-    }
 }
 
 fn wake_callback(callback: Callback, end: End) -> Wake {
@@ -543,6 +529,7 @@ pub(crate) mod tests {
             sharing,
             permit: Permit { messages: 1, bytes: 1 },
             stored_bytes: 300,
+            waker: None,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Writer<'_> {
     /// Appends the request that stores one message; gives the credentials that signed it. `None` when
     /// the message has ended meanwhile.
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Option<Credentials>> {
-        accepted.show(|content| {
+        accepted.leave(|content| {
             let message = &content.first;
             if let Some(template) = self.template.filter(|_| self.is_plain(content)) {
                 self.put_by(template, accepted, content);
@@ -146,7 +146,7 @@ impl Writer<'_> {
         self.out.put_frame(!config.seal.adds_nothing(), |out, bodies| {
             config.seal.put_with(out, opaque, oneway, &request, |out| {
                 messages.retain(|Waiting { accepted, .. }| {
-                    let put = accepted.show(|content| {
+                    let put = accepted.leave(|content| {
                         for (id, entry) in accepted.ids().zip(content.entries()) {
                             let Entry { message, body, added } = entry;
                             put_properties(scratch, message, added, &id, config);

@@ -98,6 +98,7 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
             sharing: batch::sharing(&content, Mode::Async, 300, BATCH_BYTES),
             permit: Permit { messages: 1, bytes: 512 },
             stored_bytes: 300,
+            waker: None,
         };
         let accepted = Arc::new(Accepted::new(content, terms));
         let target = Target { route: route.clone(), broker: 0, queue: None };

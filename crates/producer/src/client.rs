@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{Heartbeat, ProducerGroup};
@@ -190,11 +191,13 @@ impl Client {
             || validate::message(message, self.config.max_message_size).is_err()
     }
 
-    /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight.
+    /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight. Its
+    /// end wakes `waker`, or, when it had to wait for room, whoever is left at it.
     pub(crate) fn accept(
         &self,
         content: Content,
         mode: Mode,
+        waker: Option<Waker>,
         timeout: Duration,
     ) -> Result<Room, SendError> {
         if self.phase() != Phase::Open {
@@ -210,7 +213,7 @@ impl Client {
         let since = Instant::now();
         let deadline = since + timeout;
         Ok(match self.intake.try_take(size.permit) {
-            true => Room::Taken(self.accepted(content, mode, since, deadline, size)),
+            true => Room::Taken(self.accepted(content, mode, waker, since, deadline, size)),
             false => Room::None(Box::new(Waits { content, size, mode, deadline })),
         })
     }
@@ -227,7 +230,7 @@ impl Client {
         let room = tokio::time::timeout_at(deadline.into(), self.intake.take(size.permit)).await;
         let content = waits.content;
         match room {
-            Ok(Ok(())) => Ok(self.accepted(content, mode, Instant::now(), deadline, size)),
+            Ok(Ok(())) => Ok(self.accepted(content, mode, None, Instant::now(), deadline, size)),
             Ok(Err(_)) => Err(closed(content)),
             Err(_) => {
                 let reason = "no room for the message before its deadline";
@@ -286,6 +289,7 @@ impl Client {
         &self,
         content: Content,
         mode: Mode,
+        waker: Option<Waker>,
         since: Instant,
         deadline: Instant,
         size: Size,
@@ -301,6 +305,7 @@ impl Client {
             sharing: batch::sharing(&content, mode, stored_bytes, self.batch_bytes),
             stored_bytes: u32::try_from(stored_bytes).unwrap_or(u32::MAX),
             permit,
+            waker,
         };
         Arc::new(Accepted::new(content, terms))
     }

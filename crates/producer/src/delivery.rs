@@ -1,9 +1,9 @@
 //! A message on its way, as its caller has it: a handle, or the future of a send.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::accepted::{Accepted, Callback, End};
 use crate::client::{Client, Room};
@@ -80,13 +80,18 @@ pub(crate) struct Awaited<'a, T> {
 }
 
 enum Stage<'a> {
-    /// There was no room for it.
+    /// There was no room for it at once.
     WaitsForRoom(Pin<Box<dyn Future<Output = Result<Arc<Accepted>, SendError>> + Send + 'a>>),
     Taken {
         accepted: Arc<Accepted>,
         has_set_out: bool,
     },
     Ended,
+}
+
+/// What wakes the task that awaits this.
+pub(crate) async fn waker() -> Waker {
+    poll_fn(|context| Poll::Ready(context.waker().clone())).await
 }
 
 /// What an end is to the caller. `None`, which is awaited for ever: it is none that can come.
@@ -114,7 +119,10 @@ impl<T> Future for Awaited<'_, T> {
         let Self { stage, client, span, result } = &mut *self;
         if let Stage::WaitsForRoom(room) = stage {
             match ready!(span.in_scope(|| room.as_mut().poll(context))) {
-                Ok(accepted) => *stage = Stage::Taken { accepted, has_set_out: false },
+                Ok(accepted) => {
+                    accepted.wake_at_end(context);
+                    *stage = Stage::Taken { accepted, has_set_out: false };
+                }
                 Err(error) => {
                     *stage = Stage::Ended;
                     span.record_failed(&error);
@@ -124,8 +132,7 @@ impl<T> Future for Awaited<'_, T> {
         }
         let Stage::Taken { accepted, has_set_out } = stage else { return Poll::Pending };
         if !std::mem::replace(has_set_out, true) {
-            // First: once it has set out, others look at it. Should that end it, it wakes.
-            accepted.wake_at_end(context);
+            // Should that end it, it wakes.
             span.in_scope(|| client.deliver(accepted.clone()));
             return Poll::Pending;
         }

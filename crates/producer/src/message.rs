@@ -12,7 +12,7 @@ use posthaste_protocol::properties::name;
 use posthaste_protocol::stored::sys_flag;
 
 use treatment::Delay;
-pub(crate) use treatment::{Correlation, Part, Treatment};
+pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};
 
 /// A message to send: a topic and a body, optionally tag, keys and properties, and where it should
 /// go.

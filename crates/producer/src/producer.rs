@@ -1,6 +1,7 @@
 //! The producer: hop 1 of a send.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -10,7 +11,7 @@ use crate::accepted::{Accepted, End, Mode};
 use crate::client::{Client, Room, Waits};
 use crate::config::{Config, LONGEST};
 use crate::content::Content;
-use crate::delivery::Awaited;
+use crate::delivery::{Awaited, waker};
 use crate::span::{SendSpan, send_span};
 use crate::{
     Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
@@ -86,7 +87,8 @@ impl Producer {
     /// it runs to its end on its own. Dropping never leaves half a request on the wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = |message: &Message| send_span!("send", self.client(), message, 1);
-        let (room, span) = self.accept(message.into(), Mode::Sync, span)?;
+        let waker = Some(waker().await);
+        let (room, span) = self.accept(message.into(), Mode::Sync, waker, span)?;
         Awaited::new(room, self.client(), span, End::receipt).await
     }
 
@@ -101,7 +103,7 @@ impl Producer {
     /// Dropping the handle cancels nothing.
     pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let span = |message: &Message| send_span!("enqueue", self.client(), message, 1);
-        let (room, span) = self.accept(message.into(), Mode::Async, span)?;
+        let (room, span) = self.accept(message.into(), Mode::Async, None, span)?;
         let accepted = match room {
             Room::Taken(accepted) => accepted,
             Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
@@ -115,7 +117,7 @@ impl Producer {
     /// As [`enqueue`](Self::enqueue), at once.
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let span = |message: &Message| send_span!("try_enqueue", self.client(), message, 1);
-        let (room, span) = self.accept(message.into(), Mode::Async, span)?;
+        let (room, span) = self.accept(message.into(), Mode::Async, None, span)?;
         match room {
             Room::Taken(accepted) => Ok(self.delivery(accepted, span)),
             Room::None(waits) => {
@@ -140,7 +142,8 @@ impl Producer {
     /// As [`send`](Self::send).
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         let span = |message: &Message| send_span!("send_oneway", self.client(), message, 1);
-        let (room, span) = self.accept(message.into(), Mode::Oneway, span)?;
+        let waker = Some(waker().await);
+        let (room, span) = self.accept(message.into(), Mode::Oneway, waker, span)?;
         Awaited::new(room, self.client(), span, End::written).await
     }
 
@@ -164,7 +167,8 @@ impl Producer {
         let Some(content) = Content::of_batch(batch.into()) else { return Ok(Vec::new()) };
         let count = content.count();
         let span = |first: &Message| send_span!("send_batch", self.client(), first, count);
-        let (room, span) = self.accept(content, Mode::Sync, span)?;
+        let waker = Some(waker().await);
+        let (room, span) = self.accept(content, Mode::Sync, waker, span)?;
         Awaited::new(room, self.client(), span, End::receipts).await
     }
 
@@ -174,10 +178,11 @@ impl Producer {
         &self,
         content: Content,
         mode: Mode,
+        waker: Option<Waker>,
         span: impl FnOnce(&Message) -> SendSpan,
     ) -> Result<(Room, SendSpan), SendError> {
         let span = span(&content.first);
-        match span.in_scope(|| self.client().accept(content, mode, self.timeout)) {
+        match span.in_scope(|| self.client().accept(content, mode, waker, self.timeout)) {
             Ok(room) => Ok((room, span)),
             Err(error) => {
                 span.record_failed(&error);

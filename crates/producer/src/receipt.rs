@@ -98,14 +98,15 @@ pub(crate) fn receipts(
     let one_id = together > 1 && !offset_ids.contains(',');
     let answer = Arc::new(answer_text(stored, queue, together));
     let (mut commas, mut next) = (memchr::memchr_iter(b',', offset_ids.as_bytes()), 0);
-    ids.zip(stored.queue_offset..).map(move |(message_id, queue_offset)| {
-        let end = answer.region.from;
+    let end = answer.region.from;
+    let answers = std::iter::repeat_n(answer, together);
+    ids.zip(stored.queue_offset..).zip(answers).map(move |((message_id, queue_offset), answer)| {
         let offset_message_id =
             Place { from: next, to: commas.next().map_or(end, |comma| comma as u32) };
         if !one_id {
             next = (offset_message_id.to + 1).min(end);
         }
-        Receipt { message_id, queue_offset, offset_message_id, answer: answer.clone() }
+        Receipt { message_id, queue_offset, offset_message_id, answer }
     })
 }
 

@@ -166,11 +166,14 @@ impl RouteBroker {
     /// The next queue in turn, or of those after it one that got fewer messages: batches differ in
     /// size, and queues get equal shares all the same.
     fn next_queue(&self, messages: usize) -> Option<i32> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        // The task of one connection alone counts here, so nothing is counted at the same time.
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
         let next = (0..self.queues.len().min(LOOK_AHEAD)).map(|step| turn.wrapping_add(step));
         let queues = next.filter_map(|place| self.queues.get(place % self.queues.len()));
         let queue = queues.min_by_key(|queue| queue.messages.load(Ordering::Relaxed))?;
-        queue.messages.fetch_add(messages, Ordering::Relaxed);
+        let before = queue.messages.load(Ordering::Relaxed);
+        queue.messages.store(before.wrapping_add(messages), Ordering::Relaxed);
         Some(queue.id)
     }
 

@@ -258,7 +258,7 @@ impl Sender {
     fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = left.map_or(TIMEOUT, |left| left.min(TIMEOUT));
-        let accepted = match self.client.accept(message.into(), Mode::Async, timeout)? {
+        let accepted = match self.client.accept(message.into(), Mode::Async, None, timeout)? {
             Room::Taken(accepted) => accepted,
             Room::None(waits) => return Err(self.client.no_room(*waits)),
         };

@@ -77,6 +77,8 @@ pub(super) struct Task {
     /// Messages whose answer, or whose write, has come just now.
     stored: Successes,
     written: Successes,
+    /// Messages of requests that were answered just now.
+    answered_now: usize,
     /// Connects that failed, or connections that brought nothing, in a row.
     failures: u32,
     /// How the last connect failed, while there is no connection.
@@ -137,6 +139,7 @@ impl Task {
             link: Link::new(Instant::now()),
             stored: Successes::new(Good::Acked),
             written: Successes::new(Good::Oneway),
+            answered_now: 0,
             failures: 0,
             no_connection: None,
             passed_over: Vec::new(),
@@ -389,7 +392,9 @@ impl Task {
 
     /// So many messages are no longer this connection's.
     fn done_with(&self, messages: usize) {
-        self.load.backlog.fetch_sub(messages, Ordering::Relaxed);
+        if messages > 0 {
+            self.load.backlog.fetch_sub(messages, Ordering::Relaxed);
+        }
     }
 }
 

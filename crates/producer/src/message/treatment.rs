@@ -13,6 +13,9 @@ const LIGHT_QUEUE: &str = "%LMQ%";
 const V5_0_0: i32 = 413;
 const V5_5_0: i32 = 513;
 
+/// Brokers of this version pass over no wish of a message, nor do later ones.
+pub(crate) const KNOWS_ALL_WISHES: i32 = V5_5_0;
+
 /// Of most messages there is none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Treatment {

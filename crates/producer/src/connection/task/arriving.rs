@@ -20,6 +20,7 @@ use crate::batch::{self, Sharing, Trial};
 use crate::connection::WayBack;
 use crate::connection::pending::{Asker, Sent};
 use crate::deliver::AttemptFailed;
+use crate::message::KNOWS_ALL_WISHES;
 use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
@@ -30,6 +31,9 @@ use crate::{ErrorKind, receipt};
 impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {
         let received = self.receive_all(Instant::now());
+        // Before the permits go back: who gets one looks at the backlog.
+        let answered = std::mem::take(&mut self.answered_now);
+        self.done_with(answered);
         self.stored.tell(&self.client);
         received
     }
@@ -124,8 +128,7 @@ impl Task {
         if first.accepted.sharing == Sharing::Alone {
             self.warn_if_passed_over(&first.accepted);
         }
-        // Before the permits go back: who gets one looks at the backlog.
-        self.done_with(together);
+        self.answered_now += together;
         let queue = first.target.queue_of_broker(stored.queue_id);
         let ids = sent.messages.iter().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = receipt::receipts(stored, queue, ids, together);
@@ -151,11 +154,11 @@ impl Task {
     /// each wish: it concerns all messages that have it.
     fn warn_if_passed_over(&mut self, accepted: &Accepted) {
         let version = self.load.version.load(Ordering::Relaxed);
-        let wish = accepted.show(|content| content.first.newest_wish()).flatten();
-        let Some((wish, needed)) = wish.filter(|(_, needed)| version != 0 && version < *needed)
-        else {
+        if version == 0 || version >= KNOWS_ALL_WISHES {
             return;
-        };
+        }
+        let wish = accepted.show(|content| content.first.newest_wish()).flatten();
+        let Some((wish, needed)) = wish.filter(|(_, needed)| version < *needed) else { return };
         if !self.passed_over.contains(&wish) {
             self.passed_over.push(wish);
             let (address, topic) = (&self.address, accepted.topic());

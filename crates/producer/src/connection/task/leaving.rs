@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::link::Unwritten;
 use super::{Lingering, SILENCE, Task};
 use crate::ErrorKind;
-use crate::accepted::{Accepted, End, Leave, Mode};
+use crate::accepted::{Accepted, End, Mode};
 use crate::attempt::{self, Form};
 use crate::batch::{Linger, MOST_MESSAGES, Room};
 use crate::connection::Call;
@@ -170,12 +170,12 @@ impl Task {
         let Departure { mut messages, blocks } = departure;
         let mut together = outbox::count(&messages);
         messages.retain(|waiting| {
-            let leaves = self.leaves(&waiting.accepted);
-            if !leaves {
+            let may_leave = self.may_leave(&waiting.accepted);
+            if !may_leave {
                 together -= waiting.count();
                 self.done_with(waiting.count());
             }
-            leaves
+            may_leave
         });
         let Some(first) = messages.first() else { return self.unblock(blocks) };
         let oneway = first.accepted.mode == Mode::Oneway;
@@ -208,14 +208,13 @@ impl Task {
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
 
-    /// Whether a message leaves: not when its caller took it back, or an earlier one of its key has
+    /// Whether a message may leave: not when its caller took it back, or an earlier one of its key has
     /// failed since it left for the first time.
-    fn leaves(&self, accepted: &Arc<Accepted>) -> bool {
-        let leave = accepted.leave();
-        if leave == Leave::EarlierFailed {
+    fn may_leave(&self, accepted: &Arc<Accepted>) -> bool {
+        if accepted.is_ordered() && accepted.earlier_failed() {
             self.client.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
         }
-        leave == Leave::Left
+        !accepted.has_ended()
     }
 
     /// Gives the credentials that the request was signed with. Messages that have ended meanwhile are
