@@ -323,7 +323,7 @@ impl Engine {
 
     fn store(&mut self, now: Millis, caller: Caller, message: &SendMessage<'_>, out: &mut Effects) {
         let result = self.send(now, caller.session, message, &mut out.commit);
-        out.answer_after_commit(caller, result);
+        out.stored_after_commit(caller, result);
     }
 
     /// A client has answered what it was asked. Nothing but replies wants an answer.

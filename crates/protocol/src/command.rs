@@ -8,7 +8,7 @@ use crate::sign::{self, Signer};
 use crate::{DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCode, frame};
 
 /// Bit of `flag`: this command answers another.
-const ANSWER: i32 = 1;
+pub(crate) const ANSWER: i32 = 1;
 /// Bit of `flag`: no answer is wanted.
 pub(crate) const ONEWAY: i32 = 2;
 
@@ -215,15 +215,24 @@ pub fn put_answer<P: Payload>(
     remark: Option<&str>,
     answer: &P,
 ) {
-    let envelope = json::Envelope {
+    let envelope = answer_envelope(opaque, code, remark);
+    put(out, &envelope, answer, |out| out.extend_from_slice(&answer.body()));
+}
+
+/// What the header of an answer says beside its fields.
+pub(crate) fn answer_envelope(
+    opaque: i32,
+    code: ResponseCode,
+    remark: Option<&str>,
+) -> json::Envelope<'_> {
+    json::Envelope {
         code: code.0,
         flag: ANSWER,
         language: Language::Java,
         opaque,
         remark,
         version: crate::VERSION,
-    };
-    put(out, &envelope, answer, |out| out.extend_from_slice(&answer.body()));
+    }
 }
 
 fn put<P: Payload>(

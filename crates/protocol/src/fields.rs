@@ -1,5 +1,6 @@
 //! A command's header fields (`extFields`): ordered pairs of text.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -212,6 +213,16 @@ impl FieldValue for String {
 
     fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
         text.map(str::to_owned).ok_or(DecodeError::MissingField(name))
+    }
+}
+
+impl FieldValue for Cow<'static, str> {
+    fn write<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        sink.text(name, self);
+    }
+
+    fn parse(text: Option<&str>, name: &'static str) -> Result<Self, DecodeError> {
+        String::parse(text, name).map(Self::Owned)
     }
 }
 

@@ -36,7 +36,9 @@ pub use reply::{PushReply, SendReply, SendReplyV1};
 pub use route::{
     BrokerData, DEFAULT_TOPIC, QueueData, QueueMapping, RouteOf, TopicRoute, permission,
 };
-pub use send::{OwnFields, SendAnswer, SendBatch, SendMessage, SendMessageV1, SendTemplate};
+pub use send::{
+    AnswerTemplate, OwnFields, SendAnswer, SendBatch, SendMessage, SendMessageV1, SendTemplate,
+};
 pub use topic::{CreateTopic, TopicList, TopicListOf};
 pub use transaction::{CheckTransaction, EndTransaction, decision};
 

@@ -155,6 +155,19 @@ impl Source<'_> {
         }
     }
 
+    fn send_answer(&mut self) -> SendAnswer {
+        SendAnswer {
+            offset_message_id: self.text(),
+            queue_id: self.int(),
+            queue_offset: self.long(),
+            transaction_id: self.maybe_text(),
+            batch_unique_id: self.maybe_text(),
+            recall_handle: self.maybe_text(),
+            region: self.maybe_text().map(Into::into),
+            trace_on: self.maybe(Self::flag),
+        }
+    }
+
     fn pull(&mut self) -> Pull {
         Pull {
             group: self.text(),
@@ -386,6 +399,35 @@ proptest! {
             out.extend_from_slice(&send.body);
         });
         prop_assert_eq!(&by_template[6..], &whole[..]);
+    }
+
+    /// A template writes every answer as the general writer does, or does not fit it.
+    #[test]
+    fn answers_by_a_template(
+        seed in vec(any::<u8>(), 0..200),
+        others in vec(any::<u8>(), 0..200),
+        opaque in any::<i32>(),
+    ) {
+        let [any, model] = [&seed, &others].map(|bytes| Source(bytes).send_answer());
+        let plain = |answer: &SendAnswer| SendAnswer {
+            transaction_id: answer.transaction_id.clone().or(Some(String::new())),
+            batch_unique_id: None,
+            recall_handle: None,
+            region: any.region.clone(),
+            trace_on: any.trace_on,
+            ..answer.clone()
+        };
+        let template = AnswerTemplate::of(plain(&model)).unwrap();
+        assert!(template.fits(&plain(&any)));
+        for answer in [plain(&any), any, model] {
+            if !template.fits(&answer) {
+                continue;
+            }
+            let (mut whole, mut by_template) = (BytesMut::new(), BytesMut::from(&b"before"[..]));
+            put_answer(&mut whole, opaque, ResponseCode::SUCCESS, None, &answer);
+            template.put(&mut by_template, opaque, &answer);
+            prop_assert_eq!(&by_template[6..], &whole[..]);
+        }
     }
 
     /// What is signed is the frame as it is written; any other secret or body shows.
@@ -693,16 +735,7 @@ proptest! {
         let source = &mut Source(&seed);
         check_answer(&Empty);
         check_answer(&source.route());
-        check_answer(&SendAnswer {
-            offset_message_id: source.text(),
-            queue_id: source.int(),
-            queue_offset: source.long(),
-            transaction_id: source.maybe_text(),
-            batch_unique_id: source.maybe_text(),
-            recall_handle: source.maybe_text(),
-            region: source.maybe_text(),
-            trace_on: source.maybe(Source::flag),
-        });
+        check_answer(&source.send_answer());
         check_answer(&PullAnswer {
             suggested_broker: source.long(),
             next_offset: source.long(),

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use posthaste_protocol::command::{put_answer, put_request};
-use posthaste_protocol::request::{Empty, NotifyConsumerIdsChanged};
+use posthaste_protocol::request::{AnswerTemplate, Empty, NotifyConsumerIdsChanged, SendAnswer};
 use posthaste_protocol::{Payload, Request, ResponseCode};
 use rustc_hash::FxHashMap;
 
@@ -34,10 +34,27 @@ pub(crate) struct Effects {
     pub(crate) commit: Commit,
     /// Frames that may leave.
     ready: Frames,
-    /// Frames that say "it is kept": they may leave once it is.
-    after_commit: Frames,
+    promises: Promises,
+    /// What answers to plain sends share, once there was one.
+    template: Option<AnswerTemplate>,
+}
+
+/// Frames that say "it is kept".
+#[derive(Debug, Default)]
+struct Promises {
+    /// They may leave once it is.
+    frames: Frames,
     /// Who is told when it could not be kept.
-    promised: Vec<Caller>,
+    callers: Vec<Caller>,
+}
+
+impl Promises {
+    /// Where an answer to the caller goes.
+    fn to(&mut self, caller: Caller) -> &mut BytesMut {
+        self.callers.push(caller);
+        let room = || BytesMut::with_capacity(ROOM);
+        self.frames.entry(caller.session).or_insert_with(room)
+    }
 }
 
 type Frames = FxHashMap<SessionId, BytesMut>;
@@ -60,12 +77,31 @@ impl Effects {
         match result {
             Ok(_) if caller.oneway => {}
             Ok(answer) => {
-                let room = || BytesMut::with_capacity(ROOM);
-                let out = self.after_commit.entry(caller.session).or_insert_with(room);
+                let out = self.promises.to(caller);
                 put_answer(out, caller.opaque, ResponseCode::SUCCESS, None, &answer);
-                self.promised.push(caller);
             }
             Err(refusal) => self.refuse(caller, &refusal),
+        }
+    }
+
+    /// As [`answer_after_commit`](Self::answer_after_commit), of a send: most answers are.
+    pub(crate) fn stored_after_commit(
+        &mut self,
+        caller: Caller,
+        result: Result<SendAnswer, Refusal>,
+    ) {
+        let answer = match result {
+            Ok(_) if caller.oneway => return,
+            Ok(answer) => answer,
+            Err(refusal) => return self.refuse(caller, &refusal),
+        };
+        let out = self.promises.to(caller);
+        match self.template.as_ref().filter(|template| template.fits(&answer)) {
+            Some(template) => template.put(out, caller.opaque, &answer),
+            None => {
+                put_answer(out, caller.opaque, ResponseCode::SUCCESS, None, &answer);
+                self.template = self.template.take().or_else(|| AnswerTemplate::of(answer));
+            }
         }
     }
 
@@ -109,12 +145,12 @@ impl Effects {
         opaque: i32,
         request: &R,
     ) {
-        put_request(self.after_commit.entry(session).or_default(), opaque, false, request);
+        put_request(self.promises.frames.entry(session).or_default(), opaque, false, request);
     }
 
     /// How many bytes this turn has for a session already.
     pub(crate) fn pending(&self, session: SessionId) -> usize {
-        [&self.ready, &self.after_commit]
+        [&self.ready, &self.promises.frames]
             .into_iter()
             .filter_map(|frames| frames.get(&session))
             .map(BytesMut::len)
@@ -142,8 +178,8 @@ impl Effects {
 
     /// `commit` is kept: the answers that waited for it may leave.
     pub(crate) fn kept(&mut self) {
-        self.promised.clear();
-        for (session, frames) in self.after_commit.drain() {
+        self.promises.callers.clear();
+        for (session, frames) in self.promises.frames.drain() {
             match self.ready.get_mut(&session) {
                 Some(ready) => ready.unsplit(frames),
                 None => {
@@ -155,8 +191,8 @@ impl Effects {
 
     /// `commit` may not be kept: nothing that said so leaves.
     pub(crate) fn lost(&mut self, refusal: &Refusal) {
-        self.after_commit.clear();
-        for caller in std::mem::take(&mut self.promised) {
+        self.promises.frames.clear();
+        for caller in std::mem::take(&mut self.promises.callers) {
             self.refuse(caller, refusal);
         }
     }

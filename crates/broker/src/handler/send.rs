@@ -239,7 +239,7 @@ impl Engine {
             queue_id: i32::from(queue_id),
             queue_offset: stored.queue_offset,
             transaction_id: Some(unique_id).filter(|id| !id.is_empty()),
-            region: Some(REGION.to_owned()),
+            region: Some(REGION.into()),
             trace_on: Some(true),
             ..SendAnswer::default()
         }

@@ -36,17 +36,22 @@ pub(crate) fn write(
     write_with(out, envelope, fields, put_number);
 }
 
-/// As [`write`], but leaves out flag and number, and says where they belong. `fields` may leave out
-/// something before them.
-pub(crate) fn write_cut(
-    out: &mut BytesMut,
+/// What stands between the values that [`write`] would write and a template leaves out: flag and number,
+/// and before them those whose places `fields` notes.
+pub(crate) fn pieces<const PIECES: usize>(
     envelope: &Envelope<'_>,
-    cuts: &mut Vec<usize>,
     fields: impl FnOnce(&mut FieldWriter<'_>, &mut Vec<usize>),
-) {
-    let mut own = Vec::new();
-    write_with(out, envelope, |writer| fields(writer, cuts), |out, _| own.push(out.len()));
-    cuts.append(&mut own);
+) -> [Box<[u8]>; PIECES] {
+    let (mut text, mut cuts, mut own) = (BytesMut::new(), Vec::new(), Vec::new());
+    let noted = |writer: &mut FieldWriter<'_>| fields(writer, &mut cuts);
+    write_with(&mut text, envelope, noted, |out, _| own.push(out.len()));
+    let mut place = 0;
+    let mut pieces = cuts.into_iter().chain(own).chain([text.len()]).map(|cut| {
+        let piece = text.split_to(cut - place);
+        place = cut;
+        piece.as_ref().into()
+    });
+    std::array::from_fn(|_| pieces.next().unwrap_or_default())
 }
 
 /// `put_own` writes what is each command's own: flag, then number.

@@ -1,11 +1,13 @@
 //! Sending: `SEND_MESSAGE` (10), `SEND_MESSAGE_V2` (310), `SEND_BATCH_MESSAGE` (320).
 
+mod answer_template;
 mod template;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+pub use self::answer_template::AnswerTemplate;
 pub use self::template::{OwnFields, SendTemplate};
 use super::{Payload, fields, request};
 use crate::fields::FieldValue;
@@ -220,7 +222,7 @@ fields! {
         /// Handle by which a timer message can be taken back (5.x).
         recall_handle: Option<String> = "recallHandle",
         /// Region of the broker.
-        region: Option<String> = "MSG_REGION",
+        region: Option<Cow<'static, str>> = "MSG_REGION",
         /// Whether the broker wants message traces.
         trace_on: Option<bool> = "TRACE_ON",
     }

@@ -113,7 +113,7 @@ pub(crate) fn send_answer(data: &[u8]) {
         transaction_id: stored.transaction_id.map(str::to_owned),
         batch_unique_id: answer.batch_unique_id.clone(),
         recall_handle: stored.recall_handle.map(str::to_owned),
-        region: stored.region.map(str::to_owned),
+        region: stored.region.map(|region| region.to_owned().into()),
         trace_on: stored.trace_on,
     };
     assert_eq!((command.opaque, command.response_code()), (stored.opaque, stored.code));

@@ -36,18 +36,10 @@ impl SendTemplate {
     /// The template of messages that share everything else with this one. Its properties are what they
     /// share, with its unique `id` among them once; other messages may have more before these.
     pub fn of(message: &SendMessage<'_>, id: &IdText) -> Self {
-        let mut text = BytesMut::new();
-        let mut cuts = Vec::with_capacity(PIECES);
         let envelope = command::request_envelope::<SendMessage<'_>>(0, false);
-        json::write_cut(&mut text, &envelope, &mut cuts, |writer, cuts| {
+        let pieces = json::pieces(&envelope, |writer, cuts| {
             message.write(&mut Cutter { writer, cuts, id: id.as_str() });
         });
-        cuts.push(text.len());
-        let (mut pieces, mut place) = (<[Box<[u8]>; PIECES]>::default(), 0);
-        for (piece, cut) in pieces.iter_mut().zip(cuts) {
-            *piece = text.split_to(cut - place).as_ref().into();
-            place = cut;
-        }
         Self { pieces }
     }
 
