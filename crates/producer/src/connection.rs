@@ -23,7 +23,6 @@ use self::task::Remains;
 use crate::client::Client;
 use crate::health::Health;
 use crate::outbox::{self, Waiting};
-use crate::padded::Padded;
 use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
 
@@ -105,9 +104,7 @@ pub(crate) enum Peer {
 /// What others see of a connection's task.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// Messages queued for the task, waiting in its outbox, or in flight.
-    backlog: Padded<AtomicUsize>,
-    /// Those of them that are in flight.
+    /// Messages in flight.
     in_flight: AtomicUsize,
     /// Requests in flight that carry messages.
     requests: AtomicUsize,
@@ -143,6 +140,11 @@ impl Connection {
         &self.load
     }
 
+    /// What is known of it to who looks for a broker.
+    pub(crate) fn snapshot(&self) -> BrokerLoad {
+        BrokerLoad { backlog: self.mailbox.backlog(), left_out: self.load.is_left_out() }
+    }
+
     /// The protocol version of the broker (`MQVersion` ordinal), once it has answered a heartbeat.
     /// Behind a proxy it is the proxy's.
     pub(crate) fn broker_version(&self) -> Option<i32> {
@@ -151,26 +153,16 @@ impl Connection {
 
     /// Queues a message; gives it back when the task has ended.
     pub(crate) fn send(&self, waiting: Waiting) -> Result<(), Waiting> {
-        let count = waiting.count();
-        self.load.backlog.fetch_add(count, Ordering::Relaxed);
         match self.mailbox.put(Order::Send(waiting)) {
-            Err(Order::Send(waiting)) => {
-                self.load.backlog.fetch_sub(count, Ordering::Relaxed);
-                Err(waiting)
-            }
+            Err(Order::Send(waiting)) => Err(waiting),
             _ => Ok(()),
         }
     }
 
     /// Queues messages in one go; gives them back when the task has ended.
     pub(crate) fn send_all(&self, group: Vec<Waiting>) -> Result<(), Vec<Waiting>> {
-        let count = outbox::count(&group);
-        self.load.backlog.fetch_add(count, Ordering::Relaxed);
         match self.mailbox.put(Order::SendAll(group)) {
-            Err(Order::SendAll(group)) => {
-                self.load.backlog.fetch_sub(count, Ordering::Relaxed);
-                Err(group)
-            }
+            Err(Order::SendAll(group)) => Err(group),
             _ => Ok(()),
         }
     }
@@ -178,7 +170,7 @@ impl Connection {
     /// A caller took back a message that may wait here.
     pub(crate) fn withdrawn(&self) {
         let withdrawn = self.load.withdrawn.fetch_add(1, Ordering::Relaxed) + 1;
-        if withdrawn > 64 && withdrawn * 2 > self.load.backlog.load(Ordering::Relaxed) {
+        if withdrawn > 64 && withdrawn * 2 > self.mailbox.backlog() {
             self.load.withdrawn.store(0, Ordering::Relaxed);
             self.order(Order::Sweep);
         }
@@ -244,7 +236,7 @@ impl Connection {
     }
 
     pub(crate) fn stats(&self) -> BrokerStats {
-        let backlog = self.load.backlog.load(Ordering::Relaxed);
+        let backlog = self.mailbox.backlog();
         let in_flight = self.load.in_flight.load(Ordering::Relaxed);
         BrokerStats {
             address: self.address.to_string(),
@@ -285,6 +277,15 @@ impl WayBack {
 }
 
 impl Order {
+    /// How many messages it brings.
+    fn messages(&self) -> usize {
+        match self {
+            Self::Send(waiting) => waiting.count(),
+            Self::SendAll(group) => outbox::count(group),
+            _ => 0,
+        }
+    }
+
     /// How many messages it is that may be held back for their batch to grow; 0 for all else.
     fn holdable(&self) -> usize {
         match self {
@@ -307,7 +308,6 @@ impl Call {
 impl Load {
     fn new() -> Self {
         Self {
-            backlog: Padded(AtomicUsize::new(0)),
             in_flight: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             window: AtomicUsize::new(0),
@@ -318,10 +318,6 @@ impl Load {
             version: AtomicI32::new(0),
             born: Instant::now(),
         }
-    }
-
-    pub(crate) fn snapshot(&self) -> BrokerLoad {
-        BrokerLoad { backlog: self.backlog.load(Ordering::Relaxed), left_out: self.is_left_out() }
     }
 
     pub(crate) fn is_left_out(&self) -> bool {

@@ -179,7 +179,7 @@ impl RouteBroker {
 
     /// What is known of it.
     pub(crate) fn load(&self) -> BrokerLoad {
-        self.connection.load().snapshot()
+        self.connection.snapshot()
     }
 
     /// Whether it has a queue, or is the one that would.

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -18,9 +19,18 @@ use crate::padded::Padded;
 /// Memory for more orders than this is not kept.
 const KEPT_ORDERS: usize = 4096;
 
+/// What every sender writes to stands together: a core fetches it in one go.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    inside: Padded<Mutex<Inside>>,
+    shared: Padded<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    inside: Mutex<Inside>,
+    /// Messages that were put in and are neither done with nor elsewhere: in here, in the task's outbox,
+    /// or in flight.
+    backlog: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +61,10 @@ impl Mailbox {
         let mut inside = self.inside();
         if inside.closed {
             return Err(order);
+        }
+        let messages = order.messages();
+        if messages > 0 {
+            self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
         }
         inside.orders.push_back(order);
         match holdable {
@@ -119,7 +133,24 @@ impl Mailbox {
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
         // Nothing in here panics half way, so a poisoned one is whole.
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages in the backlog.
+    pub(super) fn backlog(&self) -> usize {
+        self.shared.backlog.load(Ordering::Relaxed)
+    }
+
+    /// So many messages are no longer the connection's.
+    pub(super) fn done_with(&self, messages: usize) {
+        if messages > 0 {
+            self.shared.backlog.fetch_sub(messages, Ordering::Relaxed);
+        }
+    }
+
+    /// So many messages are the connection's again, or still.
+    pub(super) fn keep(&self, messages: usize) {
+        self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
     }
 }
 
@@ -127,7 +158,6 @@ impl Mailbox {
 mod tests {
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Wake};
     use std::time::Instant;
 

@@ -310,9 +310,9 @@ impl Task {
             {
                 // Under load: whoever is about to send does so first, and shares the write, or the
                 // batch.
-                let before = self.load.backlog.load(Ordering::Relaxed);
+                let before = self.mailbox.backlog();
                 tokio::task::yield_now().await;
-                let after = self.load.backlog.load(Ordering::Relaxed);
+                let after = self.mailbox.backlog();
                 self.link.crowd.came(after > before);
                 self.take_orders();
             }
@@ -392,9 +392,7 @@ impl Task {
 
     /// So many messages are no longer this connection's.
     fn done_with(&self, messages: usize) {
-        if messages > 0 {
-            self.load.backlog.fetch_sub(messages, Ordering::Relaxed);
-        }
+        self.mailbox.done_with(messages);
     }
 }
 

@@ -71,7 +71,7 @@ impl Task {
         load.requests.store(requests, Ordering::Relaxed);
         load.in_flight.store(messages, Ordering::Relaxed);
         load.window.store(window, Ordering::Relaxed);
-        let waiting = || load.backlog.load(Ordering::Relaxed).saturating_sub(messages);
+        let waiting = || self.mailbox.backlog().saturating_sub(messages);
         self.meters.show(requests, waiting, window);
     }
 

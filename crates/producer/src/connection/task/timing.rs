@@ -88,7 +88,7 @@ impl Task {
         }
         for (messages, queue) in late {
             // They stay in the table, and in the backlog, until their request is forgotten.
-            self.load.backlog.fetch_add(outbox::count(&messages), Ordering::Relaxed);
+            self.mailbox.keep(outbox::count(&messages));
             for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
                 trial.failed();
             }
@@ -130,7 +130,7 @@ impl Task {
         self.link.oneways_due = due;
         for (waiting, queue) in late {
             // It stays in the backlog until it is written or lost.
-            self.load.backlog.fetch_add(1, Ordering::Relaxed);
+            self.mailbox.keep(1);
             self.attempt_failed(vec![waiting], &unanswered(queue, "not written in time"));
         }
     }
