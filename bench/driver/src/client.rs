@@ -40,10 +40,9 @@ pub(crate) enum Client {
     Bare(usize),
     /// The floor of callers that are tasks of a runtime.
     BareCallers { batching: bool, one_thread: bool },
+    /// The same with messages that are whole.
+    LeastProducer { batching: bool, one_thread: bool },
 }
-
-/// The floor of Posthaste with its defaults.
-pub(crate) const CALLERS: Client = Client::BareCallers { batching: true, one_thread: false };
 
 impl Client {
     /// Whether somebody might use it instead of Posthaste.
@@ -60,7 +59,11 @@ impl Client {
 
     /// Whether it is Posthaste, however it is set up.
     pub(crate) fn is_ours(self) -> bool {
-        !self.is_rival() && !matches!(self, Self::Bare(_) | Self::BareCallers { .. })
+        !self.is_rival()
+            && !matches!(
+                self,
+                Self::Bare(_) | Self::BareCallers { .. } | Self::LeastProducer { .. }
+            )
     }
 
     pub(crate) fn is_java(self) -> bool {
@@ -82,22 +85,26 @@ impl Client {
     }
 
     fn with(self, scenario: Scenario) -> Vec<String> {
+        let callers = |kind: &'static [&str], batching: bool, one_thread: bool| {
+            let batching = (!batching).then_some("batching=off");
+            let workers = one_thread.then_some("workers=1");
+            kind.iter().copied().chain(batching).chain(workers).map(str::to_owned).collect()
+        };
+        match self {
+            Self::BareCallers { batching, one_thread } => {
+                return callers(&["callers"], batching, one_thread);
+            }
+            Self::LeastProducer { batching, one_thread } => {
+                return callers(&["callers", "whole"], batching, one_thread);
+            }
+            _ => {}
+        }
         let with: &[&str] = match (self, scenario) {
             (Self::PosthasteUnbatched, _) => &["batching=off"],
             (Self::PosthasteUnlimited, _) => &["oneway=unlimited"],
             (Self::PosthasteOneThread, _) => &["workers=1"],
             (Self::PosthasteUnbatchedOneThread, _) => &["batching=off", "workers=1"],
             (Self::PosthasteUnlimitedOneThread, _) => &["oneway=unlimited", "workers=1"],
-            (Self::BareCallers { batching: true, one_thread: false }, _) => &["callers"],
-            (Self::BareCallers { batching: true, one_thread: true }, _) => {
-                &["callers", "workers=1"]
-            }
-            (Self::BareCallers { batching: false, one_thread: false }, _) => {
-                &["callers", "batching=off"]
-            }
-            (Self::BareCallers { batching: false, one_thread: true }, _) => {
-                &["callers", "batching=off", "workers=1"]
-            }
             (Self::Java550AutoBatch, _) => &["autobatch"],
             // A flood of them hangs it for good.
             (Self::Java550, Scenario::Oneway(_)) => &["eased"],
@@ -117,7 +124,7 @@ impl Client {
                 Command::new(workshop.program("bench-posthaste"))
             }
             Self::RocketmqClientRust => Command::new(workshop.rocketmq_client_rust()),
-            Self::Bare(_) | Self::BareCallers { .. } => {
+            Self::Bare(_) | Self::BareCallers { .. } | Self::LeastProducer { .. } => {
                 Command::new(workshop.program("bench-bare"))
             }
             Self::Go => Command::new(workshop.go_client()),
@@ -180,8 +187,10 @@ impl fmt::Display for Client {
             Self::Java550AutoBatch => f.write_str("Java 5.5.0, auto-batching"),
             Self::Java470 => f.write_str("Java 4.7.0"),
             Self::Go => f.write_str("Go 2.1.2"),
-            Self::BareCallers { batching, one_thread } => {
-                f.write_str("bare callers")?;
+            Self::BareCallers { batching, one_thread }
+            | Self::LeastProducer { batching, one_thread } => {
+                let is_whole = matches!(self, Self::LeastProducer { .. });
+                f.write_str(if is_whole { "least producer" } else { "bare callers" })?;
                 f.write_str(if *one_thread { ", one thread" } else { "" })?;
                 f.write_str(if *batching { "" } else { ", batching off" })
             }

@@ -2,7 +2,6 @@
 
 use crate::Arguments;
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::CALLERS;
 use crate::client::Client::{self, *};
 
 use Scenario::{Batches, Burst, InFlight, Oneway, Ordered, Pipeline};
@@ -15,16 +14,26 @@ pub(crate) struct Plan {
     pub(crate) cases: Vec<Case>,
 }
 
+const CALLERS: Client = BareCallers { batching: true, one_thread: false };
 const CALLERS_ONE_THREAD: Client = BareCallers { batching: true, one_thread: true };
 const CALLERS_UNBATCHED: Client = BareCallers { batching: false, one_thread: false };
 const CALLERS_UNBATCHED_ONE_THREAD: Client = BareCallers { batching: false, one_thread: true };
+const LEAST: Client = LeastProducer { batching: true, one_thread: false };
+const LEAST_ONE_THREAD: Client = LeastProducer { batching: true, one_thread: true };
+const LEAST_UNBATCHED: Client = LeastProducer { batching: false, one_thread: false };
+const LEAST_UNBATCHED_ONE_THREAD: Client = LeastProducer { batching: false, one_thread: true };
 
 type Row = (ServerKind, Scenario, usize, &'static [Client]);
 
 /// What the tables of the goals need.
 const DEFAULT: &[Row] = &[
     (Real, InFlight(1), 128, &[Posthaste, Bare(1), Java550, RocketmqClientRust]),
-    (Real, InFlight(256), 128, &[Posthaste, CALLERS, Bare(1), Bare(32), Bare(128), Bare(256)]),
+    (
+        Real,
+        InFlight(256),
+        128,
+        &[Posthaste, LEAST, CALLERS, Bare(1), Bare(32), Bare(128), Bare(256)],
+    ),
     (
         Real,
         InFlight(1024),
@@ -37,6 +46,7 @@ const DEFAULT: &[Row] = &[
             Java550AutoBatch,
             Java470,
             RocketmqClientRust,
+            LEAST,
             CALLERS,
             Bare(1),
             Bare(32),
@@ -45,7 +55,7 @@ const DEFAULT: &[Row] = &[
             Bare(1024),
         ],
     ),
-    (Real, InFlight(10_000), 128, &[Posthaste, CALLERS, Bare(128), Bare(512), Bare(1024)]),
+    (Real, InFlight(10_000), 128, &[Posthaste, LEAST, CALLERS, Bare(128), Bare(512), Bare(1024)]),
     (Real, Batches(32), 128, &[Posthaste, Java550, RocketmqClientRust, Bare(32)]),
     (Real, Ordered(1024), 128, &[Posthaste]),
     (Real, Oneway(256), 128, &[Posthaste]),
@@ -61,6 +71,10 @@ const DEFAULT: &[Row] = &[
             PosthasteOneThread,
             PosthasteUnbatched,
             PosthasteUnbatchedOneThread,
+            LEAST,
+            LEAST_ONE_THREAD,
+            LEAST_UNBATCHED,
+            LEAST_UNBATCHED_ONE_THREAD,
             CALLERS,
             CALLERS_ONE_THREAD,
             CALLERS_UNBATCHED,
@@ -98,6 +112,8 @@ const DEFAULT: &[Row] = &[
             Posthaste,
             PosthasteUnlimited,
             PosthasteUnlimitedOneThread,
+            LEAST,
+            LEAST_ONE_THREAD,
             CALLERS,
             CALLERS_ONE_THREAD,
             Java550,
@@ -121,6 +137,8 @@ const DEFAULT: &[Row] = &[
             Posthaste,
             PosthasteUnbatched,
             PosthasteUnbatchedOneThread,
+            LEAST_UNBATCHED,
+            LEAST_UNBATCHED_ONE_THREAD,
             CALLERS_UNBATCHED,
             CALLERS_UNBATCHED_ONE_THREAD,
             Bare(1),

@@ -47,29 +47,32 @@ impl End {
     }
 }
 
-/// Runs `callers` tasks for `time`, or until `calls` have been made, and awaits their last answers. `send` gets the caller's number.
+/// Somebody who sends and awaits. Each caller has a handle of its own, as each task of an application
+/// would.
+pub trait Caller: Clone + Send + Sync + 'static {
+    /// One call of the caller of this number.
+    fn call(&self, number: usize) -> impl Future<Output = Outcome> + Send;
+}
+
+/// Runs `callers` tasks for `time`, or until `calls` have been made, and awaits their last answers.
 ///
 /// Of many callers every eighth call is timed; that keeps the clock from being what is measured.
 ///
 /// # Errors
 /// When a caller panicked.
-pub async fn drive<S, F>(
+pub async fn drive(
+    caller: &impl Caller,
     callers: usize,
     time: Duration,
     calls: Option<u64>,
     latencies: Arc<Mutex<Latencies>>,
-    send: S,
-) -> Result<Tally>
-where
-    S: Fn(usize) -> F + Clone + Send + 'static,
-    F: Future<Output = Outcome> + Send,
-{
+) -> Result<Tally> {
     let end = Arc::new(End { over: AtomicBool::new(false), left: calls.map(AtomicU64::new) });
     let stride = if callers == 1 { 1 } else { 8 };
     let mut tasks = JoinSet::new();
-    for caller in 0..callers {
-        let (end, latencies, send) = (end.clone(), latencies.clone(), send.clone());
-        tasks.spawn(async move { call(caller, stride, &end, &latencies, send).await });
+    for number in 0..callers {
+        let (end, latencies, caller) = (end.clone(), latencies.clone(), caller.clone());
+        tasks.spawn(async move { call(&caller, number, stride, &end, &latencies).await });
     }
     if calls.is_none() {
         tokio::time::sleep(time).await;
@@ -85,29 +88,25 @@ where
     Ok(Tally { messages, failed, latencies })
 }
 
-async fn call<S, F>(
-    caller: usize,
+async fn call(
+    caller: &impl Caller,
+    number: usize,
     stride: usize,
     end: &End,
     latencies: &Mutex<Latencies>,
-    send: S,
-) -> Outcome
-where
-    S: Fn(usize) -> F,
-    F: Future<Output = Outcome>,
-{
+) -> Outcome {
     let mut sum = Outcome { messages: 0, failed: 0 };
-    let mut number = caller;
+    let mut turn = number;
     while !end.is_reached() {
-        let began = number.is_multiple_of(stride).then(Instant::now);
-        let outcome = send(caller).await;
+        let began = turn.is_multiple_of(stride).then(Instant::now);
+        let outcome = caller.call(number).await;
         if let Some(began) = began {
             let took = began.elapsed();
             latencies.lock().unwrap_or_else(PoisonError::into_inner).record(took);
         }
         sum.messages += outcome.messages;
         sum.failed += outcome.failed;
-        number += 1;
+        turn += 1;
     }
     sum
 }
@@ -116,32 +115,40 @@ where
 mod tests {
     use super::*;
 
+    /// Calls that end so, after they have yielded.
+    #[derive(Clone)]
+    struct Fixed(fn(usize) -> Outcome);
+
+    impl Caller for Fixed {
+        async fn call(&self, number: usize) -> Outcome {
+            tokio::task::yield_now().await;
+            self.0(number)
+        }
+    }
+
     fn none_yet() -> Arc<Mutex<Latencies>> {
         Arc::new(Mutex::new(Latencies::new().unwrap()))
     }
 
     #[tokio::test]
     async fn as_many_calls_as_asked_for() {
-        let send = |_| async { Outcome::of(32, true) };
-        let tally = drive(7, Duration::ZERO, Some(100), none_yet(), send).await.unwrap();
+        let caller = Fixed(|_| Outcome::of(32, true));
+        let tally = drive(&caller, 7, Duration::ZERO, Some(100), none_yet()).await.unwrap();
         assert_eq!((tally.messages, tally.failed), (3200, 0));
     }
 
     #[tokio::test]
     async fn every_eighth_call_is_timed_whoever_makes_it() {
-        let send = |_| async {
-            tokio::task::yield_now().await;
-            Outcome::of(1, true)
-        };
-        let tally = drive(3, Duration::ZERO, Some(6400), none_yet(), send).await.unwrap();
+        let caller = Fixed(|_| Outcome::of(1, true));
+        let tally = drive(&caller, 3, Duration::ZERO, Some(6400), none_yet()).await.unwrap();
         let timed = tally.latencies.count();
         assert!((6400 / 8 - 3..=6400 / 8 + 3).contains(&timed), "{timed} of 6400");
     }
 
     #[tokio::test]
     async fn failures_count_apart() {
-        let send = |caller| async move { Outcome::of(1, caller != 0) };
-        let tally = drive(1, Duration::ZERO, Some(3), none_yet(), send).await.unwrap();
+        let caller = Fixed(|number| Outcome::of(1, number != 0));
+        let tally = drive(&caller, 1, Duration::ZERO, Some(3), none_yet()).await.unwrap();
         assert_eq!((tally.messages, tally.failed), (0, 3));
     }
 }

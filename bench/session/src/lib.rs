@@ -13,7 +13,7 @@ mod runtime;
 mod stage;
 
 pub use arguments::{Arguments, Shape};
-pub use callers::{Outcome, drive};
+pub use callers::{Caller, Outcome, drive};
 pub use latencies::Latencies;
 pub use measurement::{Measurement, Moment, Tally};
 pub use meter::Meter;

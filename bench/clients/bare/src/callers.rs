@@ -1,9 +1,8 @@
 //! The floor of callers: tasks that each await the answer to their message, and one that carries.
 //!
-//! Nothing is made, checked, timed or remembered but whom to wake. What is left is what any client costs
-//! whose callers are tasks of a runtime: to queue, to copy a body into a request, to read an answer,
-//! to wake. Requests leave as Posthaste's do: with batching off at once, else when as many messages
-//! wait as are on their way.
+//! What is left is what any client costs whose callers are tasks of a runtime: to queue, to write a
+//! request, to read an answer, to wake; and what its [`Freight`] costs. Requests leave as Posthaste's do:
+//! with batching off at once, else when as many messages wait as are on their way.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,54 +11,67 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bench_session::{Arguments, Latencies, Meter, Outcome, Shape, Stage, Tally, drive, runtime};
+use bench_session::{
+    Arguments, Caller, Latencies, Meter, Outcome, Shape, Stage, Tally, drive, runtime,
+};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::exchange::{Answer, frame};
-use crate::request::{self, FIRST_NUMBER, Request};
-use crate::route::Broker;
+use crate::exchange::frame;
+use crate::freight::Freight;
 
 /// Most messages of a request, as Posthaste has it.
 const MOST_MESSAGES: usize = 1024;
 /// Requests in flight at the most, as many as their numbers.
 const MOST_REQUESTS: usize = 4096;
 
-/// A caller that waits, and whether his message was stored, once that is known.
-#[derive(Default)]
-struct Slot(Mutex<(Option<bool>, Option<Waker>)>);
+/// A caller that waits with his message.
+pub(crate) struct Slot<F: Freight> {
+    pub(crate) message: F::Message,
+    state: Mutex<State<F>>,
+}
 
-impl Slot {
-    fn end(&self, stored: bool) -> Option<Waker> {
-        let mut state = lock(&self.0);
-        state.0 = Some(stored);
+/// What became of it, once that is known, and whom that wakes.
+struct State<F: Freight>(Option<F::Receipt>, Option<Waker>);
+
+impl<F: Freight> Slot<F> {
+    fn end(&self, receipt: F::Receipt) -> Option<Waker> {
+        let mut state = lock(&self.state);
+        state.0 = Some(receipt);
         state.1.take()
     }
 }
 
 /// Those who wait for the carrier.
-#[derive(Default)]
-struct Line(Mutex<Queued>);
+struct Line<F: Freight> {
+    desk: F::Desk,
+    queued: Arc<Mutex<Queued<F>>>,
+}
 
-#[derive(Default)]
-struct Queued {
-    slots: Vec<Arc<Slot>>,
+impl<F: Freight> Clone for Line<F> {
+    fn clone(&self) -> Self {
+        Self { desk: self.desk.clone(), queued: self.queued.clone() }
+    }
+}
+
+struct Queued<F: Freight> {
+    slots: Vec<Arc<Slot<F>>>,
     /// The carrier, and for how many it waits.
     carrier: Option<(Waker, usize)>,
 }
 
 /// Runs the callers, each again and again.
-pub(crate) fn run(arguments: &Arguments, broker: &Broker) -> Result<()> {
+pub(crate) fn run<F: Freight>(arguments: &Arguments, address: &str, freight: F) -> Result<()> {
     let batching = arguments.value("batching") != Some("off");
-    let requests = request::for_each_queue(arguments, broker, batching.then_some(1));
     runtime(arguments)?.block_on(async {
-        let stream = TcpStream::connect(&broker.address).await?;
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let line = Arc::<Line>::default();
+        let queued = Queued { slots: Vec::new(), carrier: None };
+        let line = Line { desk: freight.desk(), queued: Arc::new(Mutex::new(queued)) };
         // Without it everybody waits for ever, so it says why.
         let oneway = arguments.shape == Shape::Oneway;
-        let carried = Carrier::new(line.clone(), requests, batching, oneway).run(stream);
+        let carried = Carrier::new(line.clone(), freight, batching, oneway).run(stream);
         tokio::spawn(async move { carried.await.inspect_err(|error| eprintln!("{error:#}")) });
         if arguments.warm_up_ms > 0 {
             call(arguments, &line, arguments.warm_up()).await?;
@@ -73,26 +85,28 @@ pub(crate) fn run(arguments: &Arguments, broker: &Broker) -> Result<()> {
     })
 }
 
-async fn call(arguments: &Arguments, line: &Arc<Line>, time: Duration) -> Result<Tally> {
-    let line = line.clone();
-    let send = move |_| {
-        let line = line.clone();
-        async move { Outcome::of(1, line.send().await) }
-    };
+async fn call<F: Freight>(arguments: &Arguments, line: &Line<F>, time: Duration) -> Result<Tally> {
     let latencies = Arc::new(Mutex::new(Latencies::new()?));
-    drive(arguments.in_flight, time, arguments.messages, latencies, send).await
+    drive(line, arguments.in_flight, time, arguments.messages, latencies).await
 }
 
-impl Line {
+impl<F: Freight> Caller for Line<F> {
+    async fn call(&self, _: usize) -> Outcome {
+        Outcome::of(1, self.send().await)
+    }
+}
+
+impl<F: Freight> Line<F> {
     async fn send(&self) -> bool {
-        let slot = Arc::<Slot>::default();
+        let message = F::accept(&self.desk).await;
+        let slot = Arc::new(Slot::<F> { message, state: Mutex::new(State(None, None)) });
         if let Some(carrier) = self.queue(slot.clone()) {
             carrier.wake();
         }
         poll_fn(|context| {
-            let mut state = lock(&slot.0);
-            if let Some(stored) = state.0 {
-                return Poll::Ready(stored);
+            let mut state = lock(&slot.state);
+            if let Some(receipt) = state.0.take() {
+                return Poll::Ready(F::is_stored(receipt));
             }
             state.1 = Some(context.waker().clone());
             Poll::Pending
@@ -101,8 +115,8 @@ impl Line {
     }
 
     /// Gives the carrier, should it have waited for this.
-    fn queue(&self, slot: Arc<Slot>) -> Option<Waker> {
-        let mut queued = lock(&self.0);
+    fn queue(&self, slot: Arc<Slot<F>>) -> Option<Waker> {
+        let mut queued = lock(&self.queued);
         queued.slots.push(slot);
         let enough = queued.slots.len();
         queued.carrier.take_if(|(_, wanted)| enough >= *wanted).map(|(carrier, _)| carrier)
@@ -110,7 +124,7 @@ impl Line {
 
     async fn filled(&self, wanted: usize) {
         poll_fn(|context| {
-            let mut queued = lock(&self.0);
+            let mut queued = lock(&self.queued);
             if queued.slots.len() >= wanted {
                 return Poll::Ready(());
             }
@@ -121,30 +135,27 @@ impl Line {
     }
 }
 
-struct Carrier {
-    line: Arc<Line>,
-    requests: Vec<Request>,
+struct Carrier<F: Freight> {
+    line: Line<F>,
+    freight: F,
     batching: bool,
     /// Callers wait until their message is written.
     oneway: bool,
-    waiting: VecDeque<Arc<Slot>>,
+    waiting: VecDeque<Arc<Slot<F>>>,
     /// Who waits for the request of each number.
-    in_flight: Vec<Vec<Arc<Slot>>>,
+    in_flight: Vec<Vec<Arc<Slot<F>>>>,
     free: Vec<usize>,
     /// Numbers of one-way requests that are not written yet.
     unwritten: Vec<usize>,
     /// Messages in flight.
     messages: usize,
-    turn: usize,
-    id: u64,
-    output: Vec<u8>,
 }
 
-impl Carrier {
-    fn new(line: Arc<Line>, requests: Vec<Request>, batching: bool, oneway: bool) -> Self {
+impl<F: Freight> Carrier<F> {
+    fn new(line: Line<F>, freight: F, batching: bool, oneway: bool) -> Self {
         Self {
             line,
-            requests,
+            freight,
             batching,
             oneway,
             waiting: VecDeque::new(),
@@ -152,10 +163,6 @@ impl Carrier {
             free: (0..MOST_REQUESTS).rev().collect(),
             unwritten: Vec::new(),
             messages: 0,
-            turn: 0,
-            // Another client must not begin where this one did.
-            id: u64::from(std::process::id()) << 40,
-            output: Vec::new(),
         }
     }
 
@@ -173,9 +180,9 @@ impl Carrier {
             input.reserve(1 << 16);
             tokio::select! {
                 () = self.line.filled(wanted) => {}
-                written = writer.write(&self.output), if !self.output.is_empty() => {
-                    self.output.drain(..written?);
-                    if self.oneway && self.output.is_empty() {
+                written = writer.write(self.freight.output()), if !self.freight.output().is_empty() => {
+                    self.freight.wrote(written?);
+                    if self.oneway && self.freight.output().is_empty() {
                         self.written();
                     }
                 }
@@ -189,8 +196,8 @@ impl Carrier {
         }
     }
 
-    fn take(&mut self, taken: &mut Vec<Arc<Slot>>) {
-        std::mem::swap(&mut lock(&self.line.0).slots, taken);
+    fn take(&mut self, taken: &mut Vec<Arc<Slot<F>>>) {
+        std::mem::swap(&mut lock(&self.line.queued).slots, taken);
         self.waiting.extend(taken.drain(..));
     }
 
@@ -207,10 +214,7 @@ impl Carrier {
             members.extend(self.waiting.drain(..self.waiting.len().min(most)));
             self.messages += members.len();
             self.unwritten.extend(self.oneway.then_some(number));
-            self.turn += 1;
-            let request = self.requests.get(self.turn % self.requests.len()).context("no queue")?;
-            let number = FIRST_NUMBER + i32::try_from(number)?;
-            request.put_many(&mut self.output, number, members.len(), &mut self.id);
+            self.freight.leave(number, members);
         }
         Ok(())
     }
@@ -220,25 +224,28 @@ impl Carrier {
         let mut woken = Vec::new();
         for number in self.unwritten.drain(..) {
             let members = self.in_flight.get_mut(number).into_iter();
-            members.flat_map(|slots| slots.drain(..)).for_each(|slot| woken.extend(slot.end(true)));
+            let members = members.flat_map(|slots| slots.drain(..));
+            members.for_each(|slot| woken.extend(slot.end(F::written())));
             self.free.push(number);
         }
+        self.freight.done(self.messages);
         self.messages = 0;
         woken.into_iter().for_each(Waker::wake);
     }
 
     fn receive(&mut self, input: &mut BytesMut) -> Result<()> {
-        let mut woken = Vec::new();
+        let (mut woken, before) = (Vec::new(), self.messages);
         while let Some(answered) = frame(input) {
-            let answer = Answer::read(answered).context("an answer that cannot be read")?;
+            let (number, receipts) = self.freight.read(answered).context("an unknown answer")?;
+            let members = self.in_flight.get_mut(number).context("no such request")?;
+            self.messages -= members.len();
+            let ended = members.drain(..).zip(receipts);
+            ended.for_each(|(slot, receipt)| woken.extend(slot.end(receipt)));
+            self.free.push(number);
             let length = answered.len();
             input.advance(length);
-            let members = self.in_flight.get_mut(answer.number).context("no such request")?;
-            self.messages -= members.len();
-            let stored = answer.is_stored();
-            members.drain(..).for_each(|slot| woken.extend(slot.end(stored)));
-            self.free.push(answer.number);
         }
+        self.freight.done(before - self.messages);
         woken.into_iter().for_each(Waker::wake);
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 mod callers;
 mod exchange;
+mod freight;
 mod request;
 mod route;
 
@@ -19,6 +20,7 @@ use bench_session::{Arguments, Measurement, Meter, Shape, Stage};
 use clap::Parser;
 
 use exchange::{Exchange, Limit};
+use freight::{Prepared, Whole};
 
 #[derive(Parser)]
 struct CommandLine {
@@ -30,7 +32,11 @@ fn main() -> Result<()> {
     let arguments = CommandLine::parse().arguments;
     let broker = route::broker_of(&arguments.name_server, &arguments.topic)?;
     if arguments.has("callers") {
-        return callers::run(&arguments, &broker);
+        let address = broker.address.clone();
+        return match arguments.has("whole") {
+            true => callers::run(&arguments, &address, Whole::new(&arguments, broker)),
+            false => callers::run(&arguments, &address, Prepared::new(&arguments, &broker)),
+        };
     }
     let stream = TcpStream::connect(&broker.address)?;
     stream.set_nodelay(true)?;

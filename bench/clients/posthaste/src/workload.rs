@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bench_session::{Arguments, Latencies, Outcome, Shape, Tally, drive};
+use bench_session::{Arguments, Caller, Latencies, Outcome, Shape, Tally, drive};
 use bytes::Bytes;
 use posthaste::{Message, Producer};
 
@@ -13,7 +13,8 @@ use crate::settings;
 
 const KEYS: usize = 100;
 
-/// A producer and what it is to send.
+/// A producer and what it is to send. Each caller has a copy.
+#[derive(Clone)]
 pub(crate) struct Workload {
     pub(crate) producer: Producer,
     /// Shared with whoever watches.
@@ -52,14 +53,13 @@ impl Workload {
 
     /// Runs the shape for `time`, or until `messages` have been sent; ends with the last answer.
     pub(crate) async fn run(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
-        match self.shape {
-            Shape::Callers => self.callers(time, messages).await,
-            Shape::Ordered => self.ordered(time, messages).await,
-            Shape::Oneway => self.oneway(time, messages).await,
-            Shape::Batch => self.batches(time, messages).await,
-            Shape::Pipeline => self.pipeline(time).await,
+        let calls = match self.shape {
+            Shape::Callers | Shape::Ordered | Shape::Oneway => messages,
+            Shape::Batch => messages.map(|messages| messages / self.batch as u64),
+            Shape::Pipeline => return self.pipeline(time).await,
             Shape::Burst => bail!("a burst has no length"),
-        }
+        };
+        drive(self, self.in_flight, time, calls, self.fresh()?).await
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -68,52 +68,12 @@ impl Workload {
     }
 
     pub(crate) fn message(&self) -> Result<Message> {
-        let topic = self.topics.first().context("no topic")?;
-        Ok(Message::new(topic.clone(), self.body.clone()))
+        self.message_of(0).context("no topic")
     }
 
-    async fn callers(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
-        let (producer, topics, body) =
-            (self.producer.clone(), self.topics.clone(), self.body.clone());
-        let send = move |caller: usize| {
-            let (producer, body) = (producer.clone(), body.clone());
-            let topic = topics.get(caller % topics.len()).cloned();
-            async move {
-                let Some(topic) = topic else { return Outcome::of(1, false) };
-                Outcome::of(1, producer.send(Message::new(topic, body)).await.is_ok())
-            }
-        };
-        drive(self.in_flight, time, messages, self.fresh()?, send).await
-    }
-
-    async fn ordered(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
-        let (producer, message, keys) = (self.producer.clone(), self.message()?, self.keys.clone());
-        let send = move |caller: usize| {
-            let producer = producer.clone();
-            let key = keys.get(caller % KEYS).cloned().unwrap_or_default();
-            let message = message.clone().order_by(key);
-            async move { Outcome::of(1, producer.send(message).await.is_ok()) }
-        };
-        drive(self.in_flight, time, messages, self.fresh()?, send).await
-    }
-
-    async fn oneway(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
-        let (producer, message) = (self.producer.clone(), self.message()?);
-        let send = move |_| {
-            let (producer, message) = (producer.clone(), message.clone());
-            async move { Outcome::of(1, producer.send_oneway(message).await.is_ok()) }
-        };
-        drive(self.in_flight, time, messages, self.fresh()?, send).await
-    }
-
-    async fn batches(&self, time: Duration, messages: Option<u64>) -> Result<Tally> {
-        let (producer, message, size) = (self.producer.clone(), self.message()?, self.batch);
-        let send = move |_| {
-            let (producer, batch) = (producer.clone(), vec![message.clone(); size]);
-            async move { Outcome::of(size as u64, producer.send_batch(batch).await.is_ok()) }
-        };
-        let calls = messages.map(|messages| messages / size as u64);
-        drive(self.in_flight, time, calls, self.fresh()?, send).await
+    fn message_of(&self, caller: usize) -> Option<Message> {
+        let topic = self.topics.get(caller % self.topics.len().max(1))?;
+        Some(Message::new(topic.clone(), self.body.clone()))
     }
 
     /// One caller that takes the oldest answer whenever as many messages are on their way as may be.
@@ -147,6 +107,27 @@ impl Workload {
             self.latencies.lock().map_err(|_| anyhow::anyhow!("a caller panicked"))?;
         latencies.clear();
         Ok(self.latencies.clone())
+    }
+}
+
+impl Caller for Workload {
+    async fn call(&self, caller: usize) -> Outcome {
+        let Some(message) = self.message_of(caller) else { return Outcome::of(1, false) };
+        let producer = &self.producer;
+        match self.shape {
+            Shape::Batch => {
+                let batch = vec![message; self.batch];
+                Outcome::of(self.batch as u64, producer.send_batch(batch).await.is_ok())
+            }
+            Shape::Oneway => Outcome::of(1, producer.send_oneway(message).await.is_ok()),
+            Shape::Ordered => {
+                let key = self.keys.get(caller % KEYS).cloned().unwrap_or_default();
+                Outcome::of(1, producer.send(message.order_by(key)).await.is_ok())
+            }
+            Shape::Callers | Shape::Pipeline | Shape::Burst => {
+                Outcome::of(1, producer.send(message).await.is_ok())
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bench_session::{
-    Arguments, Latencies, Measurement, Meter, Outcome, Shape, Stage, Tally, drive,
+    Arguments, Caller, Latencies, Measurement, Meter, Outcome, Shape, Stage, Tally, drive,
 };
 use clap::Parser;
 
@@ -40,36 +40,31 @@ fn main() -> Result<()> {
 
 async fn run(rival: Arc<Rival>, arguments: &Arguments, time: Duration) -> Result<Tally> {
     let latencies = Arc::new(Mutex::new(Latencies::new()?));
-    let (callers, batch) = (arguments.in_flight, arguments.batch);
-    match arguments.shape {
-        Shape::Callers => {
-            let send = move |_| {
-                let rival = rival.clone();
-                async move { Outcome::of(1, rival.send().await) }
-            };
-            drive(callers, time, arguments.messages, latencies, send).await
-        }
-        Shape::Oneway => {
-            let send = move |_| {
-                let rival = rival.clone();
-                async move { Outcome::of(1, rival.send_oneway().await) }
-            };
-            drive(callers, time, arguments.messages, latencies, send).await
-        }
-        Shape::Batch => {
-            let send = move |_| {
-                let rival = rival.clone();
-                async move { Outcome::of(batch as u64, rival.send_batch(batch).await) }
-            };
-            drive(callers, time, None, latencies, send).await
-        }
-        Shape::Burst => {
-            let send = move |_| {
-                let rival = rival.clone();
-                async move { Outcome::of(1, rival.send().await) }
-            };
-            drive(callers, time, Some(callers as u64), latencies, send).await
-        }
+    let (shape, batch) = (arguments.shape, arguments.batch);
+    let calls = match shape {
+        Shape::Callers | Shape::Oneway => arguments.messages,
+        Shape::Batch => None,
+        Shape::Burst => Some(arguments.in_flight as u64),
         Shape::Pipeline | Shape::Ordered => bail!("not measured with this client"),
+    };
+    let caller = Sender { rival, shape, batch };
+    drive(&caller, arguments.in_flight, time, calls, latencies).await
+}
+
+/// What a caller sends, and how.
+#[derive(Clone)]
+struct Sender {
+    rival: Arc<Rival>,
+    shape: Shape,
+    batch: usize,
+}
+
+impl Caller for Sender {
+    async fn call(&self, _: usize) -> Outcome {
+        match self.shape {
+            Shape::Oneway => Outcome::of(1, self.rival.send_oneway().await),
+            Shape::Batch => Outcome::of(self.batch as u64, self.rival.send_batch(self.batch).await),
+            _ => Outcome::of(1, self.rival.send().await),
+        }
     }
 }

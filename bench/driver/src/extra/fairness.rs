@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Outcome;
 use crate::case::{Case, Scenario, ServerKind};
 use crate::client::Client;
-use crate::goal::verdict;
+use crate::goal::{NO_FLOORS, verdict};
 use crate::process::Process;
 use crate::round::{await_measurement, await_ready, warm};
 use crate::server::TOPIC;
@@ -43,7 +43,7 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let shares: Vec<f64> = ended.iter().map(|measured| share(measured.messages)).collect();
     let least = shares.iter().copied().fold(f64::MAX, f64::min);
     let shares: Vec<String> = shares.iter().map(|share| format!("{share:.0} %")).collect();
-    let verdict = verdict(least, None, |least| least >= 15.0);
+    let verdict = verdict(least, NO_FLOORS, |least| least >= 15.0);
     let finding = format!(
         "{PRODUCERS} producers of 1,024 callers each on one warm broker, {} s each, started {} ms apart: shares {}; wanted ≥ 15 % each: {verdict}; {failed} failed",
         LENGTH.as_secs(),

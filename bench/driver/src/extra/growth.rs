@@ -162,7 +162,7 @@ fn list(points: &[(f64, f64)]) -> String {
 fn flatness(what: &str, points: &[(f64, f64)], floor: Option<&[(f64, f64)]>) -> String {
     let worst = furthest(points);
     let (from, to) = (points.first().map_or(0.0, |p| p.0), points.last().map_or(0.0, |p| p.0));
-    let verdict = verdict(worst, floor.map(furthest), |off| off.abs() <= 20.0);
+    let verdict = verdict(worst, [floor.map(furthest), None], |off| off.abs() <= 20.0);
     format!(
         "batching off, client CPU per message over {from} to {to} {what}: {} µs; wanted within 20 % of the first, worst {worst:+.0} %: {verdict}{}",
         list(points),
@@ -173,7 +173,7 @@ fn flatness(what: &str, points: &[(f64, f64)], floor: Option<&[(f64, f64)]>) -> 
 /// Whether a cost ever rises; 5 % is what the same run differs by.
 fn rise(points: &[(f64, f64)], floor: &[(f64, f64)]) -> String {
     let worst = steepest(points);
-    let verdict = verdict(worst, Some(steepest(floor)), |step| step <= 5.0);
+    let verdict = verdict(worst, [Some(steepest(floor)), None], |step| step <= 5.0);
     format!(
         "batching on, client CPU per message over 32 to 10,000 callers: {} µs; wanted never rising, largest step {worst:+.0} %: {verdict}{}",
         list(points),
