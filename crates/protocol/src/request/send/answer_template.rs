@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::{Payload as _, SendAnswer};
-use crate::header::json::{self, FieldWriter};
+use crate::header::json::{self, FieldWriter, Pieces};
 use crate::{FieldSink, HeaderEncoding, ResponseCode, command, frame};
 
 /// How many pieces a template has.
@@ -14,7 +14,7 @@ const PIECES: usize = 7;
 #[derive(Debug)]
 pub struct AnswerTemplate {
     /// What stands before the offset message id, and then between what differs.
-    pieces: [Box<[u8]>; PIECES],
+    pieces: Pieces<PIECES>,
     /// What it was made of.
     model: SendAnswer,
 }
@@ -48,7 +48,7 @@ impl AnswerTemplate {
     /// Appends the frame that [`put_answer`](crate::command::put_answer) would append for an answer
     /// that it [fits](Self::fits).
     pub fn put(&self, out: &mut BytesMut, opaque: i32, answer: &SendAnswer) {
-        let [offset_id, queue, offset, transaction_id, flag, number, end] = &self.pieces;
+        let [offset_id, queue, offset, transaction_id, flag, number, end] = self.pieces.all();
         let put_header = |out: &mut BytesMut| {
             out.put_slice(offset_id);
             json::put_escaped(out, &answer.offset_message_id);

@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::{Payload as _, SendMessage, V2};
-use crate::header::json::{self, FieldWriter};
+use crate::header::json::{self, FieldWriter, Pieces};
 use crate::id::IdText;
 use crate::{FieldSink, HeaderEncoding, command, frame};
 
@@ -15,7 +15,7 @@ const PIECES: usize = 7;
 #[derive(Debug)]
 pub struct SendTemplate {
     /// What stands before the queue's number, and then between what differs.
-    pieces: [Box<[u8]>; PIECES],
+    pieces: Pieces<PIECES>,
 }
 
 /// What is a message's own in the header of its send.
@@ -52,7 +52,7 @@ impl SendTemplate {
         own: &OwnFields<'_>,
         put_body: impl FnOnce(&mut BytesMut),
     ) {
-        let [queue, time, properties, shared, flag, number, end] = &self.pieces;
+        let [queue, time, properties, shared, flag, number, end] = self.pieces.all();
         let put_header = |out: &mut BytesMut| {
             out.put_slice(queue);
             json::put_number(out, i64::from(own.queue_id));
