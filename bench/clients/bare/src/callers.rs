@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::exchange::frame;
 use crate::freight::Freight;
+use crate::route::Broker;
 
 /// Most messages of a request, as Posthaste has it.
 const MOST_MESSAGES: usize = 1024;
@@ -55,6 +56,15 @@ impl<F: Freight> Clone for Line<F> {
     }
 }
 
+/// The line of each broker. Callers keep to one.
+struct Lines<F: Freight>(Arc<[Line<F>]>);
+
+impl<F: Freight> Clone for Lines<F> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 struct Queued<F: Freight> {
     slots: Vec<Arc<Slot<F>>>,
     /// The carrier, and for how many it waits.
@@ -62,37 +72,54 @@ struct Queued<F: Freight> {
 }
 
 /// Runs the callers, each again and again.
-pub(crate) fn run<F: Freight>(arguments: &Arguments, address: &str, freight: F) -> Result<()> {
+pub(crate) fn run<F: Freight>(
+    arguments: &Arguments,
+    brokers: &[Broker],
+    freight: fn(&Arguments, &Broker) -> F,
+) -> Result<()> {
     let batching = arguments.value("batching") != Some("off");
+    let oneway = arguments.shape == Shape::Oneway;
     runtime(arguments)?.block_on(async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let queued = Queued { slots: Vec::new(), carrier: None };
-        let line = Line { desk: freight.desk(), queued: Arc::new(Mutex::new(queued)) };
-        // Without it everybody waits for ever, so it says why.
-        let oneway = arguments.shape == Shape::Oneway;
-        let carried = Carrier::new(line.clone(), freight, batching, oneway).run(stream);
-        tokio::spawn(async move { carried.await.inspect_err(|error| eprintln!("{error:#}")) });
+        let mut lines = Vec::new();
+        for broker in brokers {
+            let stream = TcpStream::connect(&broker.address).await?;
+            stream.set_nodelay(true)?;
+            let queued = Queued { slots: Vec::new(), carrier: None };
+            let freight = freight(arguments, broker);
+            let line = Line { desk: freight.desk(), queued: Arc::new(Mutex::new(queued)) };
+            lines.push(line.clone());
+            let carried = Carrier::new(line, freight, batching, oneway).run(stream);
+            // Without it everybody waits for ever, so it says why.
+            tokio::spawn(async move { carried.await.inspect_err(|error| eprintln!("{error:#}")) });
+        }
+        let lines = Lines(lines.into());
         if arguments.warm_up_ms > 0 {
-            call(arguments, &line, arguments.warm_up()).await?;
+            call(arguments, &lines, arguments.warm_up()).await?;
         }
         let stage = Stage;
         stage.ready()?;
         let meter = Meter::start()?;
-        let tally = call(arguments, &line, arguments.measure()).await?;
+        let tally = call(arguments, &lines, arguments.measure()).await?;
         let (took, cpu) = (meter.took(), meter.cpu()?);
         stage.report(&tally.measured(took, cpu))
     })
 }
 
-async fn call<F: Freight>(arguments: &Arguments, line: &Line<F>, time: Duration) -> Result<Tally> {
+async fn call<F: Freight>(
+    arguments: &Arguments,
+    lines: &Lines<F>,
+    time: Duration,
+) -> Result<Tally> {
     let latencies = Arc::new(Mutex::new(Latencies::new()?));
-    drive(line, arguments.in_flight, time, arguments.messages, latencies).await
+    drive(lines, arguments.in_flight, time, arguments.messages, latencies).await
 }
 
-impl<F: Freight> Caller for Line<F> {
-    async fn call(&self, _: usize) -> Outcome {
-        Outcome::of(1, self.send().await)
+impl<F: Freight> Caller for Lines<F> {
+    async fn call(&self, number: usize) -> Outcome {
+        match self.0.get(number % self.0.len()) {
+            Some(line) => Outcome::of(1, line.send().await),
+            None => Outcome::of(1, false),
+        }
     }
 }
 

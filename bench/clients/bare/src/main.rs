@@ -15,7 +15,7 @@ mod route;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bench_session::{Arguments, Measurement, Meter, Shape, Stage};
 use clap::Parser;
 
@@ -30,20 +30,20 @@ struct CommandLine {
 
 fn main() -> Result<()> {
     let arguments = CommandLine::parse().arguments;
-    let broker = route::broker_of(&arguments.name_server, &arguments.topic)?;
+    let brokers = route::brokers_of(&arguments.name_server, &arguments.topic)?;
     if arguments.has("callers") {
-        let address = broker.address.clone();
         return match arguments.has("whole") {
-            true => callers::run(&arguments, &address, Whole::new(&arguments, broker)),
-            false => callers::run(&arguments, &address, Prepared::new(&arguments, &broker)),
+            true => callers::run(&arguments, &brokers, Whole::new),
+            false => callers::run(&arguments, &brokers, Prepared::new),
         };
     }
+    let broker = brokers.first().context("a route without a broker")?;
     let stream = TcpStream::connect(&broker.address)?;
     stream.set_nodelay(true)?;
     // An answer that never comes must not hang the benchmark.
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let batch = (arguments.batch > 1).then_some(arguments.batch);
-    let requests = request::for_each_queue(&arguments, &broker, batch);
+    let requests = request::for_each_queue(&arguments, broker, batch);
     let mut exchange = Exchange::new(stream, requests, &arguments)?;
     if arguments.warm_up_ms > 0 {
         exchange.run(Limit::Time(arguments.warm_up()))?;

@@ -8,15 +8,16 @@ use bytes::BytesMut;
 use posthaste_protocol::request::{RouteOf, TopicRoute};
 use posthaste_protocol::{Command, Frame, command};
 
-/// The first broker of a topic.
+/// A broker of a topic.
+#[derive(Clone)]
 pub(crate) struct Broker {
     pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) queues: i32,
 }
 
-/// Asks the name server.
-pub(crate) fn broker_of(name_server: &str, topic: &str) -> Result<Broker> {
+/// The brokers of a topic, as the name server says.
+pub(crate) fn brokers_of(name_server: &str, topic: &str) -> Result<Vec<Broker>> {
     let mut stream = TcpStream::connect(name_server)?;
     let mut bytes = BytesMut::new();
     let request = RouteOf { topic: topic.to_owned(), standard_json: Some(true) };
@@ -27,13 +28,15 @@ pub(crate) fn broker_of(name_server: &str, topic: &str) -> Result<Broker> {
         bail!("the name server has no route to {topic}: {:?}", answer.remark);
     }
     let route: TopicRoute = answer.read()?;
-    let broker = route.brokers.first().context("a route without a broker")?;
-    let queues = route.queues.iter().find(|queues| queues.broker_name == broker.broker_name);
-    Ok(Broker {
-        name: broker.broker_name.clone(),
-        address: broker.master().context("a broker without a master")?.to_owned(),
-        queues: queues.context("a broker without queues")?.write_queue_nums,
-    })
+    let brokers = route.brokers.iter().map(|broker| {
+        let queues = route.queues.iter().find(|queues| queues.broker_name == broker.broker_name);
+        Ok(Broker {
+            name: broker.broker_name.clone(),
+            address: broker.master().context("a broker without a master")?.to_owned(),
+            queues: queues.context("a broker without queues")?.write_queue_nums,
+        })
+    });
+    brokers.collect()
 }
 
 fn read_command(stream: &mut TcpStream) -> Result<Command> {

@@ -49,23 +49,29 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let unbatched_floor = floor(false)?;
     let brokers = over(&BROKERS, &|n| Setup { brokers: n, ..USUAL })?;
     let spread = over(&BROKERS, &|n| Setup { brokers: n, in_flight: 128 * n, ..USUAL })?;
+    let client = Client::BareCallers { batching: false, one_thread: false };
+    let brokers_floor = over(&BROKERS, &|n| Setup { client, brokers: n, ..USUAL })?;
+    let spread_floor =
+        over(&BROKERS, &|n| Setup { client, brokers: n, in_flight: 128 * n, ..USUAL })?;
     let topics = over(&TOPICS, &|n| Setup { topics: n, ..USUAL })?;
     let batched = callers(Client::Posthaste)?;
     let batched_floor = floor(true)?;
     let client = Client::Posthaste;
     let sent = over(&MESSAGES, &|n| Setup { client, messages: Some(n), ..USUAL })?;
 
-    let [unbatched, unbatched_floor, brokers, spread, topics, cost, cost_floor] =
-        [&unbatched, &unbatched_floor, &brokers, &spread, &topics, &batched, &batched_floor]
+    let [unbatched, unbatched_floor, brokers, brokers_floor, spread, spread_floor] =
+        [&unbatched, &unbatched_floor, &brokers, &brokers_floor, &spread, &spread_floor]
             .map(|points| curve(points, Record::client_cpu));
+    let [topics, cost, cost_floor] =
+        [&topics, &batched, &batched_floor].map(|points| curve(points, Record::client_cpu));
     let batch = |record: &Record| {
         record.measurement.messages as f64 / record.measurement.requests.unwrap_or(1).max(1) as f64
     };
     let (size, memory) = (curve(&batched, batch), curve(&sent, Record::peak_rss_mib));
     let findings = vec![
         flatness("callers", &unbatched, Some(&unbatched_floor)),
-        flatness("brokers", &brokers, None),
-        flatness("brokers with 128 callers for each", &spread, None),
+        flatness("brokers", &brokers, Some(&brokers_floor)),
+        flatness("brokers with 128 callers for each", &spread, Some(&spread_floor)),
         flatness("topics", &topics, None),
         rise(&cost, &cost_floor),
         format!("batching on, peak memory after 10^5, 10^6, 10^7 messages: {} MiB", list(&memory)),
@@ -99,6 +105,11 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
                 Line { name: "over brokers, 1,024 in all".into(), points: brokers },
                 Line { name: "over brokers, 128 each".into(), points: spread },
                 Line { name: "over topics".into(), points: topics },
+                Line {
+                    name: "bare callers over brokers, 1,024 in all".into(),
+                    points: brokers_floor,
+                },
+                Line { name: "bare callers over brokers, 128 each".into(), points: spread_floor },
             ],
         ),
         chart(

@@ -61,13 +61,13 @@ pub(crate) struct Place {
 }
 
 impl Whole {
-    pub(crate) fn new(arguments: &Arguments, broker: Broker) -> Self {
+    pub(crate) fn new(arguments: &Arguments, broker: &Broker) -> Self {
         let body = vec![b'x'; arguments.body].into();
         let desk = Desk { permits: Semaphore::new(PERMITS), ids: AtomicU16::new(0), body };
         Self {
             desk: Arc::new(desk),
             topic: arguments.topic.clone(),
-            broker,
+            broker: broker.clone(),
             batching: arguments.value("batching") != Some("off"),
             oneway: arguments.shape == Shape::Oneway,
             template: None,
