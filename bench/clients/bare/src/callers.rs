@@ -117,15 +117,15 @@ async fn call<F: Freight>(
 impl<F: Freight> Caller for Lines<F> {
     async fn call(&self, number: usize) -> Outcome {
         match self.0.get(number % self.0.len()) {
-            Some(line) => Outcome::of(1, line.send().await),
+            Some(line) => Outcome::of(1, line.send(number).await),
             None => Outcome::of(1, false),
         }
     }
 }
 
 impl<F: Freight> Line<F> {
-    async fn send(&self) -> bool {
-        let message = F::accept(&self.desk).await;
+    async fn send(&self, caller: usize) -> bool {
+        let message = F::accept(&self.desk, caller).await;
         let slot = Arc::new(Slot::<F> { message, state: Mutex::new(State(None, None)) });
         if let Some(carrier) = self.queue(slot.clone()) {
             carrier.wake();

@@ -20,8 +20,8 @@ pub(crate) trait Freight: Sized + Send + 'static {
 
     fn desk(&self) -> Self::Desk;
 
-    /// A message of the next call.
-    fn accept(desk: &Self::Desk) -> impl Future<Output = Self::Message> + Send;
+    /// A message of the next call of this caller.
+    fn accept(desk: &Self::Desk, caller: usize) -> impl Future<Output = Self::Message> + Send;
 
     /// Appends the request of this number to the output.
     fn leave(&mut self, number: usize, members: &[Arc<Slot<Self>>]);

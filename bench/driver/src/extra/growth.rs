@@ -54,6 +54,8 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let spread_floor =
         over(&BROKERS, &|n| Setup { client, brokers: n, in_flight: 128 * n, ..USUAL })?;
     let topics = over(&TOPICS, &|n| Setup { topics: n, ..USUAL })?;
+    let client = Client::LeastProducer { batching: false, one_thread: false };
+    let topics_floor = over(&TOPICS, &|n| Setup { client, topics: n, ..USUAL })?;
     let batched = callers(Client::Posthaste)?;
     let batched_floor = floor(true)?;
     let client = Client::Posthaste;
@@ -62,17 +64,18 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let [unbatched, unbatched_floor, brokers, brokers_floor, spread, spread_floor] =
         [&unbatched, &unbatched_floor, &brokers, &brokers_floor, &spread, &spread_floor]
             .map(|points| curve(points, Record::client_cpu));
-    let [topics, cost, cost_floor] =
-        [&topics, &batched, &batched_floor].map(|points| curve(points, Record::client_cpu));
+    let [topics, topics_floor, cost, cost_floor] =
+        [&topics, &topics_floor, &batched, &batched_floor]
+            .map(|points| curve(points, Record::client_cpu));
     let batch = |record: &Record| {
         record.measurement.messages as f64 / record.measurement.requests.unwrap_or(1).max(1) as f64
     };
     let (size, memory) = (curve(&batched, batch), curve(&sent, Record::peak_rss_mib));
     let findings = vec![
-        flatness("callers", &unbatched, Some(&unbatched_floor)),
-        flatness("brokers", &brokers, Some(&brokers_floor)),
-        flatness("brokers with 128 callers for each", &spread, Some(&spread_floor)),
-        flatness("topics", &topics, None),
+        flatness("callers", &unbatched, [Some(&unbatched_floor), None]),
+        flatness("brokers", &brokers, [Some(&brokers_floor), None]),
+        flatness("brokers with 128 callers for each", &spread, [Some(&spread_floor), None]),
+        flatness("topics", &topics, [None, Some(&topics_floor)]),
         rise(&cost, &cost_floor),
         format!("batching on, peak memory after 10^5, 10^6, 10^7 messages: {} MiB", list(&memory)),
     ];
@@ -105,6 +108,7 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
                 Line { name: "over brokers, 1,024 in all".into(), points: brokers },
                 Line { name: "over brokers, 128 each".into(), points: spread },
                 Line { name: "over topics".into(), points: topics },
+                Line { name: "least producer over topics".into(), points: topics_floor },
                 Line {
                     name: "bare callers over brokers, 1,024 in all".into(),
                     points: brokers_floor,
@@ -127,6 +131,9 @@ fn chart(name: &str, title: &str, x: &str, y: &str, lines: Vec<Line>) -> Chart {
     let title = format!("{title} (null broker, 128 B)");
     Chart { name: name.into(), title, x: x.into(), y: y.into(), log_x: true, lines }
 }
+
+/// Figures by their places.
+type Curve = [(f64, f64)];
 
 /// What was measured at each place.
 type Points = Vec<(usize, Vec<Record>)>;
@@ -165,46 +172,48 @@ fn measure(workshop: &Workshop, setup: Setup) -> Result<Record> {
     measure_with(workshop, &case, 0, &arguments, &mut server)
 }
 
-fn list(points: &[(f64, f64)]) -> String {
+fn list(points: &Curve) -> String {
     points.iter().map(|point| digits(point.1)).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a cost stays within 20 % of where it begins.
-fn flatness(what: &str, points: &[(f64, f64)], floor: Option<&[(f64, f64)]>) -> String {
+fn flatness(what: &str, points: &Curve, [bare, least]: [Option<&Curve>; 2]) -> String {
     let worst = furthest(points);
     let (from, to) = (points.first().map_or(0.0, |p| p.0), points.last().map_or(0.0, |p| p.0));
-    let verdict = verdict(worst, [floor.map(furthest), None], |off| off.abs() <= 20.0);
+    let floors = [bare, least].map(|floor| floor.map(furthest));
+    let verdict = verdict(worst, floors, |off| off.abs() <= 20.0);
     format!(
-        "batching off, client CPU per message over {from} to {to} {what}: {} µs; wanted within 20 % of the first, worst {worst:+.0} %: {verdict}{}",
+        "batching off, client CPU per message over {from} to {to} {what}: {} µs; wanted within 20 % of the first, worst {worst:+.0} %: {verdict}{}{}",
         list(points),
-        floor.map(beside).unwrap_or_default()
+        bare.map(|floor| beside("bare callers", floor)).unwrap_or_default(),
+        least.map(|floor| beside("least producer", floor)).unwrap_or_default()
     )
 }
 
 /// Whether a cost ever rises; 5 % is what the same run differs by.
-fn rise(points: &[(f64, f64)], floor: &[(f64, f64)]) -> String {
+fn rise(points: &Curve, floor: &Curve) -> String {
     let worst = steepest(points);
     let verdict = verdict(worst, [Some(steepest(floor)), None], |step| step <= 5.0);
     format!(
         "batching on, client CPU per message over 32 to 10,000 callers: {} µs; wanted never rising, largest step {worst:+.0} %: {verdict}{}",
         list(points),
-        beside(floor)
+        beside("bare callers", floor)
     )
 }
 
-fn beside(floor: &[(f64, f64)]) -> String {
-    format!("; the bare callers: {} µs", list(floor))
+fn beside(whose: &str, floor: &Curve) -> String {
+    format!("; the {whose}: {} µs", list(floor))
 }
 
 /// How far a cost comes from where it begins, in percent.
-fn furthest(points: &[(f64, f64)]) -> f64 {
+fn furthest(points: &Curve) -> f64 {
     let first = points.first().map_or(f64::NAN, |point| point.1);
     let offs = points.iter().map(|point| 100.0 * (point.1 / first - 1.0));
     offs.fold(0.0, |worst: f64, off| if off.abs() > worst.abs() { off } else { worst })
 }
 
 /// The largest step up, in percent.
-fn steepest(points: &[(f64, f64)]) -> f64 {
+fn steepest(points: &Curve) -> f64 {
     let pairs = points.iter().zip(points.iter().skip(1));
     pairs.map(|(a, b)| 100.0 * (b.1 / a.1 - 1.0)).fold(f64::MIN, f64::max)
 }
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn a_cost_that_falls_far_is_not_flat_either() {
         let flatness = |costs: &[(f64, f64)], floor: Option<&[(f64, f64); 2]>| {
-            flatness("callers", costs, floor.map(|floor| &floor[..]))
+            flatness("callers", costs, [floor.map(|floor| &floor[..]), None])
         };
         assert!(flatness(&[(32.0, 2.0), (64.0, 1.0)], None).ends_with("-50 %: **lost**"));
         assert!(flatness(&[(32.0, 2.0), (64.0, 2.3)], None).ends_with("+15 %: met"));

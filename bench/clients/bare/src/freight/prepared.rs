@@ -37,7 +37,7 @@ impl Freight for Prepared {
 
     fn desk(&self) {}
 
-    async fn accept((): &()) {}
+    async fn accept((): &(), _: usize) {}
 
     fn leave(&mut self, number: usize, members: &[Arc<Slot<Self>>]) {
         self.turn += 1;

@@ -1,8 +1,10 @@
 //! Messages as a producer has to treat them at the least: each has a body, a unique id and a deadline of its
-//! own, holds a permit, and gets a receipt with its place. Nothing is retried, routed, cancelled, flushed,
+//! own, holds a permit, and gets a receipt with its place; of several topics (`topics=N`, without batching)
+//! each is found by its name. Nothing is retried, routed, cancelled, flushed,
 //! observed or counted. Frames are written and read by Posthaste's protocol crate.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -25,12 +27,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) struct Whole {
     desk: Arc<Desk>,
-    topic: String,
     broker: Broker,
     batching: bool,
     oneway: bool,
-    /// What single sends share, once there was one.
-    template: Option<SendTemplate>,
+    /// What single sends of each topic share, once there was one.
+    templates: Vec<Option<SendTemplate>>,
     answers: StoredReader,
     turn: i32,
     scratch: String,
@@ -42,9 +43,13 @@ pub(crate) struct Desk {
     permits: Semaphore,
     ids: AtomicU16,
     body: Bytes,
+    topics: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, usize>,
 }
 
 pub(crate) struct Message {
+    _topic: Option<Arc<str>>,
+    place: usize,
     body: Bytes,
     id: IdText,
     accepted: Instant,
@@ -63,14 +68,20 @@ pub(crate) struct Place {
 impl Whole {
     pub(crate) fn new(arguments: &Arguments, broker: &Broker) -> Self {
         let body = vec![b'x'; arguments.body].into();
-        let desk = Desk { permits: Semaphore::new(PERMITS), ids: AtomicU16::new(0), body };
+        let name = |count: usize, n: usize| match count {
+            1 => Arc::from(arguments.topic.as_str()),
+            _ => Arc::from(format!("{}-{n}", arguments.topic)),
+        };
+        let count = arguments.value("topics").and_then(|count| count.parse().ok()).unwrap_or(1);
+        let topics: Vec<Arc<str>> = (0..count).map(|n| name(count, n)).collect();
+        let places = topics.iter().cloned().zip(0..).collect();
+        let (permits, ids) = (Semaphore::new(PERMITS), AtomicU16::new(0));
         Self {
-            desk: Arc::new(desk),
-            topic: arguments.topic.clone(),
+            templates: topics.iter().map(|_| None).collect(),
+            desk: Arc::new(Desk { permits, ids, body, topics, places }),
             broker: broker.clone(),
             batching: arguments.value("batching") != Some("off"),
             oneway: arguments.shape == Shape::Oneway,
-            template: None,
             answers: StoredReader::default(),
             turn: 0,
             scratch: String::new(),
@@ -78,10 +89,15 @@ impl Whole {
         }
     }
 
-    fn request(&self, properties: Cow<'static, str>, born_at_ms: i64) -> SendMessage<'_> {
+    fn request(
+        &self,
+        place: usize,
+        properties: Cow<'static, str>,
+        born_at_ms: i64,
+    ) -> SendMessage<'_> {
         SendMessage {
             group: "bench".into(),
-            topic: Cow::Borrowed(&self.topic),
+            topic: Cow::Borrowed(self.desk.topics.get(place).map_or("", |topic| topic)),
             default_topic: "TBW102".into(),
             default_topic_queues: 4,
             queue_id: self.turn,
@@ -102,7 +118,10 @@ impl Freight for Whole {
         self.desk.clone()
     }
 
-    async fn accept(desk: &Arc<Desk>) -> Message {
+    async fn accept(desk: &Arc<Desk>, caller: usize) -> Message {
+        let several = desk.topics.len() > 1;
+        let topic = several.then(|| desk.topics.get(caller % desk.topics.len()).cloned()).flatten();
+        let place = topic.as_ref().and_then(|topic| desk.places.get(topic).copied());
         // It is never closed.
         if let Ok(permit) = desk.permits.acquire().await {
             permit.forget();
@@ -116,7 +135,8 @@ impl Freight for Whole {
         };
         let accepted = Instant::now();
         let (body, deadline) = (desk.body.clone(), accepted + TIMEOUT);
-        Message { body, id: id.text(), accepted, deadline }
+        let (id, place) = (id.text(), place.unwrap_or_default());
+        Message { _topic: topic, place, body, id, accepted, deadline }
     }
 
     fn leave(&mut self, number: usize, members: &[Arc<Slot<Self>>]) {
@@ -130,7 +150,9 @@ impl Freight for Whole {
         let mut scratch = std::mem::take(&mut self.scratch);
         match self.batching {
             true => {
-                let request = SendBatch(self.request("WAIT\u{1}true\u{2}".into(), born_at_ms));
+                let place = first.message.place;
+                let request =
+                    SendBatch(self.request(place, "WAIT\u{1}true\u{2}".into(), born_at_ms));
                 command::put_request_with(&mut output, number, self.oneway, &request, |output| {
                     for slot in members.iter().filter(|slot| slot.message.deadline > now) {
                         put_properties(&mut scratch, &slot.message.id);
@@ -139,16 +161,20 @@ impl Freight for Whole {
                 });
             }
             false => {
-                let Message { body, id, .. } = &first.message;
-                let template = self.template.take().unwrap_or_else(|| {
+                let Message { body, id, place, .. } = &first.message;
+                let made = self.templates.get_mut(*place).and_then(Option::take);
+                let template = made.unwrap_or_else(|| {
                     put_properties(&mut scratch, id);
-                    SendTemplate::of(&self.request(scratch.clone().into(), born_at_ms), id)
+                    let request = self.request(*place, scratch.clone().into(), born_at_ms);
+                    SendTemplate::of(&request, id)
                 });
                 let own = OwnFields { queue_id: self.turn, born_at_ms, properties: "", id };
                 template.put(&mut output, number, self.oneway, &own, |output| {
                     output.extend_from_slice(body);
                 });
-                self.template = Some(template);
+                if let Some(free) = self.templates.get_mut(*place) {
+                    *free = Some(template);
+                }
             }
         }
         (self.output, self.scratch) = (output, scratch);
