@@ -264,37 +264,40 @@ fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
             PosthasteUnlimitedOneThread,
         ),
     ] {
-        let mut both =
-            |about: &str, scenario, (client, floors): (_, Vec<Client>), then: &Then, rate, cpu| {
-                let about = format!("null, {about}{runtime}");
-                let figure = |of: &dyn Fn(Client) -> Option<f64>| {
-                    let mut of_floors = floors.iter().map(|floor| of(*floor));
-                    (of(client), std::array::from_fn(|_| of_floors.next().flatten()))
-                };
-                let rates = |client| figures.rate(Null, scenario, client);
-                let (ours, floor) = figure(&rates);
-                goal(&about, ours, floor, AtLeast(rate), "/s");
-                let now = figures.rate(Null, then.scenario, then.bare);
-                let (ours, floor) = figure(&|client| ratio(rates(client), now));
-                let rate = AtLeast(rate / then.rate);
-                goal(&format!("{about}: against the bare loop"), ours, floor, rate, "×");
-                let Some(cpu) = cpu else { return };
-                let about = format!("{about}: client CPU per message");
-                let cpus = |client| figures.cpu(Null, scenario, client);
-                let (ours, floor) = figure(&cpus);
-                goal(&about, ours, floor, AtMost(cpu), "µs");
-                let now = figures.cpu(Null, then.scenario, then.bare);
-                let (ours, floor) = figure(&|client| ratio(cpus(client), now));
-                let cpu = AtMost(cpu / then.cpu);
-                goal(&format!("{about} against the bare loop's"), ours, floor, cpu, "×");
+        let mut both = |about: &str,
+                        scenario,
+                        (client, floors): (_, [Option<Client>; 2]),
+                        then: &Then,
+                        rate,
+                        cpu| {
+            // As it stands, and in the bare loop's measure.
+            let mut judge = |about: &str,
+                             beside: &str,
+                             of: &dyn Fn(Scenario, Client) -> Option<f64>,
+                             bound: fn(f64) -> Bound,
+                             (wanted, was): (f64, f64),
+                             unit| {
+                let (figure, now) = (of(scenario, client), of(then.scenario, then.bare));
+                let floors = floors.map(|floor| of(scenario, floor?));
+                goal(about, figure, floors, bound(wanted), unit);
+                let (figure, floors) = (ratio(figure, now), floors.map(|floor| ratio(floor, now)));
+                goal(&format!("{about}{beside}"), figure, floors, bound(wanted / was), "×");
             };
-        let callers = |batching| floors(batching, one_thread).to_vec();
+            let about = format!("null, {about}{runtime}");
+            let rates = |scenario, client| figures.rate(Null, scenario, client);
+            judge(&about, ": against the bare loop", &rates, AtLeast, (rate, then.rate), "/s");
+            let Some(cpu) = cpu else { return };
+            let about = format!("{about}: client CPU per message");
+            let cpus = |scenario, client| figures.cpu(Null, scenario, client);
+            judge(&about, " against the bare loop's", &cpus, AtMost, (cpu, then.cpu), "µs");
+        };
+        let callers = |batching| floors(batching, one_thread).map(Some);
         let unbatched = (unbatched, callers(false));
         both("256 in flight, batching off", several, unbatched, &SINGLES, 650_000.0, Some(2.0));
         both("256 in flight", several, (plain, callers(true)), &SINGLES, 2e6, None);
         let unlimited = (unlimited, callers(true));
         both("one-way, unlimited", oneway, unlimited, &SINGLES, 1.3e6, Some(1.0));
-        let batches = (plain, vec![Client::Bare(32)]);
+        let batches = (plain, [Some(Client::Bare(32)), None]);
         both("explicit batches of 32", Batches(32), batches, &BATCHES, 4e6, Some(0.35));
         goal(
             &format!("null, 256 in flight{runtime}: against the best other client"),
