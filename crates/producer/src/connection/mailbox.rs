@@ -62,10 +62,7 @@ impl Mailbox {
         if inside.closed {
             return Err(order);
         }
-        let messages = order.messages();
-        if messages > 0 {
-            self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
-        }
+        self.keep(order.messages());
         inside.orders.push_back(order);
         match holdable {
             0 => inside.urgent = true,
@@ -148,9 +145,11 @@ impl Mailbox {
         }
     }
 
-    /// So many messages are the connection's again, or still.
+    /// So many messages are the connection's, or still are.
     pub(super) fn keep(&self, messages: usize) {
-        self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
+        if messages > 0 {
+            self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
+        }
     }
 }
 

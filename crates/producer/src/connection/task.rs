@@ -236,7 +236,7 @@ impl Task {
             Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
             Order::Sweep => {
                 let swept = self.outbox.sweep();
-                self.done_with(swept);
+                self.mailbox.done_with(swept);
             }
             // Whatever an order says, the outbox is looked at after it.
             Order::Look => {}
@@ -371,7 +371,7 @@ impl Task {
     }
 
     fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
-        self.done_with(outbox::count(&messages));
+        self.mailbox.done_with(outbox::count(&messages));
         self.client.attempt_failed(messages, Vec::new(), failed);
     }
 
@@ -379,7 +379,7 @@ impl Task {
     /// go with them, or they would overtake those that are tried again.
     fn request_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
         let behind = self.outbox.take_behind(&messages);
-        self.done_with(outbox::count(&messages) + outbox::count(&behind));
+        self.mailbox.done_with(outbox::count(&messages) + outbox::count(&behind));
         self.client.attempt_failed(messages, behind, failed);
     }
 
@@ -388,11 +388,6 @@ impl Task {
         if let Some(line) = line {
             self.outbox.unblock(line);
         }
-    }
-
-    /// So many messages are no longer this connection's.
-    fn done_with(&self, messages: usize) {
-        self.mailbox.done_with(messages);
     }
 }
 

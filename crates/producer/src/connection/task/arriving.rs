@@ -32,8 +32,7 @@ impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {
         let received = self.receive_all(Instant::now());
         // Before the permits go back: who gets one looks at the backlog.
-        let answered = std::mem::take(&mut self.answered_now);
-        self.done_with(answered);
+        self.mailbox.done_with(std::mem::take(&mut self.answered_now));
         self.stored.tell(&self.client);
         received
     }
@@ -222,7 +221,7 @@ impl Task {
         for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
             trial.failed();
         }
-        self.done_with(given_up);
+        self.mailbox.done_with(given_up);
         self.request_failed(
             messages,
             &AttemptFailed {
@@ -279,7 +278,7 @@ impl Task {
             // They have lingered.
             self.lingering = Some(Lingering::Over);
         }
-        self.done_with(together - kept);
+        self.mailbox.done_with(together - kept);
     }
 
     /// A request from the peer.

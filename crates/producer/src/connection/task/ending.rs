@@ -71,7 +71,7 @@ impl Task {
     fn lost_oneways(&mut self, reason: &str) {
         let (ended, mut lost): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.link.oneways).into_iter().partition(|one| one.given_up);
-        self.done_with(ended.len());
+        self.mailbox.done_with(ended.len());
         // Those of a queue together, or what waits behind the first would overtake the others.
         lost.sort_by_key(|one| one.queue);
         while let Some(queue) = lost.first().map(|one| one.queue) {
@@ -96,7 +96,7 @@ impl Task {
 
     fn lost_request(&mut self, mut sent: Sent, reason: &str) {
         self.unblock(sent.blocks.take());
-        self.done_with(sent.given_up());
+        self.mailbox.done_with(sent.given_up());
         let mut failed = self.connection_lost(sent.queue, reason);
         if sent.starts_at < self.link.may_be_read() && !self.link.refused {
             self.unanswered();
@@ -114,7 +114,7 @@ impl Task {
     /// stored, so it must not be written any more.
     pub(super) fn abandon(&mut self, reason: &str) {
         let waiting = self.outbox.drain();
-        self.done_with(outbox::count(&waiting));
+        self.mailbox.done_with(outbox::count(&waiting));
         for waiting in waiting {
             self.client.fail(&waiting.accepted, ErrorKind::Closed, reason);
         }
@@ -138,7 +138,7 @@ impl Task {
             }
         }
         let oneways = std::mem::take(&mut self.link.oneways);
-        self.done_with(oneways.len());
+        self.mailbox.done_with(oneways.len());
         for one in oneways {
             if one.ends_at > self.link.may_be_read() {
                 // Not written, or cut short: not stored either way.

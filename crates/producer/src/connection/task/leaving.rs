@@ -173,7 +173,7 @@ impl Task {
             let may_leave = self.may_leave(&waiting.accepted);
             if !may_leave {
                 together -= waiting.count();
-                self.done_with(waiting.count());
+                self.mailbox.done_with(waiting.count());
             }
             may_leave
         });
@@ -188,7 +188,7 @@ impl Task {
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let (starts_at, length) = (self.link.position(), self.link.out.text().len());
         let signed_with = self.put_request(&mut messages, together, queue, form, present);
-        self.done_with(together - outbox::count(&messages));
+        self.mailbox.done_with(together - outbox::count(&messages));
         if messages.is_empty() {
             self.link.out.truncate(length);
             return self.unblock(blocks);
@@ -310,7 +310,7 @@ impl Task {
             self.written.add(client, &accepted, End::Written, now);
         }
         // Each is one message: a batch is not sent one-way.
-        self.done_with(done);
+        self.mailbox.done_with(done);
         self.written.tell(&self.client);
     }
 }

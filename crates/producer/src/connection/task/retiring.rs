@@ -123,7 +123,7 @@ impl Task {
             self.swap(&mut retiring);
             self.abandon_link(reason);
             let counts = self.pending.sent().map(|sent| sent.together());
-            self.done_with(counts.sum());
+            self.mailbox.done_with(counts.sum());
             self.swap(&mut retiring);
         }
     }

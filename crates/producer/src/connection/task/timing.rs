@@ -100,7 +100,7 @@ impl Task {
         for asker in forgotten {
             match asker {
                 Asker::Messages(sent) => {
-                    self.done_with(sent.together());
+                    self.mailbox.done_with(sent.together());
                     self.unblock(sent.blocks);
                 }
                 Asker::Probe { confirms, .. } => {
