@@ -86,6 +86,7 @@ fn route(brokers: usize) -> Arc<Route> {
 /// So many messages for one line of an outbox.
 pub(crate) fn messages(count: usize) -> Vec<Waiting> {
     let (route, ids, now) = (route(1), UniqueIds::new(own_ip()), Instant::now());
+    let broker = route.brokers.first().expect("a broker");
     let deadline = now + Duration::from_secs(86_400);
     let one = |_| {
         let content = Content::from(Message::new("bench", [b'x'; 128].as_slice()));
@@ -101,7 +102,7 @@ pub(crate) fn messages(count: usize) -> Vec<Waiting> {
             waker: None,
         };
         let accepted = Arc::new(Accepted::new(content, terms));
-        let target = Target { route: route.clone(), broker: 0, queue: None };
+        let target = Target { broker: broker.clone(), queue: None };
         Waiting { accepted, target, since: now, until: deadline, trial: None }
     };
     (0..count).map(one).collect()

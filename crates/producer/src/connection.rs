@@ -132,6 +132,12 @@ impl Connection {
         Self { address, mailbox, load }
     }
 
+    /// One that no task has to do with.
+    #[cfg(test)]
+    pub(crate) fn to_nobody(address: &str) -> Self {
+        Self { address: address.into(), mailbox: Arc::default(), load: Arc::new(Load::new()) }
+    }
+
     pub(crate) fn address(&self) -> &Arc<str> {
         &self.address
     }

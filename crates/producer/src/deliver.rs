@@ -153,7 +153,7 @@ impl Client {
     fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>, now: Instant) {
         match self.aim(accepted, route, None, now) {
             Ok(Aim::At(waiting)) => {
-                let Some(broker) = route.brokers.get(waiting.target.broker) else {
+                let Some(broker) = route.brokers.get(waiting.target.broker.place) else {
                     return self.end_stranded(self.no_queue(waiting.accepted));
                 };
                 if let Err(waiting) = broker.connection.send(waiting) {
@@ -197,10 +197,7 @@ impl Client {
         for accepted in messages {
             match self.aim_again(accepted, &mut routes, avoid) {
                 Ok(Aim::At(waiting)) => {
-                    let Some(connection) = waiting.target.connection().cloned() else {
-                        absent.push(waiting.accepted);
-                        continue;
-                    };
+                    let connection = waiting.target.broker.connection.clone();
                     let same = |group: &&mut (_, _)| Arc::ptr_eq(&group.0, &connection);
                     match groups.iter_mut().find(same) {
                         Some((_, group)) => group.push(waiting),
@@ -296,7 +293,7 @@ impl Client {
         let may_be_given_up =
             || !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
         let most = self.config().attempt_timeout.filter(|_| may_be_given_up());
-        let until = attempt_end(&accepted, &target, now, most);
+        let until = attempt_end(&accepted, (route, &target), now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
 
@@ -327,10 +324,8 @@ impl Client {
             true => free.extend(behind),
             false => again.extend(behind),
         }
-        for group in
-            free.chunk_by(|one, next| one.target.broker_name() == next.target.broker_name())
-        {
-            let avoid = group.first().map(|first| &**first.target.broker_name());
+        for group in free.chunk_by(|one, next| one.target.broker.name == next.target.broker.name) {
+            let avoid = group.first().map(|first| &*first.target.broker.name);
             self.place_all(group.iter().map(|one| one.accepted.clone()).collect(), avoid);
         }
         self.retry(again, failed, shortest);
@@ -343,7 +338,7 @@ impl Client {
         failed: &AttemptFailed,
         now: Instant,
     ) -> Option<Next> {
-        let Waiting { accepted, target, .. } = waiting;
+        let accepted = &waiting.accepted;
         let attempt = failed.describe(waiting, now);
         tracing::debug!(topic = %accepted.topic(), id = %accepted.id, %attempt, "attempt failed");
         if let Some(observers) = self.observers() {
@@ -364,11 +359,7 @@ impl Client {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
             used,
-            elsewhere: accepted.destination().is_any()
-                && match failed.ended {
-                    Ended::NoTrust => target.has_usable_others(),
-                    _ => target.has_others(),
-                },
+            elsewhere: self.may_go_elsewhere(waiting, failed.ended),
         };
         let next = retry::next(failed.ended, left, || self.intake.budget.take());
         if matches!(next, Next::Again(_)) {
@@ -379,6 +370,16 @@ impl Client {
         Some(next)
     }
 
+    /// Whether another broker could take a message whose attempt has ended so.
+    fn may_go_elsewhere(&self, waiting: &Waiting, ended: Ended) -> bool {
+        let Waiting { accepted, target, .. } = waiting;
+        let others = |route: Arc<Route>| match ended {
+            Ended::NoTrust => route.has_usable_others(&target.broker),
+            _ => route.has_others(&target.broker),
+        };
+        accepted.destination().is_any() && self.routes.known(accepted.topic()).is_some_and(others)
+    }
+
     fn most_retries(&self, mode: Mode) -> u32 {
         match mode {
             Mode::Sync => self.config().retries,
@@ -387,7 +388,7 @@ impl Client {
     }
 
     fn retry(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed, pause: Duration) {
-        let Some(avoid) = again.first().map(|first| first.target.broker_name().clone()) else {
+        let Some(avoid) = again.first().map(|first| first.target.broker.name.clone()) else {
             return;
         };
         let messages: Vec<_> = again.into_iter().map(|waiting| waiting.accepted).collect();
@@ -455,12 +456,12 @@ impl Client {
 /// kept for that one; an only broker gets it all. `most` is the most that an attempt may take.
 fn attempt_end(
     accepted: &Accepted,
-    target: &Target,
+    (route, target): (&Route, &Target),
     now: Instant,
     most: Option<Duration>,
 ) -> Instant {
     let mut end = accepted.deadline;
-    if accepted.destination().is_any() && target.has_usable_others() {
+    if accepted.destination().is_any() && route.has_usable_others(&target.broker) {
         let left = end.saturating_duration_since(now);
         end = end.min(now + (left / 2).max(SHORTEST_ATTEMPT));
     }
@@ -471,8 +472,8 @@ impl AttemptFailed {
     fn describe(&self, waiting: &Waiting, now: Instant) -> Attempt {
         let target = &waiting.target;
         Attempt {
-            broker: target.broker_name().clone(),
-            address: target.address(),
+            broker: target.broker.name.clone(),
+            address: target.broker.connection.address().clone(),
             queue: self.queue.or(target.queue),
             took: now.saturating_duration_since(waiting.since),
             kind: self.kind,

@@ -170,7 +170,7 @@ fn left_out(client: &Client) -> Vec<(Arc<str>, Arc<str>, Arc<Connection>)> {
     let mut known = HashSet::new();
     let mut left_out = Vec::new();
     for route in client.routes.all() {
-        for broker in &route.brokers {
+        for broker in &*route.brokers {
             let is_left_out = broker.connection.load().health.is_left_out();
             if is_left_out && known.insert(broker.connection.address().clone()) {
                 let broker = (broker.name.clone(), broker.connection.clone());

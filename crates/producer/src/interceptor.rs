@@ -82,7 +82,6 @@ pub struct SendAttempt<'a> {
     pub(crate) message: &'a Message,
     pub(crate) id: IdText,
     pub(crate) target: &'a Target,
-    pub(crate) address: &'a str,
     pub(crate) number: u32,
     /// What travels with the message beside its own properties.
     pub(crate) added: &'a mut Properties,
@@ -106,12 +105,12 @@ impl SendAttempt<'_> {
 
     /// Name of the broker.
     pub fn broker(&self) -> &str {
-        self.target.broker_name()
+        &self.target.broker.name
     }
 
     /// Address of the broker, as it is connected to.
     pub fn address(&self) -> &str {
-        self.address
+        self.target.broker.connection.address()
     }
 
     /// Which attempt of this message it is, from 1.

@@ -69,10 +69,9 @@ impl Observers {
         }
         // A copy: no lock is held while code of the application runs.
         let Some((number, mut content)) = accepted.begin_attempt() else { return Ok(()) };
-        let (address, mut added) = (target.address(), content.added());
+        let mut added = content.added();
         for ((message, id), added) in content.messages().zip(accepted.ids()).zip(&mut added) {
-            let address = &*address;
-            self.ask(SendAttempt { message, id, target, address, number, added })?;
+            self.ask(SendAttempt { message, id, target, number, added })?;
         }
         if added.iter().all(Properties::is_empty) {
             return Ok(());

@@ -78,8 +78,8 @@ struct LineKey {
 impl LineKey {
     fn of(waiting: &Waiting) -> Self {
         Self {
-            topic: waiting.target.route.topic.clone(),
-            broker: waiting.target.broker_name().clone(),
+            topic: waiting.target.broker.topic.clone(),
+            broker: waiting.target.broker.name.clone(),
             queue: waiting.target.queue,
             sharing: waiting.accepted.sharing,
             ordered: waiting.accepted.is_ordered(),
@@ -90,8 +90,8 @@ impl LineKey {
     /// the same ones.
     fn is_surely_of(&self, waiting: &Waiting) -> bool {
         let Self { topic, broker, queue, sharing, ordered } = self;
-        Arc::ptr_eq(topic, &waiting.target.route.topic)
-            && Arc::ptr_eq(broker, waiting.target.broker_name())
+        Arc::ptr_eq(topic, &waiting.target.broker.topic)
+            && Arc::ptr_eq(broker, &waiting.target.broker.name)
             && *queue == waiting.target.queue
             && *sharing == waiting.accepted.sharing
             && *ordered == waiting.accepted.is_ordered()
@@ -128,8 +128,6 @@ pub(crate) struct Outbox {
     /// Empty lines stay, until there are many.
     lines: Vec<Line>,
     by_key: FxHashMap<LineKey, LineId>,
-    /// The line that got a message last: most likely the next message's.
-    recent: Option<LineId>,
     /// Lines that have messages which may leave, the next to be served first: those that leave as
     /// soon as there is room, and those that may be held back.
     at_once: VecDeque<LineId>,
@@ -210,6 +208,10 @@ impl Outbox {
         messages.push(first);
         while line.waiting.front().is_some_and(|next| room.take(&next.accepted)) {
             messages.extend(line.waiting.pop_front());
+        }
+        if line.waiting.is_empty() {
+            // The next one gets the memory that this one had, and not the one behind it.
+            line.waiting.clear();
         }
         line.blocked = line.key.ordered;
         let blocks = line.blocked.then_some(id);
@@ -300,18 +302,25 @@ impl Outbox {
         taken
     }
 
-    /// The line that a message belongs in, made when there is none.
+    /// The line that a message belongs in, made when there is none. Most likely it is the one that the
+    /// last message of its topic got into.
     fn line_of(&mut self, waiting: &Waiting) -> LineId {
-        let recent = self.recent.and_then(|id| Some((id, self.lines.get(id.0)?)));
-        if let Some((id, line)) = recent
-            && line.key.is_surely_of(waiting)
-        {
-            return id;
+        let departures = &waiting.target.broker.departures;
+        let last = LineId(departures.last_line());
+        if self.lines.get(last.0).is_some_and(|line| line.key.is_surely_of(waiting)) {
+            return last;
         }
-        let key = LineKey::of(waiting);
-        let known = self.by_key.get(&key).copied();
-        let id = known.unwrap_or_else(|| self.new_line(key));
-        self.recent = Some(id);
+        let id = self.line_by_name(LineKey::of(waiting));
+        departures.took_line(id.0);
+        id
+    }
+
+    fn line_by_name(&mut self, key: LineKey) -> LineId {
+        let Some(id) = self.by_key.get(&key).copied() else { return self.new_line(key) };
+        if let Some(line) = self.lines.get_mut(id.0) {
+            // A new route has the same names in other places.
+            line.key = key;
+        }
         id
     }
 
@@ -338,8 +347,23 @@ pub(crate) mod tests {
     use crate::Message;
     use crate::accepted::tests::terms;
     use crate::batch::MOST_MESSAGES;
+    use crate::connection::Connection;
     use crate::content::Content;
-    use crate::route::Route;
+    use crate::route::{BrokerQueues, Route, RouteBroker};
+
+    /// The broker of a topic, in a route of its own.
+    fn broker(topic: &str) -> Arc<RouteBroker> {
+        let plan = BrokerQueues {
+            broker: "broker".into(),
+            cluster: "cluster".into(),
+            address: Some("127.0.0.1:1".into()),
+            logical: None,
+            queues: vec![0],
+        };
+        let connection = |address: &str| Arc::new(Connection::to_nobody(address));
+        let route = Route::new(topic.into(), topic.into(), vec![plan], false, connection);
+        route.brokers[0].clone()
+    }
 
     fn waiting(
         topic: &'static str,
@@ -359,12 +383,9 @@ pub(crate) mod tests {
     ) -> Waiting {
         let message = Message::new(topic, body);
         let accepted = Arc::new(Accepted::new(message.into(), terms(until, sharing)));
-        let no_connection = |_: &str| unreachable!("the route has no broker");
-        let route =
-            Arc::new(Route::new(topic.into(), topic.into(), Vec::new(), false, no_connection));
         Waiting {
             accepted,
-            target: Target { route, broker: 0, queue },
+            target: Target { broker: broker(topic), queue },
             since: until,
             until,
             trial: None,
@@ -398,6 +419,19 @@ pub(crate) mod tests {
         outbox.push(waiting("a", "q1", Some(7), now));
         assert_eq!(bodies(&mut outbox), ["a1", "b1", "q1", "a2", "a3"]);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_new_route_with_the_same_names_has_the_same_line() {
+        let mut outbox = Outbox::default();
+        let (first, second) =
+            (waiting("a", "1", None, Instant::now()), waiting("a", "2", None, Instant::now()));
+        let (old, new) = (first.copy(), second.copy());
+        outbox.push(first);
+        let knows = |outbox: &Outbox, one| outbox.lines[0].key.is_surely_of(one);
+        assert!(knows(&outbox, &old) && !knows(&outbox, &new));
+        outbox.push(second);
+        assert!(outbox.lines.len() == 1 && knows(&outbox, &new));
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! Which queue a message goes to.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use posthaste_protocol::java;
 
 use crate::MessageQueue;
 use crate::accepted::Accepted;
 use crate::message::{Destination, Selector};
-use crate::route::{Route, RouteBroker, Target};
+use crate::route::{Route, Target};
 
 /// A backlog that needs no comparison with the others'.
 const SMALL_BACKLOG: usize = 64;
@@ -27,12 +26,12 @@ pub(crate) struct BrokerLoad {
 /// out `avoid`, brokers that are left out, those far behind the others, and those that hold
 /// half of the `permits`. When all are left out, the reasons are dropped one by one. What is far behind is
 /// judged by the smallest backlog as it was at most so many choices ago as there are brokers.
-pub(crate) fn choose(route: &Arc<Route>, avoid: Option<&str>, permits: usize) -> Option<Target> {
-    let broker = match route.brokers.len() {
-        1 => 0,
-        _ => choose_broker(route, avoid, permits)?,
+pub(crate) fn choose(route: &Route, avoid: Option<&str>, permits: usize) -> Option<Target> {
+    let broker = match &route.brokers[..] {
+        [only] => only,
+        several => several.get(choose_broker(route, avoid, permits)?)?,
     };
-    Some(Target { route: route.clone(), broker, queue: None })
+    Some(Target { broker: broker.clone(), queue: None })
 }
 
 fn choose_broker(route: &Route, avoid: Option<&str>, permits: usize) -> Option<usize> {
@@ -45,7 +44,7 @@ fn choose_broker(route: &Route, avoid: Option<&str>, permits: usize) -> Option<u
         places.filter_map(|place| route.queues.get(place)?.broker)
     };
     if avoid.is_none() {
-        let load = |at: usize| route.brokers.get(at).map(RouteBroker::load);
+        let load = |at: usize| route.brokers.get(at).map(|broker| broker.load());
         let fit = first_fit(in_turn(), most_backlog(smallest, permits), load);
         if fit.is_some() {
             return fit;

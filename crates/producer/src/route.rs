@@ -1,18 +1,21 @@
 //! Where a topic's queues are, and the table of all routes.
 
+mod broker;
+mod departures;
 mod holder;
 mod plan;
 mod static_topic;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use posthaste_protocol::request::SendTemplate;
 use rustc_hash::FxHashMap;
 
+pub(crate) use self::broker::{Brokers, RouteBroker, Target};
+pub(crate) use self::departures::Departures;
 pub(crate) use self::holder::WireQueue;
 pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
 pub(crate) use self::static_topic::logical_queues;
@@ -29,19 +32,13 @@ const MISSING_LIFETIME: Duration = Duration::from_secs(1);
 /// So many messages may wait for a route before those taken back are looked for.
 const SWEEP_AT: usize = 128;
 
-/// So many queues are compared when a request takes the next one.
-const LOOK_AHEAD: usize = 16;
-
 /// The queues of a topic that may be written, and the brokers that have them.
-///
-/// Every message has a handle to it: their count has cache lines of its own.
 #[derive(Debug)]
-#[repr(align(128))]
 pub(crate) struct Route {
     pub(crate) topic: Arc<str>,
     /// The topic's name on the wire.
     pub(crate) wire_topic: Arc<str>,
-    pub(crate) brokers: Vec<RouteBroker>,
+    pub(crate) brokers: Brokers,
     /// Every queue, in the same order for all clients, so that a key's hash means the same queue
     /// everywhere.
     pub(crate) queues: Vec<RouteQueue>,
@@ -72,125 +69,6 @@ pub(crate) struct RouteQueue {
     id: i32,
 }
 
-/// One broker of a route.
-#[derive(Debug)]
-pub(crate) struct RouteBroker {
-    pub(crate) name: Arc<str>,
-    /// The names that its queues go by: the broker's is another one for the logical queues of a static
-    /// topic, which are not bound to it.
-    queue_names: Arc<QueueNames>,
-    pub(crate) cluster: Arc<str>,
-    pub(crate) connection: Arc<Connection>,
-    /// Its queues.
-    queues: Vec<OwnQueue>,
-    /// Whose turn it is among them.
-    turn: Padded<AtomicUsize>,
-    /// What single sends to them share, once there was one.
-    pub(crate) template: OnceLock<SendTemplate>,
-}
-
-/// One queue of a broker that takes messages in turn.
-#[derive(Debug)]
-struct OwnQueue {
-    id: i32,
-    /// How many messages it got in its turns.
-    messages: AtomicUsize,
-}
-
-/// Where one attempt of a message goes.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    pub(crate) route: Arc<Route>,
-    /// Place of the broker in the route.
-    pub(crate) broker: usize,
-    /// The queue; `None`: the broker's next one when the message leaves.
-    pub(crate) queue: Option<i32>,
-}
-
-impl Target {
-    pub(crate) fn broker_name(&self) -> &Arc<str> {
-        self.route.brokers.get(self.broker).map_or(&self.route.topic, |broker| &broker.name)
-    }
-
-    /// The broker's queue of this number.
-    pub(crate) fn queue_of_broker(&self, id: i32) -> MessageQueue {
-        let Route { topic, brokers, .. } = &*self.route;
-        match brokers.get(self.broker) {
-            Some(broker) => MessageQueue::of(&broker.queue_names, id),
-            None => MessageQueue::new(topic.clone(), topic.clone(), id),
-        }
-    }
-
-    /// What single sends there share.
-    pub(crate) fn template(&self) -> Option<&OnceLock<SendTemplate>> {
-        self.route.brokers.get(self.broker).map(|broker| &broker.template)
-    }
-
-    /// The broker's cluster.
-    pub(crate) fn cluster(&self) -> &str {
-        self.route.brokers.get(self.broker).map_or("", |broker| &broker.cluster)
-    }
-
-    /// The broker's connection.
-    pub(crate) fn connection(&self) -> Option<&Arc<Connection>> {
-        self.route.brokers.get(self.broker).map(|broker| &broker.connection)
-    }
-
-    /// Address of the broker.
-    pub(crate) fn address(&self) -> Arc<str> {
-        let broker = self.route.brokers.get(self.broker);
-        broker.map_or_else(|| Arc::from(""), |broker| broker.connection.address().clone())
-    }
-
-    /// Whether the topic has queues on other brokers too.
-    pub(crate) fn has_others(&self) -> bool {
-        self.route.brokers.len() > 1
-    }
-
-    /// Whether one of the other brokers can be used, as far as is known.
-    pub(crate) fn has_usable_others(&self) -> bool {
-        let mut all = self.route.brokers.iter().enumerate();
-        all.any(|(at, broker)| at != self.broker && !broker.connection.load().is_left_out())
-    }
-
-    /// The queue that a request of so many messages leaves for now.
-    pub(crate) fn next_queue(&self, messages: usize) -> i32 {
-        self.queue.unwrap_or_else(|| {
-            let broker = self.route.brokers.get(self.broker);
-            broker.and_then(|broker| broker.next_queue(messages)).unwrap_or_default()
-        })
-    }
-}
-
-impl RouteBroker {
-    /// The next queue in turn, or of those after it one that got fewer messages: batches differ in
-    /// size, and queues get equal shares all the same.
-    fn next_queue(&self, messages: usize) -> Option<i32> {
-        // The task of one connection alone counts here, so nothing is counted at the same time.
-        let turn = self.turn.load(Ordering::Relaxed);
-        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-        let next = (0..self.queues.len().min(LOOK_AHEAD)).map(|step| turn.wrapping_add(step));
-        let queues = next.filter_map(|place| self.queues.get(place % self.queues.len()));
-        let queue = queues.min_by_key(|queue| queue.messages.load(Ordering::Relaxed))?;
-        let before = queue.messages.load(Ordering::Relaxed);
-        queue.messages.store(before.wrapping_add(messages), Ordering::Relaxed);
-        Some(queue.id)
-    }
-
-    /// What is known of it.
-    pub(crate) fn load(&self) -> BrokerLoad {
-        self.connection.snapshot()
-    }
-
-    /// Whether it has a queue, or is the one that would.
-    fn has(&self, queue: &MessageQueue) -> bool {
-        let named = self.queue_names.broker();
-        let is_logical = !Arc::ptr_eq(&self.name, named);
-        **named == *queue.broker()
-            && (!is_logical || self.queues.iter().any(|own| own.id == queue.id()))
-    }
-}
-
 impl Route {
     /// The route of a topic, given its name here and on the wire.
     pub(crate) fn new(
@@ -202,23 +80,15 @@ impl Route {
     ) -> Self {
         let (mut brokers, mut queues) = (Vec::new(), Vec::new());
         for of_broker in &plan {
-            let name: Arc<str> = of_broker.broker.as_str().into();
-            let named = of_broker.logical.as_deref().map_or_else(|| name.clone(), Arc::from);
-            let names = QueueNames::new(topic.clone(), named);
+            let names = QueueNames::new(topic.clone(), of_broker.queues_named().into());
             let place = of_broker.address.as_ref().map(|_| brokers.len());
             let queue = |id: &i32| RouteQueue { broker: place, names: names.clone(), id: *id };
             queues.extend(of_broker.queues.iter().map(queue));
-            let own = |id: &i32| OwnQueue { id: *id, messages: AtomicUsize::new(0) };
-            if let Some(address) = &of_broker.address {
-                brokers.push(RouteBroker {
-                    name,
-                    queue_names: names,
-                    cluster: of_broker.cluster.as_str().into(),
-                    connection: connection(address),
-                    queues: of_broker.queues.iter().map(own).collect(),
-                    turn: Padded(AtomicUsize::new(fastrand::usize(..))),
-                    template: OnceLock::new(),
-                });
+            if let (Some(place), Some(address)) = (place, &of_broker.address) {
+                let (called, connection) =
+                    ((topic.clone(), wire_topic.clone()), connection(address));
+                let broker = RouteBroker::new(called, place, of_broker, names, connection);
+                brokers.push(Arc::new(broker));
             }
         }
         if plan.iter().any(|of_broker| of_broker.logical.is_some()) {
@@ -228,7 +98,7 @@ impl Route {
         Self {
             topic,
             wire_topic,
-            brokers,
+            brokers: brokers.into(),
             queues,
             from_default_topic,
             choices: Padded(Choices {
@@ -281,7 +151,7 @@ impl Route {
 
     /// What is known of each broker.
     pub(crate) fn loads(&self) -> impl Iterator<Item = BrokerLoad> {
-        self.brokers.iter().map(RouteBroker::load)
+        self.brokers.iter().map(|broker| broker.load())
     }
 
     /// Queue at this place of `queues`.
@@ -292,9 +162,23 @@ impl Route {
 
     /// The target for one queue of the topic, whether or not it may be written now: an ordered
     /// message keeps its queue while its broker is known.
-    pub(crate) fn target_of(self: &Arc<Self>, queue: &MessageQueue) -> Option<Target> {
-        let broker = self.brokers.iter().position(|broker| broker.has(queue))?;
-        Some(Target { route: self.clone(), broker, queue: Some(queue.id()) })
+    pub(crate) fn target_of(&self, queue: &MessageQueue) -> Option<Target> {
+        let broker = self.brokers.iter().find(|broker| broker.has(queue))?.clone();
+        Some(Target { broker, queue: Some(queue.id()) })
+    }
+
+    /// Whether the topic has queues on other brokers than this one too.
+    pub(crate) fn has_others(&self, than: &RouteBroker) -> bool {
+        self.others(than).next().is_some()
+    }
+
+    /// Whether one of the brokers beside this one can be used, as far as is known.
+    pub(crate) fn has_usable_others(&self, than: &RouteBroker) -> bool {
+        self.others(than).any(|broker| !broker.connection.load().is_left_out())
+    }
+
+    fn others(&self, than: &RouteBroker) -> impl Iterator<Item = &Arc<RouteBroker>> {
+        self.brokers.iter().filter(|broker| broker.name != than.name)
     }
 }
 

@@ -6,26 +6,29 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Present {
     pub(crate) now: Instant,
-    wall: SystemTime,
+    /// What the wall clock says, since 1970.
+    wall: Duration,
 }
 
 impl Present {
     /// The present, of which the clock that never steps has just said `now`.
     pub(crate) fn at(now: Instant) -> Self {
-        Self { now, wall: SystemTime::now() }
+        Self { now, wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
 
     /// What the wall clock would have said at an earlier time, had it never stepped since.
     pub(crate) fn ms_since_1970(&self, earlier: Instant) -> i64 {
-        let wall = self.wall.checked_sub(self.now.saturating_duration_since(earlier));
-        ms_since_1970(wall.unwrap_or(UNIX_EPOCH))
+        ms(self.wall.saturating_sub(self.now.saturating_duration_since(earlier)))
     }
 }
 
 /// The number of ms since 1970; 0 for what was before.
 pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {
-    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+    ms(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The time of a number of ms since 1970; `None` when that is negative or beyond what there is.

@@ -19,6 +19,7 @@ use crate::client::{Client, Phase};
 use crate::connection::{CallError, Connection};
 use crate::interceptor::TransactionEnd;
 use crate::message::Part;
+use crate::route::Target;
 use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, answer};
 
 /// Pause before a broker that cannot be reached is told once more.
@@ -313,11 +314,8 @@ impl Client {
         receipt: &Receipt,
     ) -> Result<(String, Arc<Connection>), Failure> {
         let route = self.routes.get(topic);
-        let target = route.as_ref().and_then(|route| route.target_of(receipt.queue()));
-        let of_route =
-            target.as_ref().and_then(|target| Some((target.broker_name(), target.connection()?)));
-        match of_route {
-            Some((name, connection)) => Ok((name.to_string(), connection.clone())),
+        match route.and_then(|route| route.target_of(receipt.queue())) {
+            Some(Target { broker, .. }) => Ok((broker.name.to_string(), broker.connection.clone())),
             None => {
                 let connection = self.connection(&half_place(receipt)?.host.to_string());
                 Ok((receipt.queue().broker().to_owned(), connection))

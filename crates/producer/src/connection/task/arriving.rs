@@ -128,7 +128,7 @@ impl Task {
             self.warn_if_passed_over(&first.accepted);
         }
         self.answered_now += together;
-        let queue = first.target.queue_of_broker(stored.queue_id);
+        let queue = first.target.broker.queue(stored.queue_id);
         let ids = sent.messages.iter().flat_map(|waiting| waiting.accepted.ids());
         let mut receipts = receipt::receipts(stored, queue, ids, together);
         let at = StoredAt { address: &self.address, trace_on: stored.trace_on != Some(false) };

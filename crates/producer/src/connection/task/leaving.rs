@@ -15,7 +15,7 @@ use crate::connection::pending::{Asker, Sent};
 use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
-use crate::route::Target;
+use crate::route::RouteBroker;
 use crate::timestamp::Present;
 
 /// No more requests are encoded while so much is not written: it is held in memory, copied or not.
@@ -232,7 +232,9 @@ impl Task {
         counters.requests.add_one();
         self.meters.request(together);
         if together == 1 {
-            let put = self.writer(&first.target, queue, form, present).put_message(&first.accepted);
+            let put = self
+                .writer(&first.target.broker, queue, form, present)
+                .put_message(&first.accepted);
             if put.is_none() {
                 messages.clear();
             }
@@ -240,13 +242,13 @@ impl Task {
         }
         counters.batches.add_one();
         counters.batched.add(together);
-        let target = first.target.clone();
-        self.writer(&target, queue, form, present).put_batch(messages)
+        let broker = first.target.broker.clone();
+        self.writer(&broker, queue, form, present).put_batch(messages)
     }
 
     fn writer<'a>(
         &'a mut self,
-        target: &'a Target,
+        broker: &'a RouteBroker,
         queue: i32,
         form: Form,
         present: Present,
@@ -255,11 +257,11 @@ impl Task {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
             config: self.client.config(),
-            topic: &target.route.wire_topic,
-            broker: target.broker_name(),
-            cluster: target.cluster(),
+            topic: &broker.wire_topic,
+            broker: &broker.name,
+            cluster: &broker.cluster,
             queue,
-            template: target.template(),
+            template: Some(&broker.departures.template),
             form,
             present,
         }

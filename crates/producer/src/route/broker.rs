@@ -1,0 +1,120 @@
+//! One broker of a topic's route, and a message's way there.
+
+use std::ops::Deref;
+use std::slice;
+use std::sync::Arc;
+
+use super::{BrokerQueues, Departures};
+use crate::MessageQueue;
+use crate::connection::Connection;
+use crate::message::QueueNames;
+use crate::padded::Padded;
+use crate::queue::BrokerLoad;
+
+/// A broker that has queues of a topic.
+///
+/// Every message that goes there has a handle to it: their count has cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct RouteBroker {
+    pub(crate) topic: Arc<str>,
+    /// The topic's name on the wire.
+    pub(crate) wire_topic: Arc<str>,
+    /// Its place among the brokers of the route.
+    pub(crate) place: usize,
+    pub(crate) name: Arc<str>,
+    /// The names that its queues go by: the broker's is another one for the logical queues of a static
+    /// topic, which are not bound to it.
+    queue_names: Arc<QueueNames>,
+    pub(crate) cluster: Arc<str>,
+    pub(crate) connection: Arc<Connection>,
+    /// Its queues, for its connection's task.
+    pub(crate) departures: Padded<Departures>,
+}
+
+/// The brokers of a route. An only one lies in the route itself, where it is found sooner.
+#[derive(Debug)]
+pub(crate) enum Brokers {
+    Only(Arc<RouteBroker>),
+    Several(Vec<Arc<RouteBroker>>),
+}
+
+/// Where one attempt of a message goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) broker: Arc<RouteBroker>,
+    /// The queue; `None`: the broker's next one when the message leaves.
+    pub(crate) queue: Option<i32>,
+}
+
+impl RouteBroker {
+    /// A broker as a name server describes it, given the topic's name here and on the wire, and the
+    /// names that its queues go by.
+    pub(super) fn new(
+        (topic, wire_topic): (Arc<str>, Arc<str>),
+        place: usize,
+        described: &BrokerQueues,
+        queue_names: Arc<QueueNames>,
+        connection: Arc<Connection>,
+    ) -> Self {
+        let name = match described.logical {
+            Some(_) => described.broker.as_str().into(),
+            None => queue_names.broker().clone(),
+        };
+        Self {
+            topic,
+            wire_topic,
+            place,
+            name,
+            queue_names,
+            cluster: described.cluster.as_str().into(),
+            connection,
+            departures: Padded(Departures::new(&described.queues)),
+        }
+    }
+
+    /// Its queue of this number.
+    pub(crate) fn queue(&self, id: i32) -> MessageQueue {
+        MessageQueue::of(&self.queue_names, id)
+    }
+
+    /// What is known of it.
+    pub(crate) fn load(&self) -> BrokerLoad {
+        self.connection.snapshot()
+    }
+
+    /// Whether it has a queue, or is the one that would.
+    pub(super) fn has(&self, queue: &MessageQueue) -> bool {
+        let named = self.queue_names.broker();
+        let is_logical = !Arc::ptr_eq(&self.name, named);
+        **named == *queue.broker() && (!is_logical || self.departures.has(queue.id()))
+    }
+}
+
+impl From<Vec<Arc<RouteBroker>>> for Brokers {
+    fn from(brokers: Vec<Arc<RouteBroker>>) -> Self {
+        match <[_; 1]>::try_from(brokers) {
+            Ok([only]) => Self::Only(only),
+            Err(brokers) => Self::Several(brokers),
+        }
+    }
+}
+
+impl Deref for Brokers {
+    type Target = [Arc<RouteBroker>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Only(only) => slice::from_ref(only),
+            Self::Several(brokers) => brokers,
+        }
+    }
+}
+
+impl Target {
+    /// The queue that a request of so many messages leaves for now.
+    pub(crate) fn next_queue(&self, messages: usize) -> i32 {
+        let next = || self.broker.departures.next_queue(messages);
+        self.queue.or_else(next).unwrap_or_default()
+    }
+}

@@ -1,0 +1,102 @@
+//! What the task of a broker's connection keeps from one send of a topic to the next.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use posthaste_protocol::request::SendTemplate;
+
+/// So many queues are compared when a request takes the next one.
+const LOOK_AHEAD: usize = 16;
+
+/// A broker's queues of a topic, and what the last send to them has left for the next. The task of one
+/// connection alone has to do with it, so nothing is counted at the same time.
+///
+/// Close together: of a thousand topics in turn each has its own, and none stays in the nearer caches.
+#[derive(Debug)]
+pub(crate) struct Departures {
+    queues: Box<[OwnQueue]>,
+    /// Whose turn it is among them.
+    turn: AtomicUsize,
+    /// Place of the outbox's line that got the last message.
+    line: AtomicUsize,
+    /// What single sends share, once there was one.
+    pub(crate) template: OnceLock<SendTemplate>,
+}
+
+/// One queue of a broker that takes messages in turn.
+#[derive(Debug)]
+struct OwnQueue {
+    id: i32,
+    /// How many messages it got in its turns; the last bits of it.
+    messages: AtomicU32,
+}
+
+impl Departures {
+    pub(super) fn new(queues: &[i32]) -> Self {
+        let own = |id: &i32| OwnQueue { id: *id, messages: AtomicU32::new(0) };
+        Self {
+            queues: queues.iter().map(own).collect(),
+            turn: AtomicUsize::new(fastrand::usize(..)),
+            line: AtomicUsize::new(0),
+            template: OnceLock::new(),
+        }
+    }
+
+    /// Whether this queue is among them.
+    pub(super) fn has(&self, id: i32) -> bool {
+        self.queues.iter().any(|queue| queue.id == id)
+    }
+
+    /// The queue for a request of so many messages: the next one in turn, or of those after it one that
+    /// got fewer. Batches differ in size, and queues get equal shares all the same.
+    pub(super) fn next_queue(&self, messages: usize) -> Option<i32> {
+        let turn = self.turn.load(Ordering::Relaxed) % self.queues.len().max(1);
+        self.turn.store(turn + 1, Ordering::Relaxed);
+        let (before, from) = self.queues.split_at_checked(turn)?;
+        let next = from.iter().chain(before).take(LOOK_AHEAD);
+        let got = |queue: &OwnQueue| queue.messages.load(Ordering::Relaxed);
+        // Counts run over.
+        let newest = got(from.first()?);
+        let queue = next.min_by_key(|queue| got(queue).wrapping_sub(newest).cast_signed())?;
+        queue.messages.store(got(queue).wrapping_add(messages as u32), Ordering::Relaxed);
+        Some(queue.id)
+    }
+
+    /// Place of the line that got the last message; it may be another's by now.
+    pub(crate) fn last_line(&self) -> usize {
+        self.line.load(Ordering::Relaxed)
+    }
+
+    /// A message got into the line at this place.
+    pub(crate) fn took_line(&self, place: usize) {
+        self.line.store(place, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(departures: &Departures, requests: &[usize]) -> Vec<i32> {
+        requests.iter().filter_map(|messages| departures.next_queue(*messages)).collect()
+    }
+
+    fn departures(turn: usize, got: u32) -> Departures {
+        let departures = Departures::new(&[0, 1, 5]);
+        departures.turn.store(turn, Ordering::Relaxed);
+        departures.queues.iter().for_each(|queue| queue.messages.store(got, Ordering::Relaxed));
+        departures
+    }
+
+    #[test]
+    fn queues_take_turns_and_what_got_more_is_passed_over() {
+        // Also where the counts run over, and whatever turn it is to begin with.
+        for got in [0, u32::MAX, u32::MAX - 3] {
+            assert_eq!(next(&departures(2, got), &[1, 1, 1, 1]), [5, 0, 1, 5]);
+            assert_eq!(next(&departures(usize::MAX, got), &[1]), [0]);
+            let passed_over = next(&departures(0, got), &[8, 1, 1, 3, 3, 3, 1]);
+            assert_eq!(passed_over, [0, 1, 5, 1, 5, 5, 1], "from {got} on");
+        }
+        assert_eq!(Departures::new(&[]).next_queue(1), None);
+    }
+}
