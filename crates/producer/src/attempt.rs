@@ -24,6 +24,10 @@ use crate::outbox::Waiting;
 use crate::timestamp::Present;
 use crate::{ErrorKind, Outcome};
 
+/// The properties of a [bare](Message::is_bare) message as they travel, but for its unique id and its
+/// namespace. Most messages of a batch are one.
+const BARE: &str = "WAIT\u{1}true\u{2}";
+
 /// How a request leaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Form {
@@ -207,6 +211,15 @@ fn put_properties(
     config: &Config,
 ) {
     out.clear();
+    match added {
+        None if message.is_bare() => out.push_str(BARE),
+        _ => put_own_properties(out, message, added),
+    }
+    properties::push(out, name::UNIQ_KEY, id.as_str());
+    put_namespace(out, config);
+}
+
+fn put_own_properties(out: &mut String, message: &Message, added: Option<&Properties>) {
     message.each_wire_property(|name, value| {
         if !content::replaces(added, name) {
             properties::push(out, name, value);
@@ -215,8 +228,6 @@ fn put_properties(
     if let Some(added) = added {
         added.encode(out);
     }
-    properties::push(out, name::UNIQ_KEY, id.as_str());
-    put_namespace(out, config);
 }
 
 fn put_namespace(out: &mut String, config: &Config) {
@@ -311,6 +322,13 @@ mod tests {
             assert_eq!(with, without);
         }
         assert!(template.get().is_some());
+    }
+
+    #[test]
+    fn a_bare_message_has_what_every_message_has() {
+        let mut properties = String::new();
+        put_own_properties(&mut properties, &Message::new("t", "body"), None);
+        assert_eq!(properties, BARE);
     }
 
     #[tokio::test]
