@@ -212,11 +212,12 @@ impl Accepted {
 
     /// The unique id of each of its messages.
     pub(crate) fn ids(&self) -> impl Iterator<Item = IdText> {
-        let mut next = self.id.clone();
-        (0..self.count).map(move |_| {
-            let id = next.clone();
-            next.count_up();
-            id
+        let mut id = self.id.clone();
+        (0..self.count).map(move |place| {
+            if place > 0 {
+                id.count_up();
+            }
+            id.clone()
         })
     }
 

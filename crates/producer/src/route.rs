@@ -174,7 +174,8 @@ impl Route {
 
     /// Whether one of the brokers beside this one can be used, as far as is known.
     pub(crate) fn has_usable_others(&self, than: &RouteBroker) -> bool {
-        self.others(than).any(|broker| !broker.connection.load().is_left_out())
+        self.brokers.len() > 1
+            && self.others(than).any(|broker| !broker.connection.load().is_left_out())
     }
 
     fn others(&self, than: &RouteBroker) -> impl Iterator<Item = &Arc<RouteBroker>> {

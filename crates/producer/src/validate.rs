@@ -99,8 +99,23 @@ pub(crate) fn group(group: &str) -> Result<(), String> {
     name_of("group", group, MAX_GROUP)
 }
 
+/// Whether a name may have a byte. A table, since every message's topic is checked.
+#[expect(clippy::indexing_slicing, reason = "a constant: checked when it is compiled")]
+const ALLOWED: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0u8);
+    while byte.is_ascii() {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'%' | b'|');
+        byte += 1;
+    }
+    table
+};
+
+fn allowed(byte: u8) -> bool {
+    ALLOWED.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
 fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'%' | b'|');
     if (1..=max).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(());
     }
