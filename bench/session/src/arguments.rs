@@ -1,7 +1,9 @@
 //! What a client is told to do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 /// The command line of every client.
@@ -89,6 +91,15 @@ impl Arguments {
     /// The value of a setting of the client's own that is given as `name=value`.
     pub fn value(&self, setting: &str) -> Option<&str> {
         self.with.iter().find_map(|with| with.strip_prefix(setting)?.strip_prefix('='))
+    }
+
+    /// The topics that callers take turns on: the one, or as many as `topics=N` says, numbered.
+    ///
+    /// # Errors
+    /// When it says no number.
+    pub fn topics(&self) -> Result<Vec<Arc<str>>> {
+        let Some(count) = self.value("topics") else { return Ok(vec![self.topic.as_str().into()]) };
+        Ok((0..count.parse()?).map(|n: usize| format!("{}-{n}", self.topic).into()).collect())
     }
 
     /// The command line that says the same.

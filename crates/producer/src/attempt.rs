@@ -19,14 +19,10 @@ use crate::config::Config;
 use crate::connection::outgoing::Outgoing;
 use crate::content::{self, Content, Entry};
 use crate::credentials::Credentials;
-use crate::message::{Message, Part};
+use crate::message::{BARE_PROPERTIES, Message, Part};
 use crate::outbox::Waiting;
 use crate::timestamp::Present;
 use crate::{ErrorKind, Outcome};
-
-/// The properties of a [bare](Message::is_bare) message as they travel, but for its unique id and its
-/// namespace. Most messages of a batch are one.
-const BARE: &str = "WAIT\u{1}true\u{2}";
 
 /// How a request leaves.
 #[derive(Debug, Clone, Copy)]
@@ -212,7 +208,7 @@ fn put_properties(
 ) {
     out.clear();
     match added {
-        None if message.is_bare() => out.push_str(BARE),
+        None if message.is_bare() => out.push_str(BARE_PROPERTIES),
         _ => put_own_properties(out, message, added),
     }
     properties::push(out, name::UNIQ_KEY, id.as_str());
@@ -328,7 +324,7 @@ mod tests {
     fn a_bare_message_has_what_every_message_has() {
         let mut properties = String::new();
         put_own_properties(&mut properties, &Message::new("t", "body"), None);
-        assert_eq!(properties, BARE);
+        assert_eq!(properties, BARE_PROPERTIES);
     }
 
     #[tokio::test]

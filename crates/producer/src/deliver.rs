@@ -17,7 +17,7 @@ use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
 use crate::retry::{self, Ended, Left, Next};
-use crate::route::{Parked, Route, Target};
+use crate::route::{Parked, Route, RouteBroker};
 use crate::{Attempt, ErrorKind, Outcome, queue};
 
 /// No attempt is cut shorter than this for the sake of another broker.
@@ -125,12 +125,7 @@ impl Client {
     }
 
     /// The route is known: an ordered message takes its place in its lane, any other may leave.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        accepted: Arc<Accepted>,
-        route: &Arc<Route>,
-        now: Instant,
-    ) {
+    pub(crate) fn enter(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Route, now: Instant) {
         if let Destination::Selected(select) = accepted.destination() {
             if route.queues.is_empty() {
                 return self.end_stranded(self.no_queue(accepted));
@@ -150,7 +145,7 @@ impl Client {
         }
     }
 
-    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Arc<Route>, now: Instant) {
+    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Route, now: Instant) {
         match self.aim(accepted, route, None, now) {
             Ok(Aim::At(waiting)) => {
                 let Some(broker) = route.brokers.get(waiting.target.broker.place) else {
@@ -254,7 +249,7 @@ impl Client {
     fn aim(
         self: &Arc<Self>,
         accepted: Arc<Accepted>,
-        route: &Arc<Route>,
+        route: &Route,
         avoid: Option<&str>,
         now: Instant,
     ) -> Result<Aim, Stranded> {
@@ -293,7 +288,7 @@ impl Client {
         let may_be_given_up =
             || !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
         let most = self.config().attempt_timeout.filter(|_| may_be_given_up());
-        let until = attempt_end(&accepted, (route, &target), now, most);
+        let until = attempt_end(&accepted, route, &target.broker, now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
 
@@ -456,12 +451,13 @@ impl Client {
 /// kept for that one; an only broker gets it all. `most` is the most that an attempt may take.
 fn attempt_end(
     accepted: &Accepted,
-    (route, target): (&Route, &Target),
+    route: &Route,
+    broker: &RouteBroker,
     now: Instant,
     most: Option<Duration>,
 ) -> Instant {
     let mut end = accepted.deadline;
-    if accepted.destination().is_any() && route.has_usable_others(&target.broker) {
+    if accepted.destination().is_any() && route.has_usable_others(broker) {
         let left = end.saturating_duration_since(now);
         end = end.min(now + (left / 2).max(SHORTEST_ATTEMPT));
     }

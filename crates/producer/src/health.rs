@@ -9,7 +9,7 @@ use posthaste_protocol::request::MaxOffset;
 
 use crate::client::Client;
 use crate::config::LONGEST;
-use crate::connection::Connection;
+use crate::route::RouteBroker;
 
 /// How brokers that are slow, or do not answer, are left out while others will do.
 ///
@@ -157,24 +157,23 @@ pub(crate) async fn run(client: Arc<Client>) {
             if left_out.is_empty() {
                 break;
             }
-            for (topic, broker, connection) in left_out {
+            for broker in left_out {
                 let timeout = avoidance.probe_timeout;
-                client.spawn(async move { probe(topic, broker, &connection, timeout).await });
+                client.spawn(async move { probe(&broker, timeout).await });
             }
         }
     }
 }
 
-/// Each connection whose broker is left out, with what to ask it for.
-fn left_out(client: &Client) -> Vec<(Arc<str>, Arc<str>, Arc<Connection>)> {
+/// The brokers that are left out, each connection once.
+fn left_out(client: &Client) -> Vec<Arc<RouteBroker>> {
     let mut known = HashSet::new();
     let mut left_out = Vec::new();
     for route in client.routes.all() {
-        for broker in &*route.brokers {
+        for broker in &route.brokers {
             let is_left_out = broker.connection.load().health.is_left_out();
             if is_left_out && known.insert(broker.connection.address().clone()) {
-                let broker = (broker.name.clone(), broker.connection.clone());
-                left_out.push((route.wire_topic.clone(), broker.0, broker.1));
+                left_out.push(broker.clone());
             }
         }
     }
@@ -182,16 +181,17 @@ fn left_out(client: &Client) -> Vec<(Arc<str>, Arc<str>, Arc<Connection>)> {
 }
 
 /// As Java's detector: any answer will do, also that it has no such queue.
-async fn probe(topic: Arc<str>, broker: Arc<str>, connection: &Connection, timeout: Duration) {
+async fn probe(broker: &RouteBroker, timeout: Duration) {
+    let RouteBroker { wire_topic, name, connection, .. } = broker;
     let request = MaxOffset {
-        topic: topic.to_string(),
+        topic: wire_topic.to_string(),
         queue_id: 0,
         committed: Some(true),
-        broker_name: Some(broker.to_string()),
+        broker_name: Some(name.to_string()),
     };
     match connection.call_raw(&request, Instant::now() + timeout).await {
         Ok(_) => connection.load().health.recovered(),
-        Err(error) => tracing::debug!(%broker, %error, "the broker is still left out"),
+        Err(error) => tracing::debug!(broker = %name, %error, "the broker is still left out"),
     }
 }
 

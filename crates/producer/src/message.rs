@@ -14,6 +14,10 @@ use posthaste_protocol::stored::sys_flag;
 use treatment::Delay;
 pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};
 
+/// The properties of a [bare](Message::is_bare) message as they travel, but for its unique id and its
+/// namespace. Most messages of a batch are one.
+pub(crate) const BARE_PROPERTIES: &str = "WAIT\u{1}true\u{2}";
+
 /// A message to send: a topic and a body, optionally tag, keys and properties, and where it should
 /// go.
 ///
@@ -452,6 +456,10 @@ pub(crate) struct QueueNames {
 impl QueueNames {
     pub(crate) fn new(topic: Arc<str>, broker: Arc<str>) -> Arc<Self> {
         Arc::new(Self { topic, broker })
+    }
+
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.topic
     }
 
     /// The broker's name that its queues go by.

@@ -209,10 +209,6 @@ impl Outbox {
         while line.waiting.front().is_some_and(|next| room.take(&next.accepted)) {
             messages.extend(line.waiting.pop_front());
         }
-        if line.waiting.is_empty() {
-            // The next one gets the memory that this one had, and not the one behind it.
-            line.waiting.clear();
-        }
         line.blocked = line.key.ordered;
         let blocks = line.blocked.then_some(id);
         self.len -= messages.len();

@@ -187,7 +187,7 @@ impl Client {
                 continue;
             }
             let heartbeat = self.heartbeat();
-            for broker in &*route.brokers {
+            for broker in &route.brokers {
                 if let Err(error) = broker.connection.call(&heartbeat, deadline).await {
                     tracing::warn!(broker = %broker.name, %error, "its replies may not arrive");
                 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use rustc_hash::FxHashMap;
 
-pub(crate) use self::broker::{Brokers, RouteBroker, Target};
+pub(crate) use self::broker::{RouteBroker, Target};
 pub(crate) use self::departures::Departures;
 pub(crate) use self::holder::WireQueue;
 pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
@@ -36,9 +36,7 @@ const SWEEP_AT: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) topic: Arc<str>,
-    /// The topic's name on the wire.
-    pub(crate) wire_topic: Arc<str>,
-    pub(crate) brokers: Brokers,
+    pub(crate) brokers: Vec<Arc<RouteBroker>>,
     /// Every queue, in the same order for all clients, so that a key's hash means the same queue
     /// everywhere.
     pub(crate) queues: Vec<RouteQueue>,
@@ -85,9 +83,9 @@ impl Route {
             let queue = |id: &i32| RouteQueue { broker: place, names: names.clone(), id: *id };
             queues.extend(of_broker.queues.iter().map(queue));
             if let (Some(place), Some(address)) = (place, &of_broker.address) {
-                let (called, connection) =
-                    ((topic.clone(), wire_topic.clone()), connection(address));
-                let broker = RouteBroker::new(called, place, of_broker, names, connection);
+                let wire_topic = wire_topic.clone();
+                let broker =
+                    RouteBroker::new(wire_topic, place, of_broker, names, connection(address));
                 brokers.push(Arc::new(broker));
             }
         }
@@ -97,8 +95,7 @@ impl Route {
         }
         Self {
             topic,
-            wire_topic,
-            brokers: brokers.into(),
+            brokers,
             queues,
             from_default_topic,
             choices: Padded(Choices {

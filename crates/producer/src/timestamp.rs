@@ -13,7 +13,7 @@ pub(crate) struct Present {
 impl Present {
     /// The present, of which the clock that never steps has just said `now`.
     pub(crate) fn at(now: Instant) -> Self {
-        Self { now, wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+        Self { now, wall: since_1970(SystemTime::now()) }
     }
 
     /// What the wall clock would have said at an earlier time, had it never stepped since.
@@ -24,7 +24,11 @@ impl Present {
 
 /// The number of ms since 1970; 0 for what was before.
 pub(crate) fn ms_since_1970(time: SystemTime) -> i64 {
-    ms(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+    ms(since_1970(time))
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn ms(time: Duration) -> i64 {

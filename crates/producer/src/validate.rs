@@ -3,6 +3,7 @@
 use posthaste_protocol::properties::{self, NAME_END, VALUE_END, name};
 
 use crate::Message;
+use crate::message::BARE_PROPERTIES;
 
 /// The longest topic, in characters.
 const MAX_TOPIC: usize = 127;
@@ -10,8 +11,6 @@ const MAX_TOPIC: usize = 127;
 pub(crate) const MAX_GROUP: usize = 120;
 /// Bytes of the properties that brokers and the producer add: unique id, region, trace, cluster.
 const RESERVED_PROPERTY_BYTES: usize = 256;
-/// Bytes of the properties of a bare message.
-const BARE_BYTES: usize = name::WAIT.len() + "true".len() + 2;
 
 /// Topics that clients must not send to: their messages would be taken for the broker's own.
 const FORBIDDEN_TOPICS: &[&str] = &[
@@ -135,7 +134,7 @@ fn name_of(what: &str, text: &str, max: usize) -> Result<(), String> {
 /// Checks the properties; says how many bytes they have.
 fn all_properties(message: &Message) -> Result<usize, String> {
     if message.is_bare() {
-        return Ok(BARE_BYTES);
+        return Ok(BARE_PROPERTIES.len());
     }
     for (n, value) in message.properties() {
         name_and_value(n, value)?;

@@ -75,7 +75,7 @@ struct Queued<F: Freight> {
 pub(crate) fn run<F: Freight>(
     arguments: &Arguments,
     brokers: &[Broker],
-    freight: fn(&Arguments, &Broker) -> F,
+    freight: fn(&Arguments, &Broker) -> Result<F>,
 ) -> Result<()> {
     let batching = arguments.value("batching") != Some("off");
     let oneway = arguments.shape == Shape::Oneway;
@@ -85,7 +85,7 @@ pub(crate) fn run<F: Freight>(
             let stream = TcpStream::connect(&broker.address).await?;
             stream.set_nodelay(true)?;
             let queued = Queued { slots: Vec::new(), carrier: None };
-            let freight = freight(arguments, broker);
+            let freight = freight(arguments, broker)?;
             let line = Line { desk: freight.desk(), queued: Arc::new(Mutex::new(queued)) };
             lines.push(line.clone());
             let carried = Carrier::new(line, freight, batching, oneway).run(stream);

@@ -34,7 +34,9 @@ fn main() -> Result<()> {
     if arguments.has("callers") {
         return match arguments.has("whole") {
             true => callers::run(&arguments, &brokers, Whole::new),
-            false => callers::run(&arguments, &brokers, Prepared::new),
+            false => callers::run(&arguments, &brokers, |arguments, broker| {
+                Ok(Prepared::new(arguments, broker))
+            }),
         };
     }
     let broker = brokers.first().context("a route without a broker")?;

@@ -35,14 +35,10 @@ pub(crate) struct Counts {
 
 impl Workload {
     pub(crate) async fn start(arguments: &Arguments) -> Result<Self> {
-        let topics = match arguments.value("topics") {
-            Some(count) => (0..count.parse()?).map(|n: usize| topic(arguments, n)).collect(),
-            None => vec![Arc::from(arguments.topic.as_str())],
-        };
         Ok(Self {
             producer: settings::producer(arguments).await?,
             latencies: Arc::new(Mutex::new(Latencies::new()?)),
-            topics: topics.into(),
+            topics: arguments.topics()?.into(),
             body: Bytes::from_static(vec![b'x'; arguments.body].leak()),
             keys: (0..KEYS).map(|key| Arc::from(format!("key-{key}"))).collect(),
             shape: arguments.shape,
@@ -129,8 +125,4 @@ impl Caller for Workload {
             }
         }
     }
-}
-
-fn topic(arguments: &Arguments, number: usize) -> Arc<str> {
-    Arc::from(format!("{}-{number}", arguments.topic))
 }

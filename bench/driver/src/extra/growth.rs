@@ -44,20 +44,19 @@ pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let over =
         |places: &[usize], setup: &dyn Fn(usize) -> Setup| measure_all(workshop, places, setup);
     let callers = |client| over(&IN_FLIGHT, &|n| Setup { client, in_flight: n, ..USUAL });
-    let floor = |batching| callers(Client::BareCallers { batching, one_thread: false });
-    let unbatched = callers(Client::PosthasteUnbatched)?;
-    let unbatched_floor = floor(false)?;
-    let brokers = over(&BROKERS, &|n| Setup { brokers: n, ..USUAL })?;
-    let spread = over(&BROKERS, &|n| Setup { brokers: n, in_flight: 128 * n, ..USUAL })?;
-    let client = Client::BareCallers { batching: false, one_thread: false };
-    let brokers_floor = over(&BROKERS, &|n| Setup { client, brokers: n, ..USUAL })?;
-    let spread_floor =
-        over(&BROKERS, &|n| Setup { client, brokers: n, in_flight: 128 * n, ..USUAL })?;
-    let topics = over(&TOPICS, &|n| Setup { topics: n, ..USUAL })?;
-    let client = Client::LeastProducer { batching: false, one_thread: false };
-    let topics_floor = over(&TOPICS, &|n| Setup { client, topics: n, ..USUAL })?;
-    let batched = callers(Client::Posthaste)?;
-    let batched_floor = floor(true)?;
+    let brokers = |client| over(&BROKERS, &|n| Setup { client, brokers: n, ..USUAL });
+    let spread =
+        |client| over(&BROKERS, &|n| Setup { client, brokers: n, in_flight: 128 * n, ..USUAL });
+    let topics = |client| over(&TOPICS, &|n| Setup { client, topics: n, ..USUAL });
+    let posthaste = Client::PosthasteUnbatched;
+    let bare = |batching| Client::BareCallers { batching, one_thread: false };
+    let least = Client::LeastProducer { batching: false, one_thread: false };
+
+    let (unbatched, unbatched_floor) = (callers(posthaste)?, callers(bare(false))?);
+    let (brokers, brokers_floor) = (brokers(posthaste)?, brokers(bare(false))?);
+    let (spread, spread_floor) = (spread(posthaste)?, spread(bare(false))?);
+    let (topics, topics_floor) = (topics(posthaste)?, topics(least)?);
+    let (batched, batched_floor) = (callers(Client::Posthaste)?, callers(bare(true))?);
     let client = Client::Posthaste;
     let sent = over(&MESSAGES, &|n| Setup { client, messages: Some(n), ..USUAL })?;
 

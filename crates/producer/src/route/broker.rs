@@ -1,7 +1,5 @@
 //! One broker of a topic's route, and a message's way there.
 
-use std::ops::Deref;
-use std::slice;
 use std::sync::Arc;
 
 use super::{BrokerQueues, Departures};
@@ -17,6 +15,7 @@ use crate::queue::BrokerLoad;
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct RouteBroker {
+    /// As in `queue_names`; here, since the outbox tells its lines by it.
     pub(crate) topic: Arc<str>,
     /// The topic's name on the wire.
     pub(crate) wire_topic: Arc<str>,
@@ -32,13 +31,6 @@ pub(crate) struct RouteBroker {
     pub(crate) departures: Padded<Departures>,
 }
 
-/// The brokers of a route. An only one lies in the route itself, where it is found sooner.
-#[derive(Debug)]
-pub(crate) enum Brokers {
-    Only(Arc<RouteBroker>),
-    Several(Vec<Arc<RouteBroker>>),
-}
-
 /// Where one attempt of a message goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -48,10 +40,10 @@ pub(crate) struct Target {
 }
 
 impl RouteBroker {
-    /// A broker as a name server describes it, given the topic's name here and on the wire, and the
-    /// names that its queues go by.
+    /// A broker as a name server describes it, given the topic's name on the wire, and the names that
+    /// its queues go by.
     pub(super) fn new(
-        (topic, wire_topic): (Arc<str>, Arc<str>),
+        wire_topic: Arc<str>,
         place: usize,
         described: &BrokerQueues,
         queue_names: Arc<QueueNames>,
@@ -62,7 +54,7 @@ impl RouteBroker {
             None => queue_names.broker().clone(),
         };
         Self {
-            topic,
+            topic: queue_names.topic().clone(),
             wire_topic,
             place,
             name,
@@ -88,26 +80,6 @@ impl RouteBroker {
         let named = self.queue_names.broker();
         let is_logical = !Arc::ptr_eq(&self.name, named);
         **named == *queue.broker() && (!is_logical || self.departures.has(queue.id()))
-    }
-}
-
-impl From<Vec<Arc<RouteBroker>>> for Brokers {
-    fn from(brokers: Vec<Arc<RouteBroker>>) -> Self {
-        match <[_; 1]>::try_from(brokers) {
-            Ok([only]) => Self::Only(only),
-            Err(brokers) => Self::Several(brokers),
-        }
-    }
-}
-
-impl Deref for Brokers {
-    type Target = [Arc<RouteBroker>];
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::Only(only) => slice::from_ref(only),
-            Self::Several(brokers) => brokers,
-        }
     }
 }
 

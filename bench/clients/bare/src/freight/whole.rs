@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
 use bench_session::{Arguments, Shape};
 use bytes::{Buf as _, Bytes, BytesMut};
 use posthaste_protocol::answer::StoredReader;
@@ -66,17 +67,12 @@ pub(crate) struct Place {
 }
 
 impl Whole {
-    pub(crate) fn new(arguments: &Arguments, broker: &Broker) -> Self {
+    pub(crate) fn new(arguments: &Arguments, broker: &Broker) -> Result<Self> {
         let body = vec![b'x'; arguments.body].into();
-        let name = |count: usize, n: usize| match count {
-            1 => Arc::from(arguments.topic.as_str()),
-            _ => Arc::from(format!("{}-{n}", arguments.topic)),
-        };
-        let count = arguments.value("topics").and_then(|count| count.parse().ok()).unwrap_or(1);
-        let topics: Vec<Arc<str>> = (0..count).map(|n| name(count, n)).collect();
+        let topics = arguments.topics()?;
         let places = topics.iter().cloned().zip(0..).collect();
         let (permits, ids) = (Semaphore::new(PERMITS), AtomicU16::new(0));
-        Self {
+        Ok(Self {
             templates: topics.iter().map(|_| None).collect(),
             desk: Arc::new(Desk { permits, ids, body, topics, places }),
             broker: broker.clone(),
@@ -86,7 +82,7 @@ impl Whole {
             turn: 0,
             scratch: String::new(),
             output: BytesMut::new(),
-        }
+        })
     }
 
     fn request(
