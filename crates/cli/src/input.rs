@@ -73,8 +73,17 @@ impl Input {
         self.current.next()
     }
 
-    /// Waits for more items; `false` at the end of the input. May be dropped and called again.
+    /// Whether nothing is left of what was waited for.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.current.len() == 0
+    }
+
+    /// Waits until there are items, unless some are left; `false` at the end of the input. May be
+    /// dropped and called again.
     pub(crate) async fn wait(&mut self) -> bool {
+        if !self.is_used_up() {
+            return true;
+        }
         let Some(batch) = self.batches.recv().await else { return false };
         self.blank += batch.blank;
         self.current = batch.items.into_iter();

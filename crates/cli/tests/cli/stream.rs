@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::shell::{landed, posthaste_at, run, send};
+use crate::shell::{broker, landed, landed_bodies, posthaste_at, run, send};
 
 /// Enough that whatever is held back for each line would show; the million is run by hand and in
 /// release mode, where it takes seconds.
@@ -25,6 +25,26 @@ async fn every_line_is_stored_once() {
     }
     assert_eq!(seen.len() as u64, LINES);
     assert!(seen.iter().all(|(n, times)| *n < LINES && *times == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_rate_no_line_is_lost() {
+    const LINES: u64 = 12_000;
+    let broker = broker().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    let lines: String = (1..=LINES).map(|n| format!("{n}\n")).collect();
+    std::fs::write(&file, &lines).unwrap();
+    for (topic, rate) in [("Slow", "20000/s"), ("Fast", "100000/s")] {
+        let flags = [topic, "--rate", rate, "-l", file.to_str().unwrap()];
+        let sent = send(&broker, &flags, "").await.expect_code(0);
+        assert!(sent.stderr.contains("12,000 stored, 0 failed"), "{}", sent.stderr);
+        assert_eq!(sent.stdout.lines().count() as u64, LINES);
+        let mut landed: Vec<u64> =
+            landed_bodies(&broker, topic).await.iter().map(|body| body.parse().unwrap()).collect();
+        landed.sort_unstable();
+        assert!(landed.into_iter().eq(1..=LINES), "at {rate}");
+    }
 }
 
 #[cfg(target_os = "linux")]

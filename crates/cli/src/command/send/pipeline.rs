@@ -153,14 +153,16 @@ impl Pipeline {
         let (in_flight, elapsed) = (self.on_their_way, self.started.elapsed());
         let tally = &self.tally;
         self.report.talk.progress(|| tally.so_far(elapsed, in_flight));
-        let has_room = self.has_room();
-        let due = self.pace.as_ref().map(Pace::due).filter(|_| self.has_space());
+        // More is asked for only when nothing is left, be a send due or not: so nothing takes the
+        // place of what was not sent yet, and the end of the input is seen at once.
+        let used_up = input.is_used_up();
+        let due = self.pace.as_ref().map(Pace::due).filter(|_| self.has_space() && !used_up);
         tokio::select! {
             biased;
             () = interrupt.wait(), if !self.tally.interrupted => self.interrupt(),
             Some(ended) = self.endings.recv() => self.settle(ended),
-            more = input.wait(), if has_room => self.reading &= more,
-            () = until(due), if due.is_some() && !has_room => {}
+            more = input.wait(), if self.reading && used_up => self.reading &= more,
+            () = until(due), if due.is_some() => {}
             () = until(flush_at), if flush_at.is_some() => {}
             () = until(self.drain_until), if self.drain_until.is_some() => self.abandon().await,
             () = sleep(REDRAW), if self.report.talk.shows_progress() => {}
