@@ -3,15 +3,19 @@
 //! Java's servers write the keys of some maps without quotes (`{0:"10.0.0.1:10911"}`), and whole
 //! objects as keys (`{{"topic":"t"}:5}`). [`normalize`] turns both into standard JSON.
 
+mod lenient;
+
 use serde::de::DeserializeOwned;
 
+use self::lenient::Lenient;
 use crate::DecodeError;
 use crate::error::reason;
 
 /// How deep objects may stand in each other.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a JSON object, in standard form or fastjson's.
+/// Reads a JSON object, in standard form or fastjson's. Numbers, booleans and their texts are one
+/// thing; null is nothing, 0, false or empty, as is expected.
 ///
 /// # Errors
 /// [`DecodeError::Body`] when the text is neither, or not a `T`.
@@ -19,7 +23,12 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeError> {
     if !is_object(text) {
         return Err(DecodeError::Body("not a JSON object".into()));
     }
-    serde_json::from_slice(&normalize(text)?).map_err(|e| DecodeError::Body(reason(e)))
+    let standard = normalize(text)?;
+    let bad = |error| DecodeError::Body(reason(error));
+    let mut deserializer = serde_json::Deserializer::from_slice(&standard);
+    let value = T::deserialize(Lenient(&mut deserializer)).map_err(bad)?;
+    deserializer.end().map_err(bad)?;
+    Ok(value)
 }
 
 /// Whether a JSON text is an object, if it is anything: the parser would take an array, too, for

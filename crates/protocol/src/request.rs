@@ -6,6 +6,7 @@
 
 mod client;
 mod consumer;
+mod names;
 mod offset;
 mod pull;
 mod query;

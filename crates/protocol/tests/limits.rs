@@ -223,7 +223,7 @@ fn routes() {
         r#"{"brokerDatas":[{"brokerAddrs":{"x":"h:1"},"brokerName":"b"}]}"#,
         r#"{"brokerDatas":[{"brokerAddrs":{0:"h:1"}}]}"#,
         r#"{"queueDatas":[{"perm":6}]}"#,
-        r#"{"queueDatas":[{"brokerName":"b","perm":"6"}]}"#,
+        r#"{"queueDatas":[{"brokerName":"b","perm":"six"}]}"#,
         r#"{"queueDatas":[],"queueDatas":[]}"#,
         r#"{"brokerDatas":[],}"#,
         r#"{brokerDatas:[]}"#,

@@ -20,7 +20,9 @@ impl Engine {
                 broker_addrs: [(0, self.identity.address.clone())].into(),
                 broker_name: broker_name.clone(),
                 cluster: self.identity.cluster.clone(),
-                ..BrokerData::default()
+                // 5.x says so always, and `rocketmq-client-rust` reads no route without it.
+                enable_acting_master: Some(false),
+                zone_name: None,
             }],
             queues: vec![QueueData {
                 broker_name: broker_name.clone(),

@@ -1,7 +1,8 @@
 //! A client and its groups: `HEART_BEAT` (34), `UNREGISTER_CLIENT` (35).
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::names::{consume_from_where, consume_type, message_model};
 use super::{Empty, Payload as _, fields, json_body, request};
 use crate::java;
 
@@ -13,13 +14,13 @@ pub struct Heartbeat {
     #[serde(rename = "clientID")]
     pub client_id: String,
     /// Its consumer groups.
-    #[serde(rename = "consumerDataSet", deserialize_with = "or_default")]
+    #[serde(rename = "consumerDataSet")]
     pub consumers: Vec<ConsumerGroup>,
     /// Fingerprint of the subscriptions; 0 without heartbeat V2 (5.x).
     #[serde(rename = "heartbeatFingerprint")]
     pub fingerprint: i32,
     /// Its producer groups.
-    #[serde(rename = "producerDataSet", deserialize_with = "or_default")]
+    #[serde(rename = "producerDataSet")]
     pub producers: Vec<ProducerGroup>,
     /// Whether subscriptions are left out because they have not changed (5.x).
     #[serde(rename = "withoutSub")]
@@ -70,15 +71,18 @@ pub struct ProducerGroup {
 #[serde(default, rename_all = "camelCase")]
 pub struct ConsumerGroup {
     /// `CONSUME_FROM_LAST_OFFSET` and the like.
+    #[serde(deserialize_with = "consume_from_where")]
     pub consume_from_where: String,
     /// `CONSUME_PASSIVELY` (push) or `CONSUME_ACTIVELY` (pull).
+    #[serde(deserialize_with = "consume_type")]
     pub consume_type: String,
     /// Name.
     pub group_name: String,
     /// `CLUSTERING` or `BROADCASTING`.
+    #[serde(deserialize_with = "message_model")]
     pub message_model: String,
     /// Subscriptions.
-    #[serde(rename = "subscriptionDataSet", deserialize_with = "or_default")]
+    #[serde(rename = "subscriptionDataSet")]
     pub subscriptions: Vec<Subscription>,
     /// Whether the client is in unit mode.
     pub unit_mode: bool,
@@ -90,24 +94,15 @@ pub struct ConsumerGroup {
 #[serde(default, rename_all = "camelCase")]
 pub struct Subscription {
     /// `TAG`, `SQL92`, or nothing, which means `TAG`.
-    #[serde(deserialize_with = "or_default")]
     pub expression_type: String,
     /// `*`, or tags separated by `||`.
     pub sub_string: String,
     /// Version of the subscription; the newest counts.
     pub sub_version: i64,
     /// The tags, apart.
-    #[serde(deserialize_with = "or_default")]
     pub tags_set: Vec<String>,
     /// Topic.
     pub topic: String,
-}
-
-/// Reads null as nothing: some clients write it where others leave the member out.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fields! {

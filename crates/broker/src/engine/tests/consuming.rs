@@ -2,20 +2,54 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use posthaste_protocol::request::{
     CheckClientConfig, ConsumerGroup, ConsumerListOf, EarliestStoreTime, Heartbeat, LockQueues,
-    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, RawBody, SearchOffset,
-    SendBack, SendMessage, Subscription, TopicListOf, UnlockQueues, UnregisterClient,
+    MaxOffset, MinOffset, Pull, PullAnswer, QueryConsumerOffset, QueueName, RawBody, RouteOf,
+    SearchOffset, SendBack, SendMessage, Subscription, TopicListOf, UnlockQueues, UnregisterClient,
     UpdateConsumerOffset, ViewMessage, pull_flag,
 };
-use posthaste_protocol::{Command, RequestCode, ResponseCode, StoredMessage};
+use posthaste_protocol::{Command, Fields, RequestCode, ResponseCode, StoredMessage};
 
 use super::harness::{
     Bench, START, heartbeat, message, pull, subscription, waiting, with_properties,
 };
 use crate::engine::SessionId;
 use crate::engine::effects::{Caller, Effects, PLENTY};
+use crate::request::Request;
 use crate::store::MemoryStore;
+
+/// As the C++ and the Python client write their heartbeats. They were refused, and received nothing.
+#[test]
+fn a_cpp_push_consumer_is_a_member_and_gets_what_it_subscribes_to() {
+    let mut bench = Bench::new();
+    bench.call(0, &with_properties(&[("TAGS", "TagA")], message("orders", 0, "wanted")));
+    bench.call(0, &with_properties(&[("TAGS", "TagB")], message("orders", 0, "other")));
+    let body = r#"{"clientID":"cpp","consumerDataSet":[{"consumeFromWhere":0,"consumeType":1,
+        "groupName":"readers","messageModel":1,"subscriptionDataSet":[{"codeSet":["2598919"],
+        "expressionType":null,"subString":"TagA","subVersion":"17","tagsSet":["TagA"],
+        "topic":"orders"}],"unitMode":"false"}],"producerDataSet":[]}"#;
+    let body = Bytes::from_static(body.as_bytes());
+    let heartbeat = Command::request(RequestCode::HEART_BEAT, 1, Fields::new(), body);
+    bench.engine.handle(bench.now, SessionId(1), Request::of(&heartbeat), &mut bench.effects);
+    let left = bench.settle();
+    let answer = left.iter().find(|(_, command)| command.is_answer()).expect("an answer");
+    assert_eq!(answer.1.response_code(), ResponseCode::SUCCESS, "{:?}", answer.1.remark);
+    let group = ConsumerListOf { group: "readers".into() };
+    assert_eq!(bench.call(1, &group).client_ids, ["cpp"]);
+    let request = Pull { sys_flag: 0, sub_version: 17, ..pull("orders", 0, 0) };
+    let wanted = vec!["wanted".to_owned()];
+    assert_eq!(found(&bench.ask(1, &request)), (ResponseCode::SUCCESS, 2, wanted));
+}
+
+/// `rocketmq-client-rust` 1.0.0 reads no route that does not say it.
+#[test]
+fn a_route_says_that_no_slave_stands_in() {
+    let mut bench = Bench::new();
+    let route = RouteOf { topic: "orders".into(), standard_json: None };
+    let text = String::from_utf8_lossy(&bench.ask(0, &route).body).into_owned();
+    assert!(text.contains(r#""enableActingMaster":false"#), "{text}");
+}
 
 fn found(answer: &Command) -> (ResponseCode, i64, Vec<String>) {
     let pulled: PullAnswer = answer.read().expect("pull answer");
