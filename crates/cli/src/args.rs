@@ -234,8 +234,14 @@ pub(crate) struct Send {
     #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = value::property)]
     pub(crate) properties: Vec<(String, String)>,
 
-    /// Each record is a JSON object with "body" or "body_b64", and optionally "keys", "tag",
-    /// "properties", "ordered_by": what `tail -o json` and --failed-to write
+    /// Each record is a JSON object, as `tail -o json` and --failed-to write them
+    ///
+    /// It has "body", or "body_b64" for bytes that are no text, and may have "keys" (a list), "tag",
+    /// "flag", "properties" (an object of texts), "priority", one of "ordered_by" and "to_queue"
+    /// (BROKER:ID), and one of "delay_ms", "deliver_at" (milliseconds since 1970) and
+    /// "delay_level". "topic", "broker", "queue", "offset" and what else says where a message was is
+    /// passed over: it goes to TOPIC. Any other field is an error. --queue and --ordered-by count
+    /// before the object's own place, its other fields before the other flags.
     #[arg(long, conflicts_with = "files")]
     pub(crate) json: bool,
 
@@ -257,7 +263,7 @@ pub(crate) struct Send {
     pub(crate) queue: Option<(String, i32)>,
 
     /// Have consumers get each message so long after it is stored (brokers of 5.x; older ones deliver
-    /// at once). What --failed-to writes does not say it: give it again
+    /// at once)
     #[arg(long, value_name = "DURATION", value_parser = value::duration, conflicts_with = "delay_level")]
     pub(crate) delay: Option<Duration>,
 

@@ -1,14 +1,13 @@
 //! From a record of the input to a message, as the flags of `send` say.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use memchr::memmem;
-use posthaste::{Message, MessageQueue};
+use posthaste::{Delay, Message, MessageQueue};
 
 use crate::args;
-use crate::envelope::Incoming;
+use crate::envelope::{Incoming, Place};
 
 /// What every message of a run has in common.
 pub(crate) struct Blueprint {
@@ -20,12 +19,6 @@ pub(crate) struct Blueprint {
     ordered_by: Option<OrderedBy>,
     queue: Option<MessageQueue>,
     delay: Option<Delay>,
-}
-
-/// When consumers get a message.
-enum Delay {
-    After(Duration),
-    Level(u8),
 }
 
 /// What a record looks like.
@@ -76,7 +69,7 @@ impl Blueprint {
             Form::KeyAndBody(delimiter) => self.keyed(&record, delimiter)?,
             Form::Envelope => self.unpacked(&record)?,
         };
-        self.directed(self.delayed(message))
+        self.directed(message)
     }
 
     fn blank(&self, body: Bytes) -> Message {
@@ -90,7 +83,7 @@ impl Blueprint {
             Some(tag) => message.tag(tag.as_str()),
             None => message,
         };
-        with_properties(message, &self.properties)
+        with_properties(delayed(message, self.delay), &self.properties)
     }
 
     fn keyed(&self, record: &Bytes, delimiter: &[u8]) -> Result<Message, String> {
@@ -106,10 +99,11 @@ impl Blueprint {
         Ok(self.dressed(self.blank(body).key(key)))
     }
 
-    /// An envelope's own keys and tag win over the flags'; its properties are added to them.
+    /// An envelope's own keys, tag and delay win over the flags'; its properties are added to
+    /// theirs. Where its message goes, the flags say, and it itself where they do not.
     fn unpacked(&self, record: &[u8]) -> Result<Message, String> {
-        let mut envelope = Incoming::read(record)?;
-        let mut message = self.blank(envelope.take_body()?).flag(envelope.flag);
+        let envelope = Incoming::read(record)?;
+        let mut message = self.blank(envelope.body).flag(envelope.flag);
         message = match envelope.keys.is_empty() {
             true => message.keys(self.keys.iter().cloned()),
             false => message.keys(envelope.keys),
@@ -117,20 +111,19 @@ impl Blueprint {
         if let Some(tag) = envelope.tag.or_else(|| self.tag.clone()) {
             message = message.tag(tag);
         }
-        message =
-            with_properties(with_properties(message, &self.properties), &envelope.properties.0);
-        Ok(match envelope.ordered_by {
-            Some(key) if self.ordered_by.is_none() && self.queue.is_none() => message.order_by(key),
-            _ => message,
-        })
-    }
-
-    fn delayed(&self, message: Message) -> Message {
-        match self.delay {
-            None => message,
-            Some(Delay::After(time)) => message.deliver_after(time),
-            Some(Delay::Level(level)) => message.delay_level(level),
+        if let Some(priority) = envelope.priority {
+            message = message.priority(priority);
         }
+        message = delayed(message, envelope.delay.or(self.delay));
+        message = with_properties(with_properties(message, &self.properties), &envelope.properties);
+        Ok(match envelope.place {
+            _ if self.ordered_by.is_some() || self.queue.is_some() => message,
+            Some(Place::OrderedBy(key)) => message.order_by(key),
+            Some(Place::Queue(broker, id)) => {
+                message.queue(MessageQueue::new(Arc::clone(&self.topic), broker, id))
+            }
+            None => message,
+        })
     }
 
     /// Gives the message its place: an ordering key, or a queue.
@@ -148,6 +141,15 @@ impl Blueprint {
             })?,
         };
         Ok(message.order_by(key))
+    }
+}
+
+fn delayed(message: Message, delay: Option<Delay>) -> Message {
+    match delay {
+        Some(Delay::After(time)) => message.deliver_after(time),
+        Some(Delay::At(time)) => message.deliver_at(time),
+        Some(Delay::Level(level)) => message.delay_level(level),
+        _ => message,
     }
 }
 
@@ -175,8 +177,11 @@ fn field_of(message: &Message, field: &str) -> Option<String> {
 mod tests {
     use clap::Parser;
 
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
     use crate::args::{Args, Command};
+    use crate::envelope::Content;
 
     fn blueprint(flags: &[&str]) -> Blueprint {
         let args = Args::try_parse_from(["posthaste", "send", "T"].iter().chain(flags)).unwrap();
@@ -232,6 +237,101 @@ mod tests {
             assert!(key(&["--ordered-by", "id"], record).is_err(), "{record}");
         }
         assert!(key(&["--ordered-by", "key"], "x").is_err());
+    }
+
+    /// Every combination of what a message can be and ask for, written as `--failed-to` writes it,
+    /// is the same message when it is read again; TOPIC of the command line is where it goes.
+    #[test]
+    fn what_is_written_is_read_again_whatever_the_message_asks_for() {
+        const TEXTS: usize = 5;
+        let places = [None, Some("ordered_by"), Some("to_queue")];
+        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let delays = [
+            None,
+            Some(Delay::Level(3)),
+            Some(Delay::After(Duration::from_millis(30_000))),
+            Some(Delay::At(at)),
+        ];
+        for (bits, place, delay, body) in combinations(&places, &delays, 1 << TEXTS) {
+            let has = |bit: usize| bits & (1 << bit) != 0;
+            let mut message = delayed(Message::new("Before", body), delay);
+            if has(0) {
+                message = message.key("k-1").key("k-2");
+            }
+            if has(1) {
+                message = message.tag("tag");
+            }
+            if has(2) {
+                message = message.property("z", "1").property("a", "\u{e9}=\"2\"");
+            }
+            if has(3) {
+                message = message.flag(-7);
+            }
+            if has(4) {
+                message = message.priority(9);
+            }
+            message = match place {
+                Some("ordered_by") => message.order_by("o"),
+                Some(_) => message.queue(MessageQueue::new("Before", "broker:a", 2)),
+                None => message,
+            };
+            let line = serde_json::to_string(&Content::of(&message)).unwrap();
+            let again = blueprint(&["--json"]).message(Bytes::from(line.clone())).unwrap();
+            assert_eq!(again.topic(), "T");
+            assert_eq!(serde_json::to_string(&Content::of(&again)).unwrap(), line);
+            assert_eq!(again.body(), message.body());
+            assert_eq!(again.delay(), delay, "{line}");
+            assert_eq!(again.priority_value(), message.priority_value(), "{line}");
+            assert_eq!(again.key_texts(), message.key_texts(), "{line}");
+            assert_eq!(again.tag_text(), message.tag_text(), "{line}");
+            assert_eq!(again.flag_value(), message.flag_value(), "{line}");
+            assert!(again.properties().eq(message.properties()), "{line}");
+            assert_eq!(again.ordering_key(), message.ordering_key(), "{line}");
+            let queue = |message: &Message| {
+                message.given_queue().map(|queue| (queue.broker().to_owned(), queue.id()))
+            };
+            assert_eq!(queue(&again), queue(&message), "{line}");
+        }
+    }
+
+    type Combination = (usize, Option<&'static str>, Option<Delay>, &'static [u8]);
+
+    fn combinations(
+        places: &[Option<&'static str>],
+        delays: &[Option<Delay>],
+        texts: usize,
+    ) -> Vec<Combination> {
+        let bodies: [&[u8]; 2] = [b"text", b"\xff\x00"];
+        let mut all = Vec::new();
+        for bits in 0..texts {
+            for place in places {
+                for delay in delays {
+                    all.extend(bodies.map(|body| (bits, *place, *delay, body)));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn where_a_message_goes_the_flags_say_before_the_envelope() {
+        let line = r#"{"body":"x","to_queue":"a:1","topic":"Other","queue":3,"broker":"b"}"#;
+        let own = message(&["--json"], line).unwrap();
+        assert_eq!(own.given_queue(), Some(&MessageQueue::new("T", "a", 1)));
+        let flagged = message(&["--json", "--queue", "c:2"], line).unwrap();
+        assert_eq!(flagged.given_queue(), Some(&MessageQueue::new("T", "c", 2)));
+        let ordered = message(&["--json", "-k", "k", "--ordered-by", "key"], line).unwrap();
+        assert_eq!((ordered.ordering_key(), ordered.given_queue()), (Some("k"), None));
+        let was = message(&["--json"], r#"{"body":"x","queue":3,"broker":"b"}"#).unwrap();
+        assert_eq!(was.given_queue(), None);
+    }
+
+    #[test]
+    fn an_envelopes_own_delay_counts_before_the_flags() {
+        let delay =
+            |line: &'static str| message(&["--json", "--delay", "9s"], line).unwrap().delay();
+        assert_eq!(delay(r#"{"body":"x","delay_level":2}"#), Some(Delay::Level(2)));
+        assert_eq!(delay(r#"{"body":"x"}"#), Some(Delay::After(Duration::from_secs(9))));
     }
 
     #[test]

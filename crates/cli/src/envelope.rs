@@ -1,93 +1,21 @@
 //! The JSON envelope of a message: one schema for `tail -o json`, `send --json`, `--failed-to` and
 //! `send --dry-run -o json`.
 
+mod incoming;
+mod json;
+
+use std::time::UNIX_EPOCH;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use posthaste::{Delay, Message};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+
+pub(crate) use incoming::{Incoming, Place};
 
 /// Version of every JSON line that this program writes.
 pub(crate) const VERSION: u32 = 1;
-
-/// What is read of an envelope. The rest (where the message was, when, why it failed) is not part
-/// of the message and is passed over.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Incoming {
-    #[serde(default)]
-    pub(crate) keys: Vec<String>,
-    #[serde(default)]
-    pub(crate) tag: Option<String>,
-    #[serde(default)]
-    pub(crate) flag: i32,
-    #[serde(default)]
-    pub(crate) properties: Pairs,
-    #[serde(default)]
-    pub(crate) ordered_by: Option<String>,
-    #[serde(default)]
-    compressed: bool,
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(default)]
-    body_b64: Option<String>,
-}
-
-impl Incoming {
-    /// Reads one line.
-    pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(line).map_err(|error| {
-            // The line is numbered by whoever reads the stream; here it would always be line 1.
-            error.to_string().replace(" at line 1 column ", " at column ")
-        })
-    }
-
-    /// The body, from the one of the two fields that is there.
-    pub(crate) fn take_body(&mut self) -> Result<Bytes, String> {
-        if self.compressed {
-            return Err(
-                "the body is compressed, and would be taken for plain when sent again".into()
-            );
-        }
-        match (self.body.take(), self.body_b64.take()) {
-            (Some(text), None) => Ok(text.into()),
-            (None, Some(coded)) => match STANDARD.decode(coded) {
-                Ok(bytes) => Ok(bytes.into()),
-                Err(error) => Err(format!("\"body_b64\" is not base64: {error}")),
-            },
-            (None, None) => Err("the object has neither \"body\" nor \"body_b64\"".into()),
-            (Some(_), Some(_)) => Err("the object has both \"body\" and \"body_b64\"".into()),
-        }
-    }
-}
-
-/// Names and values, in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of texts")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
 
 /// Names and values as a JSON object.
 pub(crate) struct Object<'a>(pub(crate) Vec<(&'a str, &'a str)>);
@@ -131,7 +59,46 @@ pub(crate) struct Content<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ordered_by: Option<&'a str>,
     #[serde(flatten)]
+    pub(crate) wishes: Wishes,
+    #[serde(flatten)]
     pub(crate) body: Body<'a>,
+}
+
+/// What a message that is to be sent asks for beside its content.
+#[derive(Default, Serialize)]
+pub(crate) struct Wishes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_queue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
+    /// Milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliver_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_level: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i32>,
+}
+
+impl Wishes {
+    fn of(message: &Message) -> Self {
+        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let queue = message.given_queue();
+        let mut wishes = Self {
+            to_queue: queue.map(|queue| format!("{}:{}", queue.broker(), queue.id())),
+            priority: message.priority_value(),
+            ..Self::default()
+        };
+        match message.delay() {
+            Some(Delay::Level(level)) => wishes.delay_level = Some(level),
+            Some(Delay::After(time)) => wishes.delay_ms = Some(ms(time)),
+            Some(Delay::At(time)) => {
+                wishes.deliver_at = Some(ms(time.duration_since(UNIX_EPOCH).unwrap_or_default()));
+            }
+            _ => {}
+        }
+        wishes
+    }
 }
 
 fn is_zero(number: &i32) -> bool {
@@ -140,13 +107,14 @@ fn is_zero(number: &i32) -> bool {
 
 impl<'a> Content<'a> {
     /// Of a message that is to be sent.
-    pub(crate) fn of(message: &'a posthaste::Message) -> Self {
+    pub(crate) fn of(message: &'a Message) -> Self {
         Self {
             keys: message.key_texts().iter().map(String::as_str).collect(),
             tag: message.tag_text(),
             flag: message.flag_value(),
             properties: Object(message.properties().collect()),
             ordered_by: message.ordering_key(),
+            wishes: Wishes::of(message),
             body: Body(message.body()),
         }
     }
@@ -157,45 +125,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_read_from_text_or_base64() {
-        let body = |line: &str| {
-            Incoming::read(line.as_bytes()).and_then(|mut incoming| incoming.take_body())
-        };
-        assert_eq!(body(r#"{"body":"h\u00e9"}"#).as_deref(), Ok("hé".as_bytes()));
-        assert_eq!(body(r#"{"body_b64":"/wA="}"#).as_deref(), Ok(&[0xff, 0][..]));
-        let compressed = body(r#"{"compressed":true,"body_b64":"YQ=="}"#);
-        assert!(compressed.is_err_and(|why| why.contains("compressed")));
-        assert!(body(r#"{}"#).is_err_and(|why| why.contains("neither")));
-        assert!(body(r#"{"body":"a","body_b64":"YQ=="}"#).is_err_and(|why| why.contains("both")));
-        assert!(body(r#"{"body_b64":"%"}"#).is_err_and(|why| why.contains("base64")));
-    }
-
-    #[test]
-    fn what_does_not_belong_to_the_message_is_passed_over() {
-        let line = r#"{"_cmd":"tail","_v":1,"topic":"T","queue":3,"keys":["a","b"],"tag":null,"properties":{"z":"1","a":"2"},"body":"x","error":{"kind":"busy"}}"#;
-        let incoming = Incoming::read(line.as_bytes()).unwrap();
-        assert_eq!(incoming.keys, ["a", "b"]);
-        assert_eq!(incoming.tag, None);
-        assert_eq!(incoming.properties.0, [("z".into(), "1".into()), ("a".into(), "2".into())]);
-    }
-
-    #[test]
-    fn errors_name_the_column_and_no_line() {
-        let why = |line: &str| Incoming::read(line.as_bytes()).unwrap_err();
-        assert_eq!(
-            why(r#"{"body":1}"#),
-            "invalid type: integer `1`, expected a string at column 9"
-        );
-        assert!(why("hello").contains("column"), "{}", why("hello"));
-        assert!(!why("hello").contains("line 1"));
-        assert!(why(r#"{"properties":{"a":1},"body":"x"}"#).contains("expected a string"));
-    }
-
-    #[test]
     fn bytes_that_are_no_text_come_back_as_they_were() {
         let body = [0xff, 0, b'a'];
         let line = serde_json::to_string(&Body(&body)).unwrap();
         assert_eq!(line, r#"{"body_b64":"/wBh"}"#);
-        assert_eq!(Incoming::read(line.as_bytes()).unwrap().take_body().unwrap(), body[..]);
+        assert_eq!(Incoming::read(line.as_bytes()).unwrap().body, body[..]);
     }
 }

@@ -104,7 +104,7 @@ pub use discovery::NameServers;
 pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use health::FaultAvoidance;
 pub use interceptor::{Interceptor, SendAttempt, TransactionEnd};
-pub use message::{Message, MessageQueue};
+pub use message::{Delay, Message, MessageQueue};
 pub use posthaste_protocol::{Compression, ResponseCode};
 pub use producer::Producer;
 pub use reader::{ReadFrom, ReadMessage, Reader, ReaderBuilder};

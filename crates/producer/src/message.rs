@@ -11,7 +11,7 @@ use posthaste_protocol::Properties;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::stored::sys_flag;
 
-use treatment::Delay;
+pub use treatment::Delay;
 pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};
 
 /// The properties of a [bare](Message::is_bare) message as they travel, but for its unique id and its
@@ -339,6 +339,18 @@ impl Message {
             Destination::Queue { queue, .. } => Some(queue),
             _ => None,
         }
+    }
+
+    /// When consumers get the message, if not at once: as
+    /// [`delay_level`](Self::delay_level), [`deliver_after`](Self::deliver_after) or
+    /// [`deliver_at`](Self::deliver_at) said last.
+    pub fn delay(&self) -> Option<Delay> {
+        self.treatment.as_ref()?.delay
+    }
+
+    /// The priority, if one is set.
+    pub fn priority_value(&self) -> Option<i32> {
+        self.treatment.as_ref()?.priority
     }
 
     pub(crate) fn topic_arc(&self) -> &Arc<str> {

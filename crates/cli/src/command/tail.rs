@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::{self, Format, From, Global};
 use crate::cluster;
-use crate::envelope::{Body, Content, Object, VERSION};
+use crate::envelope::{Body, Content, Object, VERSION, Wishes};
 use crate::exit::{Exit, Failure, check_topic};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
@@ -196,6 +196,7 @@ impl<'a> Envelope<'a> {
                 flag: message.flag(),
                 properties: Object(message.properties().collect()),
                 ordered_by: message.ordering_key(),
+                wishes: Wishes::default(),
                 body: Body(message.body()),
             },
         }

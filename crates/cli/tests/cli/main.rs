@@ -13,6 +13,7 @@ mod demo;
 mod dev;
 mod exit_codes;
 mod interrupt;
+mod json_in;
 mod scripted;
 mod secured;
 mod send;

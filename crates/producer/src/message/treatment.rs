@@ -28,11 +28,15 @@ pub(crate) struct Treatment {
     pub(super) part: Part,
 }
 
-/// When a message is delivered.
+/// When consumers get a message that they do not get at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delay {
+#[non_exhaustive]
+pub enum Delay {
+    /// After one of the brokers' own delays: see [`Message::delay_level`](crate::Message::delay_level).
     Level(u8),
+    /// This long after the broker has stored it.
     After(Duration),
+    /// At this point in time, by the broker's clock.
     At(SystemTime),
 }
 
