@@ -66,6 +66,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) broker_host: Option<String>,
 
+    /// Connect to these brokers only: hosts (by name or address) and networks (10.1.0.0/16),
+    /// separated by commas (repeatable)
+    ///
+    /// Without it, every broker that the name server names is connected to, and shown the access
+    /// key. A broker is known by the address that is connected to, after --broker-map.
+    #[arg(long, global = true, value_name = "HOST|NETWORK", value_delimiter = ',')]
+    pub(crate) trusted_brokers: Vec<String>,
+
     /// Sign every request with this key, for clusters with access control
     ///
     /// The secret comes from --secret-key-file, else from the environment's POSTHASTE_SECRET_KEY;

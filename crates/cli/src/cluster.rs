@@ -39,6 +39,9 @@ pub(crate) fn producer(global: &Global) -> Result<ProducerBuilder, Failure> {
     let mut builder = Producer::builder(GROUP, name_servers(global)?)
         .send_timeout(global.timeout)
         .address_map(address_map(global));
+    if !global.trusted_brokers.is_empty() {
+        builder = builder.trusted_brokers(&global.trusted_brokers);
+    }
     if let Some(credentials) = access::credentials(global)? {
         builder = builder.credentials(credentials);
     }
@@ -64,6 +67,7 @@ pub(crate) fn failure(error: &AdminError) -> Failure {
     let (exit, kind) = match error {
         AdminError::Unreachable(_) => (Exit::Unreachable, "unreachable"),
         AdminError::Tls(_) => (Exit::Unreachable, "tls"),
+        AdminError::Untrusted { .. } => (Exit::Unreachable, "untrusted"),
         AdminError::NoTopic { .. } => (Exit::Unreachable, "no_topic"),
         AdminError::Protocol { .. } => (Exit::Unreachable, "protocol"),
         AdminError::Denied { .. } => (Exit::Refused, "denied"),
@@ -75,9 +79,14 @@ pub(crate) fn failure(error: &AdminError) -> Failure {
     let failure = Failure::new(exit, kind, error.to_string()).help(error.help());
     match error {
         AdminError::NoTopic { topic } => failure.help(create_topic_hint(topic)),
+        AdminError::Untrusted { .. } => failure.help(TRUST_HINT),
         _ => failure,
     }
 }
+
+/// What to type when a broker is missing among those that are trusted.
+pub(crate) const TRUST_HINT: &str =
+    "try:  posthaste --trusted-brokers THAT-HOST …        with the others that you trust";
 
 /// What to type when a topic is missing.
 pub(crate) fn create_topic_hint(topic: &str) -> String {

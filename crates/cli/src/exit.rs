@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use posthaste::{ErrorKind, Outcome, SendError};
 
-use crate::cluster::create_topic_hint;
+use crate::cluster::{TRUST_HINT, create_topic_hint};
 
 /// The exit codes. Scripts rely on them: a code keeps its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,8 @@ impl Exit {
             | ErrorKind::NoTopic
             | ErrorKind::NoWritableQueue
             | ErrorKind::Connect
-            | ErrorKind::Tls => Self::Unreachable,
+            | ErrorKind::Tls
+            | ErrorKind::Untrusted => Self::Unreachable,
             ErrorKind::Denied | ErrorKind::Rejected(_) => Self::Refused,
             _ => Self::Failed,
         }
@@ -115,6 +116,7 @@ fn remedy(error: &SendError) -> Option<String> {
         ErrorKind::Tls => {
             Some("try:  posthaste --tls-ca FILE …        with the authority that signed it".into())
         }
+        ErrorKind::Untrusted => Some(TRUST_HINT.into()),
         ErrorKind::Denied => {
             Some("try:  posthaste --access-key KEY --secret-key-file FILE …".into())
         }
@@ -136,6 +138,7 @@ pub(crate) fn kind_word(kind: ErrorKind) -> &'static str {
         ErrorKind::NoWritableQueue => "no_writable_queue",
         ErrorKind::Connect => "connect",
         ErrorKind::Tls => "tls",
+        ErrorKind::Untrusted => "untrusted",
         ErrorKind::ConnectionLost => "connection_lost",
         ErrorKind::Timeout => "timeout",
         ErrorKind::Busy => "busy",
@@ -159,6 +162,7 @@ pub(crate) fn retryable(kind: ErrorKind) -> bool {
         ErrorKind::Invalid
             | ErrorKind::NoTopic
             | ErrorKind::Tls
+            | ErrorKind::Untrusted
             | ErrorKind::Denied
             | ErrorKind::Unsupported
             | ErrorKind::Rejected(_)

@@ -18,6 +18,7 @@ use crate::seal::Seal;
 use crate::tls::{Connector, Tls};
 use crate::trace::TRACE_TOPIC;
 use crate::transaction::Checker;
+use crate::trusted::TrustedBrokers;
 use crate::{
     Compression, CredentialsProvider, FaultAvoidance, NameServers, ReadMessage, ResponseCode,
     Socks5, StartError, TransactionState, validate,
@@ -46,6 +47,7 @@ pub struct ProducerBuilder {
     name_servers: NameServers,
     namespace: Option<String>,
     namespace_v2: Option<String>,
+    trusted_brokers: Option<Vec<String>>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -82,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) linger: Option<Linger>,
     pub(crate) packing: Packing,
     pub(crate) address_map: Option<Arc<AddressMap>>,
+    /// Whom to connect to when a route names them; everybody, if nothing is said.
+    pub(crate) trusted: Option<TrustedBrokers>,
     pub(crate) seal: Seal,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Connector>,
@@ -126,6 +130,7 @@ impl ProducerBuilder {
             linger: None,
             packing: Packing::default(),
             address_map: None,
+            trusted: None,
             seal: Seal::default(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -143,6 +148,7 @@ impl ProducerBuilder {
             name_servers,
             namespace: None,
             namespace_v2: None,
+            trusted_brokers: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -369,6 +375,34 @@ impl ProducerBuilder {
         self
     }
 
+    /// Connects to these brokers alone, whatever a route says: hosts, by name or address, and
+    /// networks (`10.1.0.0/16`, `fd00::/8`). Default: to every broker that a route names.
+    ///
+    /// Whoever can change what a name server says can name a server of their own, and
+    /// [credentials](Self::credentials) would be shown to it, as would the messages. With this
+    /// nothing is sent to a server that is not in the list, not even a connect: a send ends as
+    /// [`ErrorKind::Untrusted`](crate::ErrorKind::Untrusted), if no other broker can take it.
+    ///
+    /// What counts is the address that is connected to, after the [address map](Self::address_map);
+    /// all its ports are trusted. A name in a route is trusted only when the list has that very
+    /// name, not for the address that it resolves to. Name servers that an
+    /// [address server](NameServers::address_server) lists have to be in the list too; those that
+    /// the application names itself do not. [`start`](Self::start) refuses an empty list, and what
+    /// is neither host nor network.
+    ///
+    /// ```
+    /// # use posthaste::{Credentials, Producer};
+    /// let builder = Producer::builder("order-service", "mq.example.org:9876")
+    ///     .credentials(Credentials::new("orders", "secret"))
+    ///     .trusted_brokers(["10.1.0.0/16", "broker.example.org"]);
+    /// # drop(builder);
+    /// ```
+    #[must_use]
+    pub fn trusted_brokers(mut self, brokers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.trusted_brokers = Some(brokers.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Encrypts every connection, to name servers and brokers alike, and checks whom it leads to:
     /// see [`Tls`]. Default: off. The handshake counts into the
     /// [`connect_timeout`](Self::connect_timeout). When it fails nothing is sent in plain text
@@ -567,6 +601,8 @@ impl ProducerBuilder {
             validate::field("namespace_v2", &namespace).map_err(StartError::Setting)?;
             config.seal.fields = vec![("nsd", "true".to_owned()), ("ns", namespace)];
         }
+        let trusted = self.trusted_brokers.as_deref().map(TrustedBrokers::new).transpose();
+        config.trusted = trusted.map_err(StartError::Setting)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             config.tls = Some(tls.connector().map_err(StartError::Tls)?);
@@ -626,6 +662,11 @@ impl Config {
             Some(namespace) => namespace.unwrap(name),
             None => Cow::Borrowed(name),
         }
+    }
+
+    /// Whether a server may be connected to that others have named, by its `host:port`.
+    pub(crate) fn trusts(&self, address: &str) -> bool {
+        self.trusted.as_ref().is_none_or(|trusted| trusted.trusts(address))
     }
 
     fn shorten_times(&mut self) {

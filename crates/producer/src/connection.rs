@@ -81,6 +81,8 @@ pub(crate) enum CallError {
     Connect { address: Arc<str>, reason: String },
     #[error("{address}: {reason}")]
     Tls { address: Arc<str>, reason: String, for_good: bool },
+    #[error("{address}: the broker is not trusted: {reason}")]
+    Untrusted { address: Arc<str>, reason: String },
     #[error("{address}: the connection broke: {reason}")]
     Lost { address: Arc<str>, reason: String },
     #[error(

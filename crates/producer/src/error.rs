@@ -46,6 +46,9 @@ pub enum ErrorKind {
     /// No encrypted connection: the server's certificate is not trusted, or it does not take ours,
     /// or it does not speak TLS. Nothing of the message was sent.
     Tls,
+    /// The route leads to a broker that is not trusted
+    /// ([`trusted_brokers`](crate::ProducerBuilder::trusted_brokers)). Nothing was sent there.
+    Untrusted,
     /// The connection broke before the answer came.
     ConnectionLost,
     /// The deadline passed.
@@ -85,6 +88,7 @@ impl ErrorKind {
             Self::Connect => "connect",
             Self::ConnectionLost => "connection_lost",
             Self::Tls => "tls",
+            Self::Untrusted => "untrusted",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
@@ -110,6 +114,7 @@ impl fmt::Display for ErrorKind {
             Self::NoWritableQueue => "no writable queue",
             Self::Connect => "no connection",
             Self::Tls => "no encrypted connection",
+            Self::Untrusted => "the broker is not trusted",
             Self::ConnectionLost => "connection lost",
             Self::Timeout => "no answer in time",
             Self::Busy => "the broker is busy",
@@ -237,6 +242,7 @@ impl SendError {
             ),
             ErrorKind::Connect => "Check that the broker runs and that the address it advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
             ErrorKind::Tls => "Check the server's certificate: who signed it (`Tls::ca_file`), until when it is valid, and that it names the host that is connected to (`Tls::server_name`); whether the server wants one of ours (`Tls::client_certificate`); and that the port speaks TLS at all.".into(),
+            ErrorKind::Untrusted => "If that broker belongs to the cluster, add its host to the trusted brokers. If not, find out who registered it with the name server.".into(),
             ErrorKind::ConnectionLost | ErrorKind::Timeout => "The broker stopped answering. Look at its log and load; a longer send timeout gives it more time.".into(),
             ErrorKind::Busy => "The broker is overloaded. Send slower, or give the send more time.".into(),
             ErrorKind::Unavailable => "The broker is stopping, full, or not a master. Look at its disk and its log.".into(),

@@ -33,6 +33,7 @@
 //! `connection/task`.
 
 mod accepted;
+mod address;
 mod admin;
 mod answer;
 mod attempt;
@@ -89,6 +90,7 @@ mod trace;
 #[cfg(feature = "opentelemetry")]
 mod trace_context;
 mod transaction;
+mod trusted;
 mod unique_id;
 mod upkeep;
 mod validate;

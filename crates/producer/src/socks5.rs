@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::address;
 use crate::connection::reach;
 
 /// Chooses the addresses, as `host:port`, that a proxy is used for.
@@ -185,10 +186,9 @@ async fn read<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {
 
 /// Host without brackets, and port.
 fn split(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    (!bare.is_empty()).then_some((bare, port))
+    let (host, port) = address::host_and_port(address);
+    let port = port.filter(|port| *port != 0)?;
+    (!host.is_empty()).then_some((host, port))
 }
 
 fn meaning(reply: u8) -> &'static str {

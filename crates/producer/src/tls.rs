@@ -21,6 +21,8 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
+use crate::address;
+
 /// How connections are encrypted: settings for
 /// [`ProducerBuilder::tls`](crate::ProducerBuilder::tls).
 ///
@@ -221,8 +223,7 @@ impl Connector {
 
 /// The host of `host:port`, as certificates name it.
 fn host_of(address: &str) -> io::Result<ServerName<'static>> {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = address::host(address);
     ServerName::try_from(host.to_owned()).map_err(|_| {
         let wrong = format!("`{host}` is no name that a certificate could have");
         io::Error::other(rustls::Error::General(wrong))

@@ -223,6 +223,7 @@ impl From<CallError> for Failure {
         let (kind, outcome) = match &error {
             CallError::Connect { .. } => (ErrorKind::Connect, Outcome::NotStored),
             CallError::Tls { .. } => (ErrorKind::Tls, Outcome::NotStored),
+            CallError::Untrusted { .. } => (ErrorKind::Untrusted, Outcome::NotStored),
             CallError::Lost { .. } => (ErrorKind::ConnectionLost, Outcome::Unknown),
             CallError::Timeout { .. } => (ErrorKind::Timeout, Outcome::Unknown),
             CallError::Refused { code, remark, .. } if answer::is_denied(*code, remark) => {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use posthaste_broker::Broker;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -98,4 +99,35 @@ async fn what_cannot_be_is_told_before_anything_is_sent() {
     let listen = ["dev", "--listen", "0.0.0.0", "--port", "0", "--namesrv-port", "0"];
     let run = run(posthaste(&listen), "").await.expect_code(2);
     assert!(run.stderr.contains("--access-key"), "{}", run.stderr);
+}
+
+/// The name server says where brokers are. Whoever can change that gets no access key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_trusted_is_not_even_connected_to() {
+    let broker = Broker::builder().access_key("orders", SECRET).topic("t", 1).start().await;
+    let broker = broker.unwrap();
+    let folder = folder();
+    let secret = path(&folder, "secret");
+    let guard = ["--access-key", "orders", "--secret-key-file", &secret];
+    let at = |command: &[&str], trusted: &[&str]| {
+        posthaste_at(broker.name_server(), &[command, &guard[..], trusted].concat())
+    };
+    let strangers = ["--trusted-brokers", "10.0.0.0/8,localhost"];
+    for command in [
+        &["send", "t", "x"][..],
+        &["topic", "describe", "t"],
+        &["topic", "create", "u"],
+        &["tail", "t", "-C", "1"],
+    ] {
+        let run = run(at(command, &strangers), "").await.expect_code(3);
+        for words in ["127.0.0.1", "not trusted", "--trusted-brokers"] {
+            assert!(run.stderr.contains(words), "{command:?} {words}: {}", run.stderr);
+        }
+    }
+    assert_eq!(broker.stats().messages, 0);
+    let trusted = ["--trusted-brokers", "10.0.0.0/8", "--trusted-brokers", "127.0.0.1"];
+    run(at(&["send", "t", "x"], &trusted), "").await.expect_code(0);
+    let wrong = run(at(&["send", "t", "x"], &["--trusted-brokers", "broker:10911"]), "").await;
+    let wrong = wrong.expect_code(2);
+    assert!(wrong.stderr.contains("`broker:10911` has a port"), "{}", wrong.stderr);
 }

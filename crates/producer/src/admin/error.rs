@@ -18,6 +18,15 @@ pub enum AdminError {
     /// ours, or it does not speak TLS.
     #[error("{0}")]
     Tls(String),
+    /// The route leads to a broker that is not trusted
+    /// ([`trusted_brokers`](crate::ProducerBuilder::trusted_brokers)). Nothing was sent there.
+    #[error("topic {topic}: {reason}")]
+    Untrusted {
+        /// The topic whose route leads there.
+        topic: String,
+        /// Address of the broker, and what to do.
+        reason: String,
+    },
     /// The topic does not exist.
     #[error("no such topic: {topic}")]
     NoTopic {
@@ -67,6 +76,7 @@ impl AdminError {
         match self {
             Self::Unreachable(_) => "Check that the name server and the broker run, and that the address that the broker advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
             Self::Tls(_) => "Check the server's certificate: who signed it, until when it is valid, and that it names the host that is connected to; whether the server wants one of ours; and that the port speaks TLS at all.".into(),
+            Self::Untrusted { .. } => "If that broker belongs to the cluster, add its host to the trusted brokers. If not, find out who registered it with the name server.".into(),
             Self::NoTopic { topic } => format!("Create topic {topic} first, or send to it where brokers create topics (autoCreateTopicEnable)."),
             Self::Denied { .. } => "Check the credentials and the permissions that they have on the broker, and those of the topic.".into(),
             Self::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => "This server does not know the request: it is too old, or a proxy. Ask a broker directly.".into(),
@@ -86,6 +96,9 @@ impl AdminError {
                 Self::Unreachable(error.to_string())
             }
             CallError::Tls { .. } => Self::Tls(error.to_string()),
+            CallError::Untrusted { .. } => {
+                Self::Untrusted { topic: topic.to_owned(), reason: error.to_string() }
+            }
             CallError::Timeout { .. } => Self::Timeout(error.to_string()),
             CallError::Refused { address, code, remark } => {
                 Self::refused(&address, code, remark, topic)

@@ -55,6 +55,7 @@ settings! {
     max_transaction_checks(at_once: usize, waiting: usize);
     address_map(map: impl Fn(&str) -> Option<String> + Send + Sync + 'static);
     credentials(provider: impl CredentialsProvider);
+    trusted_brokers(brokers: impl IntoIterator<Item = impl Into<String>>);
     #[cfg(feature = "tls")]
     tls(tls: crate::Tls);
     socks5(proxy: Socks5);

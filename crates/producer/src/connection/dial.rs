@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::client::TlsStream;
 
-use super::reach;
-use crate::ErrorKind;
+use super::{Peer, reach};
 use crate::config::Config;
+use crate::{ErrorKind, address};
 
 /// How long written bytes may stay unacknowledged before the system gives the connection up. A peer
 /// that vanished without a word would otherwise go unnoticed for a quarter of an hour.
@@ -27,7 +27,7 @@ pub(super) enum Stream {
 /// Why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoConnection {
-    /// `Connect` or `Tls`.
+    /// `Connect`, `Tls` or `Untrusted`.
     pub(super) kind: ErrorKind,
     pub(super) reason: String,
     /// Whether trying again soon will end the same way.
@@ -35,8 +35,16 @@ pub(super) struct NoConnection {
 }
 
 /// Connects to `host:port`, within the time that a connect may take. The name is looked up anew
-/// each time.
-pub(super) async fn connect(address: &str, config: &Config) -> Result<Stream, NoConnection> {
+/// each time. To a broker that is not trusted nobody connects, whoever asks for it: what would be
+/// said there first of all is who we are.
+pub(super) async fn connect(
+    address: &str,
+    peer: Peer,
+    config: &Config,
+) -> Result<Stream, NoConnection> {
+    if peer == Peer::Broker && !config.trusts(address) {
+        return Err(no_trust(address));
+    }
     let deadline = Instant::now() + config.connect_timeout;
     let reached = tokio::time::timeout_at(deadline.into(), reach(address, config)).await;
     let stream = reached.unwrap_or_else(|_| Err(too_late("the connect"))).map_err(no_connect)?;
@@ -63,6 +71,14 @@ pub(crate) async fn reach(address: &str, config: &Config) -> io::Result<TcpStrea
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     Ok(stream)
+}
+
+fn no_trust(address: &str) -> NoConnection {
+    let reason = format!(
+        "nothing was sent to `{}`; if it belongs to the cluster, add it to the trusted brokers",
+        address::host(address)
+    );
+    NoConnection { kind: ErrorKind::Untrusted, reason, for_good: true }
 }
 
 fn too_late(what: &str) -> io::Error {

@@ -197,7 +197,7 @@ impl Task {
         tracing::debug!(address = %self.address, "connecting");
         self.greets = false;
         let (address, client) = (self.address.clone(), self.client.clone());
-        self.meanwhile(dial::connect(&address, client.config())).await
+        self.meanwhile(dial::connect(&address, self.peer, client.config())).await
     }
 
     /// Awaits something while orders are taken and what waits too long is ended. `None` when

@@ -92,7 +92,9 @@ impl AddressServer {
     async fn ask(&self, config: &Config) -> Result<Vec<Arc<str>>, String> {
         let address = &self.address;
         let answer = match tokio::time::timeout(TIMEOUT, self.get(config)).await {
-            Ok(Ok(answer)) => list_in(&answer).and_then(addresses),
+            Ok(Ok(answer)) => {
+                list_in(&answer).and_then(addresses).and_then(|listed| trusted(listed, config))
+            }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
         };
@@ -125,6 +127,22 @@ impl AddressServer {
         }
         let _ = write!(request, "Metaq-Client-RequestTS: {}\r\n\r\n", ms_since_1970(now));
         request
+    }
+}
+
+/// Those of a list that are trusted: whoever can change the list could name servers of their own.
+fn trusted(listed: Vec<Arc<str>>, config: &Config) -> Result<Vec<Arc<str>>, String> {
+    let (trusted, strangers): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|address| config.trusts(address));
+    if !strangers.is_empty() {
+        tracing::warn!(?strangers, "name servers that are not trusted are not asked");
+    }
+    match trusted.is_empty() {
+        true => Err(format!(
+            "it lists no name server that is trusted; if they belong to the cluster, add them to the trusted brokers: {}",
+            strangers.join(" ")
+        )),
+        false => Ok(trusted),
     }
 }
 

@@ -14,4 +14,5 @@ mod client_certificates;
 mod encrypted;
 mod proxied;
 mod signed;
+mod trusted;
 mod vip;

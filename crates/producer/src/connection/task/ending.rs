@@ -31,6 +31,7 @@ impl Task {
             let (address, reason) = (self.address.clone(), reason.clone());
             call.fail(|| match kind {
                 ErrorKind::Tls => CallError::Tls { address, reason, for_good },
+                ErrorKind::Untrusted => CallError::Untrusted { address, reason },
                 _ => CallError::Connect { address, reason },
             });
         }
