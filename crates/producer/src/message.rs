@@ -253,7 +253,7 @@ impl Message {
     }
 
     /// Gives the message a priority, for topics of that type (Java: `setPriority`): 0 or more, a
-    /// higher one is delivered earlier. Brokers know this from 5.5 on; older ones ignore it, and the
+    /// higher one is delivered earlier. Brokers know this from 5.4 on; older ones ignore it, and the
     /// producer warns in its log.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
@@ -400,9 +400,11 @@ impl Message {
         self.treatment.as_ref().map_or(Ok(()), |treatment| treatment.check())
     }
 
-    /// What brokers pass over that are older than this version (`MQVersion` ordinal).
-    pub(crate) fn newest_wish(&self) -> Option<(&'static str, i32)> {
-        self.treatment.as_ref()?.newest_wish()
+    /// What it asks for and a broker of this version (`MQVersion` ordinal) passes over, and the
+    /// version that knows it.
+    pub(crate) fn passed_over_by(&self, version: i32) -> Vec<(&'static str, i32)> {
+        let treatment = self.treatment.iter();
+        treatment.flat_map(|treatment| treatment.passed_over_by(version)).collect()
     }
 
     /// What the message is part of.

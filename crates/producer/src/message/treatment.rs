@@ -11,6 +11,7 @@ const LIGHT_QUEUE: &str = "%LMQ%";
 
 /// Versions, as brokers declare them (`MQVersion` ordinals).
 const V5_0_0: i32 = 413;
+const V5_4_0: i32 = 493;
 const V5_5_0: i32 = 513;
 
 /// Brokers of this version pass over no wish of a message, nor do later ones.
@@ -87,16 +88,21 @@ impl Treatment {
             .chain(part.properties())
     }
 
-    /// What brokers that are older than some version pass over without a word: what it is called,
-    /// and the version that knows it (`MQVersion` ordinal).
-    pub(super) fn newest_wish(&self) -> Option<(&'static str, i32)> {
+    /// What a broker of this version (`MQVersion` ordinal) passes over without a word: what it is
+    /// called, and the version that knows it.
+    pub(super) fn passed_over_by(
+        &self,
+        version: i32,
+    ) -> impl Iterator<Item = (&'static str, i32)> + use<> {
         let timer = matches!(self.delay, Some(Delay::After(_) | Delay::At(_)));
         let wishes = [
-            (self.priority.is_some(), "priority", V5_5_0),
-            (self.lite_topic.is_some(), "lite topic", V5_5_0),
             (timer, "delivery time", V5_0_0),
+            (self.priority.is_some(), "priority", V5_4_0),
+            (self.lite_topic.is_some(), "lite topic", V5_5_0),
         ];
-        wishes.into_iter().find(|(wished, ..)| *wished).map(|(_, name, version)| (name, version))
+        let unknown =
+            wishes.into_iter().filter(move |(wished, _, since)| *wished && version < *since);
+        unknown.map(|(_, name, since)| (name, since))
     }
 
     /// Says what is wrong with it, if anything is.
@@ -161,4 +167,34 @@ impl Part {
 fn since_1970_ms(time: SystemTime) -> u64 {
     let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 4.9.7 is 407, 5.0.0 413, 5.3.2 437, 5.4.0 493, 5.5.0 513.
+    #[test]
+    fn a_wish_is_passed_over_by_versions_that_are_older_than_it() {
+        let all = Treatment {
+            delay: Some(Delay::After(Duration::from_secs(1))),
+            priority: Some(1),
+            lite_topic: Some("l".into()),
+            ..Treatment::default()
+        };
+        let levels = Treatment { delay: Some(Delay::Level(3)), ..Treatment::default() };
+        for (version, expected) in [
+            (407, &["delivery time", "priority", "lite topic"][..]),
+            (413, &["priority", "lite topic"]),
+            (492, &["priority", "lite topic"]),
+            (493, &["lite topic"]),
+            (512, &["lite topic"]),
+            (513, &[]),
+        ] {
+            let passed_over: Vec<_> = all.passed_over_by(version).map(|(name, _)| name).collect();
+            assert_eq!(passed_over, expected, "{version}");
+            assert_eq!(levels.passed_over_by(version).count(), 0, "every version knows levels");
+        }
+        assert_eq!(all.passed_over_by(KNOWS_ALL_WISHES).count(), 0);
+    }
 }

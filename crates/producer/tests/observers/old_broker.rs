@@ -47,6 +47,8 @@ async fn a_wish_that_an_old_broker_passes_over_is_said_once() {
     for (version, expected) in [
         (407, vec!["delivery time", "priority", "lite topic"]),
         (480, vec!["priority", "lite topic"]),
+        // 5.4.x.
+        (493, vec!["lite topic"]),
         (513, vec![]),
     ] {
         let (broker, _server, producer) = one_broker().await;

@@ -156,12 +156,13 @@ impl Task {
         if version == 0 || version >= KNOWS_ALL_WISHES {
             return;
         }
-        let wish = accepted.show(|content| content.first.newest_wish()).flatten();
-        let Some((wish, needed)) = wish.filter(|(_, needed)| version < *needed) else { return };
-        if !self.passed_over.contains(&wish) {
-            self.passed_over.push(wish);
-            let (address, topic) = (&self.address, accepted.topic());
-            tracing::warn!(%address, %topic, version, needed, "the broker is too old for a {wish}: its messages are delivered as ordinary ones");
+        let wishes = accepted.show(|content| content.first.passed_over_by(version));
+        for (wish, needed) in wishes.unwrap_or_default() {
+            if !self.passed_over.contains(&wish) {
+                self.passed_over.push(wish);
+                let (address, topic) = (&self.address, accepted.topic());
+                tracing::warn!(%address, %topic, version, needed, "the broker is too old for a {wish}: its messages are delivered as ordinary ones");
+            }
         }
     }
 
