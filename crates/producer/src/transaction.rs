@@ -136,7 +136,8 @@ impl Producer {
     ///
     /// # Errors
     /// As [`send`](Self::send); [`ErrorKind::Invalid`] also when there is no
-    /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker), and
+    /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker), or the message is delayed:
+    /// real brokers never deliver a delayed half message after its commit; and
     /// [`ErrorKind::Unavailable`] when it was rolled back; its outcome is unknown when the broker may
     /// not know that. Nothing has to be ended then.
     ///

@@ -200,7 +200,7 @@ pub(crate) fn properties_length(length: usize) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use super::*;
     use crate::message::Part;
@@ -244,6 +244,11 @@ mod tests {
             (good().light_queue("a,b"), "light queue"),
             (good().light_queue("%LMQ%"), "light queue"),
             (good().delay_level(1).part_of(Part::Transaction), "transaction"),
+            (
+                good().deliver_after(Duration::from_secs(4)).part_of(Part::Transaction),
+                "transaction",
+            ),
+            (good().deliver_at(SystemTime::now()).part_of(Part::Transaction), "transaction"),
             (good().lite_topic("a\u{1}b"), "byte 1 or 2"),
             (good().property("n", "v".repeat(32_768)), "more than"),
         ] {

@@ -129,9 +129,13 @@ impl Treatment {
                 return Err(format!("the light queue `{name}` is empty or has one of , / \\"));
             }
         }
-        if self.part == Part::Transaction && matches!(self.delay, Some(Delay::Level(_))) {
-            // As in Java, which takes it off without a word.
-            return Err("a message of a transaction cannot have a delay level".into());
+        if self.part == Part::Transaction && self.delay.is_some() {
+            // Real brokers store such a half message, and never deliver it once it is committed.
+            return Err(
+                "a message of a transaction cannot have a delay level or a delivery time; \
+                        send a delayed message of its own once the transaction is committed"
+                    .into(),
+            );
         }
         Ok(())
     }

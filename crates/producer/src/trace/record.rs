@@ -279,7 +279,6 @@ mod tests {
             (plain().delay_level(3), DELAYED),
             (plain().deliver_after(soon), DELAYED),
             (plain().deliver_at(SystemTime::now() + soon), DELAYED),
-            (plain().deliver_after(soon).part_of(Part::Transaction), DELAYED),
         ] {
             assert_eq!(kind(&message), expected, "{message:?}");
         }

@@ -113,6 +113,26 @@ async fn without_a_checker_none_begins() {
 }
 
 /// Stored, but not as firmly as the broker is set up to: it must not begin.
+/// Real brokers would store it, and never deliver it after its commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delayed_half_message_is_refused_before_anything_is_sent() {
+    let (broker, _server, producer) = checked(TransactionState::Commit).await;
+    let message = || Message::new("t", "x");
+    let soon_after = Duration::from_secs(4);
+    for delayed in [
+        message().delay_level(3),
+        message().deliver_after(soon_after),
+        message().deliver_at(std::time::SystemTime::now() + soon_after),
+    ] {
+        let error = soon(producer.begin(delayed.clone())).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
+        assert!(error.to_string().contains("once the transaction is committed"), "{error}");
+        let local = |_: &_| async { panic!("it has not begun") };
+        soon(producer.send_in_transaction(delayed, local)).await.unwrap_err();
+    }
+    assert_eq!(broker.seen_count(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_weakly_stored_half_message_is_rolled_back() {
     let (broker, _server, producer) = checked(TransactionState::Commit).await;
