@@ -193,6 +193,8 @@ impl Client {
             let deadline = self.routes.first_deadline(look_up)?;
             tokio::select! {
                 output = &mut future => return Some(output),
+                // The next round sleeps no longer than that one may wait.
+                () = look_up.sooner() => {}
                 () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(look_up, last),
                 () = self.stopped.cancelled() => self.end_waiting(look_up, last),
             }

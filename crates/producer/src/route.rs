@@ -3,6 +3,7 @@
 mod broker;
 mod departures;
 mod holder;
+mod line;
 mod plan;
 mod static_topic;
 
@@ -13,10 +14,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
 
 pub(crate) use self::broker::{RouteBroker, Target};
 pub(crate) use self::departures::Departures;
 pub(crate) use self::holder::WireQueue;
+use self::line::Line;
 pub(crate) use self::plan::{BrokerQueues, MOST_QUEUES, limit_queues, writable_queues};
 pub(crate) use self::static_topic::logical_queues;
 
@@ -29,8 +32,6 @@ use crate::{ErrorKind, MessageQueue};
 
 /// How long "no such topic" is believed without asking again.
 const MISSING_LIFETIME: Duration = Duration::from_secs(1);
-/// So many messages may wait for a route before those taken back are looked for.
-const SWEEP_AT: usize = 128;
 
 /// The queues of a topic that may be written, and the brokers that have them.
 #[derive(Debug)]
@@ -198,15 +199,24 @@ pub(crate) struct RouteTable {
 pub(crate) struct LookUp {
     pub(crate) topic: Arc<str>,
     number: u64,
+    /// Told when a message has come that expires before all that have been waiting.
+    sooner: Arc<Notify>,
+}
+
+impl LookUp {
+    /// Awaits a message that expires before all that have been waiting.
+    pub(crate) async fn sooner(&self) {
+        self.sooner.notified().await;
+    }
 }
 
 /// A topic without a route.
 #[derive(Debug)]
 enum Cold {
-    /// It is being looked up, by the look-up of this number; these wait for it, in the order of
-    /// acceptance. When there are `sweep_at` of them, those that their callers took back are
-    /// dropped. Once it is `found`, those that have waited are on their way by it.
-    LookUp { number: u64, waiting: Vec<Arc<Accepted>>, sweep_at: usize, found: Option<Arc<Route>> },
+    /// It is being looked up, by the look-up of this number, which is told when a message comes that
+    /// expires `sooner`; these wait for it. Once it is `found`, those that have waited are on their
+    /// way by it.
+    LookUp { number: u64, waiting: Line, sooner: Arc<Notify>, found: Option<Arc<Route>> },
     /// It was not found.
     Missing { until: Instant, kind: ErrorKind, reason: Arc<str> },
 }
@@ -256,11 +266,9 @@ impl RouteTable {
             return Parked::Route(route, accepted);
         }
         match cold.get_mut(accepted.topic()) {
-            Some(Cold::LookUp { waiting, sweep_at, .. }) => {
-                waiting.push(accepted);
-                if waiting.len() >= *sweep_at {
-                    waiting.retain(|one| !one.has_ended());
-                    *sweep_at = (waiting.len() * 2).max(SWEEP_AT);
+            Some(Cold::LookUp { waiting, sooner, .. }) => {
+                if waiting.push(accepted) {
+                    sooner.notify_one();
                 }
                 Parked::Waits
             }
@@ -269,11 +277,12 @@ impl RouteTable {
             }
             _ => {
                 let topic = accepted.topic().clone();
-                let waiting = vec![accepted];
+                let waiting = Line::of(accepted);
                 let number = self.look_ups.fetch_add(1, Ordering::Relaxed);
-                let look_up = Cold::LookUp { number, waiting, sweep_at: SWEEP_AT, found: None };
-                cold.insert(topic.clone(), look_up);
-                Parked::First(LookUp { topic, number })
+                let sooner = Arc::<Notify>::default();
+                let entry = Cold::LookUp { number, waiting, sooner: sooner.clone(), found: None };
+                cold.insert(topic.clone(), entry);
+                Parked::First(LookUp { topic, number, sooner })
             }
         }
     }
@@ -322,16 +331,16 @@ impl RouteTable {
         wanted: impl FnMut(&Arc<Accepted>) -> bool,
     ) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
-        if is_another(&cold, look_up) {
+        let Some(Cold::LookUp { number, waiting, found, .. }) = cold.get_mut(&look_up.topic) else {
+            return Vec::new();
+        };
+        if *number != look_up.number {
             return Vec::new();
         }
-        let waiting = take_waiting(&mut cold, look_up);
-        let (taken, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(wanted);
-        match cold.get_mut(&look_up.topic) {
-            Some(Cold::LookUp { waiting, .. }) if !left.is_empty() => *waiting = left,
-            // Whoever sends those that have waited on their way ends the look-up.
-            Some(Cold::LookUp { found: Some(_), .. }) => {}
-            _ => drop(cold.remove(&look_up.topic)),
+        let taken = waiting.take_if(wanted);
+        // Whoever sends those that have waited on their way ends the look-up.
+        if waiting.is_empty() && found.is_none() {
+            cold.remove(&look_up.topic);
         }
         taken
     }
@@ -341,12 +350,10 @@ impl RouteTable {
         self.cold().retain(|name, entry| **name != *topic || matches!(entry, Cold::LookUp { .. }));
     }
 
-    /// When the first of those expires that wait for a look-up.
+    /// A time before which none of those expires that wait for a look-up; `None` when none waits.
     pub(crate) fn first_deadline(&self, look_up: &LookUp) -> Option<Instant> {
         match self.cold().get(&look_up.topic)? {
-            Cold::LookUp { number, waiting, .. } if *number == look_up.number => {
-                waiting.iter().map(|one| one.deadline).min()
-            }
+            Cold::LookUp { number, waiting, .. } if *number == look_up.number => waiting.earliest(),
             Cold::LookUp { .. } | Cold::Missing { .. } => None,
         }
     }
@@ -382,9 +389,7 @@ impl RouteTable {
 
 fn take_waiting(cold: &mut HashMap<Arc<str>, Cold>, look_up: &LookUp) -> Vec<Arc<Accepted>> {
     match cold.get_mut(&look_up.topic) {
-        Some(Cold::LookUp { number, waiting, .. }) if *number == look_up.number => {
-            std::mem::take(waiting)
-        }
+        Some(Cold::LookUp { number, waiting, .. }) if *number == look_up.number => waiting.take(),
         _ => Vec::new(),
     }
 }
