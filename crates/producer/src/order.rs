@@ -41,8 +41,16 @@ struct State {
 /// One queue: what is on its way, and what waits behind it.
 #[derive(Debug, Default)]
 struct Lane {
-    on_its_way: VecDeque<Arc<Accepted>>,
+    on_its_way: VecDeque<OnItsWay>,
     waiting: VecDeque<Arc<Accepted>>,
+}
+
+#[derive(Debug)]
+struct OnItsWay {
+    accepted: Arc<Accepted>,
+    /// Its request timed out, and the broker may still store it: it keeps its place, though it has
+    /// ended, until the request is over.
+    held: bool,
 }
 
 /// What keeps messages together: topic and ordering key, or a given queue as a whole.
@@ -70,7 +78,7 @@ impl OrderKey {
 
 impl Lane {
     fn place_on_its_way(&self, accepted: &Arc<Accepted>) -> Option<usize> {
-        self.on_its_way.iter().position(|one| Arc::ptr_eq(one, accepted))
+        self.on_its_way.iter().position(|one| Arc::ptr_eq(&one.accepted, accepted))
     }
 }
 
@@ -120,7 +128,7 @@ impl Lanes {
         bound.unfinished += 1;
         let lane = state.lanes.entry(bound.queue.clone()).or_default();
         if lane.on_its_way.is_empty() {
-            lane.on_its_way.push_back(accepted.clone());
+            lane.on_its_way.push_back(OnItsWay { accepted: accepted.clone(), held: false });
             return Entered::MayLeave;
         }
         bound.waiting.push_back(accepted.clone());
@@ -197,6 +205,28 @@ impl Lanes {
         state.leave(&key, accepted, self.batch_bytes)
     }
 
+    /// The request of a message has timed out, but is not over: its queue waits for that, also once
+    /// the message has ended. To be followed by [`request_over`](Self::request_over).
+    pub(crate) fn hold(&self, accepted: &Arc<Accepted>) {
+        let Some(key) = order_key(accepted) else { return };
+        if let Some(one) = self.state().on_its_way_mut(&key, accepted) {
+            one.held = true;
+        }
+    }
+
+    /// The request of a message that is held is over. Gives the next messages of its queue, if it was
+    /// the last in their way.
+    pub(crate) fn request_over(&self, accepted: &Arc<Accepted>) -> Vec<Arc<Accepted>> {
+        let Some(key) = order_key(accepted) else { return Vec::new() };
+        let mut state = self.state();
+        let Some(one) = state.on_its_way_mut(&key, accepted) else { return Vec::new() };
+        let was_held = std::mem::take(&mut one.held);
+        match was_held && accepted.has_ended() {
+            true => state.leave(&key, accepted, self.batch_bytes),
+            false => Vec::new(),
+        }
+    }
+
     /// A time before which nothing that waits expires.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         self.state().earliest
@@ -241,6 +271,16 @@ pub(crate) enum Entered {
 }
 
 impl State {
+    fn on_its_way_mut(
+        &mut self,
+        key: &OrderKey,
+        accepted: &Arc<Accepted>,
+    ) -> Option<&mut OnItsWay> {
+        let lane = self.lanes.get_mut(&self.keys.get(key)?.queue)?;
+        let place = lane.place_on_its_way(accepted)?;
+        lane.on_its_way.get_mut(place)
+    }
+
     fn is_on_its_way(&self, key: &OrderKey, accepted: &Arc<Accepted>) -> bool {
         let lane = self.keys.get(key).and_then(|bound| self.lanes.get(&bound.queue));
         lane.is_some_and(|lane| lane.place_on_its_way(accepted).is_some())
@@ -251,7 +291,7 @@ impl State {
         let lane = self.keys.get(key).and_then(|bound| self.lanes.get(&bound.queue));
         let Some(lane) = lane else { return Vec::new() };
         let Some(place) = lane.place_on_its_way(accepted) else { return Vec::new() };
-        let behind = lane.on_its_way.iter().skip(place + 1);
+        let behind = lane.on_its_way.iter().skip(place + 1).map(|one| &one.accepted);
         behind.filter(|one| key.is_of(one)).cloned().collect()
     }
 
@@ -269,8 +309,8 @@ impl State {
         }
     }
 
-    /// Takes an ended message out of the way of its lane; gives the next ones, which may leave now
-    /// if it was the last that was on its way.
+    /// Takes an ended message out of the way of its lane, unless it is held; gives the next ones, which
+    /// may leave now if it was the last that was on its way.
     fn leave(
         &mut self,
         key: &OrderKey,
@@ -288,7 +328,7 @@ impl State {
         next
     }
 
-    /// Takes a message from those on their way; gives its queue.
+    /// Takes a message from those on their way, unless it is held; gives its queue.
     fn take_from_its_way(
         &mut self,
         key: &OrderKey,
@@ -297,6 +337,9 @@ impl State {
         let queue = self.keys.get(key)?.queue.clone();
         let lane = self.lanes.get_mut(&queue)?;
         let place = lane.place_on_its_way(accepted)?;
+        if lane.on_its_way.get(place)?.held {
+            return None;
+        }
         lane.on_its_way.remove(place);
         Some(queue)
     }
@@ -327,7 +370,8 @@ impl State {
             }
             next.push(one);
         }
-        lane.on_its_way.extend(next.iter().cloned());
+        let leave = next.iter().map(|one| OnItsWay { accepted: one.clone(), held: false });
+        lane.on_its_way.extend(leave);
         if !lane.on_its_way.is_empty() {
             self.lanes.insert(queue.clone(), lane);
         }
@@ -459,6 +503,41 @@ mod tests {
         let (lanes, messages) = lane(&["a", "b", "c"]);
         assert!(fail(&lanes, &messages[1]).next.is_empty());
         assert!(same(&end(&lanes, &messages[0]), &[&messages[2]]));
+    }
+
+    #[test]
+    fn a_timed_out_request_holds_its_queue_and_its_key_until_it_is_over() {
+        let (lanes, messages) = lane(&["a", "a", "b"]);
+        let [first, second, third] = &messages[..] else { unreachable!() };
+        lanes.hold(first);
+        let followers = fail(&lanes, first);
+        assert_eq!(followers.failed.len(), 1, "the one behind it");
+        assert!(second.has_ended() && followers.next.is_empty());
+        // The key is not idle yet, and its queue is not free.
+        let fourth = message("a");
+        assert_eq!(lanes.enter(&fourth, || queue(5)), Entered::Waits { sooner: false });
+        assert!(same(&lanes.request_over(first), &[third]));
+        assert!(lanes.request_over(first).is_empty());
+        assert!(same(&end(&lanes, third), &[&fourth]));
+        assert!(end(&lanes, &fourth).is_empty());
+        assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
+    }
+
+    #[test]
+    fn a_message_that_goes_on_when_its_request_is_over_keeps_its_place() {
+        let (lanes, messages) = lane(&["a", "a"]);
+        let [first, second] = &messages[..] else { unreachable!() };
+        lanes.hold(first);
+        assert!(lanes.request_over(first).is_empty());
+        assert!(same(&end(&lanes, first), &[second]));
+        // One that is not on its way is not held.
+        let third = message("a");
+        lanes.enter(&third, || queue(0));
+        lanes.hold(&third);
+        assert!(lanes.request_over(&third).is_empty());
+        assert!(same(&end(&lanes, second), &[&third]));
+        assert!(end(&lanes, &third).is_empty());
+        assert!(lanes.state().keys.is_empty() && lanes.state().lanes.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use super::CallError;
+use crate::accepted::Accepted;
 use crate::credentials::Credentials;
 use crate::outbox::{self, LineId, Waiting};
 use crate::window;
@@ -70,9 +71,11 @@ impl Sent {
         self.messages.iter().zip(self.given_up.iter().copied().chain(none))
     }
 
-    /// Whether the attempts of all its messages have ended.
-    fn is_given_up(&self) -> bool {
-        self.members().all(|(_, given_up)| given_up)
+    /// Its ordered messages whose attempt has ended: their queues wait until the request is over.
+    pub(super) fn holding(&self) -> Vec<Arc<Accepted>> {
+        let given_up = self.members().filter(|(_, given_up)| *given_up);
+        let held = given_up.filter(|(waiting, _)| waiting.accepted.is_ordered());
+        held.map(|(waiting, _)| waiting.accepted.clone()).collect()
     }
 
     /// The server sends these messages away. Whether it is for the first time for all of them:
@@ -274,15 +277,6 @@ impl Pending {
         }
         self.earliest = earliest;
         forgotten.iter().filter_map(|opaque| self.take(*opaque)).map(|(asker, _)| asker).collect()
-    }
-
-    /// Requests whose messages have all been given up: what waits behind them need not any longer.
-    pub(super) fn given_up(&mut self) -> Vec<LineId> {
-        let sent = self.entries.values_mut().filter_map(|entry| match &mut entry.asker {
-            Asker::Messages(sent) => Some(sent),
-            _ => None,
-        });
-        sent.filter(|sent| sent.is_given_up()).filter_map(|sent| sent.blocks.take()).collect()
     }
 
     /// Takes everything out, in the order of sending.

@@ -30,6 +30,7 @@ use super::mailbox::Mailbox;
 use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
+use crate::accepted::Accepted;
 use crate::batch::Singly;
 use crate::client::Client;
 use crate::deliver::AttemptFailed;
@@ -381,6 +382,13 @@ impl Task {
         let behind = self.outbox.take_behind(&messages);
         self.mailbox.done_with(outbox::count(&messages) + outbox::count(&behind));
         self.client.attempt_failed(messages, behind, failed);
+    }
+
+    /// The requests of these messages, which had timed out, are over: what waits for that may leave.
+    fn requests_over(&self, held: impl IntoIterator<Item = Arc<Accepted>>) {
+        for accepted in held {
+            self.client.let_follow(self.client.lanes.request_over(&accepted));
+        }
     }
 
     /// The request that an ordered line waited for has ended.

@@ -28,7 +28,7 @@ use posthaste_protocol::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// More than any test waits for on purpose: beyond this something hangs.
@@ -90,6 +90,8 @@ impl Seen {
 pub struct Action {
     store: bool,
     after: Duration,
+    /// Nothing is done before this is told.
+    gate: Option<Arc<Notify>>,
     write: Write,
     close: Close,
 }
@@ -118,7 +120,7 @@ enum Close {
 
 impl Action {
     const fn new(store: bool, write: Write, close: Close) -> Self {
-        Self { store, after: Duration::ZERO, write, close }
+        Self { store, after: Duration::ZERO, gate: None, write, close }
     }
 
     /// Stores and says so.
@@ -189,6 +191,12 @@ impl Action {
     /// The same, answered later; what is stored is stored at once.
     pub fn after(mut self, delay: Duration) -> Self {
         self.after = delay;
+        self
+    }
+
+    /// The same, but nothing is stored or answered before `gate` is told.
+    pub fn once(mut self, gate: &Arc<Notify>) -> Self {
+        self.gate = Some(gate.clone());
         self
     }
 
@@ -531,6 +539,26 @@ impl Broker {
             all.extend(seen.iter().cloned());
             (self.0.script.lock().unwrap())(&seen)
         };
+        let (broker, out) = (self.clone(), out.clone());
+        match action.gate.clone() {
+            None => broker.act(action, opaque, oneway, seen, out),
+            Some(gate) => drop(tokio::spawn(async move {
+                gate.notified().await;
+                broker.act(action, opaque, oneway, seen, out);
+            })),
+        }
+    }
+
+    /// Stores the messages of a request, if that is to be done, and answers it.
+    fn act(
+        &self,
+        action: Action,
+        opaque: i32,
+        oneway: bool,
+        seen: Vec<Seen>,
+        out: mpsc::UnboundedSender<Out>,
+    ) {
+        let together = seen.len();
         let first_offset = {
             let mut stored = self.0.stored.lock().unwrap();
             let mut offsets = self.0.offsets.lock().unwrap();
@@ -571,7 +599,6 @@ impl Broker {
         if action.close != Close::No {
             steps.push(Out::Close(action.close));
         }
-        let out = out.clone();
         let send = move || {
             for step in steps {
                 let _ = out.send(step);

@@ -117,8 +117,51 @@ async fn an_unanswered_message_fails_its_key_too_and_nothing_of_it_overtakes() {
     let error = soon(first).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(is_earlier_failed(&soon(second).await.unwrap_err()));
-    soon(producer.send(keyed(2, "x"))).await.unwrap();
+    // The broker may be at the first one still: its queue waits for twice its time.
+    let patient = producer.with_timeout(Duration::from_secs(60));
+    soon(patient.send(keyed(2, "x"))).await.unwrap();
     assert_eq!(texts(&broker), ["0", "2"]);
+    assert_all_ended(&producer);
+}
+
+/// The broker stores the first message only after its deadline, on a connection that lives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_stored_after_its_deadline_is_not_overtaken() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(2)).await;
+    let patient = producer.with_timeout(Duration::from_secs(60));
+    // In the same line of the outbox, and in another one.
+    for wait_stored in [true, false] {
+        broker.forget();
+        let gate = Arc::default();
+        broker.first([Action::ok().once(&gate)]);
+        let error = soon(producer.send(keyed("late", "x"))).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
+        let next = keyed("next", "x").wait_stored(wait_stored);
+        let next = patient.enqueue(next).await.unwrap();
+        let other_key = patient.enqueue(keyed("other key", "y")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(broker.seen_count(), 1, "nothing of the queue leaves before the first is over");
+        gate.notify_one();
+        soon(next).await.unwrap();
+        soon(other_key).await.unwrap();
+        assert_eq!(texts(&broker), ["late", "next", "other key"]);
+    }
+    assert_all_ended(&producer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_goes_on_when_the_connection_of_its_timed_out_request_ends() {
+    let (broker, _server, producer) = one_queue(Duration::from_secs(4)).await;
+    let patient = producer.with_timeout(Duration::from_secs(60));
+    broker.first([Action::ignore()]);
+    soon(producer.send(keyed("lost", "x"))).await.unwrap_err();
+    let next = patient.enqueue(keyed("next", "x")).await.unwrap();
+    let begun = Instant::now();
+    broker.down();
+    broker.up().await;
+    soon(next).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(7), "it has waited for twice the time");
+    assert_eq!(texts(&broker), ["next"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

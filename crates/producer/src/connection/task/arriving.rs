@@ -147,6 +147,7 @@ impl Task {
             }
         }
         self.unblock(sent.blocks.take());
+        self.requests_over(sent.holding());
     }
 
     /// Old brokers store what they do not know how to treat as an ordinary message. Said once for
@@ -178,9 +179,10 @@ impl Task {
     }
 
     fn take_refusal(&mut self, mut sent: Sent, answer: &Command, now: Instant) {
-        let blocks = sent.blocks.take();
+        let (blocks, held) = (sent.blocks.take(), sent.holding());
         self.refuse(sent, answer, now);
         self.unblock(blocks);
+        self.requests_over(held);
     }
 
     fn refuse(&mut self, sent: Sent, answer: &Command, now: Instant) {

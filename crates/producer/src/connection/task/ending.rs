@@ -73,6 +73,7 @@ impl Task {
         let (ended, mut lost): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.link.oneways).into_iter().partition(|one| one.given_up);
         self.mailbox.done_with(ended.len());
+        self.requests_over(ended.into_iter().map(|one| one.waiting.accepted));
         // Those of a queue together, or what waits behind the first would overtake the others.
         lost.sort_by_key(|one| one.queue);
         while let Some(queue) = lost.first().map(|one| one.queue) {
@@ -98,6 +99,7 @@ impl Task {
     fn lost_request(&mut self, mut sent: Sent, reason: &str) {
         self.unblock(sent.blocks.take());
         self.mailbox.done_with(sent.given_up());
+        let held = sent.holding();
         let mut failed = self.connection_lost(sent.queue, reason);
         if sent.starts_at < self.link.may_be_read() && !self.link.refused {
             self.unanswered();
@@ -109,6 +111,7 @@ impl Task {
             trial.failed();
         }
         self.request_failed(messages, &failed);
+        self.requests_over(held);
     }
 
     /// Closing has run out of time: every message ends now. What is not written yet ends as not
@@ -147,9 +150,10 @@ impl Task {
             }
             all.push(one.waiting.accepted);
         }
-        for accepted in all {
-            self.client.fail(&accepted, ErrorKind::Closed, reason);
+        for accepted in &all {
+            self.client.fail(accepted, ErrorKind::Closed, reason);
         }
+        self.requests_over(all);
     }
 
     /// Unregisters, then lets the peer read what was written before the socket goes.

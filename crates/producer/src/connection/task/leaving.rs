@@ -197,12 +197,8 @@ impl Task {
             self.remember_oneways(messages, queue, probe.then_some(opaque), now);
             return self.unblock(blocks);
         }
-        // A timed-out request keeps its place in the window for as long again: the broker may
-        // still be working on it. It waits as long as its longest message may.
-        let ends = |waiting: &Waiting| {
-            waiting.until + waiting.until.saturating_duration_since(waiting.since)
-        };
-        let forget_at = messages.iter().map(ends).max().unwrap_or(now);
+        // It waits as long as its longest message may.
+        let forget_at = messages.iter().map(forget_at).max().unwrap_or(now);
         let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
         let sent = Sent::new(messages, queue, starts_at, form.v1, blocks, signed_with);
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
@@ -305,14 +301,31 @@ impl Task {
             return;
         }
         let (client, now) = (&self.client, Instant::now());
-        for Unwritten { waiting: Waiting { accepted, .. }, .. } in self.link.oneways.drain(..done) {
+        let mut held = Vec::new();
+        for one in self.link.oneways.drain(..done) {
+            let Unwritten { waiting: Waiting { accepted, .. }, given_up, .. } = one;
             if let Some(observers) = client.observers() {
                 observers.written(&accepted);
             }
             self.written.add(client, &accepted, End::Written, now);
+            if given_up {
+                held.push(accepted);
+            }
         }
         // Each is one message: a batch is not sent one-way.
         self.mailbox.done_with(done);
         self.written.tell(&self.client);
+        self.requests_over(held);
     }
+}
+
+/// When the request of a message is given up that is not answered.
+///
+/// One that timed out keeps its place in the window for as long again: the broker may still be working
+/// on it. Ordered ones hold their queue meanwhile, for twice that time: what is stored later than that
+/// is out of order.
+fn forget_at(waiting: &Waiting) -> Instant {
+    let cap = waiting.until.saturating_duration_since(waiting.since);
+    let most = if waiting.accepted.is_ordered() { 2 * cap } else { cap };
+    waiting.until + most
 }

@@ -87,21 +87,22 @@ impl Task {
             self.unanswered();
         }
         for (messages, queue) in late {
-            // They stay in the table, and in the backlog, until their request is forgotten.
+            // They stay in the table, in the backlog, and in the way of their queue, until their
+            // request is over: its answer may come, or it is forgotten.
             self.mailbox.keep(outbox::count(&messages));
+            messages.iter().for_each(|waiting| self.client.lanes.hold(&waiting.accepted));
             for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
                 trial.failed();
             }
             self.attempt_failed(messages, &unanswered(queue, "no answer in time"));
         }
-        for key in self.pending.given_up() {
-            self.outbox.unblock(key);
-        }
         for asker in forgotten {
             match asker {
                 Asker::Messages(sent) => {
                     self.mailbox.done_with(sent.together());
+                    let held = sent.holding();
                     self.unblock(sent.blocks);
+                    self.requests_over(held);
                 }
                 Asker::Probe { confirms, .. } => {
                     self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
@@ -129,8 +130,9 @@ impl Task {
         }
         self.link.oneways_due = due;
         for (waiting, queue) in late {
-            // It stays in the backlog until it is written or lost.
+            // It stays in the backlog, and in the way of its queue, until it is written or lost.
             self.mailbox.keep(1);
+            self.client.lanes.hold(&waiting.accepted);
             self.attempt_failed(vec![waiting], &unanswered(queue, "not written in time"));
         }
     }
