@@ -10,7 +10,9 @@ pub(crate) mod effects;
 pub(crate) mod filter;
 pub(crate) mod groups;
 pub(crate) mod halves;
+pub(crate) mod meter;
 pub(crate) mod parked;
+pub(crate) mod peers;
 pub(crate) mod producers;
 pub(crate) mod queries;
 pub(crate) mod refusal;
@@ -24,15 +26,12 @@ pub(crate) mod wishes;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use posthaste_protocol::request::SendMessage;
-use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
-use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
-use rustc_hash::FxHashMap;
-
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
 use self::halves::{Half, Halves, LIFE_MS, Timing};
+use self::meter::Meter;
 use self::parked::ParkedPulls;
+use self::peers::Peers;
 use self::producers::Producers;
 use self::queries::Queries;
 use self::refusal::Refusal;
@@ -44,6 +43,9 @@ use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfi
 use crate::location::{MAX_OFFSET, MAX_QUEUES, QueueKey};
 use crate::request::{Answer, Request};
 use crate::store::{Commit, Fact, Record, Store, StoreError};
+use posthaste_protocol::request::SendMessage;
+use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
+use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;
@@ -91,8 +93,19 @@ pub(crate) struct Engine {
     pub(crate) queries: Queries,
     pub(crate) stamper: Stamper,
     pub(crate) random: fastrand::Rng,
-    /// Where each session's client is connected from.
-    pub(crate) sessions: FxHashMap<SessionId, SocketAddr>,
+    pub(crate) peers: Peers,
+    /// Whether clients are told that nothing may be written.
+    pub(crate) write_wiped: bool,
+    /// When the first turn was.
+    pub(crate) begun: Option<Millis>,
+    /// Messages that have come.
+    pub(crate) put_meter: Meter,
+    /// Messages that consumers have got.
+    pub(crate) got_meter: Meter,
+    /// How many messages consumers have got since the start.
+    pub(crate) got: u64,
+    /// Bytes of all messages that have come since the start.
+    pub(crate) put_bytes: u64,
     /// Why nothing is stored any more: a commit has failed.
     failure: Option<String>,
     /// When offsets of consumer groups go to the store.
@@ -128,7 +141,13 @@ impl Engine {
             replies: Replies::default(),
             queries: Queries::default(),
             random,
-            sessions: FxHashMap::default(),
+            peers: Peers::default(),
+            write_wiped: false,
+            begun: None,
+            put_meter: Meter::default(),
+            got_meter: Meter::default(),
+            got: 0,
+            put_bytes: 0,
             failure: None,
             offsets_due: None,
             stored: 0,
@@ -203,12 +222,12 @@ impl Engine {
 
     /// A client has connected.
     pub(crate) fn open(&mut self, session: SessionId, peer: SocketAddr) {
-        self.sessions.insert(session, peer);
+        self.peers.open(session, peer);
     }
 
     /// A client is gone: whatever it was a member of goes on without it.
     pub(crate) fn close(&mut self, session: SessionId, effects: &mut Effects) {
-        self.sessions.remove(&session);
+        self.peers.close(session);
         self.producers.forget(session);
         self.parked.forget(session);
         self.queries.forget(session);
@@ -227,6 +246,9 @@ impl Engine {
         effects: &mut Effects,
     ) {
         let caller = Caller { session, opaque: request.opaque, oneway: request.oneway };
+        if matches!(request.incoming, Ok(Incoming::Heartbeat(_))) {
+            self.peers.greet(now, session, request.language, request.version);
+        }
         match request.incoming {
             Ok(incoming) => self.dispatch(now, caller, incoming, effects),
             Err(error) => effects.answer::<Empty>(caller, Err(error.into())),
@@ -304,6 +326,7 @@ impl Engine {
             Incoming::PushReply(_) => {
                 refuse(out, caller, RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT);
             }
+            Incoming::Admin(request) => self.administer(now, caller, request, out),
             Incoming::Unknown(code) => refuse(out, caller, code),
         }
     }
@@ -326,16 +349,17 @@ impl Engine {
         out.stored_after_commit(caller, result);
     }
 
-    /// A client has answered what it was asked. Nothing but replies wants an answer.
+    /// A client has answered what it was asked: whether it has a reply, or what it is doing.
     pub(crate) fn answered(&mut self, session: SessionId, answer: Answer, effects: &mut Effects) {
         if let Some(pushed) = self.replies.answered(session, answer.opaque) {
-            self.end_reply(pushed, answer.code == ResponseCode::SUCCESS, effects);
+            self.end_pushed(pushed, Some(answer), effects);
         }
     }
 
     /// Does what is due: messages that are delivered later, half messages that producers are asked
     /// about, what has waited long enough, offsets to be kept.
     pub(crate) fn tick(&mut self, now: Millis, effects: &mut Effects) {
+        self.begun.get_or_insert(now);
         self.deliver_due(now, &mut effects.commit);
         self.deliver_timers(now, &mut effects.commit);
         self.ask_about_halves(now, effects);
@@ -398,7 +422,7 @@ impl Engine {
             Ok(()) => {
                 self.stored += messages;
                 effects.kept();
-                self.show(&queues, effects);
+                self.show(now, &queues, effects);
             }
             Err(error) => {
                 tracing::error!(%error, "the store could not be written; nothing more is stored");
@@ -414,12 +438,12 @@ impl Engine {
     }
 
     /// Lets consumers see what has been committed.
-    fn show(&mut self, queues: &[QueueKey], effects: &mut Effects) {
+    fn show(&mut self, now: Millis, queues: &[QueueKey], effects: &mut Effects) {
         for queue in queues {
             if let Some(ends) = self.topics.ends_mut(*queue) {
                 ends.committed = ends.next;
             }
-            self.wake_pulls(*queue, effects);
+            self.wake_pulls(now, *queue, effects);
         }
         let schedule = self.topics.get(SCHEDULE_TOPIC).map(|topic| topic.config.number);
         if queues.iter().any(|queue| Some(queue.topic) == schedule) {
@@ -469,6 +493,9 @@ impl Engine {
         message.physical_offset = queue.physical(ends.next) as i64;
         ends.next += 1;
         commit.append(queue, message);
+        self.topics.count(queue, message.stored_at_ms);
+        self.put_meter.record(message.stored_at_ms, 1);
+        self.put_bytes += message.record_length() as u64;
         Ok(())
     }
 
@@ -552,7 +579,7 @@ fn too_many(refusal: Refusal) -> StoreError {
 }
 
 /// Refuses a request that this broker does not know.
-fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
+pub(crate) fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
     let refusal = Refusal::new(
         ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
         format!(" request type {} not supported", code.0),

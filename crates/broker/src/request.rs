@@ -1,6 +1,7 @@
 //! What a client says: a request as it arrived, or the answer to one of the broker's.
 
-use posthaste_protocol::{Command, DecodeError, Frame, Incoming, ResponseCode};
+use bytes::Bytes;
+use posthaste_protocol::{Command, DecodeError, Frame, Incoming, Language, ResponseCode};
 
 /// The longest header. Properties may be 32 KiB, and JSON escapes can make them six times as long.
 const MAX_HEADER: usize = 256 * 1024;
@@ -14,17 +15,25 @@ pub(crate) struct Request {
     pub(crate) opaque: i32,
     /// Whether no answer is wanted.
     pub(crate) oneway: bool,
+    /// The client's language.
+    pub(crate) language: Language,
+    /// The client's version.
+    pub(crate) version: i32,
     /// What is asked, or what is wrong with the question.
     pub(crate) incoming: Result<Incoming, DecodeError>,
 }
 
-/// The answer of a client. Nothing that it is asked has more of an answer than a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The answer of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// Number of the request.
     pub(crate) opaque: i32,
     /// How it ended.
     pub(crate) code: ResponseCode,
+    /// Why.
+    pub(crate) remark: Option<String>,
+    /// What it says.
+    pub(crate) body: Bytes,
 }
 
 /// Reads a frame.
@@ -48,6 +57,8 @@ impl Request {
         Self {
             opaque: command.opaque,
             oneway: command.is_oneway(),
+            language: command.language,
+            version: command.version,
             incoming: Incoming::read(command),
         }
     }
@@ -56,6 +67,11 @@ impl Request {
 impl Answer {
     /// What a command says that is one.
     pub(crate) fn of(command: &Command) -> Self {
-        Self { opaque: command.opaque, code: command.response_code() }
+        Self {
+            opaque: command.opaque,
+            code: command.response_code(),
+            remark: command.remark.clone(),
+            body: command.body.clone(),
+        }
     }
 }

@@ -56,6 +56,14 @@ codes! {
         UPDATE_CONSUMER_OFFSET = 15,
         /// Create a topic or change its configuration.
         UPDATE_AND_CREATE_TOPIC = 17,
+        /// Create many topics or change their configuration.
+        UPDATE_AND_CREATE_TOPIC_LIST = 18,
+        /// The configuration of every topic of a broker.
+        GET_ALL_TOPIC_CONFIG = 21,
+        /// A broker's settings.
+        GET_BROKER_CONFIG = 26,
+        /// A broker's figures.
+        GET_BROKER_RUNTIME_INFO = 28,
         /// The offset of the first message stored at or after a time.
         SEARCH_OFFSET_BY_TIMESTAMP = 29,
         /// The offset that a queue's next message will get.
@@ -86,28 +94,88 @@ codes! {
         UNLOCK_BATCH_MQ = 42,
         /// Check a consumer's filter expression.
         CHECK_CLIENT_CONFIG = 46,
+        /// A setting that somebody has put at a name server.
+        GET_KV_CONFIG = 101,
         /// The route of a topic (4.x: `GET_ROUTEINTO_BY_TOPIC`).
         GET_ROUTEINFO_BY_TOPIC = 105,
+        /// The brokers of every cluster.
+        GET_BROKER_CLUSTER_INFO = 106,
+        /// Create a consumer group or change its configuration.
+        UPDATE_AND_CREATE_SUBSCRIPTIONGROUP = 200,
+        /// The configuration of every consumer group.
+        GET_ALL_SUBSCRIPTIONGROUP_CONFIG = 201,
+        /// How far each queue of a topic reaches.
+        GET_TOPIC_STATS_INFO = 202,
+        /// Who of a consumer group is connected.
+        GET_CONSUMER_CONNECTION_LIST = 203,
+        /// Who of a producer group is connected.
+        GET_PRODUCER_CONNECTION_LIST = 204,
+        /// Tell clients that nothing of a broker may be written.
+        WIPE_WRITE_PERM_OF_BROKER = 205,
         /// Every topic that the name server knows.
         GET_ALL_TOPIC_LIST_FROM_NAMESERVER = 206,
+        /// Delete a consumer group.
+        DELETE_SUBSCRIPTIONGROUP = 207,
+        /// How far a consumer group has come.
+        GET_CONSUME_STATS = 208,
+        /// Delete a topic at a broker.
+        DELETE_TOPIC_IN_BROKER = 215,
+        /// Forget a topic's route.
+        DELETE_TOPIC_IN_NAMESRV = 216,
         /// Broker to consumer: set the group's offsets.
         RESET_CONSUMER_CLIENT_OFFSET = 220,
         /// Broker to consumer: which offsets do you have?
         GET_CONSUMER_STATUS_FROM_CLIENT = 221,
+        /// Set a consumer group's offsets.
+        INVOKE_BROKER_TO_RESET_OFFSET = 222,
+        /// The topics of a cluster.
+        GET_TOPICS_BY_CLUSTER = 224,
+        /// Create many consumer groups or change their configuration.
+        UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST = 225,
+        /// The consumer groups of a topic.
+        QUERY_TOPIC_CONSUME_BY_WHO = 300,
+        /// From when to when a topic's messages are, and how far behind a group is.
+        QUERY_CONSUME_TIME_SPAN = 303,
+        /// The topics of a name server's own.
+        GET_SYSTEM_TOPIC_LIST_FROM_NS = 304,
+        /// The topics that a broker needs itself.
+        GET_SYSTEM_TOPIC_LIST_FROM_BROKER = 305,
         /// Broker to consumer: what are you doing?
         GET_CONSUMER_RUNNING_INFO = 307,
         /// Broker to consumer: consume this message now.
         CONSUME_MESSAGE_DIRECTLY = 309,
         /// Send one message, header with one-letter field names.
         SEND_MESSAGE_V2 = 310,
+        /// Give a group the offsets of another one.
+        CLONE_GROUP_OFFSET = 314,
+        /// How much of something passes in a time.
+        VIEW_BROKER_STATS_DATA = 315,
+        /// How far all groups of a broker have come.
+        GET_BROKER_CONSUME_STATS = 317,
+        /// A name server's settings.
+        GET_NAMESRV_CONFIG = 319,
         /// Send many messages of one queue in one body.
         SEND_BATCH_MESSAGE = 320,
+        /// What a queue has.
+        QUERY_CONSUME_QUEUE = 321,
         /// Send a reply message.
         SEND_REPLY_MESSAGE = 324,
         /// Send a reply message, header with one-letter field names.
         SEND_REPLY_MESSAGE_V2 = 325,
         /// Broker to producer: a reply to one of your requests.
         PUSH_REPLY_MESSAGE_TO_CLIENT = 326,
+        /// Take the wiping of write permission back.
+        ADD_WRITE_PERM_OF_BROKER = 327,
+        /// All producers that are connected.
+        GET_ALL_PRODUCER_INFO = 328,
+        /// The topics that a group has offsets of.
+        QUERY_TOPICS_BY_CONSUMER = 343,
+        /// What a group subscribes to of a topic.
+        QUERY_SUBSCRIPTION_BY_CONSUMER = 345,
+        /// The configuration of a topic.
+        GET_TOPIC_CONFIG = 351,
+        /// The configuration of a consumer group.
+        GET_SUBSCRIPTIONGROUP_CONFIG = 352,
         /// As `PULL_MESSAGE`, from a lite pull consumer.
         LITE_PULL_MESSAGE = 361,
         /// Take back a timer message.

@@ -4,16 +4,22 @@
 //! for whoever sends: the type says the code and what the answer is. [`Incoming`] is for whoever
 //! receives: a `match` over it lists what is not handled yet.
 
+mod admin;
 mod client;
+mod cluster;
 mod consumer;
+mod group;
 mod names;
 mod offset;
+mod online;
 mod pull;
 mod query;
 mod recall;
 mod reply;
 mod route;
 mod send;
+mod stats;
+mod table;
 mod topic;
 mod transaction;
 
@@ -21,15 +27,31 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+pub use admin::Admin;
 pub use client::{
     ConsumerGroup, Heartbeat, HeartbeatAnswer, ProducerGroup, Subscription, UnregisterClient,
+};
+pub use cluster::{
+    BrokerConfig, BrokerConfigOf, BrokerSystemTopics, ClusterInfo, ClusterInfoOf,
+    GiveWritePermission, GivenTopics, KvConfig, KvConfigOf, KvTable, NameServerConfigOf,
+    NameServerSystemTopics, RuntimeInfoOf, TopicsOfCluster, WipeWritePermission, WipedTopics,
 };
 pub use consumer::{
     CheckClientConfig, ConsumerList, ConsumerListOf, LockQueues, LockedQueues,
     NotifyConsumerIdsChanged, QueryConsumerOffset, QueueName, RawBody, SendBack, UnlockQueues,
     UpdateConsumerOffset, ViewMessage,
 };
+pub use group::{
+    CloneOffsets, DeleteGroup, GroupConfig, GroupConfigOf, GroupConfigs, GroupConfigsOf,
+    ResetOffset, ResetOffsets, RetryPolicy, SetGroups,
+};
 pub use offset::{EarliestStoreTime, MaxOffset, MinOffset, OffsetAnswer, SearchOffset, StoreTime};
+pub use online::{
+    Connection, ConsumeDirectly, ConsumerConnection, ConsumerConnectionOf, ConsumersOfTopic,
+    GroupList, KnownSubscription, ProducerConnection, ProducerConnectionOf, ProducerInfo,
+    ProducerTable, ProducersOf, RunningInfoOf, SubscriptionAnswer, SubscriptionOf,
+    TopicsOfConsumer,
+};
 pub use pull::{LitePull, Pull, PullAnswer, pull_flag};
 pub use query::{IndexType, QueryAnswer, QueryMessages};
 pub use recall::{Recall, RecallAnswer, RecallHandle};
@@ -40,7 +62,16 @@ pub use route::{
 pub use send::{
     AnswerTemplate, OwnFields, SendAnswer, SendBatch, SendMessage, SendMessageV1, SendTemplate,
 };
-pub use topic::{CreateTopic, TopicList, TopicListOf};
+pub use stats::{
+    BrokerConsumeStats, BrokerConsumeStatsOf, BrokerStats, BrokerStatsItem, BrokerStatsOf,
+    ConsumeQueue, ConsumeQueueEntry, ConsumeQueueOf, ConsumeStats, ConsumeStatsOf, Progress,
+    QueueReach, TimeSpan, TimeSpans, TimeSpansOf, TopicStats, TopicStatsOf,
+};
+pub use table::QueueTable;
+pub use topic::{
+    CreateTopic, CreateTopics, DataVersion, DeleteTopic, DeleteTopicInNameServer, TopicConfig,
+    TopicConfigOf, TopicConfigs, TopicConfigsOf, TopicList, TopicListOf,
+};
 pub use transaction::{CheckTransaction, EndTransaction, decision};
 
 use crate::{Command, DecodeError, FieldSink, Fields, RequestCode};
@@ -118,6 +149,27 @@ macro_rules! fields {
     };
 }
 use fields;
+
+/// A request that is nothing but its code.
+macro_rules! bare {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct $name;
+
+        impl $crate::request::Payload for $name {
+            fn write<S: $crate::FieldSink>(&self, _sink: &mut S) {}
+
+            fn read(
+                _fields: &$crate::Fields,
+                _body: &bytes::Bytes,
+            ) -> Result<Self, $crate::DecodeError> {
+                Ok(Self)
+            }
+        }
+    };
+}
+use bare;
 
 /// A struct that is a JSON body; there are no header fields.
 macro_rules! json_body {
@@ -208,6 +260,8 @@ pub enum Incoming {
     PushReply(PushReply),
     /// 370.
     Recall(Recall),
+    /// What administration tools ask.
+    Admin(Admin),
     /// A code that has no type here.
     Unknown(RequestCode),
 }
@@ -255,7 +309,10 @@ impl Incoming {
             RequestCode::SEND_REPLY_MESSAGE_V2 => Self::SendReply(command.read()?),
             RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => Self::PushReply(command.read()?),
             RequestCode::RECALL_MESSAGE => Self::Recall(command.read()?),
-            other => Self::Unknown(other),
+            other => match Admin::read(command)? {
+                Some(request) => Self::Admin(request),
+                None => Self::Unknown(other),
+            },
         })
     }
 }

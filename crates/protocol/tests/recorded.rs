@@ -252,6 +252,7 @@ fn written_again(command: &Command) -> Option<Command> {
         Incoming::SendReply(request) => put!(request),
         Incoming::PushReply(request) => put!(request),
         Incoming::Recall(request) => put!(request),
+        Incoming::Admin(request) => request.command(opaque).encode(&mut out),
         Incoming::Unknown(_) => return None,
     }
     let again = decode(&out);

@@ -119,7 +119,8 @@ impl Effects {
         }
     }
 
-    fn refuse(&mut self, caller: Caller, refusal: &Refusal) {
+    /// Answers with an error.
+    pub(crate) fn refuse(&mut self, caller: Caller, refusal: &Refusal) {
         self.answer_with(caller, refusal.code, Some(&refusal.remark), &Empty);
     }
 

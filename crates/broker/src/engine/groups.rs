@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use posthaste_protocol::request::Subscription;
-
 use posthaste_protocol::ResponseCode;
+use posthaste_protocol::request::{ConsumerGroup, Subscription};
 
+use super::meter::Meter;
 use super::refusal::Refusal;
 use super::topics::{MAX_TOPIC_LENGTH, MAX_TOPICS, is_name};
 use super::{Millis, SessionId, filter};
@@ -22,6 +22,8 @@ const MAX_SUBSCRIPTIONS: usize = MAX_TOPICS;
 const MAX_SUBSCRIPTIONS_LENGTH: usize = 256 * 1024;
 /// How often a message comes again before it goes to the dead letters.
 pub(crate) const MAX_RECONSUME_TIMES: i32 = 16;
+/// Of how many pairs of a group and a topic the messages are counted; each takes about a kilobyte.
+const MAX_METERS: usize = 4_096;
 /// A lock ends so long after it was last asked for.
 const LOCK_LIFE_MS: Millis = 60_000;
 
@@ -37,6 +39,33 @@ pub(crate) struct Group {
     /// What its subscriptions are told apart by; 0: no member has said it (heartbeat V2).
     fingerprint: i32,
     locks: HashMap<QueueKey, Lock>,
+    /// How its members consume.
+    pub(crate) manner: Manner,
+    /// The first offset of each queue that it has not pulled.
+    pulled: HashMap<QueueKey, u64>,
+    /// Number of a topic: the messages that the group gets of it.
+    got: HashMap<u16, Box<Meter>>,
+}
+
+/// How the members of a group consume, as the last of them has said it.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Manner {
+    /// `CONSUME_FROM_LAST_OFFSET` and the like.
+    pub(crate) consume_from_where: String,
+    /// `CONSUME_PASSIVELY` (push) or `CONSUME_ACTIVELY` (pull).
+    pub(crate) consume_type: String,
+    /// `CLUSTERING` or `BROADCASTING`.
+    pub(crate) message_model: String,
+}
+
+impl From<&ConsumerGroup> for Manner {
+    fn from(group: &ConsumerGroup) -> Self {
+        Self {
+            consume_from_where: group.consume_from_where.clone(),
+            consume_type: group.consume_type.clone(),
+            message_model: group.message_model.clone(),
+        }
+    }
 }
 
 /// What a heartbeat changed in a group's subscriptions.
@@ -60,6 +89,16 @@ impl Group {
     /// How far the group has come in a queue.
     pub(crate) fn offset(&self, topic: &str, queue: i32) -> Option<i64> {
         self.offsets.get(topic)?.get(&queue).copied()
+    }
+
+    /// The topics that it has come somewhere in.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.offsets.keys().map(String::as_str)
+    }
+
+    /// The first offset of a queue that it has not pulled.
+    pub(crate) fn pulled(&self, queue: QueueKey) -> i64 {
+        self.pulled.get(&queue).map_or(0, |offset| *offset as i64)
     }
 
     /// Takes a session in as a member; says whether it was none before. A session is one member,
@@ -167,6 +206,8 @@ pub(crate) struct Groups {
     by_name: BTreeMap<String, Group>,
     /// Offsets that are not in the store yet.
     dirty: BTreeMap<(String, String, i32), i64>,
+    /// How many meters there are, of all groups.
+    meters: usize,
 }
 
 impl Groups {
@@ -233,6 +274,36 @@ impl Groups {
         std::mem::take(&mut self.dirty)
             .into_iter()
             .map(|((group, topic, queue), offset)| Fact::Offset { group, topic, queue, offset })
+    }
+
+    /// All groups, by their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
+        self.by_name.iter().map(|(name, group)| (name.as_str(), group))
+    }
+
+    /// A group has pulled up to an offset, and got so many messages.
+    pub(crate) fn count(
+        &mut self,
+        now: Millis,
+        name: &str,
+        queue: QueueKey,
+        next: u64,
+        messages: u64,
+    ) {
+        let Some(group) = self.by_name.get_mut(name) else { return };
+        group.pulled.insert(queue, next);
+        if group.got.contains_key(&queue.topic) || self.meters < MAX_METERS {
+            let meter = group.got.entry(queue.topic).or_insert_with(|| {
+                self.meters += 1;
+                Box::default()
+            });
+            meter.record(now, messages);
+        }
+    }
+
+    /// The messages that a group gets of a topic.
+    pub(crate) fn meter(&mut self, name: &str, topic: u16) -> Option<&mut Meter> {
+        self.by_name.get_mut(name)?.got.get_mut(&topic).map(|meter| &mut **meter)
     }
 
     /// Takes a session out of every group; says which groups have lost a member.

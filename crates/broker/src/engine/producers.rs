@@ -28,6 +28,8 @@ pub(crate) struct Producers {
     groups: BTreeMap<String, Members>,
     /// The session that a client used last.
     clients: FxHashMap<String, SessionId>,
+    /// What each session calls itself.
+    ids: FxHashMap<SessionId, String>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ impl Producers {
             // A session is one client, whatever it calls itself.
             self.clients.retain(|id, known| *known != session || id == client_id);
             self.clients.insert(client_id.to_owned(), session);
+            self.ids.insert(session, client_id.to_owned());
         }
     }
 
@@ -74,6 +77,7 @@ impl Producers {
     /// A session is gone.
     pub(crate) fn forget(&mut self, session: SessionId) {
         self.clients.retain(|_, known| *known != session);
+        self.ids.remove(&session);
         self.groups.retain(|_, members| {
             members.sessions.retain(|member| *member != session);
             !members.sessions.is_empty()
@@ -83,6 +87,18 @@ impl Producers {
     /// Where a client is.
     pub(crate) fn client(&self, client_id: &str) -> Option<SessionId> {
         self.clients.get(client_id).copied()
+    }
+
+    /// The groups that have a member.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
+    /// The members of a group: what each calls itself, and its session. `None` when there is none.
+    pub(crate) fn members(&self, group: &str) -> Option<impl Iterator<Item = (&str, SessionId)>> {
+        let id = |session| self.ids.get(session).map_or("", String::as_str);
+        let members = self.groups.get(group)?;
+        Some(members.sessions.iter().map(move |session| (id(session), *session)))
     }
 
     /// Whether a group has a member.

@@ -1,5 +1,5 @@
-//! Replies on their way: pushed to the client that waits for them, which has not said yet that it
-//! has them.
+//! What clients were sent and have not answered yet: replies, pushed to the client that waits for
+//! them, and questions of others.
 
 use std::collections::VecDeque;
 
@@ -8,25 +8,37 @@ use rustc_hash::FxHashMap;
 
 use super::{Millis, SessionId, effects::Caller};
 
-/// How many replies may be on their way.
+/// How many may be on their way.
 const MAX_REPLIES: usize = 4_096;
-/// How long a client may take to say that it has a reply.
+/// How long a client may take to answer.
 const LIMIT_MS: Millis = 10_000;
 
-/// A reply that was pushed.
+/// What was sent to a client.
 #[derive(Debug)]
 pub(crate) struct Pushed {
-    /// Who has sent it, and wants to know.
+    /// Who wants to know the answer.
     pub(crate) caller: Caller,
     /// Who has got it.
     pub(crate) to: SessionId,
     /// The id of that client.
     pub(crate) client_id: String,
-    /// Where it was stored.
-    pub(crate) answer: SendAnswer,
+    /// What the answer is for.
+    pub(crate) waiting: Waiting,
 }
 
-/// All replies that are on their way.
+/// What an answer is for.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    /// It says that a reply has arrived, which was stored here.
+    Reply(SendAnswer),
+    /// It is handed on to who has asked for a member of this consumer group.
+    Question {
+        /// Name of the group.
+        group: String,
+    },
+}
+
+/// All that are on their way.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     pushed: FxHashMap<i32, Pushed>,
@@ -36,12 +48,12 @@ pub(crate) struct Replies {
 }
 
 impl Replies {
-    /// Whether no further reply may be on its way.
+    /// Whether no further one may be on its way.
     pub(crate) fn is_full(&self) -> bool {
         self.pushed.len() >= MAX_REPLIES
     }
 
-    /// A reply leaves; gives back the number that its client answers to.
+    /// One leaves; gives back the number that its client answers to.
     pub(crate) fn insert(&mut self, now: Millis, pushed: Pushed) -> i32 {
         self.last = self.last.wrapping_add(1);
         self.pushed.insert(self.last, pushed);

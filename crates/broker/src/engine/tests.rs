@@ -1,5 +1,6 @@
 //! The engine, without sockets, threads and clocks.
 
+mod administering;
 mod brittle;
 mod consuming;
 mod failing;

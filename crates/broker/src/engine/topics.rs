@@ -1,11 +1,13 @@
 //! The topics: their configuration and how far their queues have come.
 
-use posthaste_protocol::request::permission;
+use posthaste_protocol::request::{self, DEFAULT_TOPIC, permission};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
+use super::meter::Meter;
 use super::schedule::LEVELS;
+use super::{Identity, Millis};
 use crate::location::{MAX_QUEUES, QueueKey};
 
 /// How many topics there may be, the system's among them.
@@ -57,6 +59,23 @@ pub(crate) struct TopicConfig {
     /// What else is said of it, such as `message.type` (5.x).
     #[serde(default)]
     pub(crate) attributes: Attributes,
+    /// Whether it is an ordered topic.
+    #[serde(default)]
+    pub(crate) order: bool,
+}
+
+impl From<&TopicConfig> for request::TopicConfig {
+    fn from(config: &TopicConfig) -> Self {
+        Self {
+            attributes: config.attributes.clone(),
+            order: config.order,
+            perm: config.perm,
+            read_queue_nums: i32::from(config.read_queues),
+            topic_name: config.name.clone(),
+            write_queue_nums: i32::from(config.write_queues),
+            ..Self::default()
+        }
+    }
 }
 
 /// A topic and its queues.
@@ -66,6 +85,8 @@ pub(crate) struct Topic {
     pub(crate) config: TopicConfig,
     /// At least as many as can be read or written: fewer than before does not delete messages.
     queues: Vec<QueueEnds>,
+    /// The messages that it gets.
+    put: Meter,
 }
 
 /// Where a queue ends.
@@ -119,6 +140,8 @@ pub(crate) struct Topics {
     /// Topic number n is at n − 1.
     list: Vec<Topic>,
     by_name: FxHashMap<String, u16>,
+    /// How often any of them has changed.
+    changes: i64,
 }
 
 impl Topics {
@@ -155,7 +178,10 @@ impl Topics {
     /// Creates a topic, or changes the one of this name, whose attributes stay. `None` when there
     /// are too many.
     pub(crate) fn set(&mut self, name: &str, read: u16, write: u16, perm: i32) -> Option<&Topic> {
-        let attributes = self.get(name).map(|topic| topic.config.attributes.clone());
+        let (attributes, order) = match self.get(name) {
+            Some(topic) => (topic.config.attributes.clone(), topic.config.order),
+            None => Default::default(),
+        };
         let number = self.number_of(name)?;
         self.restore(TopicConfig {
             number,
@@ -163,15 +189,22 @@ impl Topics {
             read_queues: read.min(MAX_QUEUES),
             write_queues: write.min(MAX_QUEUES),
             perm,
-            attributes: attributes.unwrap_or_default(),
+            attributes,
+            order,
         })
     }
 
-    /// Gives a topic other attributes.
-    pub(crate) fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Option<&Topic> {
+    /// Gives a topic other attributes, and says whether it is an ordered one.
+    pub(crate) fn set_attributes(
+        &mut self,
+        name: &str,
+        attributes: Attributes,
+        order: bool,
+    ) -> Option<&Topic> {
         let at = usize::from(*self.by_name.get(name)?).checked_sub(1)?;
         let topic = self.list.get_mut(at)?;
         topic.config.attributes = attributes;
+        topic.config.order = order;
         Some(topic)
     }
 
@@ -180,9 +213,10 @@ impl Topics {
     pub(crate) fn restore(&mut self, config: TopicConfig) -> Option<&Topic> {
         let number = config.number;
         let at = usize::from(number).checked_sub(1)?;
+        self.changes += 1;
         if at == self.list.len() {
             self.by_name.insert(config.name.clone(), number);
-            self.list.push(Topic { config, queues: Vec::new() });
+            self.list.push(Topic { config, queues: Vec::new(), put: Meter::default() });
         } else {
             self.list.get_mut(at)?.config = config;
         }
@@ -201,6 +235,25 @@ impl Topics {
         for (known, end) in topic.queues.iter_mut().skip(usize::from(first)).zip(ends) {
             *known = end;
         }
+    }
+
+    /// How often any of them has changed.
+    pub(crate) fn changes(&self) -> i64 {
+        self.changes
+    }
+
+    /// A queue gets a message.
+    pub(crate) fn count(&mut self, queue: QueueKey, now: Millis) {
+        let at = usize::from(queue.topic).checked_sub(1);
+        if let Some(topic) = at.and_then(|at| self.list.get_mut(at)) {
+            topic.put.record(now, 1);
+        }
+    }
+
+    /// The messages that the topic of this name gets.
+    pub(crate) fn meter(&mut self, name: &str) -> Option<&mut Meter> {
+        let at = usize::from(*self.by_name.get(name)?).checked_sub(1)?;
+        Some(&mut self.list.get_mut(at)?.put)
     }
 
     /// Where a queue ends; 0 for one that does not exist.
@@ -222,6 +275,16 @@ impl Topics {
 pub(crate) fn is_name(name: &str, limit: usize) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-');
     (1..=limit).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Whether the broker needs the topic of this name itself.
+pub(crate) fn is_system(name: &str, identity: &Identity) -> bool {
+    is_closed(name)
+        || name == DEFAULT_TOPIC
+        || name == "BenchmarkTest"
+        || name == identity.cluster
+        || name == identity.broker
+        || name.strip_suffix("_REPLY_TOPIC") == Some(identity.cluster.as_str())
 }
 
 /// Whether clients may not send to the topic of this name.

@@ -51,6 +51,7 @@ impl Engine {
         let name = &joining.group_name;
         self.ensure_group(name, &mut effects.commit)?;
         let Some(group) = self.groups.get_mut(name) else { return Ok(false) };
+        group.manner = joining.into();
         let is_new = group.join(&heartbeat.client_id, session);
         let changed = group.is_news(heartbeat.fingerprint);
         let change = match heartbeat.without_subscriptions {

@@ -33,11 +33,13 @@ struct Found {
     status: &'static str,
     next: u64,
     messages: Bytes,
+    /// How many messages there are.
+    count: u64,
 }
 
 impl Found {
     fn nothing(code: ResponseCode, status: &'static str, next: u64) -> Self {
-        Self { code, status, next, messages: Bytes::new() }
+        Self { code, status, next, messages: Bytes::new(), count: 0 }
     }
 
     /// Whether the asker is at the end of the queue and may wait there.
@@ -65,7 +67,7 @@ impl Engine {
         let suspend_ms = pull.suspend_ms.min(MAX_SUSPEND_MS);
         let may_wait = pull.sys_flag & pull_flag::SUSPEND != 0 && suspend_ms > 0 && !caller.oneway;
         if !found.is_at_end() || !may_wait || self.parked.is_full(caller.session) {
-            return self.answer_pull(caller, queue, &found, effects);
+            return self.answer_pull(now, caller, (&pull.group, queue), &found, effects);
         }
         let (deadline, resume_at) = (now + suspend_ms, found.next);
         // The filter has it.
@@ -147,16 +149,17 @@ impl Engine {
         let count = usize::try_from(pull.max_messages).unwrap_or(0).clamp(1, MAX_MESSAGES);
         let asked = pull.max_bytes.and_then(|bytes| usize::try_from(bytes).ok());
         let room = asked.filter(|bytes| *bytes > 0).map_or(room, |bytes| bytes.min(room));
-        let (next, messages) = self.collect(queue, start..end, filter, count, room)?;
+        let (next, messages, count) = self.collect(queue, start..end, filter, count, room)?;
         Ok(match messages.is_empty() {
             true => {
                 Found::nothing(ResponseCode::PULL_RETRY_IMMEDIATELY, "NO_MATCHED_MESSAGE", next)
             }
-            false => Found { code: ResponseCode::SUCCESS, status: "FOUND", next, messages },
+            false => Found { code: ResponseCode::SUCCESS, status: "FOUND", next, messages, count },
         })
     }
 
-    /// Copies the wanted messages of a range. Also says up to where it has looked.
+    /// Copies the wanted messages of a range. Also says up to where it has looked, and how many
+    /// there are.
     fn collect(
         &mut self,
         queue: QueueKey,
@@ -164,7 +167,7 @@ impl Engine {
         filter: &Filter,
         count: usize,
         room: usize,
-    ) -> Result<(u64, Bytes), StoreError> {
+    ) -> Result<(u64, Bytes, u64), StoreError> {
         let (mut next, mut messages, mut taken) = (range.start, BytesMut::new(), 0);
         let enough = self.read_for_pulls + MAX_EXAMINED_BYTES;
         while next < range.end && next - range.start < MAX_EXAMINED as u64 {
@@ -178,7 +181,7 @@ impl Engine {
                 if filter.wants(&record) {
                     let is_full = taken == count || messages.len() + record.bytes().len() > room;
                     if taken > 0 && is_full {
-                        return Ok((next, messages.freeze()));
+                        return Ok((next, messages.freeze(), taken as u64));
                     }
                     messages.extend_from_slice(record.bytes());
                     taken += 1;
@@ -190,10 +193,22 @@ impl Engine {
                 return Err(StoreError::Damaged(text));
             }
         }
-        Ok((next, messages.freeze()))
+        Ok((next, messages.freeze(), taken as u64))
     }
 
-    fn answer_pull(&self, caller: Caller, queue: QueueKey, found: &Found, effects: &mut Effects) {
+    fn answer_pull(
+        &mut self,
+        now: Millis,
+        caller: Caller,
+        (group, queue): (&str, QueueKey),
+        found: &Found,
+        effects: &mut Effects,
+    ) {
+        if found.count > 0 {
+            self.got += found.count;
+            self.got_meter.record(now, found.count);
+            self.groups.count(now, group, queue, found.next, found.count);
+        }
         let answer = PullAnswer {
             suggested_broker: 0,
             next_offset: found.next as i64,
@@ -207,11 +222,14 @@ impl Engine {
 
     /// Answers the pulls that wait for a queue's messages, where there are wanted ones among the
     /// new. The others go on waiting.
-    pub(crate) fn wake_pulls(&mut self, queue: QueueKey, effects: &mut Effects) {
+    pub(crate) fn wake_pulls(&mut self, now: Millis, queue: QueueKey, effects: &mut Effects) {
         for mut parked in self.parked.of_queue(queue) {
             let pending = effects.pending(parked.caller.session);
             match self.fetch_parked(&mut parked, pending) {
-                Ok(Some(found)) => self.answer_pull(parked.caller, queue, &found, effects),
+                Ok(Some(found)) => {
+                    let ParkedPull { caller, pull, .. } = parked;
+                    self.answer_pull(now, caller, (&pull.group, queue), &found, effects);
+                }
                 Ok(None) => self.parked.park(parked),
                 Err(error) => effects.answer::<Empty>(parked.caller, Err(error.into())),
             }
@@ -248,7 +266,8 @@ impl Engine {
                 false => (ResponseCode::PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE"),
             };
             let found = Found::nothing(code, status, parked.resume_at);
-            self.answer_pull(parked.caller, parked.queue, &found, effects);
+            let ParkedPull { caller, pull, queue, .. } = parked;
+            self.answer_pull(now, caller, (&pull.group, queue), &found, effects);
         }
     }
 }

@@ -4,12 +4,14 @@ use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{PushReply, SendAnswer, SendMessage};
 use posthaste_protocol::{ResponseCode, StoredMessage};
 
+use super::online::hand_on;
 use super::send::{check_body, check_length};
 use crate::engine::effects::{Caller, Effects};
-use crate::engine::replies::Pushed;
+use crate::engine::replies::{Pushed, Waiting};
 use crate::engine::stamp::check_properties;
 use crate::engine::{Engine, Millis, SessionId, refusal::Refusal};
 use crate::location::QueueKey;
+use crate::request::Answer;
 use crate::store::Commit;
 
 impl Engine {
@@ -41,7 +43,9 @@ impl Engine {
         };
         let push = self.push_of(now, caller.session, reply, pushed_as);
         let client_id = client_id.to_owned();
-        let opaque = self.replies.insert(now, Pushed { caller, to, client_id, answer });
+        let opaque = self
+            .replies
+            .insert(now, Pushed { caller, to, client_id, waiting: Waiting::Reply(answer) });
         match is_stored {
             true => out.ask_after_commit(to, opaque, &push),
             false => out.ask(to, opaque, &push),
@@ -104,7 +108,7 @@ impl Engine {
         mut properties: String,
     ) -> PushReply {
         properties::push(&mut properties, name::PUSH_REPLY_TIME, &now.to_string());
-        let born_host = self.sessions.get(&session).copied().unwrap_or(self.identity.store_host);
+        let born_host = self.peers.address(session).unwrap_or(self.identity.store_host);
         PushReply {
             group: reply.group.clone().into_owned(),
             topic: reply.topic.clone().into_owned(),
@@ -124,27 +128,33 @@ impl Engine {
         }
     }
 
-    /// Tells the replier how the push has ended. Its reply is stored in any case.
-    pub(crate) fn end_reply(&self, pushed: Pushed, is_received: bool, effects: &mut Effects) {
-        let Pushed { caller, client_id, answer, .. } = pushed;
-        if is_received {
-            return effects.answer(caller, Ok(answer));
+    /// Tells who waits for it what a client has answered; `None`: nothing, or too late. A reply is
+    /// stored in any case.
+    pub(crate) fn end_pushed(&self, pushed: Pushed, answer: Option<Answer>, effects: &mut Effects) {
+        let Pushed { caller, client_id, waiting, .. } = pushed;
+        match waiting {
+            Waiting::Question { group } => hand_on(caller, (&group, &client_id), answer, effects),
+            Waiting::Reply(stored) => {
+                if answer.is_some_and(|answer| answer.code == ResponseCode::SUCCESS) {
+                    return effects.answer(caller, Ok(stored));
+                }
+                let why = format!("push reply message to {client_id}fail.");
+                effects.answer_with(caller, ResponseCode::SYSTEM_ERROR, Some(&why), &stored);
+            }
         }
-        let why = format!("push reply message to {client_id}fail.");
-        effects.answer_with(caller, ResponseCode::SYSTEM_ERROR, Some(&why), &answer);
     }
 
-    /// Gives up on clients that do not say that they have their reply.
+    /// Gives up on clients that do not answer.
     pub(crate) fn end_expired_replies(&mut self, now: Millis, effects: &mut Effects) {
         for pushed in self.replies.expired(now) {
-            self.end_reply(pushed, false, effects);
+            self.end_pushed(pushed, None, effects);
         }
     }
 
-    /// A session is gone: it gets no reply any more.
+    /// A session is gone: it answers no more.
     pub(crate) fn forget_replies(&mut self, session: SessionId, effects: &mut Effects) {
         for pushed in self.replies.forget(session) {
-            self.end_reply(pushed, false, effects);
+            self.end_pushed(pushed, None, effects);
         }
     }
 }

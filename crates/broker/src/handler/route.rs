@@ -1,7 +1,7 @@
 //! Routes: which queues a topic has and where.
 
 use posthaste_protocol::ResponseCode;
-use posthaste_protocol::request::{BrokerData, QueueData, TopicRoute};
+use posthaste_protocol::request::{QueueData, TopicRoute, permission};
 
 use crate::engine::{Engine, refusal::Refusal};
 
@@ -14,19 +14,12 @@ impl Engine {
                 format!("No topic route info in name server for the topic: {topic}"),
             ));
         };
-        let broker_name = &self.identity.broker;
+        let wiped = if self.write_wiped { permission::WRITE } else { 0 };
         Ok(TopicRoute {
-            brokers: vec![BrokerData {
-                broker_addrs: [(0, self.identity.address.clone())].into(),
-                broker_name: broker_name.clone(),
-                cluster: self.identity.cluster.clone(),
-                // 5.x says so always, and `rocketmq-client-rust` reads no route without it.
-                enable_acting_master: Some(false),
-                zone_name: None,
-            }],
+            brokers: vec![self.broker_data()],
             queues: vec![QueueData {
-                broker_name: broker_name.clone(),
-                perm: topic.config.perm,
+                broker_name: self.identity.broker.clone(),
+                perm: topic.config.perm & !wiped,
                 read_queue_nums: i32::from(topic.config.read_queues),
                 write_queue_nums: i32::from(topic.config.write_queues),
                 topic_sys_flag: Some(0),

@@ -217,7 +217,7 @@ impl Engine {
             flag: message.flag,
             sys_flag: message.sys_flag,
             born_at_ms: message.born_at_ms,
-            born_host: self.sessions.get(&session).copied().unwrap_or(self.identity.store_host),
+            born_host: self.peers.address(session).unwrap_or(self.identity.store_host),
             stored_at_ms: now,
             store_host: self.identity.store_host,
             reconsume_times: message.reconsume_times,

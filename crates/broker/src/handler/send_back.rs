@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    fn record_at(&self, physical: i64) -> Result<Option<Record>, Refusal> {
+    pub(super) fn record_at(&self, physical: i64) -> Result<Option<Record>, Refusal> {
         let Some((queue, offset)) = QueueKey::of_physical(physical) else { return Ok(None) };
         Ok(self.record(queue, offset)?)
     }

@@ -1,8 +1,8 @@
 //! Topics: create, change, list.
 
-use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, Empty, TopicList};
+use posthaste_protocol::request::{CreateTopic, Empty, TopicList};
 
-use crate::engine::topics::{MAX_TOPIC_LENGTH, is_closed, is_name};
+use crate::engine::topics::{MAX_TOPIC_LENGTH, is_name, is_system};
 use crate::engine::{Engine, attributes, refusal::Refusal};
 use crate::location::MAX_QUEUES;
 use crate::store::{Commit, Fact};
@@ -17,12 +17,7 @@ impl Engine {
     ) -> Result<Empty, Refusal> {
         let name = &request.topic;
         check_topic_name(name)?;
-        let is_own = [&self.identity.cluster, &self.identity.broker].contains(&name);
-        if is_own || is_closed(name) || name == DEFAULT_TOPIC {
-            return Err(Refusal::invalid(format!(
-                "The topic[{name}] is conflict with system topic."
-            )));
-        }
+        self.check_not_system(name)?;
         let read = queue_count(request.read_queues)?;
         let write = queue_count(request.write_queues)?;
         if !(0..=7).contains(&request.perm) {
@@ -36,10 +31,21 @@ impl Engine {
         let attributes = attributes::changed(known, changes)?;
         self.check_working()?;
         self.set_topic(name, (read, write), request.perm, commit)?;
-        if let Some(topic) = self.topics.set_attributes(name, attributes) {
+        let order = request.order == Some(true);
+        if let Some(topic) = self.topics.set_attributes(name, attributes, order) {
             commit.put(Fact::Topic(topic.config.clone()));
         }
         Ok(Empty)
+    }
+
+    /// Whether the topic of this name may be changed and deleted from outside.
+    pub(super) fn check_not_system(&self, name: &str) -> Result<(), Refusal> {
+        match is_system(name, &self.identity) {
+            true => {
+                Err(Refusal::invalid(format!("The topic[{name}] is conflict with system topic.")))
+            }
+            false => Ok(()),
+        }
     }
 
     /// 206: every topic, the system's among them.

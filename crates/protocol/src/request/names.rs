@@ -1,5 +1,5 @@
 //! Values that have names and numbers: Java writes the names, C++ and Python clients the numbers
-//! (Java: the ordinals of `ConsumeFromWhere`, `ConsumeType` and `MessageModel`).
+//! (Java: the ordinals of `ConsumeFromWhere`, `ConsumeType`, `MessageModel`, `TopicFilterType`).
 
 use serde::{Deserialize, Deserializer};
 
@@ -13,6 +13,7 @@ const CONSUME_FROM_WHERE: &[&str] = &[
 ];
 const CONSUME_TYPES: &[&str] = &["CONSUME_ACTIVELY", "CONSUME_PASSIVELY", "CONSUME_POP"];
 const MESSAGE_MODELS: &[&str] = &["BROADCASTING", "CLUSTERING"];
+const FILTER_TYPES: &[&str] = &["SINGLE_TAG", "MULTI_TAG"];
 
 macro_rules! readers {
     ($($name:ident: $names:ident,)*) => {$(
@@ -27,6 +28,7 @@ readers! {
     consume_from_where: CONSUME_FROM_WHERE,
     consume_type: CONSUME_TYPES,
     message_model: MESSAGE_MODELS,
+    filter_type: FILTER_TYPES,
 }
 
 /// A text that is a number becomes the name of that number; any other text stays as it is.

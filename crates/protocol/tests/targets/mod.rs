@@ -287,6 +287,7 @@ pub(crate) fn incoming_round_trips(command: &Command) -> Option<bool> {
         Incoming::SendReply(request) => again(&request),
         Incoming::PushReply(request) => again(&request),
         Incoming::Recall(request) => again(&request),
+        Incoming::Admin(request) => read_again(request.command(7)),
         Incoming::Unknown(_) => return Some(false),
     };
     assert_eq!(again, incoming);
@@ -303,6 +304,14 @@ pub(crate) fn again<R: Request>(request: &R) -> Incoming {
         assert_eq!(command.request_code(), R::CODE);
         Incoming::read(&command)
     }) {
+        Ok(incoming) => incoming,
+        Err(error) => panic!("cannot be read again: {error}"),
+    }
+}
+
+/// Reads what was written as whoever receives it does.
+pub(crate) fn read_again(command: Command) -> Incoming {
+    match Incoming::read(&command) {
         Ok(incoming) => incoming,
         Err(error) => panic!("cannot be read again: {error}"),
     }

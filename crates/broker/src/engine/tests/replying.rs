@@ -1,5 +1,6 @@
 //! Requests and replies: who waits for a reply gets it from the broker.
 
+use bytes::Bytes;
 use posthaste_protocol::request::{
     Heartbeat, PushReply, SendAnswer, SendMessage, SendReply, SendReplyV1, ViewMessage,
 };
@@ -43,7 +44,8 @@ fn pushed(bench: &mut Bench, reply: &SendMessage<'static>) -> (u64, Command, Pus
 }
 
 fn answer_push(bench: &mut Bench, session: u64, push: &Command, code: i32) -> Vec<(u64, Command)> {
-    let answer = Answer { opaque: push.opaque, code: ResponseCode(code) };
+    let (remark, body) = (None, Bytes::new());
+    let answer = Answer { opaque: push.opaque, code: ResponseCode(code), remark, body };
     bench.engine.answered(SessionId(session), answer, &mut bench.effects);
     bench.settle()
 }

@@ -322,9 +322,7 @@ fn unknown_codes_and_bad_fields_are_answered() {
         (RequestCode::PULL_MESSAGE, ResponseCode::SYSTEM_ERROR),
     ] {
         let command = Command::request(code, 5, Fields::new(), Bytes::new());
-        let incoming = posthaste_protocol::Incoming::read(&command);
-        let request = Request { opaque: 5, oneway: false, incoming };
-        bench.engine.handle(START, SessionId(0), request, &mut bench.effects);
+        bench.engine.handle(START, SessionId(0), Request::of(&command), &mut bench.effects);
         let (_, answered) = bench.settle().remove(0);
         assert_eq!(answered.response_code(), answer, "{code}");
         assert_eq!(answered.opaque, 5);
