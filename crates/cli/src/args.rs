@@ -123,7 +123,7 @@ pub(crate) enum Command {
     Send(Box<Send>),
     /// Show what landed in a topic, and what lands from now on
     Tail(Tail),
-    /// List, create and describe topics
+    /// List, create, change and describe topics
     #[command(subcommand)]
     Topic(Topic),
     /// Measure how fast a cluster takes messages, and how long each takes
@@ -142,6 +142,7 @@ impl Command {
             Self::Tail(_) => "tail",
             Self::Topic(Topic::List { .. }) => "topic list",
             Self::Topic(Topic::Create { .. }) => "topic create",
+            Self::Topic(Topic::Update(_)) => "topic update",
             Self::Topic(Topic::Describe { .. }) => "topic describe",
             Self::Bench(bench) => bench.name(),
             Self::Demo => "demo",
@@ -402,19 +403,55 @@ pub(crate) enum Topic {
         #[arg(short, long)]
         all: bool,
     },
-    /// Create a topic on every broker, or change how many queues it has
+    /// Create a topic on every broker that does not have it
+    ///
+    /// Where the topic is, it is not changed: `topic update` does that.
     Create {
         /// Name of the topic
         topic: String,
         /// Queues on each broker
-        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = queues())]
         queues: u32,
+        /// Exit 0 when the topic is there with as many queues, to read and to write
+        #[arg(long)]
+        if_not_exists: bool,
     },
+    /// Change how many queues a topic has on each broker
+    ///
+    /// Fewer queues put the messages in the others out of consumers' reach. Such a change is refused
+    /// unless --yes says that it is meant. To take queues away without loss, let fewer be written
+    /// (--write-queues), and once the others are consumed, give the new number as --queues.
+    #[command(group(clap::ArgGroup::new("change").required(true).multiple(true).args(["queues", "read_queues", "write_queues"])))]
+    Update(TopicUpdate),
     /// Show a topic's queues and how much is in them
     Describe {
         /// Name of the topic
         topic: String,
     },
+}
+
+/// `posthaste topic update`
+#[derive(Debug, clap::Args)]
+pub(crate) struct TopicUpdate {
+    /// Name of the topic
+    pub(crate) topic: String,
+    /// Queues on each broker, to read and to write
+    #[arg(long, value_name = "N", value_parser = queues(), conflicts_with_all = ["read_queues", "write_queues"])]
+    pub(crate) queues: Option<u32>,
+    /// Queues on each broker that consumers read
+    #[arg(long, value_name = "N", value_parser = queues())]
+    pub(crate) read_queues: Option<u32>,
+    /// Queues on each broker that producers write
+    #[arg(long, value_name = "N", value_parser = queues())]
+    pub(crate) write_queues: Option<u32>,
+    /// Change it also when messages get out of consumers' reach by it
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// How many queues a topic may have on a broker.
+fn queues() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_024)
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ pub(crate) fn failure(error: &AdminError) -> Failure {
         AdminError::Untrusted { .. } => (Exit::Unreachable, "untrusted"),
         AdminError::NoTopic { .. } => (Exit::Unreachable, "no_topic"),
         AdminError::Protocol { .. } => (Exit::Unreachable, "protocol"),
+        AdminError::Exists { .. } => (Exit::Refused, "exists"),
+        AdminError::OutOfReach { .. } => (Exit::Refused, "out_of_reach"),
         AdminError::Denied { .. } => (Exit::Refused, "denied"),
         AdminError::Refused { .. } => (Exit::Refused, "rejected"),
         AdminError::Invalid(_) => (Exit::Refused, "invalid"),

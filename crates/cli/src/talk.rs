@@ -155,3 +155,11 @@ fn bar() -> ProgressBar {
 pub(crate) fn thousands(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
 }
+
+/// `1 message`, `1,234 messages`
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{} {what}s", thousands(number)),
+    }
+}

@@ -1,9 +1,13 @@
 //! Topics, offsets and stored messages of a cluster.
 
+mod attributes;
+mod change;
 mod create;
 mod error;
 mod find;
 mod settings;
+mod topic_on_broker;
+mod update;
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -17,6 +21,8 @@ use posthaste_protocol::{Request, json};
 
 pub use error::AdminError;
 pub use settings::{TopicSettings, TopicType};
+pub use topic_on_broker::TopicOnBroker;
+pub use update::TopicUpdate;
 
 use crate::client::{Client, Phase};
 use crate::config::LONGEST;
@@ -63,15 +69,17 @@ impl Admin {
         Self { producer: self.producer.clone(), timeout: timeout.min(LONGEST) }
     }
 
-    /// Creates a topic with `queues` queues, for reading and writing, on every master broker; or
-    /// gives an existing topic so many. Once it returns, the name server knows the topic and the
-    /// next call finds it.
+    /// Creates a topic with `queues` queues, for reading and writing, on every master broker that
+    /// does not have it. Where it is, it stays as it is: [`update_topic`](Self::update_topic) changes
+    /// it. Once this returns, the name server knows the topic and the next call finds it.
     ///
     /// As in Java (`MQAdminImpl.createTopic`) the brokers are those of the default topic `TBW102`;
     /// where that is not there, since brokers create no topics on their own, those of
-    /// `SELF_TEST_TOPIC`. Each is tried up to five times, and one that accepts is enough.
+    /// `SELF_TEST_TOPIC`. Each is tried up to five times, and one that accepts is enough; a second
+    /// call creates the topic on the others. Java's changes a topic that is there.
     ///
     /// # Errors
+    /// [`AdminError::Exists`] when every master has the topic; it says with how many queues.
     /// [`AdminError::Invalid`] when the name breaks a rule, belongs to the system, or `queues` is
     /// not 1 to 65,535; else the last broker's error. [`AdminError::Timeout`] also when the topic
     /// was created, but no name server shows it by the deadline.
@@ -79,18 +87,45 @@ impl Admin {
         self.create_topic_with(topic, &TopicSettings::new(queues)).await
     }
 
-    /// As [`create_topic`](Self::create_topic), with more to say of the topic. An existing topic gets
-    /// these settings; of its attributes those change that are named.
+    /// As [`create_topic`](Self::create_topic), with more to say of the topic.
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic). [`AdminError::Refused`] for attributes that the
-    /// broker does not know or cannot change.
+    /// broker does not know.
     pub async fn create_topic_with(
         &self,
         topic: &str,
         settings: &TopicSettings,
     ) -> Result<(), AdminError> {
         create::create_topic(self, topic, settings).await
+    }
+
+    /// Changes a topic on each broker that has it. What the update does not name stays as it is
+    /// there. Once this returns, the name server shows the change and the producer goes by it.
+    ///
+    /// Fewer queues to read put the messages in the others out of consumers' reach, and so does a
+    /// topic that may not be read: unless
+    /// [`abandon_messages`](TopicUpdate::abandon_messages) says that this is meant, such a change is
+    /// refused when there are any. They are counted before the change is made: messages that are sent
+    /// meanwhile are not among them.
+    ///
+    /// # Errors
+    /// [`AdminError::OutOfReach`], which says how many messages it is about; [`AdminError::NoTopic`];
+    /// [`AdminError::Invalid`] when a rule is broken, and for static topics. When a broker fails, its
+    /// error; the others may have changed the topic then, and the same call again is safe.
+    pub async fn update_topic(&self, topic: &str, update: &TopicUpdate) -> Result<(), AdminError> {
+        update::update_topic(self, topic, update).await
+    }
+
+    /// What a topic is on each broker that has it, by the brokers' names: how many queues, and who
+    /// may use them. It is what the name server shows, so permissions that a broker withholds from
+    /// all its topics are missing.
+    ///
+    /// # Errors
+    /// [`AdminError::NoTopic`] when the name server has no route to the topic,
+    /// [`AdminError::Unreachable`] when no name server answers.
+    pub async fn describe_topic(&self, topic: &str) -> Result<Vec<TopicOnBroker>, AdminError> {
+        Ok(TopicOnBroker::all_of(&self.route(topic, self.deadline()).await?))
     }
 
     /// The names of all topics, sorted; those of the system are among them. In a

@@ -96,7 +96,7 @@ mod upkeep;
 mod validate;
 mod window;
 
-pub use admin::{Admin, AdminError, TopicSettings, TopicType};
+pub use admin::{Admin, AdminError, TopicOnBroker, TopicSettings, TopicType, TopicUpdate};
 pub use batch::Batch;
 pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use posthaste::blocking::{Admin, Delivery, Producer, ProducerBuilder, Reader};
 use posthaste::{
     AdminError, ErrorKind, Message, MessageQueue, Outcome, StartError, TopicSettings, TopicType,
+    TopicUpdate,
 };
 use posthaste_broker::{Broker, BrokerBuilder};
 use tokio::runtime::Runtime;
@@ -94,6 +95,9 @@ fn admin_calls_wait_for_their_answers() {
     assert!(admin.topics().unwrap().contains(&"made".to_owned()));
     let queues = admin.publish_queues("made").unwrap();
     assert_eq!(queues.len(), 3);
+    assert!(matches!(admin.create_topic("made", 1), Err(AdminError::Exists { .. })));
+    admin.update_topic("made", &TopicUpdate::new().queues(4)).unwrap();
+    assert_eq!(admin.describe_topic("made").unwrap()[0].read_queues, 4);
     let queue: &MessageQueue = &queues[1];
     assert_eq!(admin.earliest_store_time(queue).unwrap(), None);
     producer.send(Message::new("made", "x").queue(queue.clone())).unwrap();

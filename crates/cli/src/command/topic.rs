@@ -1,10 +1,8 @@
-//! `posthaste topic`: list, create, describe.
+//! `posthaste topic`: list, create, update, describe.
 
 mod system;
 
-use std::collections::BTreeMap;
-
-use posthaste::MessageQueue;
+use posthaste::{Admin, AdminError, MessageQueue, TopicOnBroker, TopicUpdate};
 use serde::Serialize;
 
 use crate::args::{self, Format, Global};
@@ -12,16 +10,17 @@ use crate::cluster;
 use crate::envelope::VERSION;
 use crate::exit::{Exit, Failure, check_topic};
 use crate::output::Stdout;
-use crate::talk::thousands;
+use crate::talk::counted;
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Failure> {
     let mut stdout = Stdout::new();
     match args {
         args::Topic::List { all } => list(global, &mut stdout, *all).await?,
-        args::Topic::Create { topic, queues } => {
-            create(global, &mut stdout, topic, *queues).await?
+        args::Topic::Create { topic, queues, if_not_exists } => {
+            create(global, &mut stdout, topic, *queues, *if_not_exists).await?
         }
+        args::Topic::Update(args) => update(global, &mut stdout, args).await?,
         args::Topic::Describe { topic } => describe(global, &mut stdout, topic).await?,
     }
     stdout.flush();
@@ -49,41 +48,135 @@ async fn create(
     stdout: &mut Stdout,
     topic: &str,
     queues: u32,
+    if_not_exists: bool,
 ) -> Result<(), Failure> {
     check_topic(topic)?;
     let admin = cluster::admin(global).await?;
-    admin.create_topic(topic, queues).await.map_err(|error| cluster::failure(&error))?;
-    let known = admin.publish_queues(topic).await.map_err(|error| cluster::failure(&error))?;
-    let mut brokers = BTreeMap::<&str, u32>::new();
-    for queue in &known {
-        *brokers.entry(queue.broker()).or_default() += 1;
+    let before = match admin.describe_topic(topic).await {
+        Ok(brokers) => brokers,
+        Err(AdminError::NoTopic { .. }) => Vec::new(),
+        Err(error) => return Err(cluster::failure(&error)),
+    };
+    let as_wanted = before.iter().all(|broker| is_as_wanted(broker, queues));
+    if if_not_exists && !as_wanted {
+        return Err(exists(&admin, topic, queues, &before).await);
     }
-    for (broker, queues) in brokers {
-        match global.output {
-            Format::Text => {
-                stdout.line(format_args!("created  {topic}  queues={queues} broker={broker}"))
-            }
-            Format::Json => {
-                stdout.json(&Created { _cmd: "topic create", _v: VERSION, topic, broker, queues });
-            }
+    match admin.create_topic(topic, queues).await {
+        Ok(()) => {}
+        Err(AdminError::Exists { .. }) if if_not_exists => {}
+        Err(AdminError::Exists { brokers, .. }) => {
+            return Err(exists(&admin, topic, queues, &brokers).await);
         }
+        Err(error) => return Err(cluster::failure(&error)),
+    }
+    let after = admin.describe_topic(topic).await.map_err(|error| cluster::failure(&error))?;
+    for broker in &after {
+        let was_there = before.iter().any(|known| known.broker == broker.broker);
+        let done = if was_there { "exists" } else { "created" };
+        tell(global, stdout, "topic create", done, topic, broker);
     }
     Ok(())
+}
+
+fn is_as_wanted(broker: &TopicOnBroker, queues: u32) -> bool {
+    (broker.read_queues, broker.write_queues) == (queues, queues)
+        && broker.readable
+        && broker.writable
+}
+
+/// Why a topic is not created that is there already, with what is there.
+async fn exists(admin: &Admin, topic: &str, queues: u32, brokers: &[TopicOnBroker]) -> Failure {
+    let error = AdminError::Exists { topic: topic.to_owned(), brokers: brokers.to_vec() };
+    let failure = Failure { help: Vec::new(), ..cluster::failure(&error) };
+    // Without the count everything else is still true.
+    let failure = match describe_queues(admin, topic).await {
+        Ok(queues) => failure.help(format!("It holds {}, and was not changed.", held(&queues))),
+        Err(_) => failure.help("It was not changed."),
+    };
+    failure.help(format!("try:  posthaste topic update {topic} --queues {queues}"))
+}
+
+async fn update(
+    global: &Global,
+    stdout: &mut Stdout,
+    args: &args::TopicUpdate,
+) -> Result<(), Failure> {
+    let topic = &args.topic;
+    check_topic(topic)?;
+    let admin = cluster::admin(global).await?;
+    let mut update = TopicUpdate::new().abandon_messages(args.yes);
+    if let Some(queues) = args.queues {
+        update = update.queues(queues);
+    }
+    if let Some(queues) = args.read_queues {
+        update = update.read_queues(queues);
+    }
+    if let Some(queues) = args.write_queues {
+        update = update.write_queues(queues);
+    }
+    admin.update_topic(topic, &update).await.map_err(|error| not_updated(&error, args))?;
+    let after = admin.describe_topic(topic).await.map_err(|error| cluster::failure(&error))?;
+    for broker in &after {
+        tell(global, stdout, "topic update", "updated", topic, broker);
+    }
+    Ok(())
+}
+
+fn not_updated(error: &AdminError, args: &args::TopicUpdate) -> Failure {
+    let failure = cluster::failure(error);
+    let (AdminError::OutOfReach { topic, messages }, Some(queues)) =
+        (error, args.queues.or(args.read_queues))
+    else {
+        return failure;
+    };
+    let message = format!(
+        "{} of topic {topic} would get out of consumers' reach; nothing was changed",
+        counted(*messages, "message")
+    );
+    Failure { message, help: Vec::new(), ..failure }
+        .help(format!(
+            "To lose none: posthaste topic update {topic} --write-queues {queues}, wait until the other \
+             queues are consumed, then this command again with --yes."
+        ))
+        .help("To give them up: this command again with --yes.")
+}
+
+/// What was done to a topic on a broker, in a line.
+fn tell(
+    global: &Global,
+    stdout: &mut Stdout,
+    command: &'static str,
+    done: &'static str,
+    topic: &str,
+    on: &TopicOnBroker,
+) {
+    let (read, write, broker) = (on.read_queues, on.write_queues, &on.broker);
+    match global.output {
+        Format::Text if read == write => {
+            stdout.line(format_args!("{done:<7}  {topic}  queues={write} broker={broker}"));
+        }
+        Format::Text => stdout.line(format_args!(
+            "{done:<7}  {topic}  read-queues={read} write-queues={write} broker={broker}"
+        )),
+        Format::Json => {
+            let line = Told {
+                _cmd: command,
+                _v: VERSION,
+                topic,
+                broker,
+                done,
+                queues: write,
+                read_queues: read,
+            };
+            stdout.json(&line);
+        }
+    }
 }
 
 async fn describe(global: &Global, stdout: &mut Stdout, topic: &str) -> Result<(), Failure> {
     check_topic(topic)?;
     let admin = cluster::admin(global).await?;
-    let known = admin.publish_queues(topic).await.map_err(|error| cluster::failure(&error))?;
-    let mut queues = Vec::with_capacity(known.len());
-    for queue in &known {
-        queues.push(Queue {
-            broker: queue.broker(),
-            queue: queue.id(),
-            min_offset: admin.min_offset(queue).await.map_err(|error| cluster::failure(&error))?,
-            max_offset: admin.max_offset(queue).await.map_err(|error| cluster::failure(&error))?,
-        });
-    }
+    let queues = describe_queues(&admin, topic).await.map_err(|error| cluster::failure(&error))?;
     match global.output {
         Format::Json => stdout.json(&Description { topic, queues }),
         Format::Text => describe_text(stdout, topic, &queues),
@@ -91,13 +184,41 @@ async fn describe(global: &Global, stdout: &mut Stdout, topic: &str) -> Result<(
     Ok(())
 }
 
-fn describe_text(stdout: &mut Stdout, topic: &str, queues: &[Queue<'_>]) {
-    let kept: i64 = queues.iter().map(|queue| queue.max_offset - queue.min_offset).sum();
-    stdout.line(format_args!(
-        "{topic}: {} messages in {} queues",
-        thousands(kept.max(0) as u64),
-        queues.len()
-    ));
+/// Every queue of a topic, and how much is in it.
+async fn describe_queues(admin: &Admin, topic: &str) -> Result<Vec<Queue>, AdminError> {
+    let mut known = admin.publish_queues(topic).await?;
+    let brokers = admin.describe_topic(topic).await?;
+    // Those that may be read and not written have messages too. Logical queues of a static topic
+    // go by a name that no broker has, and are all there is to say.
+    if known.iter().all(|queue| brokers.iter().any(|on| on.broker == queue.broker())) {
+        known = brokers.iter().flat_map(|on| queues_on(topic, on)).collect();
+    }
+    let mut queues = Vec::with_capacity(known.len());
+    for queue in &known {
+        queues.push(Queue {
+            broker: queue.broker().to_owned(),
+            queue: queue.id(),
+            min_offset: admin.min_offset(queue).await?,
+            max_offset: admin.max_offset(queue).await?,
+        });
+    }
+    Ok(queues)
+}
+
+fn queues_on(topic: &str, on: &TopicOnBroker) -> impl Iterator<Item = MessageQueue> {
+    let count = i32::try_from(on.read_queues.max(on.write_queues)).unwrap_or(i32::MAX);
+    (0..count).map(move |id| MessageQueue::new(topic, on.broker.as_str(), id))
+}
+
+/// `3 messages in 8 queues`
+fn held(queues: &[Queue]) -> String {
+    let messages: i64 = queues.iter().map(|queue| queue.max_offset - queue.min_offset).sum();
+    let messages = counted(messages.max(0) as u64, "message");
+    format!("{messages} in {}", counted(queues.len() as u64, "queue"))
+}
+
+fn describe_text(stdout: &mut Stdout, topic: &str, queues: &[Queue]) {
+    stdout.line(format_args!("{topic}: {}", held(queues)));
     let width =
         queues.iter().map(|queue| queue.broker.len()).max().unwrap_or(0).max("broker".len());
     stdout.line(format_args!(
@@ -118,23 +239,26 @@ struct List {
 }
 
 #[derive(Serialize)]
-struct Created<'a> {
+struct Told<'a> {
     _cmd: &'static str,
     _v: u32,
     topic: &'a str,
     broker: &'a str,
+    done: &'static str,
+    /// Those that producers write.
     queues: u32,
+    read_queues: u32,
 }
 
 #[derive(Serialize)]
 struct Description<'a> {
     topic: &'a str,
-    queues: Vec<Queue<'a>>,
+    queues: Vec<Queue>,
 }
 
 #[derive(Serialize)]
-struct Queue<'a> {
-    broker: &'a str,
+struct Queue {
+    broker: String,
     queue: i32,
     min_offset: i64,
     max_offset: i64,

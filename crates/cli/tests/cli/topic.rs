@@ -53,6 +53,67 @@ async fn a_topic_that_was_just_created_can_be_sent_to() {
     send(&broker, &["New", "hi"], "").await.expect_code(0);
 }
 
+/// 8 queues with messages were shrunk to 2 by this, with "created" and exit 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_there_is_described_and_not_changed() {
+    let broker = broker().await;
+    topic(&broker, &["create", "shr", "--queues", "4"]).await.expect_code(0);
+    send(&broker, &["shr", "--queue", "dev:3"], "a\nb\nc\n").await.expect_code(0);
+    for args in [&["create", "shr", "--queues", "2"][..], &["create", "shr"]] {
+        let again = topic(&broker, args).await.expect_code(5);
+        let expected = "error: topic shr exists already: 4 queues on dev\n  \
+                        It holds 3 messages in 4 queues, and was not changed.\n  \
+                        try:  posthaste topic update shr --queues ";
+        assert!(again.stderr.starts_with(expected), "{}", again.stderr);
+        assert_eq!(again.stdout, "");
+    }
+    let json = topic(&broker, &["create", "shr", "-o", "json"]).await.expect_code(5).json();
+    assert_eq!(json[0]["error"]["kind"], "exists");
+    let described = topic(&broker, &["describe", "shr"]).await.expect_code(0);
+    assert!(described.stdout.starts_with("shr: 3 messages in 4 queues\n"), "{}", described.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_not_exists_takes_a_topic_that_is_as_wanted_and_no_other() {
+    let broker = broker().await;
+    let create = |queues| ["create", "T", "--if-not-exists", "--queues", queues];
+    let first = topic(&broker, &create("4")).await.expect_code(0);
+    assert_eq!(first.stdout, "created  T  queues=4 broker=dev\n");
+    let second = topic(&broker, &create("4")).await.expect_code(0);
+    assert_eq!(second.stdout, "exists   T  queues=4 broker=dev\n");
+    let other = topic(&broker, &create("5")).await.expect_code(5);
+    assert!(other.stderr.contains("T exists already: 4 queues on dev"), "{}", other.stderr);
+    topic(&broker, &["update", "T", "--read-queues", "5"]).await.expect_code(0);
+    topic(&broker, &create("4")).await.expect_code(5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_says_how_many_messages_get_out_of_reach_and_waits_for_yes() {
+    let broker = broker().await;
+    topic(&broker, &["create", "T", "--queues", "4"]).await.expect_code(0);
+    send(&broker, &["T", "--queue", "dev:3"], "a\nb\n").await.expect_code(0);
+    let refused = topic(&broker, &["update", "T", "--queues", "2"]).await.expect_code(5);
+    let expected = "error: 2 messages of topic T would get out of consumers' reach; \
+                    nothing was changed\n";
+    assert!(refused.stderr.starts_with(expected), "{}", refused.stderr);
+    let described = |run: Run| run.expect_code(0).stdout.lines().next().map(str::to_owned);
+    let whole = Some("T: 2 messages in 4 queues".to_owned());
+    assert_eq!(described(topic(&broker, &["describe", "T"]).await), whole);
+
+    // The way without loss that it names: what is written no more is still read, and described.
+    let written = topic(&broker, &["update", "T", "--write-queues", "2"]).await.expect_code(0);
+    assert_eq!(written.stdout, "updated  T  read-queues=4 write-queues=2 broker=dev\n");
+    assert_eq!(described(topic(&broker, &["describe", "T"]).await), whole);
+    let meant = topic(&broker, &["update", "T", "--queues", "2", "--yes"]).await.expect_code(0);
+    assert_eq!(meant.stdout, "updated  T  queues=2 broker=dev\n");
+
+    let grown = topic(&broker, &["update", "T", "--queues", "6", "-o", "json"]).await;
+    let line = &grown.expect_code(0).json()[0];
+    assert_eq!((&line["_cmd"], &line["queues"]), (&json!("topic update"), &json!(6)));
+    topic(&broker, &["update", "T"]).await.expect_code(2);
+    topic(&broker, &["update", "Typo", "--queues", "2"]).await.expect_code(3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_have_the_same_exit_codes_everywhere() {
     let broker = broker().await;

@@ -2,6 +2,8 @@
 
 use posthaste_protocol::ResponseCode;
 
+use super::TopicOnBroker;
+use super::topic_on_broker::listed;
 use crate::ErrorKind;
 use crate::answer;
 use crate::connection::CallError;
@@ -32,6 +34,22 @@ pub enum AdminError {
     NoTopic {
         /// The topic.
         topic: String,
+    },
+    /// The topic is there already, on every master broker; it was not changed.
+    #[error("topic {topic} exists already: {}", listed(brokers))]
+    Exists {
+        /// The topic.
+        topic: String,
+        /// What it is on each broker.
+        brokers: Vec<TopicOnBroker>,
+    },
+    /// The change would put messages out of consumers' reach; nothing was changed.
+    #[error("{messages} messages of topic {topic} would get out of consumers' reach")]
+    OutOfReach {
+        /// The topic.
+        topic: String,
+        /// How many messages.
+        messages: u64,
     },
     /// The server does not let this client do that.
     #[error("{address}: permission denied: {remark}")]
@@ -78,6 +96,8 @@ impl AdminError {
             Self::Tls(_) => "Check the server's certificate: who signed it, until when it is valid, and that it names the host that is connected to; whether the server wants one of ours; and that the port speaks TLS at all.".into(),
             Self::Untrusted { .. } => "If that broker belongs to the cluster, add its host to the trusted brokers. If not, find out who registered it with the name server.".into(),
             Self::NoTopic { topic } => format!("Create topic {topic} first, or send to it where brokers create topics (autoCreateTopicEnable)."),
+            Self::Exists { .. } => "Use it as it is, or change it with update_topic.".into(),
+            Self::OutOfReach { .. } => "Let fewer queues be written (write_queues), wait until the others are consumed, and read fewer then; or say abandon_messages.".into(),
             Self::Denied { .. } => "Check the credentials and the permissions that they have on the broker, and those of the topic.".into(),
             Self::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => "This server does not know the request: it is too old, or a proxy. Ask a broker directly.".into(),
             Self::Refused { code: ResponseCode::ILLEGAL_OPERATION, .. } => "It is too late: the message may have been delivered, or been recalled before.".into(),

@@ -1,13 +1,14 @@
 //! What a topic is to be like.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use posthaste_protocol::request::permission;
 
+use super::attributes::Attributes;
+
 /// Queues of each kind that a topic has at the most.
 const MAX_QUEUES: u32 = 0xFFFF;
-const MESSAGE_TYPE: &str = "message.type";
+pub(super) const MESSAGE_TYPE: &str = "message.type";
 
 /// What a topic is to be like, for [`Admin::create_topic_with`](crate::Admin::create_topic_with)
 /// (Java: `TopicConfig`).
@@ -23,8 +24,7 @@ pub struct TopicSettings {
     pub(super) write_queues: u32,
     pub(super) perm: i32,
     pub(super) ordered: bool,
-    /// What attributes get these values, or go.
-    attributes: BTreeMap<String, Option<String>>,
+    pub(super) attributes: Attributes,
 }
 
 /// Which kind of messages a topic is for (5.x; Java: `TopicMessageType`). Proxies hold producers to
@@ -70,7 +70,7 @@ impl TopicSettings {
             write_queues: queues,
             perm: permission::READ | permission::WRITE,
             ordered: false,
-            attributes: BTreeMap::new(),
+            attributes: Attributes::default(),
         }
     }
 
@@ -81,8 +81,7 @@ impl TopicSettings {
         self
     }
 
-    /// How many queues producers write on each broker. Default: as many as there are. To take
-    /// queues away, let fewer be written, and fewer read once the others are empty.
+    /// How many queues producers write on each broker. Default: as many as there are.
     pub fn write_queues(mut self, queues: u32) -> Self {
         self.write_queues = queues;
         self
@@ -120,45 +119,24 @@ impl TopicSettings {
     /// An attribute, such as `cleanup.policy` (5.x). Brokers refuse those that they do not know,
     /// and some cannot change once the topic is there. 4.x brokers ignore all of them.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.insert(name.into(), Some(value.into()));
-        self
-    }
-
-    /// Takes an attribute of an existing topic away. Brokers refuse it where there is none.
-    pub fn without_attribute(mut self, name: impl Into<String>) -> Self {
-        self.attributes.insert(name.into(), None);
+        self.attributes.set(name.into(), Some(value.into()));
         self
     }
 
     /// What breaks a rule, if anything does.
     pub(super) fn check(&self) -> Result<(), String> {
         for queues in [self.read_queues, self.write_queues] {
-            if !(1..=MAX_QUEUES).contains(&queues) {
-                return Err(format!("a topic has 1 to {MAX_QUEUES} queues, not {queues}"));
-            }
+            check_queues(queues)?;
         }
-        for (name, value) in &self.attributes {
-            if name.is_empty() || name.contains(['+', '-', ',', '=', ' ']) {
-                return Err(format!("{name:?} cannot be the name of an attribute"));
-            }
-            if value.as_ref().is_some_and(|value| value.is_empty() || value.contains(',')) {
-                return Err(format!("the value of attribute {name} is empty or has a comma"));
-            }
-        }
-        Ok(())
+        self.attributes.check()
     }
+}
 
-    /// The attributes as they travel; `None` when nothing is said of any.
-    pub(super) fn attributes_text(&self) -> Option<String> {
-        let items: Vec<String> = self
-            .attributes
-            .iter()
-            .map(|(name, value)| match value {
-                Some(value) => format!("+{name}={value}"),
-                None => format!("-{name}"),
-            })
-            .collect();
-        (!items.is_empty()).then(|| items.join(","))
+/// What is wrong with a number of queues, if anything is.
+pub(super) fn check_queues(queues: u32) -> Result<(), String> {
+    match (1..=MAX_QUEUES).contains(&queues) {
+        true => Ok(()),
+        false => Err(format!("a topic has 1 to {MAX_QUEUES} queues, not {queues}")),
     }
 }
 
@@ -180,9 +158,8 @@ mod tests {
                 new().attribute("reserve.time", "7").topic_type(TopicType::Delay),
                 Some("+message.type=DELAY,+reserve.time=7"),
             ),
-            (new().without_attribute(MESSAGE_TYPE), Some("-message.type")),
         ] {
-            assert_eq!(settings.attributes_text().as_deref(), text);
+            assert_eq!(settings.attributes.text().as_deref(), text);
             assert_eq!(settings.check(), Ok(()));
         }
     }
@@ -200,7 +177,6 @@ mod tests {
             new().attribute("a=b", "x"),
             new().attribute("a", ""),
             new().attribute("a", "x,+b=y"),
-            new().without_attribute("a,b"),
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }

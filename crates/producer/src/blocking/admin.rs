@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::ReaderBuilder;
 use super::runtime::Runtime;
-use crate::{AdminError, MessageQueue, ReadMessage, TopicSettings};
+use crate::{AdminError, MessageQueue, ReadMessage, TopicOnBroker, TopicSettings, TopicUpdate};
 
 /// As the asynchronous [`Admin`](crate::Admin), with calls that wait: until their deadline at the
 /// most, 6 s unless [`with_timeout`](Self::with_timeout) says otherwise.
@@ -31,7 +31,7 @@ impl Admin {
         Self { admin: self.admin.with_timeout(timeout), runtime: self.runtime.clone() }
     }
 
-    /// Creates a topic on every master broker, or changes how many queues it has.
+    /// Creates a topic on every master broker that does not have it.
     ///
     /// # Errors
     /// See [`create_topic`](crate::Admin::create_topic) of the asynchronous admin.
@@ -49,6 +49,22 @@ impl Admin {
         settings: &TopicSettings,
     ) -> Result<(), AdminError> {
         self.runtime.wait(self.admin.create_topic_with(topic, settings))
+    }
+
+    /// Changes a topic on each broker that has it.
+    ///
+    /// # Errors
+    /// See [`update_topic`](crate::Admin::update_topic) of the asynchronous admin.
+    pub fn update_topic(&self, topic: &str, update: &TopicUpdate) -> Result<(), AdminError> {
+        self.runtime.wait(self.admin.update_topic(topic, update))
+    }
+
+    /// What a topic is on each broker that has it, by the brokers' names.
+    ///
+    /// # Errors
+    /// See [`describe_topic`](crate::Admin::describe_topic) of the asynchronous admin.
+    pub fn describe_topic(&self, topic: &str) -> Result<Vec<TopicOnBroker>, AdminError> {
+        self.runtime.wait(self.admin.describe_topic(topic))
     }
 
     /// The names of all topics, sorted; those of the system are among them.

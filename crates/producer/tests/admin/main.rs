@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use posthaste::{
     Admin, AdminError, ErrorKind, Message, MessageQueue, Producer, TopicSettings, TopicType,
+    TopicUpdate,
 };
 use posthaste_broker::{Broker, BrokerBuilder};
 
@@ -47,11 +48,13 @@ async fn a_topic_is_created_as_its_settings_say() {
     let sixth = MessageQueue::new("typed", "dev", 5);
     assert_eq!(admin.max_offset(&sixth).await.unwrap(), 0, "it can be read");
 
-    admin.create_topic_with("typed", &settings.clone().writable(false)).await.unwrap();
+    admin.update_topic("typed", &TopicUpdate::new().writable(false)).await.unwrap();
     assert!(admin.publish_queues("typed").await.unwrap().is_empty());
     let error = producer.send(Message::new("typed", "x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoWritableQueue);
-    admin.create_topic_with("typed", &settings).await.unwrap();
+    let there = &admin.describe_topic("typed").await.unwrap()[0];
+    assert_eq!((there.read_queues, there.write_queues, there.writable), (6, 4, false));
+    admin.update_topic("typed", &TopicUpdate::new().writable(true)).await.unwrap();
     producer.send(Message::new("typed", "x")).await.unwrap();
 }
 
@@ -61,16 +64,63 @@ async fn attributes_that_a_broker_does_not_know_are_refused_by_it() {
     let colour = TopicSettings::new(1).attribute("colour", "blue");
     let error = admin.create_topic_with("painted", &colour).await.unwrap_err();
     assert!(matches!(&error, AdminError::Refused { remark, .. } if remark.contains("colour")));
-    let gone = TopicSettings::new(1).without_attribute("message.type");
+    let gone = TopicUpdate::new().without_attribute("message.type");
     admin.create_topic("plain", 1).await.unwrap();
-    let error = admin.create_topic_with("plain", &gone).await.unwrap_err();
+    let error = admin.update_topic("plain", &gone).await.unwrap_err();
     assert!(matches!(error, AdminError::Refused { .. }), "{error:?}");
-    let typed = TopicSettings::new(1).topic_type(TopicType::Mixed);
-    admin.create_topic_with("plain", &typed).await.unwrap();
-    admin.create_topic_with("plain", &gone).await.unwrap();
-    let wrong = TopicSettings::new(1).attribute("a,b", "x");
-    let error = admin.create_topic_with("plain", &wrong).await.unwrap_err();
+    let typed = TopicUpdate::new().topic_type(TopicType::Mixed);
+    admin.update_topic("plain", &typed).await.unwrap();
+    admin.update_topic("plain", &gone).await.unwrap();
+    let wrong = TopicUpdate::new().attribute("a,b", "x");
+    let error = admin.update_topic("plain", &wrong).await.unwrap_err();
     assert!(matches!(error, AdminError::Invalid(_)), "{error:?}");
+}
+
+/// As `topic create shr --queues 2` did where it had 8, with messages in them.
+#[tokio::test]
+async fn a_topic_that_is_there_is_not_created_again_with_fewer_queues() {
+    let (_broker, producer, admin) = start(Broker::builder().topic("there", 8)).await;
+    let last = MessageQueue::new("there", "dev", 7);
+    producer.send(Message::new("there", "x").queue(last.clone())).await.unwrap();
+    for queues in [2, 8, 16] {
+        let error = admin.create_topic("there", queues).await.unwrap_err();
+        let AdminError::Exists { topic, brokers } = &error else { panic!("{error:?}") };
+        assert_eq!((topic.as_str(), brokers.len()), ("there", 1));
+        assert_eq!((brokers[0].read_queues, brokers[0].write_queues), (8, 8));
+        assert_eq!(error.to_string(), "topic there exists already: 8 queues on dev");
+    }
+    assert_eq!(admin.publish_queues("there").await.unwrap().len(), 8);
+    assert_eq!(admin.max_offset(&last).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_update_that_puts_messages_out_of_reach_is_refused_until_that_is_meant() {
+    let (_broker, producer, admin) = start(Broker::builder().topic("shrinks", 8)).await;
+    for queue in [1, 2, 7, 7] {
+        let queue = MessageQueue::new("shrinks", "dev", queue);
+        producer.send(Message::new("shrinks", "x").queue(queue)).await.unwrap();
+    }
+    let out_of_reach = |messages| AdminError::OutOfReach { topic: "shrinks".to_owned(), messages };
+    for (update, messages) in [
+        (TopicUpdate::new().queues(2), 3),
+        (TopicUpdate::new().read_queues(3), 2),
+        (TopicUpdate::new().readable(false), 4),
+    ] {
+        let error = admin.update_topic("shrinks", &update).await.unwrap_err();
+        assert_eq!(error, out_of_reach(messages), "{update:?}");
+        let there = &admin.describe_topic("shrinks").await.unwrap()[0];
+        assert_eq!((there.read_queues, there.write_queues, there.readable), (8, 8, true));
+    }
+    // Those of the first two queues stay in reach, whatever is written.
+    admin.update_topic("shrinks", &TopicUpdate::new().write_queues(2)).await.unwrap();
+    assert_eq!(admin.publish_queues("shrinks").await.unwrap().len(), 2);
+    let meant = TopicUpdate::new().queues(2).abandon_messages(true);
+    admin.update_topic("shrinks", &meant).await.unwrap();
+    assert_eq!(admin.describe_topic("shrinks").await.unwrap()[0].read_queues, 2);
+    let grown = TopicUpdate::new().queues(8);
+    admin.update_topic("shrinks", &grown).await.unwrap();
+    let missing = admin.update_topic("nowhere", &grown).await.unwrap_err();
+    assert_eq!(missing, AdminError::NoTopic { topic: "nowhere".into() });
 }
 
 #[tokio::test]
@@ -79,7 +129,7 @@ async fn a_topic_can_be_given_another_number_of_queues() {
     // The first send makes the topic known to the producer, with four queues.
     producer.send(Message::new("grows", "x")).await.unwrap();
     assert_eq!(admin.publish_queues("grows").await.unwrap().len(), 4);
-    admin.create_topic("grows", 6).await.unwrap();
+    admin.update_topic("grows", &TopicUpdate::new().queues(6)).await.unwrap();
     assert_eq!(admin.publish_queues("grows").await.unwrap().len(), 6);
     // The producer has taken note: a queue that is not in its route would be no queue to it.
     let queues: Vec<i32> = {

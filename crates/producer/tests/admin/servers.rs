@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use posthaste::{
-    Admin, AdminError, MessageQueue, Producer, ResponseCode, TopicSettings, TopicType,
+    Admin, AdminError, MessageQueue, Producer, ResponseCode, TopicSettings, TopicType, TopicUpdate,
 };
 use posthaste_protocol::id::OffsetId;
 use posthaste_protocol::request::{
@@ -57,11 +57,12 @@ async fn a_topic_is_created_as_java_asks_for_it() {
 async fn what_is_said_of_a_topic_travels() {
     let broker = Server::start(|_| Reply::ok(Empty)).await;
     let address = broker.address.clone();
-    let names = Server::names(move |_| {
+    let asked = broker.clone();
+    let names = Server::names(move |topic| {
         let mut shown = route(&[("a", &address)], 3);
         shown.queues[0].read_queue_nums = 4;
         shown.queues[0].perm = 4;
-        Some(shown)
+        (topic == "TBW102" || !asked.asked().is_empty()).then_some(shown)
     })
     .await;
     let settings = TopicSettings::new(3)
@@ -83,8 +84,10 @@ async fn what_is_said_of_a_topic_travels() {
 async fn without_the_default_topic_the_brokers_are_those_of_one_that_all_have() {
     let broker = Server::start(|_| Reply::ok(Empty)).await;
     let address = broker.address.clone();
+    let asked = broker.clone();
     let names = Server::names(move |topic| {
-        matches!(topic, "SELF_TEST_TOPIC" | "made").then(|| route(&[("a", &address)], 1))
+        let shown = topic == "SELF_TEST_TOPIC" || (topic == "made" && !asked.asked().is_empty());
+        shown.then(|| route(&[("a", &address)], 1))
     })
     .await;
     admin(&names).await.create_topic("made", 1).await.unwrap();
@@ -137,9 +140,10 @@ async fn one_broker_that_accepts_is_enough() {
     let silent = Server::start(|_| Reply::Nothing).await;
     let broker = Server::start(|_| Reply::ok(Empty)).await;
     let (a, b) = (silent.address.clone(), broker.address.clone());
+    let asked = broker.clone();
     let names = Server::names(move |topic| match topic {
         "TBW102" => Some(route(&[("a", &a), ("b", &b)], 8)),
-        _ => Some(route(&[("b", &b)], 3)),
+        _ => (!asked.asked().is_empty()).then(|| route(&[("b", &b)], 3)),
     })
     .await;
     // Far longer than it takes: the silent one must not use it all up.
@@ -161,9 +165,7 @@ async fn creating_waits_until_every_broker_that_accepted_shows_the_queues() {
             return Some(route(&[a, b], 8));
         }
         match count.fetch_add(1, Ordering::Relaxed) {
-            0 | 1 => None,
-            // As it was before.
-            2 => Some(route(&[a, b], 2)),
+            0..3 => None,
             3..7 => Some(route(&[a], 3)),
             _ => Some(route(&[a, b], 3)),
         }
@@ -193,9 +195,77 @@ async fn changing_waits_until_everything_that_changed_shows() {
         Some(shown)
     })
     .await;
-    let settings = TopicSettings::new(3).read_queues(4).writable(false);
-    admin(&names).await.create_topic_with("made", &settings).await.unwrap();
+    let update = TopicUpdate::new().read_queues(4).writable(false);
+    admin(&names).await.update_topic("made", &update).await.unwrap();
     assert!(asked.load(Ordering::Relaxed) > 6);
+}
+
+/// Nothing is changed where it is.
+#[tokio::test]
+async fn a_topic_that_only_some_masters_have_is_completed_on_the_others() {
+    let a = Server::start(|_| Reply::ok(Empty)).await;
+    let b = Server::start(|_| Reply::ok(Empty)).await;
+    let (with, asked) = ((a.address.clone(), b.address.clone()), b.clone());
+    let names = Server::names(move |topic| {
+        let both = [("a", with.0.as_str()), ("b", with.1.as_str())];
+        let created = topic == "TBW102" || !asked.asked().is_empty();
+        let mut shown = route(if created { &both } else { &both[..1] }, 3);
+        // On the first there are more.
+        (shown.queues[0].read_queue_nums, shown.queues[0].write_queue_nums) = (8, 8);
+        Some(shown)
+    })
+    .await;
+    let admin = admin(&names).await;
+    admin.create_topic("made", 3).await.unwrap();
+    assert_eq!((a.asked().len(), b.asked().len()), (0, 1));
+    let error = admin.create_topic("made", 3).await.unwrap_err();
+    assert_eq!(error.to_string(), "topic made exists already: 8 queues on a, 3 queues on b");
+    assert_eq!((a.asked().len(), b.asked().len()), (0, 1));
+}
+
+/// An update says nothing of what stays, and a broker that withholds a permission from every topic at
+/// present does not close this one for good.
+#[tokio::test]
+async fn an_update_keeps_on_each_broker_what_it_does_not_name() {
+    let a = Server::start(|_| Reply::ok(Empty)).await;
+    let b = Server::start(|_| Reply::ok(Empty)).await;
+    let (with, asked) = ((a.address.clone(), b.address.clone()), (a.clone(), b.clone()));
+    let names = Server::names(move |topic| {
+        let mut shown = route(&[("a", &with.0), ("b", &with.1)], 4);
+        shown.order_topic_conf = Some("a:4;b:4".into());
+        // Broker b may not be written at all, broker a not in this topic.
+        shown.queues[1].perm = 4;
+        if topic == "made" {
+            shown.queues[0].perm = 4;
+            shown.queues[0].topic_sys_flag = Some(2);
+            shown.queues[1].read_queue_nums = 6;
+            for (queues, server) in shown.queues.iter_mut().zip([&asked.0, &asked.1]) {
+                if !server.asked().is_empty() {
+                    queues.write_queue_nums = 8;
+                }
+            }
+        }
+        Some(shown)
+    })
+    .await;
+    admin(&names).await.update_topic("made", &TopicUpdate::new().write_queues(8)).await.unwrap();
+    let asked = |server: &Server| -> CreateTopic { server.asked()[0].read().unwrap() };
+    let said = |request: CreateTopic| {
+        (request.read_queues, request.write_queues, request.perm, request.sys_flag, request.order)
+    };
+    assert_eq!(said(asked(&a)), (4, 8, 4, Some(2), Some(true)));
+    assert_eq!(said(asked(&b)), (6, 8, 6, Some(0), Some(true)));
+}
+
+#[tokio::test]
+async fn an_update_that_one_broker_refuses_is_no_success() {
+    let a = Server::start(|_| Reply::ok(Empty)).await;
+    let b = Server::start(|_| Reply::refuse(16, "no permission")).await;
+    let with = (a.address.clone(), b.address.clone());
+    let names = Server::names(move |_| Some(route(&[("a", &with.0), ("b", &with.1)], 4))).await;
+    let error = admin(&names).await.update_topic("made", &TopicUpdate::new().queues(8)).await;
+    let address = b.address.clone();
+    assert_eq!(error.unwrap_err(), AdminError::Denied { address, remark: "no permission".into() });
 }
 
 #[tokio::test]
