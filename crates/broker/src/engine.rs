@@ -23,6 +23,7 @@ pub(crate) mod timers;
 pub(crate) mod topics;
 pub(crate) mod wishes;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -157,22 +158,33 @@ impl Engine {
     }
 
     fn restore(&mut self) -> Result<(), StoreError> {
-        let mut topics = Vec::new();
+        let (mut topics, mut deleted) = (Vec::new(), Vec::new());
         for fact in self.store.facts()? {
             match fact {
                 Fact::Topic(config) => topics.push(config),
+                Fact::Deleted { number } => deleted.push(number),
                 Fact::Delivered { level, offset } => self.schedule.restore(level, offset),
                 Fact::Timer { offset, due, id_hash } => self.timers.insert(due, offset, id_hash),
                 Fact::Half { offset, group, since, due, checks } => {
                     let (group, due) = (group.into(), due.min(since.saturating_add(LIFE_MS)));
                     self.halves.insert(offset, Half { group, since, due, checks });
                 }
-                Fact::Offset { .. } | Fact::Subscriptions { .. } => self.groups.restore(fact),
+                Fact::Offset { .. } | Fact::Subscriptions { .. } | Fact::Group(_) => {
+                    self.groups.restore(fact);
+                }
             }
         }
         topics.sort_by_key(|config: &TopicConfig| config.number);
+        deleted.sort_unstable();
+        let mut deleted = deleted.into_iter().peekable();
         for config in topics {
+            while let Some(number) = deleted.next_if(|number| *number < config.number) {
+                self.topics.restore_deleted(number).ok_or_else(|| out_of_order(number))?;
+            }
             self.restore_topic(config)?;
+        }
+        for number in deleted {
+            self.topics.restore_deleted(number).ok_or_else(|| out_of_order(number))?;
         }
         self.plan_deliveries();
         Ok(())
@@ -180,10 +192,7 @@ impl Engine {
 
     fn restore_topic(&mut self, config: TopicConfig) -> Result<(), StoreError> {
         let number = config.number;
-        let Some(topic) = self.topics.restore(config) else {
-            let text = format!("the topic number {number} is out of order");
-            return Err(StoreError::Damaged(text));
-        };
+        let topic = self.topics.restore(config).ok_or_else(|| out_of_order(number))?;
         let known = topic.known_queues();
         let ends = self.find_ends(number, 0..known)?;
         self.topics.set_ends(number, 0, ends);
@@ -292,7 +301,7 @@ impl Engine {
                 out.answer(caller, self.query_consumer_offset(&query));
             }
             Incoming::UpdateConsumerOffset(update) => {
-                let result = self.update_consumer_offset(&update);
+                let result = self.update_consumer_offset(caller.session, &update);
                 out.answer(caller, result);
             }
             Incoming::ConsumerListOf(group) => {
@@ -505,7 +514,7 @@ impl Engine {
         queue: QueueKey,
         offset: u64,
     ) -> Result<Option<Record>, StoreError> {
-        if offset >= self.topics.ends(queue).committed {
+        if offset >= self.topics.ends(queue).committed || offset < self.topics.base(queue) {
             return Ok(None);
         }
         let block = self.store.block(queue, offset)?;
@@ -527,13 +536,57 @@ impl Engine {
             Refusal::new(ResponseCode::TOPIC_NOT_EXIST, why)
         })?;
         let known = self.topics.get(name).map_or(0, Topic::known_queues);
+        let bases = self.bases_of(number)?;
         // Before anything changes: a queue whose end is not known would be written over.
-        let ends = self.find_ends(number, known..read.max(write).min(MAX_QUEUES))?;
-        if let Some(topic) = self.topics.set(name, read, write, perm) {
+        let queues = known..read.max(write).min(MAX_QUEUES);
+        let mut ends = self.find_ends(number, queues.clone())?;
+        for (ends, queue) in ends.iter_mut().zip(queues) {
+            let base = bases.get(&queue).copied().unwrap_or(0);
+            *ends = QueueEnds { next: ends.next.max(base), committed: ends.committed.max(base) };
+        }
+        if let Some(topic) = self.topics.set(name, (read, write), perm, bases) {
+            commit.forget(Fact::deleted_key(number));
             commit.put(Fact::Topic(topic.config.clone()));
             self.topics.set_ends(number, known, ends);
         }
         Ok(())
+    }
+
+    /// Where the queues of a topic begin that gets the number of a deleted one: behind its messages,
+    /// which are there until they are dropped.
+    fn bases_of(&self, number: u16) -> Result<BTreeMap<u16, u64>, StoreError> {
+        let Some(known) = self.topics.deleted_ends(number) else { return Ok(BTreeMap::new()) };
+        let mut bases = BTreeMap::new();
+        for (queue, stored) in (0..).zip(self.find_ends(number, 0..MAX_QUEUES)?) {
+            let known = known.get(usize::from(queue)).map_or(0, |ends| ends.next);
+            let base = stored.next.max(known);
+            if base > 0 {
+                bases.insert(queue, base);
+            }
+        }
+        Ok(bases)
+    }
+
+    /// Offset of the oldest message of a queue; the end when there is none.
+    pub(crate) fn first_offset(&self, queue: QueueKey) -> u64 {
+        self.store.first_offset(queue).max(self.topics.base(queue))
+    }
+
+    /// Deletes a topic, and has that remembered: its messages are out of reach, those that wait to be
+    /// delivered to it come to nothing, and how far groups had come in it is forgotten. Says whether
+    /// there was one.
+    pub(crate) fn delete_topic(&mut self, name: &str, effects: &mut Effects) -> bool {
+        let Some(number) = self.topics.delete(name) else { return false };
+        effects.commit.forget(Fact::topic_key(name));
+        effects.commit.put(Fact::Deleted { number });
+        self.groups.forget_topic(name, number, &mut effects.commit);
+        for parked in self.parked.of_topic(number) {
+            effects.answer::<Empty>(parked.caller, Err(Refusal::no_topic(name)));
+        }
+        for query in self.queries.of_topic(number) {
+            effects.answer::<Empty>(query.caller, Err(Refusal::no_topic(name)));
+        }
+        true
     }
 
     /// The topic of this name that clients are told of. The default topic, kept from an earlier
@@ -574,12 +627,16 @@ impl Engine {
     }
 }
 
+fn out_of_order(number: u16) -> StoreError {
+    StoreError::Damaged(format!("the topic number {number} is out of order"))
+}
+
 fn too_many(refusal: Refusal) -> StoreError {
     StoreError::Damaged(refusal.remark)
 }
 
 /// Refuses a request that this broker does not know.
-pub(crate) fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
+fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
     let refusal = Refusal::new(
         ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
         format!(" request type {} not supported", code.0),

@@ -10,6 +10,7 @@ mod pull;
 mod query;
 mod recall;
 mod reply;
+mod reset;
 mod route;
 mod send;
 mod send_back;

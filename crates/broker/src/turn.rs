@@ -283,7 +283,7 @@ mod tests {
 
     use bytes::BytesMut;
     use posthaste_protocol::command::put_request;
-    use posthaste_protocol::request::SendMessage;
+    use posthaste_protocol::request::{ConsumerGroup, Heartbeat, SendMessage};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -394,6 +394,9 @@ mod tests {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
         events.send(Event::Opened { session, peer, outbox }).expect("running");
         events.send(send(session)).expect("running");
+        let group = ConsumerGroup { group_name: "readers".into(), ..ConsumerGroup::default() };
+        let heartbeat = Heartbeat { consumers: vec![group], ..Heartbeat::default() };
+        events.send(frames(session, &heartbeat)).expect("running");
         let update = posthaste_protocol::request::UpdateConsumerOffset {
             group: "readers".into(),
             topic: "orders".into(),

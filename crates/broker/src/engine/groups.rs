@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use posthaste_protocol::ResponseCode;
-use posthaste_protocol::request::{ConsumerGroup, Subscription};
+use posthaste_protocol::request::{ConsumerGroup, GroupConfig, Subscription};
 
 use super::meter::Meter;
 use super::refusal::Refusal;
 use super::topics::{MAX_TOPIC_LENGTH, MAX_TOPICS, is_name};
 use super::{Millis, SessionId, filter};
 use crate::location::QueueKey;
-use crate::store::Fact;
+use crate::store::{Commit, Fact};
 
 /// How many consumer groups there may be.
 pub(crate) const MAX_GROUPS: usize = 1_000;
@@ -41,6 +41,10 @@ pub(crate) struct Group {
     locks: HashMap<QueueKey, Lock>,
     /// How its members consume.
     pub(crate) manner: Manner,
+    /// What a tool has said of it.
+    config: Option<GroupConfig>,
+    /// Offsets that were set, and that no member knows yet.
+    resets: HashMap<QueueKey, u64>,
     /// The first offset of each queue that it has not pulled.
     pulled: HashMap<QueueKey, u64>,
     /// Number of a topic: the messages that the group gets of it.
@@ -89,6 +93,57 @@ impl Group {
     /// How far the group has come in a queue.
     pub(crate) fn offset(&self, topic: &str, queue: i32) -> Option<i64> {
         self.offsets.get(topic)?.get(&queue).copied()
+    }
+
+    /// What a tool has said of it, or what is said of any group.
+    pub(crate) fn config(&self, name: &str) -> GroupConfig {
+        let usual = || GroupConfig { group_name: name.to_owned(), ..GroupConfig::default() };
+        self.config.clone().unwrap_or_else(usual)
+    }
+
+    /// How often a message comes again before it goes to the dead letters.
+    pub(crate) fn retries(&self) -> i32 {
+        self.config.as_ref().map_or(MAX_RECONSUME_TIMES, |config| config.retry_max_times)
+    }
+
+    /// How many queues its retry topic gets.
+    pub(crate) fn retry_queues(&self) -> u16 {
+        let queues = self.config.as_ref().map_or(1, |config| config.retry_queue_nums);
+        u16::try_from(queues).unwrap_or(1).max(1)
+    }
+
+    /// Whether it may consume.
+    pub(crate) fn may_consume(&self) -> bool {
+        self.config.as_ref().is_none_or(|config| config.consume_enable)
+    }
+
+    /// The offset of a queue that was set, and that no member knows yet.
+    pub(crate) fn reset(&self, queue: QueueKey) -> Option<u64> {
+        self.resets.get(&queue).copied()
+    }
+
+    /// As [`reset`](Self::reset), for a member that is told now.
+    pub(crate) fn take_reset(&mut self, queue: QueueKey) -> Option<u64> {
+        self.resets.remove(&queue)
+    }
+
+    /// The offset of a queue was set; members are told with their next pulls.
+    pub(crate) fn put_reset(&mut self, queue: QueueKey, offset: u64) {
+        self.resets.insert(queue, offset);
+    }
+
+    /// How far it has come in the queues of a topic.
+    pub(crate) fn offsets(&self, topic: &str) -> impl Iterator<Item = (i32, i64)> {
+        self.offsets.get(topic).into_iter().flatten().map(|(queue, offset)| (*queue, *offset))
+    }
+
+    /// A topic is gone; gives back the queues that it had come somewhere in.
+    fn forget_topic(&mut self, name: &str, number: u16) -> Vec<i32> {
+        self.locks.retain(|queue, _| queue.topic != number);
+        self.resets.retain(|queue, _| queue.topic != number);
+        self.pulled.retain(|queue, _| queue.topic != number);
+        let offsets = self.offsets.remove(name).unwrap_or_default();
+        offsets.into_keys().collect()
     }
 
     /// The topics that it has come somewhere in.
@@ -208,6 +263,8 @@ pub(crate) struct Groups {
     dirty: BTreeMap<(String, String, i32), i64>,
     /// How many meters there are, of all groups.
     meters: usize,
+    /// How often a tool has changed any of them.
+    changes: i64,
 }
 
 impl Groups {
@@ -247,6 +304,59 @@ impl Groups {
         }
     }
 
+    /// Creates or changes a group, as a tool says. `None` when the name is not allowed, or there are
+    /// too many.
+    pub(crate) fn set(&mut self, config: &GroupConfig) -> Option<Fact> {
+        self.changes += 1;
+        self.ensure(&config.group_name)?.config = Some(config.clone());
+        Some(Fact::Group(config.clone()))
+    }
+
+    /// How often a tool has changed any of them.
+    pub(crate) fn changes(&self) -> i64 {
+        self.changes
+    }
+
+    /// A tool deletes a group: what was said of it, what it subscribes to and, if that is wanted,
+    /// how far it has come. Its members stay, and bring it back with their next heartbeats.
+    pub(crate) fn delete(&mut self, name: &str, with_offsets: bool, commit: &mut Commit) {
+        let Some(group) = self.by_name.get_mut(name) else { return };
+        self.changes += 1;
+        group.config = None;
+        commit.forget(Fact::group_key(name));
+        commit.forget(Fact::subscriptions_key(name));
+        if with_offsets {
+            let offsets = std::mem::take(&mut group.offsets);
+            group.resets.clear();
+            for (topic, queues) in offsets {
+                for queue in queues.into_keys() {
+                    commit.forget(Fact::offset_key(name, &topic, queue));
+                    self.dirty.remove(&(name.to_owned(), topic.clone(), queue));
+                }
+            }
+        }
+        if group.members.is_empty() {
+            group.subscriptions.clear();
+            if group.offsets.is_empty() {
+                self.meters -= group.got.len();
+                self.by_name.remove(name);
+            }
+        }
+    }
+
+    /// A topic is gone, and with it how far groups had come in it.
+    pub(crate) fn forget_topic(&mut self, topic: &str, number: u16, commit: &mut Commit) {
+        for (name, group) in &mut self.by_name {
+            for queue in group.forget_topic(topic, number) {
+                commit.forget(Fact::offset_key(name, topic, queue));
+            }
+            if group.got.remove(&number).is_some() {
+                self.meters -= 1;
+            }
+        }
+        self.dirty.retain(|(_, known, _), _| known != topic);
+    }
+
     /// Takes over a fact of an earlier run.
     pub(crate) fn restore(&mut self, fact: Fact) {
         match fact {
@@ -260,7 +370,14 @@ impl Groups {
                     group.subscribe(&subscriptions);
                 }
             }
-            Fact::Topic(_) | Fact::Delivered { .. } | Fact::Timer { .. } | Fact::Half { .. } => {}
+            Fact::Group(config) => {
+                self.set(&config);
+            }
+            Fact::Topic(_)
+            | Fact::Deleted { .. }
+            | Fact::Delivered { .. }
+            | Fact::Timer { .. }
+            | Fact::Half { .. } => {}
         }
     }
 

@@ -75,6 +75,11 @@ impl ParkedPulls {
         expired
     }
 
+    /// Takes out the pulls that wait for messages of a topic.
+    pub(crate) fn of_topic(&mut self, number: u16) -> Vec<ParkedPull> {
+        self.extract(|parked| parked.queue.topic == number)
+    }
+
     /// Forgets the pulls of a session that is gone.
     pub(crate) fn forget(&mut self, session: SessionId) {
         self.extract(|parked| parked.caller.session == session);

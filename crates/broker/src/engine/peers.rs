@@ -37,6 +37,8 @@ impl Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     by_session: FxHashMap<SessionId, Peer>,
+    /// The group that a session pulled for last, where that group is not known.
+    pulls_as: FxHashMap<SessionId, String>,
 }
 
 impl Peers {
@@ -49,6 +51,7 @@ impl Peers {
     /// A client is gone.
     pub(crate) fn close(&mut self, session: SessionId) {
         self.by_session.remove(&session);
+        self.pulls_as.remove(&session);
     }
 
     /// A client has sent a heartbeat, and said what it is.
@@ -62,6 +65,18 @@ impl Peers {
         if let Some(peer) = self.by_session.get_mut(&session) {
             *peer = Peer { language, version, seen: now, ..*peer };
         }
+    }
+
+    /// A session pulls for a group that is not known: no member of it has sent a heartbeat.
+    pub(crate) fn pulled_as(&mut self, session: SessionId, group: &str) {
+        if !self.pulls_as(session, group) {
+            self.pulls_as.insert(session, group.to_owned());
+        }
+    }
+
+    /// Whether a session has pulled for a group that is not known.
+    pub(crate) fn pulls_as(&self, session: SessionId, group: &str) -> bool {
+        self.pulls_as.get(&session).is_some_and(|known| known == group)
     }
 
     /// The client of a session.

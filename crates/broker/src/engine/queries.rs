@@ -6,7 +6,7 @@
 //! many megabytes takes many turns.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::properties::name;
@@ -89,6 +89,14 @@ impl Queries {
         self.waiting.push_front(query);
     }
 
+    /// Takes out the queries that look through a topic.
+    pub(crate) fn of_topic(&mut self, number: u16) -> Vec<Query> {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (taken, kept): (Vec<_>, Vec<_>) = waiting.partition(|q| q.sought.topic == number);
+        self.waiting = kept.into();
+        taken
+    }
+
     /// A session is gone.
     pub(crate) fn forget(&mut self, session: SessionId) {
         self.waiting.retain(|query| query.caller.session != session);
@@ -122,7 +130,8 @@ impl Query {
             let before = before.min(topics.ends(key).committed);
             *room = room.saturating_sub(BLOCK_COST);
             let blocks = store.blocks_before(key, before, *room)?;
-            let next = self.read_blocks(key, before, &blocks, room);
+            let base = topics.base(key);
+            let next = self.read_blocks(key, base..before, &blocks, room);
             self.place = Some(next.map_or((queue + 1, u64::MAX), |before| (queue, before)));
         }
     }
@@ -131,7 +140,7 @@ impl Query {
     fn read_blocks(
         &mut self,
         key: QueueKey,
-        before: u64,
+        range: Range<u64>,
         blocks: &[Block],
         room: &mut usize,
     ) -> Option<u64> {
@@ -139,7 +148,8 @@ impl Query {
         for block in blocks {
             *room = room.saturating_sub(block.bytes.len() + BLOCK_COST);
             let mut oldest = None;
-            for record in block.records().take_while(|record| record.offset() < before) {
+            let wanted = block.records_from(range.start);
+            for record in wanted.take_while(|record| record.offset() < range.end) {
                 oldest.get_or_insert(record.stored_at_ms());
                 if self.wants(&record) {
                     self.keep(key, &record);
@@ -151,7 +161,7 @@ impl Query {
             }
             next = Some(block.first);
         }
-        next.filter(|before| *before > 0)
+        next.filter(|before| *before > range.start)
     }
 
     fn wants(&self, record: &Record) -> bool {

@@ -3,6 +3,7 @@
 mod administering;
 mod brittle;
 mod consuming;
+mod deleting;
 mod failing;
 mod harness;
 mod keeping;

@@ -1,5 +1,7 @@
 //! The topics: their configuration and how far their queues have come.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use posthaste_protocol::request::{self, DEFAULT_TOPIC, permission};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use super::attributes::Attributes;
 use super::meter::Meter;
 use super::schedule::LEVELS;
 use super::{Identity, Millis};
-use crate::location::{MAX_QUEUES, QueueKey};
+use crate::location::{MAX_QUEUES, MAX_TOPIC_NUMBER, QueueKey};
 
 /// How many topics there may be, the system's among them.
 pub(crate) const MAX_TOPICS: usize = 1_000;
@@ -46,7 +48,8 @@ const CLOSED: &[&str] = &[
 /// A topic as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TopicConfig {
-    /// Stands for the topic wherever messages are kept. Never given to another one.
+    /// Stands for the topic wherever messages are kept. It is given to another topic only after the
+    /// topic's deletion, and as late as can be.
     pub(crate) number: u16,
     /// Name.
     pub(crate) name: String,
@@ -62,6 +65,9 @@ pub(crate) struct TopicConfig {
     /// Whether it is an ordered topic.
     #[serde(default)]
     pub(crate) order: bool,
+    /// Where queues begin whose earlier messages are those of a deleted topic of the same number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) bases: BTreeMap<u16, u64>,
 }
 
 impl From<&TopicConfig> for request::TopicConfig {
@@ -137,8 +143,11 @@ impl Topic {
 /// All topics.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    /// Topic number n is at n − 1.
-    list: Vec<Topic>,
+    /// Topic number n is at n − 1; nothing where it was deleted.
+    list: Vec<Option<Topic>>,
+    /// The numbers of deleted topics, those that have been so for longest first, with the ends of
+    /// their queues where those are known.
+    deleted: VecDeque<(u16, Vec<QueueEnds>)>,
     by_name: FxHashMap<String, u16>,
     /// How often any of them has changed.
     changes: i64,
@@ -152,35 +161,87 @@ impl Topics {
 
     /// The topic with this number.
     pub(crate) fn numbered(&self, number: u16) -> Option<&Topic> {
-        self.list.get(usize::from(number).checked_sub(1)?)
+        self.list.get(usize::from(number).checked_sub(1)?)?.as_ref()
     }
 
-    /// All topics, oldest first.
+    fn numbered_mut(&mut self, number: u16) -> Option<&mut Topic> {
+        self.list.get_mut(usize::from(number).checked_sub(1)?)?.as_mut()
+    }
+
+    /// All topics, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
-        self.list.iter()
+        self.list.iter().flatten()
     }
 
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.by_name.len()
     }
 
     /// The number of the topic of this name, or the one that it would get. `None` when there are
     /// too many.
+    ///
+    /// A number that no topic ever had goes before that of a deleted one: ids of messages have the
+    /// number in them, and the longer an id means nothing else the better.
     pub(crate) fn number_of(&self, name: &str) -> Option<u16> {
-        match self.by_name.get(name) {
-            Some(number) => Some(*number),
-            None if self.list.len() >= MAX_TOPICS => None,
-            None => Some(self.list.len() as u16 + 1),
+        if let Some(number) = self.by_name.get(name) {
+            return Some(*number);
         }
+        if self.len() >= MAX_TOPICS {
+            return None;
+        }
+        let unused = u16::try_from(self.list.len() + 1).ok();
+        let unused = unused.filter(|number| *number < MAX_TOPIC_NUMBER);
+        unused.or_else(|| self.deleted.front().map(|(number, _)| *number))
+    }
+
+    /// Where the queues of a deleted topic of this number ended, as far as that is known; `None` when
+    /// there was none.
+    pub(crate) fn deleted_ends(&self, number: u16) -> Option<&[QueueEnds]> {
+        let known = self.deleted.iter().find(|(deleted, _)| *deleted == number);
+        known.map(|(_, ends)| ends.as_slice())
+    }
+
+    /// Deletes a topic; gives back its number.
+    pub(crate) fn delete(&mut self, name: &str) -> Option<u16> {
+        let number = self.by_name.remove(name)?;
+        let place = self.list.get_mut(usize::from(number).checked_sub(1)?)?;
+        let topic = place.take()?;
+        self.deleted.push_back((number, topic.queues));
+        self.changes += 1;
+        Some(number)
+    }
+
+    /// Takes over that a number has no topic any more. `None` when its place is not the next one.
+    pub(crate) fn restore_deleted(&mut self, number: u16) -> Option<()> {
+        if usize::from(number) != self.list.len() + 1 {
+            return None;
+        }
+        self.list.push(None);
+        self.deleted.push_back((number, Vec::new()));
+        Some(())
+    }
+
+    /// Where a queue begins: behind the messages of a deleted topic of the same number.
+    pub(crate) fn base(&self, queue: QueueKey) -> u64 {
+        let topic = self.numbered(queue.topic);
+        topic.and_then(|topic| topic.config.bases.get(&queue.queue)).copied().unwrap_or(0)
     }
 
     /// Creates a topic, or changes the one of this name, whose attributes stay. `None` when there
     /// are too many.
-    pub(crate) fn set(&mut self, name: &str, read: u16, write: u16, perm: i32) -> Option<&Topic> {
-        let (attributes, order) = match self.get(name) {
-            Some(topic) => (topic.config.attributes.clone(), topic.config.order),
-            None => Default::default(),
+    ///
+    /// `bases` are those of a topic that comes into being.
+    pub(crate) fn set(
+        &mut self,
+        name: &str,
+        (read, write): (u16, u16),
+        perm: i32,
+        bases: BTreeMap<u16, u64>,
+    ) -> Option<&Topic> {
+        let (attributes, order, bases) = match self.get(name).map(|topic| &topic.config) {
+            Some(known) => (known.attributes.clone(), known.order, known.bases.clone()),
+            None => (Attributes::default(), false, bases),
         };
         let number = self.number_of(name)?;
         self.restore(TopicConfig {
@@ -191,6 +252,7 @@ impl Topics {
             perm,
             attributes,
             order,
+            bases,
         })
     }
 
@@ -201,35 +263,40 @@ impl Topics {
         attributes: Attributes,
         order: bool,
     ) -> Option<&Topic> {
-        let at = usize::from(*self.by_name.get(name)?).checked_sub(1)?;
-        let topic = self.list.get_mut(at)?;
+        let topic = self.numbered_mut(*self.by_name.get(name)?)?;
         topic.config.attributes = attributes;
         topic.config.order = order;
         Some(topic)
     }
 
-    /// Puts a topic in its place. `None` when that is neither an existing topic's place nor the
-    /// next free one.
+    /// Puts a topic in its place. `None` when that is neither its own, nor the next one, nor a deleted
+    /// topic's.
     pub(crate) fn restore(&mut self, config: TopicConfig) -> Option<&Topic> {
-        let number = config.number;
-        let at = usize::from(number).checked_sub(1)?;
-        self.changes += 1;
+        let (number, queues) = (config.number, config.read_queues.max(config.write_queues));
+        let at = usize::from(number).checked_sub(1).filter(|at| *at <= self.list.len())?;
         if at == self.list.len() {
-            self.by_name.insert(config.name.clone(), number);
-            self.list.push(Topic { config, queues: Vec::new(), put: Meter::default() });
-        } else {
-            self.list.get_mut(at)?.config = config;
+            self.list.push(None);
         }
-        let topic = self.list.get_mut(at)?;
-        let count = usize::from(topic.queue_count()).max(topic.queues.len());
+        let place = self.list.get_mut(at)?;
+        match place {
+            Some(known) if known.config.name != config.name => return None,
+            Some(known) => known.config = config,
+            None => {
+                self.deleted.retain(|(deleted, _)| *deleted != number);
+                self.by_name.insert(config.name.clone(), number);
+                *place = Some(Topic { config, queues: Vec::new(), put: Meter::default() });
+            }
+        }
+        self.changes += 1;
+        let topic = place.as_mut()?;
+        let count = usize::from(queues).max(topic.queues.len());
         topic.queues.resize(count, QueueEnds::default());
-        self.list.get(at)
+        Some(topic)
     }
 
     /// Where queues end that have come into being, or come back: from number `first` on.
     pub(crate) fn set_ends(&mut self, topic: u16, first: u16, ends: Vec<QueueEnds>) {
-        let at = usize::from(topic).checked_sub(1);
-        let Some(topic) = at.and_then(|at| self.list.get_mut(at)) else { return };
+        let Some(topic) = self.numbered_mut(topic) else { return };
         let count = topic.queues.len().max(usize::from(first) + ends.len());
         topic.queues.resize(count, QueueEnds::default());
         for (known, end) in topic.queues.iter_mut().skip(usize::from(first)).zip(ends) {
@@ -244,16 +311,15 @@ impl Topics {
 
     /// A queue gets a message.
     pub(crate) fn count(&mut self, queue: QueueKey, now: Millis) {
-        let at = usize::from(queue.topic).checked_sub(1);
-        if let Some(topic) = at.and_then(|at| self.list.get_mut(at)) {
+        if let Some(topic) = self.numbered_mut(queue.topic) {
             topic.put.record(now, 1);
         }
     }
 
     /// The messages that the topic of this name gets.
     pub(crate) fn meter(&mut self, name: &str) -> Option<&mut Meter> {
-        let at = usize::from(*self.by_name.get(name)?).checked_sub(1)?;
-        Some(&mut self.list.get_mut(at)?.put)
+        let number = *self.by_name.get(name)?;
+        Some(&mut self.numbered_mut(number)?.put)
     }
 
     /// Where a queue ends; 0 for one that does not exist.
@@ -266,8 +332,7 @@ impl Topics {
 
     /// Where a queue ends, to be changed.
     pub(crate) fn ends_mut(&mut self, queue: QueueKey) -> Option<&mut QueueEnds> {
-        let at = usize::from(queue.topic).checked_sub(1)?;
-        self.list.get_mut(at)?.queues.get_mut(usize::from(queue.queue))
+        self.numbered_mut(queue.topic)?.queues.get_mut(usize::from(queue.queue))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a message's properties ask of the broker: to come later, or to be part of a transaction.
 
-use posthaste_protocol::properties::{NAME_END, VALUE_END, name};
+use posthaste_protocol::properties::name;
 
 use super::{Millis, refusal::Refusal};
 
@@ -40,17 +40,6 @@ pub(crate) enum Course {
 }
 
 impl Wishes {
-    /// The wishes in a text of the wire; of a name that occurs twice the last one counts.
-    pub(crate) fn of(text: &str) -> Self {
-        let mut wishes = Self::default();
-        for (name, value) in text.split(VALUE_END).filter_map(|pair| pair.split_once(NAME_END)) {
-            if !value.is_empty() {
-                wishes.read(name, value);
-            }
-        }
-        wishes
-    }
-
     /// Takes one property into account.
     pub(crate) fn read(&mut self, name: &str, value: &str) {
         match name {
@@ -68,6 +57,11 @@ impl Wishes {
         if self.timer.as_ref().is_none_or(|(known, _)| timer <= *known) {
             self.timer = Some((timer, value.to_owned()));
         }
+    }
+
+    /// Whether the message asks to come later than it is sent, or asked so once.
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.delay_level > 0 || self.timer.is_some()
     }
 
     /// When the message is delivered that is stored `now`. A delay level goes before a time.
@@ -98,6 +92,22 @@ impl Wishes {
             )));
         }
         Ok(if due > now { Course::At(due) } else { Course::AtOnce })
+    }
+}
+
+#[cfg(test)]
+impl Wishes {
+    /// The wishes in a text of the wire; of a name that occurs twice the last one counts.
+    pub(crate) fn of(text: &str) -> Self {
+        use posthaste_protocol::properties::{NAME_END, VALUE_END};
+
+        let mut wishes = Self::default();
+        for (name, value) in text.split(VALUE_END).filter_map(|pair| pair.split_once(NAME_END)) {
+            if !value.is_empty() {
+                wishes.read(name, value);
+            }
+        }
+        wishes
     }
 }
 

@@ -6,7 +6,7 @@
 use posthaste_protocol::request::Admin;
 
 use crate::engine::effects::{Caller, Effects};
-use crate::engine::{Engine, Millis, refuse};
+use crate::engine::{Engine, Millis};
 
 impl Engine {
     /// Does what a tool asks for.
@@ -17,6 +17,10 @@ impl Engine {
         request: Admin,
         out: &mut Effects,
     ) {
+        // Most answers may be long.
+        if let Err(refusal) = out.check_room(caller.session) {
+            return out.refuse(caller, &refusal);
+        }
         match request {
             Admin::RunningInfoOf(request) => self.running_info(now, caller, &request, out),
             Admin::ConsumeDirectly(request) => self.consume_directly(now, caller, request, out),
@@ -28,17 +32,37 @@ impl Engine {
                 let result = self.give_write_permission(&request);
                 out.answer(caller, result);
             }
-            question => self.tell(now, caller, question, out),
-        }
-    }
-
-    /// Answers what changes nothing.
-    fn tell(&mut self, now: Millis, caller: Caller, question: Admin, out: &mut Effects) {
-        // Any of it may be long.
-        if let Err(refusal) = out.check_room(caller.session) {
-            return out.refuse(caller, &refusal);
-        }
-        match question {
+            Admin::CreateTopics(request) => {
+                let result = self.set_topics(&request, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::DeleteTopic(request) => {
+                let result = self.delete(&request, out);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::DeleteTopicInNameServer(request) => {
+                out.answer(caller, self.delete_route(&request));
+            }
+            Admin::SetGroup(request) => {
+                let result = self.set_group(&request, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::SetGroups(request) => {
+                let result = self.set_groups(&request, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::DeleteGroup(request) => {
+                let result = self.delete_group(&request, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::ResetOffset(request) => {
+                let result = self.reset_offset(now, &request, out);
+                out.answer(caller, result);
+            }
+            Admin::CloneOffsets(request) => {
+                let result = self.clone_offsets(&request);
+                out.answer(caller, result);
+            }
             Admin::ClusterInfoOf(_) => out.answer(caller, Ok(self.cluster_info())),
             Admin::KvConfigOf(setting) => out.answer(caller, Self::kv_config(&setting)),
             Admin::BrokerConfigOf(_) => out.answer(caller, Ok(self.broker_config())),
@@ -77,7 +101,8 @@ impl Engine {
             Admin::ConsumersOfTopic(topic) => out.answer(caller, Ok(self.consumers_of(&topic))),
             Admin::TopicsOfConsumer(group) => out.answer(caller, Ok(self.topics_of(&group))),
             Admin::SubscriptionOf(of) => out.answer(caller, Ok(self.subscription_of(&of))),
-            other => refuse(out, caller, other.command(0).request_code()),
+            Admin::GroupConfigOf(group) => out.answer(caller, self.group_config(&group)),
+            Admin::GroupConfigsOf(_) => out.answer(caller, Ok(self.group_configs(now))),
         }
     }
 }

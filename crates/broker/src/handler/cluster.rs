@@ -223,7 +223,7 @@ impl Engine {
             .flat_map(|topic| (0..topic.known_queues()).map(|queue| topic.key(queue)));
         queues
             .filter(|key| self.topics.ends(*key).committed > 0)
-            .filter_map(|key| self.record(key, self.store.first_offset(key)).ok().flatten())
+            .filter_map(|key| self.record(key, self.first_offset(key)).ok().flatten())
             .map(|record| record.stored_at_ms())
             .min()
     }

@@ -6,7 +6,7 @@ use posthaste_protocol::request::{
     SearchOffset, StoreTime, UpdateConsumerOffset,
 };
 
-use crate::engine::{Engine, Millis, refusal::Refusal};
+use crate::engine::{Engine, Millis, SessionId, refusal::Refusal};
 use crate::location::QueueKey;
 
 impl Engine {
@@ -20,7 +20,7 @@ impl Engine {
     /// 31: the offset of the oldest message; 0 for a queue that is not there.
     pub(crate) fn min_offset(&self, request: &MinOffset) -> Result<OffsetAnswer, Refusal> {
         let queue = self.queue(&request.topic, request.queue_id);
-        let offset = queue.map_or(0, |queue| self.store.first_offset(queue));
+        let offset = queue.map_or(0, |queue| self.first_offset(queue));
         Ok(OffsetAnswer { offset: offset as i64 })
     }
 
@@ -31,7 +31,7 @@ impl Engine {
             return Ok(OffsetAnswer { offset: 0 });
         };
         let is_upper = request.boundary.as_deref().is_some_and(|b| b.eq_ignore_ascii_case("UPPER"));
-        let mut low = self.store.first_offset(queue);
+        let mut low = self.first_offset(queue);
         let mut high = self.topics.ends(queue).committed;
         while low < high {
             let middle = low + (high - low) / 2;
@@ -45,7 +45,7 @@ impl Engine {
                 false => high = middle,
             }
         }
-        let first = self.store.first_offset(queue);
+        let first = self.first_offset(queue);
         let offset = if is_upper { low.saturating_sub(1).max(first) } else { low };
         Ok(OffsetAnswer { offset: offset as i64 })
     }
@@ -56,7 +56,7 @@ impl Engine {
         request: &EarliestStoreTime,
     ) -> Result<StoreTime, Refusal> {
         let oldest = match self.queue(&request.topic, request.queue_id) {
-            Some(queue) => self.stored_at(queue, self.store.first_offset(queue))?,
+            Some(queue) => self.stored_at(queue, self.first_offset(queue))?,
             None => None,
         };
         Ok(StoreTime { timestamp_ms: oldest.unwrap_or(-1) })
@@ -71,13 +71,18 @@ impl Engine {
         request: &QueryConsumerOffset,
     ) -> Result<OffsetAnswer, Refusal> {
         let group = self.groups.get(&request.group);
+        let queue = self.queue(&request.topic, request.queue_id);
+        if let Some(offset) = group.zip(queue).and_then(|(group, queue)| group.reset(queue)) {
+            return Ok(OffsetAnswer { offset: offset as i64 });
+        }
         if let Some(offset) = group.and_then(|g| g.offset(&request.topic, request.queue_id)) {
             return Ok(OffsetAnswer { offset });
         }
-        let queue = self.queue(&request.topic, request.queue_id);
-        let is_young = queue.is_some_and(|queue| self.store.first_offset(queue) == 0);
-        if is_young && request.zero_if_missing != Some(false) {
-            return Ok(OffsetAnswer { offset: 0 });
+        // With its very first message it is young.
+        let young = queue.map(|queue| self.topics.base(queue));
+        let young = young.filter(|base| queue.map(|q| self.first_offset(q)) == Some(*base));
+        if let Some(base) = young.filter(|_| request.zero_if_missing != Some(false)) {
+            return Ok(OffsetAnswer { offset: base as i64 });
         }
         Err(Refusal::new(
             ResponseCode::QUERY_NOT_FOUND,
@@ -85,16 +90,27 @@ impl Engine {
         ))
     }
 
-    /// 15: how far a group has come now, also when that is back.
+    /// 15: how far a group has come now, also when that is back. A group is there once a member has
+    /// sent a heartbeat or pulled, or a tool has created it. What a member still says before it
+    /// knows that its offset was set is not heard.
     pub(crate) fn update_consumer_offset(
         &mut self,
+        session: SessionId,
         request: &UpdateConsumerOffset,
     ) -> Result<Empty, Refusal> {
+        let name = &request.group;
+        if self.groups.get(name).is_none() && !self.peers.pulls_as(session, name) {
+            let why = format!("Group {name} not exist!");
+            return Err(Refusal::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, why));
+        }
         if self.topics.get(&request.topic).is_none() {
             return Err(Refusal::no_topic(&request.topic));
         }
-        if self.queue(&request.topic, request.queue_id).is_none() {
+        let Some(queue) = self.queue(&request.topic, request.queue_id) else {
             return Err(Refusal::invalid(format!("queueId[{}] is illegal", request.queue_id)));
+        };
+        if self.groups.get(name).is_some_and(|group| group.reset(queue).is_some()) {
+            return Ok(Empty);
         }
         self.groups.set_offset(&request.group, &request.topic, request.queue_id, request.offset);
         Ok(Empty)

@@ -48,6 +48,11 @@ impl Found {
     }
 }
 
+/// Has the asker go on at an offset that was set: a client drops what it has pulled then.
+fn moved(offset: u64) -> Found {
+    Found::nothing(ResponseCode::PULL_OFFSET_MOVED, "OFFSET_RESET", offset)
+}
+
 impl Engine {
     /// 11, 361.
     pub(crate) fn pull(&mut self, now: Millis, caller: Caller, pull: Pull, effects: &mut Effects) {
@@ -61,6 +66,15 @@ impl Engine {
             Ok(parts) => parts,
             Err(refusal) => return effects.answer::<Empty>(caller, Err(refusal)),
         };
+        match self.groups.get_mut(&pull.group) {
+            None => self.peers.pulled_as(caller.session, &pull.group),
+            Some(group) => {
+                if let Some(offset) = group.take_reset(queue) {
+                    let found = moved(offset);
+                    return self.answer_pull(now, caller, (&pull.group, queue), &found, effects);
+                }
+            }
+        }
         if pull.sys_flag & pull_flag::COMMIT != 0 {
             self.groups.set_offset(&pull.group, &pull.topic, pull.queue_id, pull.commit_offset);
         }
@@ -79,6 +93,10 @@ impl Engine {
     fn check_pull(&self, pull: &Pull) -> Result<(QueueKey, Filter), Refusal> {
         if !is_name(&pull.group, MAX_GROUP_LENGTH) {
             return Err(no_group(&pull.group));
+        }
+        if self.groups.get(&pull.group).is_some_and(|group| !group.may_consume()) {
+            let why = format!("subscription group no permission, {}", pull.group);
+            return Err(Refusal::forbidden(why));
         }
         let Some(topic) = self.topics.get(&pull.topic) else {
             return Err(Refusal::no_topic(&pull.topic));
@@ -131,7 +149,7 @@ impl Engine {
         filter: &Filter,
         room: usize,
     ) -> Result<Found, StoreError> {
-        let (first, end) = (self.store.first_offset(queue), self.topics.ends(queue).committed);
+        let (first, end) = (self.first_offset(queue), self.topics.ends(queue).committed);
         if start < first {
             return Ok(Found::nothing(ResponseCode::PULL_OFFSET_MOVED, "OFFSET_TOO_SMALL", first));
         }
@@ -212,7 +230,7 @@ impl Engine {
         let answer = PullAnswer {
             suggested_broker: 0,
             next_offset: found.next as i64,
-            min_offset: self.store.first_offset(queue) as i64,
+            min_offset: self.first_offset(queue) as i64,
             max_offset: self.topics.ends(queue).committed as i64,
             offset_delta: None,
             messages: found.messages.clone(),
@@ -253,6 +271,25 @@ impl Engine {
                 ResponseCode::PULL_NOT_FOUND => return Ok(None),
                 _ => return Ok(Some(found)),
             }
+        }
+    }
+
+    /// Answers the pulls of a group that wait for messages of a queue, whose offset was set.
+    pub(crate) fn move_parked(
+        &mut self,
+        now: Millis,
+        group: &str,
+        queue: QueueKey,
+        effects: &mut Effects,
+    ) {
+        for parked in self.parked.of_queue(queue) {
+            if parked.pull.group != group {
+                self.parked.park(parked);
+                continue;
+            }
+            let reset = self.groups.get_mut(group).and_then(|group| group.take_reset(queue));
+            let found = moved(reset.unwrap_or(parked.resume_at));
+            self.answer_pull(now, parked.caller, (group, queue), &found, effects);
         }
     }
 

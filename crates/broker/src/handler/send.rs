@@ -112,11 +112,17 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
         let Stamped { text, unique_id, wishes } = self.stamper.stamp(now, &message.properties);
-        let course = wishes.course(now)?;
         let mut stored = self.message_of(now, session, message, text);
         let mut recall_handle = None;
         // What comes again from a consumer is no half message any more.
         let is_half = wishes.is_half && !(stored.reconsume_times > 0 && wishes.delay_level > 0);
+        if is_half && wishes.is_delayed() {
+            return Err(Refusal::illegal(
+                "a half message cannot be delayed: real brokers store it, and never deliver it \
+                 after its commit; send it once the transaction is committed",
+            ));
+        }
+        let course = wishes.course(now)?;
         if is_used_up(&stored, message.max_reconsume_times) {
             let place = self.turn_into_dead_letter(&mut stored, commit)?;
             self.put_on_course(Course::AtOnce, place, &mut stored, commit)?;

@@ -40,7 +40,9 @@ impl Engine {
             return Err(Refusal::system_error(format!("look message by offset failed, {offset}")));
         };
         remember_origin(&mut message);
-        let limit = request.max_reconsume_times.unwrap_or(MAX_RECONSUME_TIMES);
+        let group = self.groups.get(&request.group);
+        let retries = group.map_or(MAX_RECONSUME_TIMES, |group| group.retries());
+        let limit = request.max_reconsume_times.unwrap_or(retries);
         message.topic = retry_topic;
         message.stored_at_ms = now;
         let place = if message.reconsume_times >= limit || request.delay_level < 0 {
@@ -78,12 +80,11 @@ impl Engine {
 
     /// The group, its retry topic with it.
     pub(super) fn ensure_group(&mut self, group: &str, commit: &mut Commit) -> Result<(), Refusal> {
-        if self.groups.ensure(group).is_none() {
-            return Err(no_group(group));
-        }
+        let Some(known) = self.groups.ensure(group) else { return Err(no_group(group)) };
+        let queues = known.retry_queues();
         let retry_topic = format!("{RETRY_PREFIX}{group}");
         if self.topics.get(&retry_topic).is_none() {
-            self.set_topic(&retry_topic, (1, 1), READ_WRITE, commit)?;
+            self.set_topic(&retry_topic, (queues, queues), READ_WRITE, commit)?;
         }
         Ok(())
     }

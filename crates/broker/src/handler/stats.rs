@@ -58,7 +58,7 @@ impl Engine {
             let reach = QueueReach {
                 stored_at_ms: last.unwrap_or(0),
                 max_offset: end as i64,
-                min_offset: self.store.first_offset(key) as i64,
+                min_offset: self.first_offset(key) as i64,
             };
             (self.queue_name(name, key), reach)
         };
@@ -215,7 +215,7 @@ impl Engine {
                 let answer = ConsumeQueue {
                     filter_data,
                     max_queue_index: self.topics.ends(key).committed as i64,
-                    min_queue_index: self.store.first_offset(key) as i64,
+                    min_queue_index: self.first_offset(key) as i64,
                     messages: Some(entries),
                     subscription,
                 };
@@ -230,7 +230,7 @@ impl Engine {
         key: QueueKey,
         request: &ConsumeQueueOf,
     ) -> Result<Option<Vec<ConsumeQueueEntry>>, Refusal> {
-        let (first, end) = (self.store.first_offset(key), self.topics.ends(key).committed);
+        let (first, end) = (self.first_offset(key), self.topics.ends(key).committed);
         let start = u64::try_from(request.index).unwrap_or(0);
         if start < first || start >= end {
             return Ok(None);
@@ -263,7 +263,7 @@ impl Engine {
         let group = self.groups.get(&request.group);
         let span = |queue: u16| {
             let key = topic.key(queue);
-            let (first, end) = (self.store.first_offset(key), self.topics.ends(key).committed);
+            let (first, end) = (self.first_offset(key), self.topics.ends(key).committed);
             let stored_at = |offset: Option<u64>| {
                 offset.and_then(|offset| self.stored_at_or_none(key, offset)).unwrap_or(-1)
             };

@@ -11,7 +11,6 @@ use crate::engine::halves::{Half, LIFE_MS};
 use crate::engine::producers::MAX_NAME;
 use crate::engine::stamp::check_properties;
 use crate::engine::topics::{HALF_TOPIC, READ_WRITE, UNDECIDED_TOPIC, is_name};
-use crate::engine::wishes::Wishes;
 use crate::engine::{Engine, Millis, READ_AGAIN_MS, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::{Commit, Fact, StoreError};
@@ -21,9 +20,6 @@ use crate::store::{Commit, Fact, StoreError};
 const ASKED_AT_ONCE: usize = 256 * 1024;
 /// What a question takes at the least.
 const QUESTION_COST: usize = 1_024;
-/// What is noted at a timer message, and at a half message only once it is committed: by then it
-/// must not be too much.
-const NOTED_TIME: usize = "TIMER_OUT_MS".len() + 15;
 /// How long it is before more are asked about.
 const PAUSE_MS: Millis = 100;
 
@@ -51,7 +47,7 @@ impl Engine {
         message.properties = properties.to_wire();
         message.topic = HALF_TOPIC.to_owned();
         message.sys_flag &= !sys_flag::TRANSACTION;
-        check_properties(message, NOTED_TIME)?;
+        check_properties(message, 0)?;
         self.append(queue, message, commit)?;
         let immunity = immunity_ms(properties.get(name::CHECK_IMMUNITY_TIME));
         let half = Half {
@@ -137,7 +133,7 @@ impl Engine {
         message.ok_or_else(|| Refusal::system_error("Find prepared transaction message failed"))
     }
 
-    /// Puts a half message where it was sent to. Its delay, if it has one, begins now.
+    /// Puts a half message where it was sent to.
     fn release(
         &mut self,
         now: Millis,
@@ -153,13 +149,12 @@ impl Engine {
             None => None,
         };
         let Some(queue) = known else { return Err(Refusal::no_topic(&topic)) };
-        let course = Wishes::of(&message.properties).course(now)?;
         message.topic = topic;
         message.properties = properties.to_wire();
         message.sys_flag = message.sys_flag & !sys_flag::TRANSACTION | decision::COMMIT;
         message.prepared_offset = message.physical_offset;
         message.stored_at_ms = now;
-        self.put_on_course(course, queue, &mut message, commit)
+        self.append(queue, &mut message, commit)
     }
 
     /// Asks about the half messages that are due.

@@ -1,6 +1,6 @@
 //! Facts: the small things that are kept beside messages.
 
-use posthaste_protocol::request::Subscription;
+use posthaste_protocol::request::{GroupConfig, Subscription};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Millis;
@@ -16,6 +16,10 @@ pub(crate) enum Fact {
     /// What a consumer group subscribed to last. It serves the group's pulls between a restart and
     /// the next heartbeat, up to 30 s later.
     Subscriptions { group: String, subscriptions: Vec<Subscription> },
+    /// A consumer group, as a tool has created or changed it.
+    Group(GroupConfig),
+    /// The topic of this number was deleted, and no other one has the number yet.
+    Deleted { number: u16 },
     /// The next message of a delay level to deliver.
     Delivered { level: u8, offset: u64 },
     /// A timer message that waits: its place in the timer topic, its time, the hash of its unique
@@ -30,13 +34,40 @@ impl Fact {
     /// What the fact is about. Names of topics and groups contain no `/`.
     pub(crate) fn key(&self) -> String {
         match self {
-            Self::Topic(config) => format!("topic/{}", config.name),
-            Self::Offset { group, topic, queue, .. } => format!("offset/{group}/{topic}/{queue}"),
-            Self::Subscriptions { group, .. } => format!("subscriptions/{group}"),
+            Self::Topic(config) => Self::topic_key(&config.name),
+            Self::Offset { group, topic, queue, .. } => Self::offset_key(group, topic, *queue),
+            Self::Subscriptions { group, .. } => Self::subscriptions_key(group),
+            Self::Group(config) => Self::group_key(&config.group_name),
+            Self::Deleted { number } => Self::deleted_key(*number),
             Self::Delivered { level, .. } => format!("delivered/{level}"),
             Self::Timer { offset, .. } => Self::timer_key(*offset),
             Self::Half { offset, .. } => Self::half_key(*offset),
         }
+    }
+
+    /// The key of a topic's fact.
+    pub(crate) fn topic_key(name: &str) -> String {
+        format!("topic/{name}")
+    }
+
+    /// The key of an offset's fact.
+    pub(crate) fn offset_key(group: &str, topic: &str, queue: i32) -> String {
+        format!("offset/{group}/{topic}/{queue}")
+    }
+
+    /// The key of the fact of a group's subscriptions.
+    pub(crate) fn subscriptions_key(group: &str) -> String {
+        format!("subscriptions/{group}")
+    }
+
+    /// The key of a group's fact.
+    pub(crate) fn group_key(group: &str) -> String {
+        format!("group/{group}")
+    }
+
+    /// The key of the fact that a number has no topic any more.
+    pub(crate) fn deleted_key(number: u16) -> String {
+        format!("deleted/{number}")
     }
 
     /// The key of a timer message's fact.

@@ -416,6 +416,7 @@ fn a_groups_offset_is_what_it_said_last() {
     let strict = QueryConsumerOffset { zero_if_missing: Some(false), ..query("orders", 0) };
     assert_eq!(bench.code(0, &strict), ResponseCode::QUERY_NOT_FOUND);
     assert_eq!(bench.code(0, &query("nobody", 0)), ResponseCode::QUERY_NOT_FOUND);
+    bench.call(0, &heartbeat("c1", "readers", subscription("orders", "*", 1)));
     for (said, known) in [(5, 5), (-1, 5), (2, 2)] {
         bench.call(0, &update(said));
         assert_eq!(bench.call(0, &query("orders", 0)).offset, known);
