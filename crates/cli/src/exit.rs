@@ -71,7 +71,7 @@ impl Failure {
             Outcome::NotStored => Exit::of(error.kind()),
             Outcome::Unknown => Exit::Partial,
         };
-        Self { help: advice(error), ..Self::new(exit, kind_word(error.kind()), reason(error)) }
+        Self { help: advice(error), ..Self::new(exit, error.kind().as_str(), reason(error)) }
     }
 
     /// Something in the command line or its environment.
@@ -126,32 +126,6 @@ fn remedy(error: &SendError) -> Option<String> {
             Some(format!("try:  posthaste --broker-map {host}=HOST-THAT-CAN-BE-REACHED …"))
         }
         _ => None,
-    }
-}
-
-/// A kind in one word, as JSON lines spell it.
-pub(crate) fn kind_word(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Invalid => "invalid",
-        ErrorKind::NoRoute => "no_route",
-        ErrorKind::NoTopic => "no_topic",
-        ErrorKind::NoWritableQueue => "no_writable_queue",
-        ErrorKind::Connect => "connect",
-        ErrorKind::Tls => "tls",
-        ErrorKind::Untrusted => "untrusted",
-        ErrorKind::ConnectionLost => "connection_lost",
-        ErrorKind::Timeout => "timeout",
-        ErrorKind::Busy => "busy",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::Denied => "denied",
-        ErrorKind::Unsupported => "unsupported",
-        ErrorKind::Rejected(_) => "rejected",
-        ErrorKind::Broker(_) => "broker",
-        ErrorKind::Protocol => "protocol",
-        ErrorKind::EarlierFailed => "earlier_failed",
-        ErrorKind::BufferFull => "buffer_full",
-        ErrorKind::Closed => "closed",
-        _ => "other",
     }
 }
 

@@ -39,8 +39,8 @@ pub use reader::{Reader, ReaderBuilder};
 pub use transaction::Transaction;
 
 use crate::{
-    AdminError, Batch, CloseReport, Message, NameServers, ReadMessage, Receipt, RequestError,
-    SendError, StartError, Stats, TransactionError, TransactionState,
+    AdminError, Batch, CloseReport, Message, NameServers, NotReady, ReadMessage, Receipt,
+    RequestError, SendError, StartError, Stats, Text, TransactionError, TransactionState,
 };
 use runtime::Runtime;
 
@@ -60,7 +60,7 @@ impl Producer {
     /// `host:port;host:port`, or another way to find them ([`NameServers`]). What a group may be
     /// called: see [`builder`](crate::Producer::builder) of the asynchronous producer.
     pub fn builder(
-        group: impl Into<Arc<str>>,
+        group: impl Into<Text>,
         name_servers: impl Into<NameServers>,
     ) -> ProducerBuilder {
         ProducerBuilder::new(crate::Producer::builder(group, name_servers))
@@ -153,6 +153,15 @@ impl Producer {
     /// See [`recall`](crate::Producer::recall) of the asynchronous producer.
     pub fn recall(&self, handle: &str) -> Result<String, AdminError> {
         self.runtime.wait(self.producer.recall(handle))
+    }
+
+    /// Whether the cluster can be reached, waiting for it for at most `timeout`: see
+    /// [`ready`](crate::Producer::ready) of the asynchronous producer.
+    ///
+    /// # Errors
+    /// [`NotReady`] lists what is missing.
+    pub fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
+        self.runtime.wait(self.producer.ready(timeout))
     }
 
     /// A handle of the same producer whose sends have this deadline.

@@ -21,7 +21,7 @@ use crate::transaction::Checker;
 use crate::trusted::TrustedBrokers;
 use crate::{
     Compression, CredentialsProvider, FaultAvoidance, NameServers, ReadMessage, ResponseCode,
-    Socks5, StartError, TransactionState, validate,
+    Socks5, StartError, Text, TransactionState, runtime, validate,
 };
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
@@ -100,8 +100,7 @@ pub(crate) struct Config {
 }
 
 impl ProducerBuilder {
-    pub(crate) fn new(group: impl Into<Arc<str>>, name_servers: NameServers) -> Self {
-        let group = group.into();
+    pub(crate) fn new(group: Arc<str>, name_servers: NameServers) -> Self {
         let config = Config {
             own_group: group.clone(),
             group,
@@ -500,8 +499,8 @@ impl ProducerBuilder {
     /// are connected to: their first messages then find everything ready. Default: none; a topic is
     /// looked up when it is first sent to. A topic that does not exist is none to worry about.
     #[must_use]
-    pub fn topics(mut self, topics: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
-        self.config.topics = topics.into_iter().map(Into::into).collect();
+    pub fn topics(mut self, topics: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.config.topics = topics.into_iter().map(|one| one.into().into_arc()).collect();
         self
     }
 
@@ -569,12 +568,13 @@ impl ProducerBuilder {
     /// at the first trace when they create topics at all. Messages to topics that begin with its
     /// name are not traced. [`start`](Self::start) refuses a name that no topic can have.
     #[must_use]
-    pub fn trace_topic(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.config.trace_topic = name.into();
+    pub fn trace_topic(mut self, name: impl Into<Text>) -> Self {
+        self.config.trace_topic = name.into().into_arc();
         self
     }
 
-    /// Starts the producer on the current tokio runtime. No connection is waited for: that a name
+    /// Starts the producer on the current tokio runtime, which has to have timers and I/O
+    /// (`enable_all`, as `#[tokio::main]` has them). No connection is waited for: that a name
     /// server cannot be reached shows at the first send.
     ///
     /// # Errors
@@ -586,7 +586,7 @@ impl ProducerBuilder {
     // send must not change this signature.
     #[allow(clippy::unused_async)]
     pub async fn start(self) -> Result<Producer, StartError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let runtime = runtime::current()?;
         Ok(Producer::launch(self.checked()?, &runtime))
     }
 

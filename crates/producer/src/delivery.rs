@@ -40,10 +40,13 @@ impl Delivery {
         let Self { accepted, client, span } = self;
         let callback: Callback = match span.is_none() {
             true => Box::new(callback),
-            false => Box::new(move |result| {
-                span.record_result(&result);
-                span.in_scope(|| callback(result));
-            }),
+            false => {
+                let client = client.clone();
+                Box::new(move |result| {
+                    span.record_result(&result, &client);
+                    span.in_scope(|| callback(result));
+                })
+            }
         };
         client.wake(accepted.on_end(callback));
     }
@@ -56,7 +59,7 @@ impl Future for Delivery {
     /// Dropping the future cancels nothing; see [`Delivery`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(end) = self.accepted.poll_end(context) else { return Poll::Pending };
-        self.span.record(&end);
+        self.span.record(&end, &self.client);
         // Neither one-way sends nor batches have a Delivery.
         end.receipt().map_or(Poll::Pending, Poll::Ready)
     }
@@ -138,7 +141,7 @@ impl<T> Future for Awaited<'_, T> {
         }
         let end = ready!(span.in_scope(|| accepted.poll_end(context)));
         *stage = Stage::Ended;
-        span.record(&end);
+        span.record(&end, client);
         result(end).map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -3,7 +3,7 @@
 mod address_server;
 
 use std::fmt;
-use std::net::SocketAddrV6;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +134,13 @@ impl From<String> for NameServers {
 impl From<&String> for NameServers {
     fn from(list: &String) -> Self {
         Self::from(list.as_str())
+    }
+}
+
+/// A single name server.
+impl From<SocketAddr> for NameServers {
+    fn from(address: SocketAddr) -> Self {
+        Self::from(address.to_string())
     }
 }
 

@@ -20,12 +20,19 @@ pub enum Outcome {
     Unknown,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Outcome {
+    /// One word: `not_stored` or `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::NotStored => "not_stored",
             Self::Unknown => "unknown",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -78,8 +85,10 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// One word for spans and metrics, of which there are few: codes are left out.
-    pub(crate) fn word(self) -> &'static str {
+    /// One word, such as `busy` or `connection_lost`: for logs, for labels of metrics (where it is
+    /// `error.type`), and for programs that read them. A word keeps its meaning; response codes are
+    /// left out, so that there are few.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
             Self::NoRoute => "no_route",
@@ -307,4 +316,10 @@ pub enum StartError {
     /// There is no tokio runtime to run on.
     #[error("a producer must be started inside of a tokio runtime")]
     NoRuntime,
+    /// The tokio runtime has no timers, or no I/O.
+    #[error("the tokio runtime has no {lacks}: build it with `enable_all()`")]
+    Runtime {
+        /// What it has not.
+        lacks: &'static str,
+    },
 }

@@ -73,16 +73,21 @@ mod pause;
 mod producer;
 mod queue;
 mod reader;
+mod ready;
 mod recall;
 mod receipt;
 mod request;
 mod retry;
 mod route;
+mod runtime;
 mod seal;
+#[cfg(feature = "serde")]
+mod serialize;
 mod socks5;
 mod span;
 mod stats;
 mod success;
+mod text;
 mod timestamp;
 #[cfg(feature = "tls")]
 mod tls;
@@ -110,10 +115,12 @@ pub use message::{Delay, Message, MessageQueue};
 pub use posthaste_protocol::{Compression, ResponseCode};
 pub use producer::Producer;
 pub use reader::{ReadFrom, ReadMessage, Reader, ReaderBuilder};
+pub use ready::NotReady;
 pub use receipt::{Receipt, SendStatus};
 pub use request::RequestError;
 pub use socks5::Socks5;
 pub use stats::{BrokerStats, Stats};
+pub use text::Text;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use transaction::{Transaction, TransactionError, TransactionState};

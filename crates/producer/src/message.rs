@@ -11,6 +11,7 @@ use posthaste_protocol::Properties;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::stored::sys_flag;
 
+use crate::Text;
 pub use treatment::Delay;
 pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};
 
@@ -101,9 +102,11 @@ impl Message {
     /// A topic has 1 to 127 characters of `A-Z a-z 0-9 _ - % |`; a body at least one byte and at
     /// most [`max_message_size`](crate::ProducerBuilder::max_message_size). Topics of the broker's
     /// own, such as `TBW102` and `SCHEDULE_TOPIC_XXXX`, are refused.
-    pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
+    ///
+    /// The body is owned, or `'static`: for one that is borrowed there is [`copied`](Self::copied).
+    pub fn new(topic: impl Into<Text>, body: impl Into<Bytes>) -> Self {
         Self {
-            topic: topic.into(),
+            topic: topic.into().into_arc(),
             body: body.into(),
             flag: 0,
             wait_stored: true,
@@ -111,6 +114,39 @@ impl Message {
             labels: None,
             treatment: None,
         }
+    }
+
+    /// As [`new`](Self::new), with a copy of a body that is borrowed: text or bytes.
+    ///
+    /// ```
+    /// # use posthaste::Message;
+    /// let order = String::from("a body that is needed afterwards");
+    /// let message = Message::copied("orders", &order);
+    /// # assert_eq!(message.body().len(), order.len());
+    /// ```
+    pub fn copied(topic: impl Into<Text>, body: impl AsRef<[u8]>) -> Self {
+        Self::new(topic, Bytes::copy_from_slice(body.as_ref()))
+    }
+
+    /// As [`new`](Self::new), with a value as JSON for a body (feature `serde`).
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON, such as a map whose keys are no texts.
+    ///
+    /// ```
+    /// # use posthaste::Message;
+    /// # #[derive(serde::Serialize)]
+    /// # struct Order { id: u32 }
+    /// let message = Message::json("orders", &Order { id: 7 })?;
+    /// assert_eq!(message.body().as_ref(), br#"{"id":7}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[cfg(feature = "serde")]
+    pub fn json(
+        topic: impl Into<Text>,
+        value: &(impl serde::Serialize + ?Sized),
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self::new(topic, serde_json::to_vec(value)?))
     }
 
     fn labels(&mut self) -> &mut Labels {
@@ -176,8 +212,8 @@ impl Message {
     /// Proxies of 5.x look at what a topic is for, as brokers do not: theirs has to be one for
     /// ordered messages (`message.type` `FIFO`, or `MIXED`).
     #[must_use]
-    pub fn order_by(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.destination = Destination::Key(key.into());
+    pub fn order_by(mut self, key: impl Into<Text>) -> Self {
+        self.destination = Destination::Key(key.into().into_arc());
         self
     }
 
@@ -407,6 +443,29 @@ impl Message {
         treatment.flat_map(|treatment| treatment.passed_over_by(version)).collect()
     }
 
+    /// What it is to a broker, in the words of OpenTelemetry.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (self.part(), self.delay()) {
+            (Part::Transaction, _) => "transaction",
+            (_, Some(_)) => "delay",
+            _ if self.ordering_key().is_some() => "fifo",
+            _ => "normal",
+        }
+    }
+
+    /// The level of its delay, if it has one.
+    pub(crate) fn level_of_delay(&self) -> Option<i64> {
+        match self.delay() {
+            Some(Delay::Level(level)) => Some(i64::from(level)),
+            _ => None,
+        }
+    }
+
+    /// When it is to be delivered, in ms since 1970, if it has such a time.
+    pub(crate) fn delivered_at_ms(&self) -> Option<i64> {
+        self.delay()?.due_at_ms(SystemTime::now())
+    }
+
     /// What the message is part of.
     pub(crate) fn part(&self) -> &Part {
         self.treatment.as_ref().map_or(&Part::None, |treatment| &treatment.part)
@@ -484,8 +543,8 @@ impl QueueNames {
 
 impl MessageQueue {
     /// Queue `id` of `topic` on the broker of this name.
-    pub fn new(topic: impl Into<Arc<str>>, broker: impl Into<Arc<str>>, id: i32) -> Self {
-        Self::of(&QueueNames::new(topic.into(), broker.into()), id)
+    pub fn new(topic: impl Into<Text>, broker: impl Into<Text>, id: i32) -> Self {
+        Self::of(&QueueNames::new(topic.into().into_arc(), broker.into().into_arc()), id)
     }
 
     /// A queue of this topic on this broker.

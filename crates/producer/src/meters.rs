@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit};
 
 use crate::accepted::Accepted;
+use crate::address::host_and_port;
 use crate::config::Config;
 use crate::{ErrorKind, Outcome};
 
@@ -74,7 +75,7 @@ impl Meters {
         let common = vec![
             Label::from_static_parts("messaging.system", "rocketmq"),
             Label::new(
-                "messaging.rocketmq.client_group",
+                "posthaste.producer_group",
                 SharedString::from_shared(config.own_group.clone()),
             ),
         ];
@@ -189,7 +190,7 @@ impl TopicMeters {
             Outcome::NotStored => "not_stored",
             Outcome::Unknown => "unknown",
         });
-        labels.push(Label::from_static_parts("error.type", kind.word()));
+        labels.push(Label::from_static_parts("error.type", kind.as_str()));
         labels
     }
 }
@@ -255,10 +256,10 @@ impl BrokerMeters {
     }
 
     fn of(common: &[Label], address: &str) -> Self {
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        let (host, port) = host_and_port(address);
         let mut labels = common.to_vec();
         labels.push(Label::new("server.address", host.to_owned()));
-        labels.push(Label::new("server.port", port.to_owned()));
+        labels.push(Label::new("server.port", port.unwrap_or_default().to_string()));
         Self {
             requests: metrics::counter!(REQUESTS, labels.clone()),
             batches: metrics::counter!(BATCHES, labels.clone()),

@@ -15,7 +15,7 @@ use crate::delivery::{Awaited, waker};
 use crate::span::{SendSpan, send_span};
 use crate::{
     Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
-    StartError, Stats,
+    StartError, Stats, Text,
 };
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
@@ -54,10 +54,10 @@ impl Producer {
     /// A group has 1 to 120 characters of `A-Z a-z 0-9 _ - % |`, and is not `DEFAULT_PRODUCER`;
     /// [`start`](ProducerBuilder::start) refuses others as [`StartError::Group`].
     pub fn builder(
-        group: impl Into<Arc<str>>,
+        group: impl Into<Text>,
         name_servers: impl Into<NameServers>,
     ) -> ProducerBuilder {
-        ProducerBuilder::new(group, name_servers.into())
+        ProducerBuilder::new(group.into().into_arc(), name_servers.into())
     }
 
     pub(crate) fn launch(config: Config, runtime: &Handle) -> Self {

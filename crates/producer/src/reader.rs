@@ -7,9 +7,13 @@ mod queues;
 mod supervisor;
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use futures_core::Stream;
 use posthaste_protocol::{DecodeError, StoredMessage};
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
@@ -30,6 +34,9 @@ use crate::{Admin, AdminError, MessageQueue};
 /// no further until [`next`](Self::next) has taken these.
 ///
 /// It keeps the producer alive that it came from. Dropping it ends the reading.
+///
+/// It is a [`Stream`] too, of what [`next`](Self::next) gives. The stream ends where `next` gives
+/// `None`, and after [`AdminError::Closed`]; other errors do not end it.
 #[derive(Debug)]
 pub struct Reader {
     admin: Admin,
@@ -38,6 +45,8 @@ pub struct Reader {
     batch: Batch,
     tags: Arc<HashSet<String>>,
     ended: bool,
+    /// The stream has said that the producer is closed.
+    closed: bool,
     _ends_the_tasks: DropGuard,
 }
 
@@ -82,18 +91,25 @@ impl Reader {
     /// # Cancellation
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Option<ReadMessage>, AdminError> {
+        poll_fn(|context| self.poll_message(context)).await
+    }
+
+    fn poll_message(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<ReadMessage>, AdminError>> {
         loop {
             if let Some(message) = self.next_of_batch()? {
-                return Ok(Some(message));
+                return Poll::Ready(Ok(Some(message)));
             }
             if self.ended {
-                return Ok(None);
+                return Poll::Ready(Ok(None));
             }
-            match self.pulled.recv().await {
+            match ready!(self.pulled.poll_recv(context)) {
                 Some(Pulled::Batch(batch)) => self.batch = batch,
-                Some(Pulled::Trouble(error)) => return Err(error),
+                Some(Pulled::Trouble(error)) => return Poll::Ready(Err(error)),
                 Some(Pulled::End) => self.ended = true,
-                None => return Err(AdminError::Closed),
+                None => return Poll::Ready(Err(AdminError::Closed)),
             }
         }
     }
@@ -119,6 +135,21 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+}
+
+impl Stream for Reader {
+    type Item = Result<ReadMessage, AdminError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let read = ready!(self.poll_message(context));
+        if matches!(read, Err(AdminError::Closed)) {
+            // To a stream that is the last; to `next` it stays.
+            return Poll::Ready(
+                (!std::mem::replace(&mut self.closed, true)).then(|| Err(AdminError::Closed)),
+            );
+        }
+        Poll::Ready(read.transpose())
     }
 }
 

@@ -176,6 +176,16 @@ pub enum SendStatus {
 }
 
 impl SendStatus {
+    /// One word: `stored`, `flush_disk_timeout`, `flush_slave_timeout` or `slave_not_available`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::FlushDiskTimeout => "flush_disk_timeout",
+            Self::FlushSlaveTimeout => "flush_slave_timeout",
+            Self::SlaveNotAvailable => "slave_not_available",
+        }
+    }
+
     fn of(code: ResponseCode) -> Self {
         match code {
             ResponseCode::FLUSH_DISK_TIMEOUT => Self::FlushDiskTimeout,

@@ -1,11 +1,16 @@
-//! Spans around sends, named as OpenTelemetry's conventions for messaging have it. They are at the
-//! level *debug*: while nobody listens there, a send pays a look at that.
+//! Spans around sends, with names and types as OpenTelemetry's conventions for RocketMQ have them (of
+//! version 1.44). They are at the level *debug*: while nobody listens there, a send pays a look at
+//! that.
+//!
+//! Numbers are `i64`, which is all the numbers that OpenTelemetry has: others would be texts there.
 
 use tracing::field::display;
 use tracing::{Instrument as _, Span};
 
 use crate::accepted::End;
-use crate::{Message, Receipt, SendError};
+use crate::address::host_and_port;
+use crate::client::Client;
+use crate::{Message, MessageQueue, Receipt, SendError};
 
 /// The span of one send; nothing while nobody listens. In memory of its own, since it is moved about
 /// with the send.
@@ -16,7 +21,7 @@ pub(crate) struct SendSpan(Option<Box<Span>>);
 /// program.
 macro_rules! send_span {
     ($verb:literal, $client:expr, $message:expr, $count:expr) => {
-        $crate::span::SendSpan::of(tracing::debug_span!(
+        $crate::span::SendSpan::of($message, tracing::debug_span!(
             $verb,
             otel.name = %format_args!("{} {}", $verb, $message.topic()),
             otel.kind = "producer",
@@ -30,10 +35,16 @@ macro_rules! send_span {
             messaging.batch.message_count = $crate::span::batch_count($count),
             messaging.message.id = tracing::field::Empty,
             messaging.message.body.size = $crate::span::body_size($message, $count),
-            messaging.rocketmq.client_group = &*$client.config().own_group,
+            messaging.rocketmq.namespace = $client.config().namespace.as_ref().map(|one| one.as_str()),
+            messaging.rocketmq.message.type = $message.kind(),
             messaging.rocketmq.message.tag = $message.tag_text(),
             messaging.rocketmq.message.keys = $crate::span::keys($message),
             messaging.rocketmq.message.group = $message.ordering_key(),
+            messaging.rocketmq.message.delay_time_level = $message.level_of_delay(),
+            messaging.rocketmq.message.delivery_timestamp = $message.delivered_at_ms(),
+            posthaste.producer_group = &*$client.config().own_group,
+            server.address = tracing::field::Empty,
+            server.port = tracing::field::Empty,
             outcome = tracing::field::Empty,
             error.type = tracing::field::Empty,
         ))
@@ -42,25 +53,46 @@ macro_rules! send_span {
 pub(crate) use send_span;
 
 /// The number of messages of a batch.
-pub(crate) fn batch_count(count: usize) -> Option<u64> {
-    (count > 1).then_some(count as u64)
+pub(crate) fn batch_count(count: usize) -> Option<i64> {
+    (count > 1).then_some(count as i64)
 }
 
 /// Bytes of the body of a message that is not in a batch.
-pub(crate) fn body_size(message: &Message, count: usize) -> Option<u64> {
-    (count == 1).then_some(message.body().len() as u64)
+pub(crate) fn body_size(message: &Message, count: usize) -> Option<i64> {
+    (count == 1).then_some(message.body().len() as i64)
 }
 
-/// The keys as they travel.
+/// The keys as they travel. To OpenTelemetry they are a list, which fields of spans cannot be: with
+/// its feature that is set instead.
 pub(crate) fn keys(message: &Message) -> Option<String> {
     let keys = message.key_texts();
-    (!keys.is_empty()).then(|| keys.join(" "))
+    (!cfg!(feature = "opentelemetry") && !keys.is_empty()).then(|| keys.join(" "))
+}
+
+#[cfg(feature = "opentelemetry")]
+fn set_keys(span: &Span, message: &Message) {
+    use opentelemetry::{Array, StringValue, Value};
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+    let keys = message.key_texts();
+    if !keys.is_empty() {
+        let keys: Vec<StringValue> = keys.iter().cloned().map(StringValue::from).collect();
+        let keys = Value::Array(Array::String(keys));
+        span.set_attribute("messaging.rocketmq.message.keys", keys);
+    }
 }
 
 impl SendSpan {
     #[inline]
-    pub(crate) fn of(span: Span) -> Self {
-        Self((!span.is_disabled()).then(|| Box::new(span)))
+    pub(crate) fn of(message: &Message, span: Span) -> Self {
+        if span.is_disabled() {
+            return Self(None);
+        }
+        #[cfg(feature = "opentelemetry")]
+        set_keys(&span, message);
+        #[cfg(not(feature = "opentelemetry"))]
+        let _ = message;
+        Self(Some(Box::new(span)))
     }
 
     pub(crate) fn none() -> Self {
@@ -91,17 +123,17 @@ impl SendSpan {
 
     /// The send has ended.
     #[inline]
-    pub(crate) fn record(&self, end: &End) {
+    pub(crate) fn record(&self, end: &End, client: &Client) {
         if let Some(span) = &self.0 {
-            ended(span, end);
+            ended(span, end, client);
         }
     }
 
     /// The send has ended with this result.
-    pub(crate) fn record_result(&self, result: &Result<Receipt, SendError>) {
+    pub(crate) fn record_result(&self, result: &Result<Receipt, SendError>, client: &Client) {
         match (&self.0, result) {
             (None, _) => {}
-            (Some(span), Ok(receipt)) => stored(span, receipt),
+            (Some(span), Ok(receipt)) => stored(span, receipt, client),
             (Some(span), Err(error)) => failed(span, error),
         }
     }
@@ -115,27 +147,45 @@ impl SendSpan {
 }
 
 #[cold]
-fn ended(span: &Span, end: &End) {
+fn ended(span: &Span, end: &End, client: &Client) {
     match end {
-        End::Stored(receipt) => stored(span, receipt),
+        End::Stored(receipt) => stored(span, receipt, client),
         End::BatchStored(receipts) => {
-            let queue = receipts.first().map(|first| first.queue().id());
-            span.record("messaging.destination.partition.id", queue);
-            span.record("outcome", "acked");
+            if let Some(first) = receipts.first() {
+                stored_in(span, first.queue(), client);
+            }
         }
         End::Written => drop(span.record("outcome", "oneway")),
         End::Failed(error) => failed(span, error),
     }
 }
 
-fn stored(span: &Span, receipt: &Receipt) {
+fn stored(span: &Span, receipt: &Receipt, client: &Client) {
     span.record("messaging.message.id", receipt.message_id());
-    span.record("messaging.destination.partition.id", receipt.queue().id());
+    stored_in(span, receipt.queue(), client);
+}
+
+fn stored_in(span: &Span, queue: &MessageQueue, client: &Client) {
+    span.record("messaging.destination.partition.id", queue.id().to_string());
     span.record("outcome", "acked");
+    let route = client.routes.get(queue.topic());
+    if let Some(target) = route.and_then(|route| route.target_of(queue)) {
+        server(span, target.broker.connection.address());
+    }
 }
 
 fn failed(span: &Span, error: &SendError) {
     span.record("outcome", display(error.outcome()));
-    span.record("error.type", error.kind().word());
+    span.record("error.type", error.kind().as_str());
     span.record("otel.status_code", "ERROR");
+    if let Some(last) = error.attempts().last() {
+        server(span, &last.address);
+    }
+}
+
+/// The broker that was sent to.
+fn server(span: &Span, address: &str) {
+    let (host, port) = host_and_port(address);
+    span.record("server.address", host);
+    span.record("server.port", port.map(i64::from));
 }

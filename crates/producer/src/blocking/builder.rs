@@ -8,7 +8,7 @@ use super::Producer;
 use super::runtime::Runtime;
 use crate::{
     Compression, CredentialsProvider, FaultAvoidance, Interceptor, ReadMessage, ResponseCode,
-    Socks5, StartError, TransactionState,
+    Socks5, StartError, Text, TransactionState,
 };
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it
@@ -66,14 +66,14 @@ settings! {
     unit_mode(on: bool);
     namespace(namespace: impl Into<String>);
     namespace_v2(namespace: impl Into<String>);
-    topics(topics: impl IntoIterator<Item = impl Into<Arc<str>>>);
+    topics(topics: impl IntoIterator<Item = impl Into<Text>>);
     lookup_timeout(timeout: Duration);
     route_poll_interval(interval: Duration);
     heartbeat_interval(interval: Duration);
     heartbeat_v2(on: bool);
     interceptor(interceptor: impl Interceptor);
     message_trace(on: bool);
-    trace_topic(name: impl Into<Arc<str>>);
+    trace_topic(name: impl Into<Text>);
 }
 
 impl ProducerBuilder {

@@ -39,6 +39,12 @@ impl ReaderBuilder {
         Self { builder: self.builder.patience(patience), ..self }
     }
 
+    /// Has [`open`](Self::open) wait for a topic that does not exist yet: see
+    /// [`wait_for_topic`](crate::ReaderBuilder::wait_for_topic) of the asynchronous builder.
+    pub fn wait_for_topic(self) -> Self {
+        Self { builder: self.builder.wait_for_topic(), ..self }
+    }
+
     /// Opens the reader.
     ///
     /// # Errors

@@ -41,6 +41,18 @@ pub enum Delay {
     At(SystemTime),
 }
 
+impl Delay {
+    /// When a message with it is due that is sent now, in ms since 1970; levels are the broker's.
+    pub(super) fn due_at_ms(self, now: SystemTime) -> Option<i64> {
+        let due = match self {
+            Self::Level(_) => return None,
+            Self::After(time) => now.checked_add(time)?,
+            Self::At(time) => time,
+        };
+        i64::try_from(since_1970_ms(due)).ok()
+    }
+}
+
 /// What a message is part of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Part {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use posthaste_protocol::request::TopicRoute;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -18,6 +19,9 @@ use crate::{Admin, AdminError, MessageQueue};
 
 /// Batches that are pulled and wait to be taken, beside the one that each queue holds.
 const BATCHES: usize = 4;
+
+/// How often a topic that does not exist yet is looked for.
+const TOPIC_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where a reader starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +44,7 @@ pub struct ReaderBuilder {
     until_now: bool,
     tags: HashSet<String>,
     patience: Duration,
+    waits_for_topic: bool,
 }
 
 impl ReaderBuilder {
@@ -51,6 +56,7 @@ impl ReaderBuilder {
             until_now: false,
             tags: HashSet::new(),
             patience: Duration::from_secs(30),
+            waits_for_topic: false,
         }
     }
 
@@ -81,21 +87,34 @@ impl ReaderBuilder {
         self
     }
 
+    /// Has [`open`](Self::open) wait for a topic that does not exist yet, for as long as that takes;
+    /// put a time-out around it, or drop its future. By default `open` fails with
+    /// [`AdminError::NoTopic`].
+    ///
+    /// All that lands in a topic that was waited for is read, wherever the reader is to start. While
+    /// it waits, servers that cannot be reached for shorter than the
+    /// [`patience`](Self::patience) are no error.
+    pub fn wait_for_topic(mut self) -> Self {
+        self.waits_for_topic = true;
+        self
+    }
+
     /// Opens the reader: looks up the queues and, unless it starts with the oldest messages and
     /// follows, their ends. What lands after this has returned is read in any case.
     ///
     /// # Errors
-    /// [`AdminError::NoTopic`] when there is no such topic yet, [`AdminError::Denied`] when it may
+    /// [`AdminError::NoTopic`] when there is no such topic yet, unless it is
+    /// [waited for](Self::wait_for_topic), [`AdminError::Denied`] when it may
     /// not be read, [`AdminError::Invalid`] for a tag that no message can have, and whatever keeps
     /// a server from answering within the admin's deadline.
     ///
     /// # Cancellation
     /// Dropping the future leaves nothing behind.
-    pub async fn open(self) -> Result<Reader, AdminError> {
+    pub async fn open(mut self) -> Result<Reader, AdminError> {
         check_tags(&self.tags)?;
-        let (client, deadline) = (self.admin.client()?.clone(), self.admin.deadline());
+        let client = self.admin.client()?.clone();
         let opened_at = SystemTime::now();
-        let document = self.admin.route(&self.topic, deadline).await?;
+        let (document, deadline) = self.find_topic().await?;
         let queues = queues::readable(&self.topic, &document);
         if queues.is_empty() {
             return Err(AdminError::Denied {
@@ -120,8 +139,36 @@ impl ReaderBuilder {
             batch: Batch::none(),
             tags,
             ended: false,
+            closed: false,
             _ends_the_tasks: start(&client, Supervisor::new(&client, plan, homes, sender), ranges),
         })
+    }
+
+    /// The topic's route, and the time until when all else has to be there; waits for the topic if it
+    /// is to be waited for.
+    async fn find_topic(&mut self) -> Result<(TopicRoute, Instant), AdminError> {
+        let mut answered = None;
+        loop {
+            let deadline = self.admin.deadline();
+            let error = match self.admin.route(&self.topic, deadline).await {
+                Ok(document) => {
+                    if answered.is_some() {
+                        // All that it has has landed since.
+                        self.from = ReadFrom::Start;
+                    }
+                    return Ok((document, deadline));
+                }
+                Err(error) => error,
+            };
+            match (&error, answered) {
+                (AdminError::NoTopic { .. }, _) if self.waits_for_topic => {
+                    answered = Some(Instant::now());
+                }
+                (_, Some(at)) if error.is_passing() && at.elapsed() < self.patience => {}
+                _ => return Err(error),
+            }
+            tokio::time::sleep(TOPIC_PAUSE).await;
+        }
     }
 
     /// What is to be read of each queue.

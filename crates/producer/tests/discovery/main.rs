@@ -9,6 +9,7 @@ mod address_server;
 mod clusters;
 mod identity;
 mod namespace;
+mod ready;
 mod replaced;
 mod static_topics;
 mod upkeep;

@@ -5,6 +5,7 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod exported;
 mod interceptors;
 mod old_broker;
 mod spans;

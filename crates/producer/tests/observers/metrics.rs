@@ -24,7 +24,7 @@ fn shown(memory: &Memory, name: &str, labels: &[&str]) -> String {
         line.starts_with(&format!("{name}{{"))
             && labels.iter().all(|label| line.contains(label))
             && line.contains("messaging.system=\"rocketmq\"")
-            && line.contains("messaging.rocketmq.client_group=\"faults\"")
+            && line.contains("posthaste.producer_group=\"faults\"")
     };
     let found: Vec<&String> = lines.iter().filter(fits).collect();
     assert!(found.len() <= 1, "{found:?}");

@@ -8,8 +8,10 @@ mod scripted;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+use futures_core::Stream as _;
 use posthaste::{AdminError, Message, MessageQueue, Producer, ReadFrom, ReadMessage, Reader};
 use posthaste_broker::{Broker, BrokerBuilder};
 
@@ -180,6 +182,36 @@ async fn a_topic_that_is_not_there_can_be_tried_again() {
     send(&producer, "later", numbers(0..1)).await;
     let mut reader = admin.reader("later").open().await.unwrap();
     assert_eq!(bodies([&next(&mut reader).await]), numbers(0..1).collect());
+}
+
+#[tokio::test]
+async fn a_reader_is_a_stream() {
+    let (_broker, producer) = start(Broker::builder().topic("stream", 2)).await;
+    send(&producer, "stream", numbers(0..5)).await;
+    let mut ends = producer.admin().reader("stream").until_now().open().await.unwrap();
+    let mut read = Vec::new();
+    while let Some(message) = next_of_stream(&mut ends).await {
+        read.push(message.unwrap());
+    }
+    assert_eq!(bodies(&read), numbers(0..5).collect());
+    assert!(next_of_stream(&mut ends).await.is_none());
+    // Of a closed producer it says so once, and ends.
+    let mut follows = producer.admin().reader("stream").open().await.unwrap();
+    assert!(next_of_stream(&mut follows).await.unwrap().is_ok());
+    producer.close(Duration::from_secs(5)).await;
+    let closed = loop {
+        match next_of_stream(&mut follows).await {
+            Some(Ok(_)) => {}
+            end => break end,
+        }
+    };
+    assert_eq!(closed.unwrap().unwrap_err(), AdminError::Closed);
+    assert!(next_of_stream(&mut follows).await.is_none());
+}
+
+async fn next_of_stream(reader: &mut Reader) -> Option<Result<ReadMessage, AdminError>> {
+    let next = std::future::poll_fn(|context| Pin::new(&mut *reader).poll_next(context));
+    tokio::time::timeout(Duration::from_secs(60), next).await.expect("this hangs")
 }
 
 #[tokio::test]

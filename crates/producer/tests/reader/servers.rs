@@ -67,6 +67,42 @@ fn pulls(broker: &Server) -> Vec<Pull> {
     asked.iter().filter(is_pull).map(|request| request.read().unwrap()).collect()
 }
 
+/// The second answer that there is no such topic has been asked for after the first. The broker has 20
+/// messages then, which a reader that starts at the end would have missed.
+#[tokio::test]
+async fn a_topic_that_is_waited_for_is_read_from_its_first_message() {
+    for from in [ReadFrom::Start, ReadFrom::End] {
+        let broker = broker(|offset| (offset == 0).then(|| found(0..20))).await;
+        let (address, created) = (broker.address.clone(), Arc::new(Mutex::new(false)));
+        let is_there = created.clone();
+        let route = move |_: &str| is_there.lock().unwrap().then(|| route(&[("a", &address)], 1));
+        let names = Server::names(route).await;
+        let builder = reader_of(&names).await;
+        let error = builder.clone().open().await.unwrap_err();
+        assert_eq!(error, AdminError::NoTopic { topic: "t".into() });
+        let before = names.asked().len();
+        let opening = tokio::spawn(builder.from(from).wait_for_topic().open());
+        while names.asked().len() < before + 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!opening.is_finished());
+        *created.lock().unwrap() = true;
+        let opened = tokio::time::timeout(Duration::from_secs(60), opening).await.unwrap();
+        let mut reader = opened.unwrap().unwrap();
+        assert_eq!(offsets(&mut reader, 20).await, (0..20).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_waited_for_is_an_error_at_once() {
+    let builder = reader(&broker(|_| None).await).await;
+    let error = builder.wait_for_topic().tag("a||b").open().await.unwrap_err();
+    assert!(matches!(error, AdminError::Invalid(_)), "{error:?}");
+    let refuses = Server::start(|_| Reply::refuse(16, "no permission")).await;
+    let error = reader_of(&refuses).await.wait_for_topic().open().await.unwrap_err();
+    assert!(matches!(error, AdminError::Denied { .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn every_code_moves_the_reader_to_where_it_says() {
     let broker = broker(|offset| match offset {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use posthaste::{Outcome, Receipt, SendError, SendStatus};
 
-use crate::exit::kind_word;
 use crate::latency::Latency;
 
 /// Counts of messages that ended.
@@ -65,7 +64,7 @@ impl Measure {
             Outcome::NotStored => self.not_stored += 1,
             Outcome::Unknown => self.unknown += 1,
         }
-        *self.errors.entry(kind_word(error.kind())).or_default() += 1;
+        *self.errors.entry(error.kind().as_str()).or_default() += 1;
         self.first.get_or_insert(error);
     }
 

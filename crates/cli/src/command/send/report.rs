@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::args::{self, Format, Global};
 use crate::envelope::{Content, VERSION};
-use crate::exit::{Failure, advice, kind_word, reason, retryable};
+use crate::exit::{Failure, advice, reason, retryable};
 use crate::output::Stdout;
 use crate::talk::Talk;
 
@@ -307,11 +307,8 @@ struct ErrorObject<'a> {
 
 impl<'a> ErrorObject<'a> {
     fn of(kind: ErrorKind, outcome: Outcome, message: &'a str) -> Self {
-        let outcome = match outcome {
-            Outcome::NotStored => "not_stored",
-            Outcome::Unknown => "unknown",
-        };
-        Self { kind: kind_word(kind), outcome, retryable: retryable(kind), message }
+        let (kind_word, outcome) = (kind.as_str(), outcome.as_str());
+        Self { kind: kind_word, outcome, retryable: retryable(kind), message }
     }
 }
 
