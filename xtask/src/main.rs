@@ -1,5 +1,6 @@
 //! Chores of this repository, run as `cargo xtask <chore>`.
 
+mod campaign;
 mod counts;
 mod flood;
 mod half;
@@ -23,6 +24,8 @@ enum Chore {
     Interop(interop::Selection),
     /// Counts allocations and instructions of each operation, and compares with COUNTS.md.
     Counts(counts::Selection),
+    /// Plays rounds of random faults against the producer, and compares what it says with what was stored.
+    Campaign(campaign::Campaign),
     /// Checks the file map and the compiler version.
     Tidy(tidy::Wish),
     /// Begins a transaction and waits to be killed; part of the interop suite.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     match Arguments::parse().chore {
         Chore::Interop(selection) => interop::run(selection),
         Chore::Counts(selection) => counts::run(&selection),
+        Chore::Campaign(campaign) => campaign::run(&campaign),
         Chore::Tidy(wish) => tidy::run(&wish),
         Chore::Half(half) => half::run(&half),
         Chore::Flood(flood) => flood::run(&flood),
