@@ -162,6 +162,7 @@ fn open_engine(settings: &BrokerBuilder, identity: Identity) -> Result<Engine, B
     let failed = |error: StoreError| error.into_broker_error(folder);
     let mut engine =
         Engine::new(identity, settings.timing(), store, fastrand::u64(..)).map_err(failed)?;
+    engine.sql_filters = settings.sql_filters;
     engine.create_topics(&settings.topics).map_err(failed)?;
     Ok(engine)
 }

@@ -38,6 +38,7 @@ pub struct BrokerBuilder {
     allow_anyone: bool,
     auto_create_topics: bool,
     default_topic_queues: u32,
+    pub(crate) sql_filters: bool,
 }
 
 impl Default for BrokerBuilder {
@@ -54,6 +55,7 @@ impl Default for BrokerBuilder {
             allow_anyone: false,
             auto_create_topics: true,
             default_topic_queues: 8,
+            sql_filters: false,
             topics: Vec::new(),
             accounts: Accounts::default(),
             certificate: None,
@@ -121,6 +123,14 @@ impl BrokerBuilder {
     /// usual is 10911.
     pub fn broker_port(mut self, port: u16) -> Self {
         self.broker_port = port;
+        self
+    }
+
+    /// Lets consumers choose messages with SQL92 expressions over their properties (Java:
+    /// `MessageSelector.bySql`), of at most 1,024 bytes. Default: they are refused, as by real
+    /// brokers, whose `enablePropertyFilter` is off by default.
+    pub fn sql_filters(mut self) -> Self {
+        self.sql_filters = true;
         self
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod queries;
 pub(crate) mod refusal;
 pub(crate) mod replies;
 pub(crate) mod schedule;
+pub(crate) mod sql;
 pub(crate) mod stamp;
 pub(crate) mod timers;
 pub(crate) mod topics;
@@ -95,6 +96,8 @@ pub(crate) struct Engine {
     pub(crate) stamper: Stamper,
     pub(crate) random: fastrand::Rng,
     pub(crate) peers: Peers,
+    /// Whether consumers may choose messages with SQL92 expressions.
+    pub(crate) sql_filters: bool,
     /// Whether clients are told that nothing may be written.
     pub(crate) write_wiped: bool,
     /// When the first turn was.
@@ -143,6 +146,7 @@ impl Engine {
             queries: Queries::default(),
             random,
             peers: Peers::default(),
+            sql_filters: false,
             write_wiped: false,
             begun: None,
             put_meter: Meter::default(),
@@ -316,7 +320,7 @@ impl Engine {
                 out.answer(caller, result);
             }
             Incoming::CheckClientConfig(check) => {
-                out.answer(caller, Self::check_client_config(&check));
+                out.answer(caller, self.check_client_config(&check));
             }
             Incoming::QueryMessages(query) => self.query(caller, query, out),
             Incoming::EndTransaction(end) => self.end_transaction(now, caller, &end, out),
@@ -637,11 +641,7 @@ fn too_many(refusal: Refusal) -> StoreError {
 
 /// Refuses a request that this broker does not know.
 fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
-    let refusal = Refusal::new(
-        ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
-        format!(" request type {} not supported", code.0),
-    );
-    out.answer::<Empty>(caller, Err(refusal));
+    out.refuse(caller, &Refusal::unknown(code));
 }
 
 #[cfg(test)]

@@ -19,24 +19,26 @@
 //! What it does: routes; topics and their attributes; sends of every kind; transactions, whose
 //! producers are asked about what they have not decided; delay levels, and timer messages, kept to
 //! the millisecond and up to three days, which can be taken back; requests and replies; queries by
-//! key, unique id and tag; long polling with tag filters, consumer groups with rebalancing, ordered
+//! key, unique id and tag; long polling with tag filters (and SQL92, if
+//! [that is wanted](BrokerBuilder::sql_filters)), consumer groups with rebalancing, ordered
 //! locks, retries and dead letters. Attributes, priorities, light queues and lite topics are kept
 //! with their topics and messages, and nothing follows from them.
 //!
-//! Administration tools (`mqadmin`, dashboards, admin clients) get answers like those of 5.5.0: about the
-//! cluster and its figures, topics, groups, connections, what a consumer is doing; they create, change
-//! and delete topics and groups, and set offsets. A deleted topic is gone for clients at once, and its
-//! place among the 1,000 is free; its messages take their room until they are dropped as the oldest, as
-//! on real brokers. Refused on purpose, with code 3 as any code that is not known: whatever writes
-//! settings (25, 100, 102, 318), users and their permissions (3001 to 3010), POP. What is told of settings
-//! (26, 319) is a fixed, harmless set.
+//! Administration tools (`mqadmin`, dashboards, admin clients) get answers like those of 5.5.0: about
+//! the cluster and its figures, topics, groups, connections, what a consumer is doing; they create,
+//! change and delete topics and groups, and set offsets. A deleted topic is gone for clients at once,
+//! and its place among the 1,000 is free; its messages take their room until they are dropped as the
+//! oldest, as on real brokers. Refused on purpose, with code 3 like any code that is not known: what
+//! writes settings (25, 100, 102, 318; of 102 only what was said of a topic's order is answered, which
+//! is nothing), users and their permissions (3001 to 3010), POP. What is told of settings (26, 319) is
+//! a fixed, harmless set.
 //!
 //! With [`access_key`](BrokerBuilder::access_key) it wants every request signed, with
 //! [`tls`](BrokerBuilder::tls) it takes encrypted connections. What it does not: replication,
 //! permissions of single topics. It is no production broker; Apache RocketMQ is. Where it is stricter
 //! than that, on purpose: a half message with a delay is refused (13), since real brokers store it and
-//! never deliver it. Where it is kinder: a transaction's producers are not given up while none of them is connected,
-//! a decision counts once, and a message that is not there cannot be recalled.
+//! never deliver it. Where it is kinder: a transaction's producers are not given up while none of them
+//! is connected, a decision counts once, and a message that is not there cannot be recalled.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `turn`

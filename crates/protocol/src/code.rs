@@ -96,6 +96,8 @@ codes! {
         CHECK_CLIENT_CONFIG = 46,
         /// A setting that somebody has put at a name server.
         GET_KV_CONFIG = 101,
+        /// Delete a setting at a name server.
+        DELETE_KV_CONFIG = 102,
         /// The route of a topic (4.x: `GET_ROUTEINTO_BY_TOPIC`).
         GET_ROUTEINFO_BY_TOPIC = 105,
         /// The brokers of every cluster.

@@ -32,7 +32,7 @@ pub use client::{
     ConsumerGroup, Heartbeat, HeartbeatAnswer, ProducerGroup, Subscription, UnregisterClient,
 };
 pub use cluster::{
-    BrokerConfig, BrokerConfigOf, BrokerSystemTopics, ClusterInfo, ClusterInfoOf,
+    BrokerConfig, BrokerConfigOf, BrokerSystemTopics, ClusterInfo, ClusterInfoOf, DeleteKvConfig,
     GiveWritePermission, GivenTopics, KvConfig, KvConfigOf, KvTable, NameServerConfigOf,
     NameServerSystemTopics, RuntimeInfoOf, TopicsOfCluster, WipeWritePermission, WipedTopics,
 };

@@ -196,6 +196,7 @@ fn requests_of_tools_are_written_as_they_were_read() {
         (26, &[]),
         (28, &[]),
         (101, &[("namespace", "n"), ("key", "k")]),
+        (102, &[("namespace", "n"), ("key", "k")]),
         (106, &[]),
         (200, &[]),
         (201, &[]),

@@ -1,10 +1,11 @@
-//! Which messages a consumer wants, by their tags.
+//! Which messages a consumer wants, by their tags or, where that is allowed, by an expression.
 
 use std::collections::HashSet;
 
 use posthaste_protocol::{ResponseCode, java};
 
 use super::refusal::Refusal;
+use super::sql::Sql;
 use crate::store::Record;
 
 /// The longest expression. Each pull that waits has its tags, and each group its expressions.
@@ -22,20 +23,27 @@ pub(crate) fn check_length(expression: &str) -> Result<(), Refusal> {
 }
 
 /// Which messages are wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Filter {
     /// All of them.
     All,
     /// Those whose tag has one of these hashes. Consumers compare the texts themselves.
     Tags(HashSet<i32>),
+    /// Those whose properties this is true of.
+    Sql(Sql),
 }
 
 impl Filter {
-    /// Reads an expression: `*` or nothing for all, or tags separated by `||`.
+    /// Reads an expression: `*` or nothing for all, or tags separated by `||`; with `sql` also one of
+    /// SQL92.
     ///
     /// # Errors
-    /// When the expression is not of tags (SQL92), or too long.
-    pub(crate) fn read(kind: &str, expression: &str) -> Result<Self, Refusal> {
+    /// When the expression is of a kind that is not allowed, cannot be read, or is too long.
+    pub(crate) fn read(kind: &str, expression: &str, sql: bool) -> Result<Self, Refusal> {
+        if sql && kind == "SQL92" {
+            let bad = |why| Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, why);
+            return Sql::read(expression).map(Self::Sql).map_err(bad);
+        }
         if !matches!(kind, "" | "TAG") {
             return Err(Refusal::system_error(format!(
                 "The broker does not support consumer to filter message by {kind}"
@@ -54,6 +62,7 @@ impl Filter {
     pub(crate) fn wants(&self, record: &Record) -> bool {
         match self {
             Self::All => true,
+            Self::Sql(sql) => sql.wants(|name| record.property(name)),
             Self::Tags(hashes) => record.tag().is_some_and(|tag| hashes.contains(&java::hash(tag))),
         }
     }

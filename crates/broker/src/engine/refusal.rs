@@ -1,6 +1,6 @@
 //! A request that is answered with an error.
 
-use posthaste_protocol::{DecodeError, ResponseCode};
+use posthaste_protocol::{DecodeError, RequestCode, ResponseCode};
 
 use crate::store::StoreError;
 
@@ -50,6 +50,14 @@ impl Refusal {
     /// 2: too much at once; not done.
     pub(crate) fn busy(remark: impl Into<String>) -> Self {
         Self::new(ResponseCode::SYSTEM_BUSY, remark)
+    }
+
+    /// 3: a request that this broker does not know, or does not do.
+    pub(crate) fn unknown(code: RequestCode) -> Self {
+        Self::new(
+            ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
+            format!(" request type {} not supported", code.0),
+        )
     }
 
     /// 604: what is asked for cannot be done any more.

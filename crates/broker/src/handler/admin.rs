@@ -1,6 +1,6 @@
 //! What administration tools ask, and where each of it is answered.
 //!
-//! What writes settings (25, 100, 102, 318) and users and their permissions is refused like any
+//! What writes settings (25, 100, 102 but for the order of a topic, 318) and users and their permissions is refused like any
 //! code that nobody knows.
 
 use posthaste_protocol::request::Admin;
@@ -65,6 +65,9 @@ impl Engine {
             }
             Admin::ClusterInfoOf(_) => out.answer(caller, Ok(self.cluster_info())),
             Admin::KvConfigOf(setting) => out.answer(caller, Self::kv_config(&setting)),
+            Admin::DeleteKvConfig(setting) => {
+                out.answer(caller, Self::delete_kv_config(&setting));
+            }
             Admin::BrokerConfigOf(_) => out.answer(caller, Ok(self.broker_config())),
             Admin::NameServerConfigOf(_) => out.answer(caller, Ok(self.name_server_config())),
             Admin::RuntimeInfoOf(_) => out.answer(caller, Ok(self.runtime_info(now))),

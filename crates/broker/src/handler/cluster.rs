@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{
-    BrokerConfig, BrokerData, ClusterInfo, GiveWritePermission, GivenTopics, KvConfig, KvConfigOf,
-    KvTable, RawBody, TopicList, TopicsOfCluster, WipeWritePermission, WipedTopics,
+    BrokerConfig, BrokerData, ClusterInfo, DeleteKvConfig, Empty, GiveWritePermission, GivenTopics,
+    KvConfig, KvConfigOf, KvTable, RawBody, TopicList, TopicsOfCluster, WipeWritePermission,
+    WipedTopics,
 };
+use posthaste_protocol::{RequestCode, ResponseCode};
 
 use crate::engine::topics::is_system;
 use crate::engine::{Engine, Millis, refusal::Refusal};
@@ -86,6 +87,15 @@ impl Engine {
         ))
     }
 
+    /// 102: tools that delete a topic or a group also delete what was said of its order, which is
+    /// nothing here. Other settings are not to be written.
+    pub(crate) fn delete_kv_config(request: &DeleteKvConfig) -> Result<Empty, Refusal> {
+        match request.namespace == "ORDER_TOPIC_CONFIG" {
+            true => Ok(Empty),
+            false => Err(Refusal::unknown(RequestCode::DELETE_KV_CONFIG)),
+        }
+    }
+
     /// 205: clients are told that no topic may be written, until 327 or the broker's next start.
     pub(crate) fn wipe_write_permission(
         &mut self,
@@ -125,7 +135,7 @@ impl Engine {
             "brokerPermission=6".to_owned(),
             "brokerRole=ASYNC_MASTER".to_owned(),
             format!("defaultTopicQueueNums={}", queues.unwrap_or(8)),
-            "enablePropertyFilter=false".to_owned(),
+            format!("enablePropertyFilter={}", self.sql_filters),
             "fileReservedTime=72".to_owned(),
             "filterServerNums=0".to_owned(),
             "flushDiskType=SYNC_FLUSH".to_owned(),

@@ -66,9 +66,13 @@ impl Engine {
     }
 
     /// 46: whether a filter can be had. Any error keeps a Java consumer from starting.
-    pub(crate) fn check_client_config(request: &CheckClientConfig) -> Result<Empty, Refusal> {
+    pub(crate) fn check_client_config(
+        &self,
+        request: &CheckClientConfig,
+    ) -> Result<Empty, Refusal> {
         let subscription = &request.subscription;
-        Filter::read(&subscription.expression_type, &subscription.sub_string).map(|_| Empty)
+        let (kind, text) = (&subscription.expression_type, &subscription.sub_string);
+        Filter::read(kind, text, self.sql_filters).map(|_| Empty)
     }
 
     /// 200: creates a group, or changes it. What follows from it: whether it may consume, how many

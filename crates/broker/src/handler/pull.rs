@@ -122,7 +122,8 @@ impl Engine {
     fn filter_of(&self, pull: &Pull) -> Result<Filter, Refusal> {
         if pull.sys_flag & pull_flag::SUBSCRIPTION != 0 {
             let kind = pull.expression_type.as_deref().unwrap_or_default();
-            return Filter::read(kind, pull.subscription.as_deref().unwrap_or_default());
+            let text = pull.subscription.as_deref().unwrap_or_default();
+            return Filter::read(kind, text, self.sql_filters);
         }
         let group = self.groups.get(&pull.group);
         let Some(known) = group.and_then(|group| group.subscriptions.get(&pull.topic)) else {
@@ -137,7 +138,7 @@ impl Engine {
                 "the consumer's subscription not latest",
             ));
         }
-        Filter::read(&known.expression_type, &known.sub_string)
+        Filter::read(&known.expression_type, &known.sub_string, self.sql_filters)
     }
 
     /// Looks for messages from `start` on.

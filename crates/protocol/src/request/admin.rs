@@ -4,10 +4,10 @@
 use super::{
     BrokerConfigOf, BrokerConsumeStatsOf, BrokerStatsOf, BrokerSystemTopics, CloneOffsets,
     ClusterInfoOf, ConsumeDirectly, ConsumeQueueOf, ConsumeStatsOf, ConsumerConnectionOf,
-    ConsumersOfTopic, CreateTopics, DeleteGroup, DeleteTopic, DeleteTopicInNameServer,
-    GiveWritePermission, GroupConfig, GroupConfigOf, GroupConfigsOf, KvConfigOf,
-    NameServerConfigOf, NameServerSystemTopics, ProducerConnectionOf, ProducersOf, Request,
-    ResetOffset, RunningInfoOf, RuntimeInfoOf, SetGroups, SubscriptionOf, TimeSpansOf,
+    ConsumersOfTopic, CreateTopics, DeleteGroup, DeleteKvConfig, DeleteTopic,
+    DeleteTopicInNameServer, GiveWritePermission, GroupConfig, GroupConfigOf, GroupConfigsOf,
+    KvConfigOf, NameServerConfigOf, NameServerSystemTopics, ProducerConnectionOf, ProducersOf,
+    Request, ResetOffset, RunningInfoOf, RuntimeInfoOf, SetGroups, SubscriptionOf, TimeSpansOf,
     TopicConfigOf, TopicConfigsOf, TopicStatsOf, TopicsOfCluster, TopicsOfConsumer,
     WipeWritePermission,
 };
@@ -56,6 +56,8 @@ admin! {
     RuntimeInfoOf(RuntimeInfoOf),
     /// 101.
     KvConfigOf(KvConfigOf),
+    /// 102.
+    DeleteKvConfig(DeleteKvConfig),
     /// 106.
     ClusterInfoOf(ClusterInfoOf),
     /// 200.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{BrokerData, RawBody, TopicList, bare, fields, json_body, request};
+use super::{BrokerData, Empty, RawBody, TopicList, bare, fields, json_body, request};
 
 bare! {
     /// Asks a name server for the brokers of every cluster.
@@ -45,6 +45,17 @@ fields! {
         value: Option<String> = "value",
     }
 }
+
+fields! {
+    /// Deletes a setting at a name server.
+    DeleteKvConfig {
+        /// Whose setting it is, such as `ORDER_TOPIC_CONFIG`.
+        namespace: String = "namespace",
+        /// Its name there.
+        key: String = "key",
+    }
+}
+request!(DeleteKvConfig => DELETE_KV_CONFIG, Empty);
 
 fields! {
     /// Has a name server tell clients that nothing of a broker may be written.

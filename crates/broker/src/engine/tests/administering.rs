@@ -4,8 +4,8 @@ use bytes::Bytes;
 use posthaste_protocol::request::{
     BrokerConfigOf, BrokerConsumeStatsOf, BrokerStatsOf, BrokerSystemTopics, CloneOffsets,
     ClusterInfoOf, ConsumeDirectly, ConsumeQueueOf, ConsumeStatsOf, ConsumerConnectionOf,
-    ConsumersOfTopic, CreateTopics, DeleteGroup, GiveWritePermission, GroupConfig, GroupConfigOf,
-    GroupConfigs, GroupConfigsOf, Heartbeat, KvConfigOf, NameServerConfigOf,
+    ConsumersOfTopic, CreateTopics, DeleteGroup, DeleteKvConfig, GiveWritePermission, GroupConfig,
+    GroupConfigOf, GroupConfigs, GroupConfigsOf, Heartbeat, KvConfigOf, NameServerConfigOf,
     NameServerSystemTopics, ProducerConnectionOf, ProducerGroup, ProducersOf, Progress, PullAnswer,
     QueryConsumerOffset, ResetOffset, RouteOf, RunningInfoOf, RuntimeInfoOf, SendBack, SetGroups,
     SubscriptionOf, TimeSpansOf, TopicConfig, TopicConfigOf, TopicConfigs, TopicConfigsOf,
@@ -408,7 +408,11 @@ fn settings_are_told_and_cannot_be_written() {
     assert!(settings.contains("brokerName=dev\n"), "{settings}");
     assert!(settings.lines().all(|line| line.split_once('=').is_some()), "{settings}");
     assert!(body(&bench.ask(0, &NameServerConfigOf)).contains("enableTopicList=true\n"));
-    for code in [25, 100, 102, 318, 3001] {
+    // Tools that delete a topic or a group ask for it.
+    let forget = |namespace: &str| DeleteKvConfig { namespace: namespace.into(), key: "k".into() };
+    bench.call(0, &forget("ORDER_TOPIC_CONFIG"));
+    assert_eq!(bench.code(0, &forget("x")), ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
+    for code in [25, 100, 318, 3001] {
         let request = Command::request(RequestCode(code), 9, Fields::new(), Bytes::new());
         bench.engine.handle(bench.now, SessionId(0), Request::of(&request), &mut bench.effects);
         let left = bench.settle();

@@ -138,6 +138,46 @@ fn a_pull_without_subscription_uses_the_heartbeats() {
     assert_eq!(bench.code(1, &other), ResponseCode::SUBSCRIPTION_NOT_EXIST);
 }
 
+/// Off by default, as on real brokers: the Go client received nothing, and got no error it showed.
+#[test]
+fn messages_are_chosen_by_expressions_where_that_is_allowed() {
+    let mut bench = Bench::new();
+    for price in ["3", "7", "cheap"] {
+        bench.call(0, &with_properties(&[("price", price)], message("orders", 0, price)));
+    }
+    let sql = |expression: &str| Pull {
+        expression_type: Some("SQL92".into()),
+        subscription: Some(expression.into()),
+        ..pull("orders", 0, 0)
+    };
+    let wanted = sql("price > 5 AND price IS NOT NULL");
+    let check = |expression: &str| CheckClientConfig {
+        subscription: Subscription {
+            expression_type: "SQL92".into(),
+            ..subscription("orders", expression, 1)
+        },
+        ..CheckClientConfig::default()
+    };
+    let refused = bench.ask(1, &check("price > 5"));
+    assert_eq!(refused.response_code(), ResponseCode::SYSTEM_ERROR);
+    let why = "The broker does not support consumer to filter message by SQL92";
+    assert_eq!(refused.remark.as_deref(), Some(why));
+    assert_eq!(bench.code(1, &wanted), ResponseCode::SYSTEM_ERROR);
+
+    bench.engine.sql_filters = true;
+    bench.call(1, &check("price > 5"));
+    assert_eq!(bench.code(1, &check("price >")), ResponseCode::SUBSCRIPTION_PARSE_FAILED);
+    assert_eq!(bench.code(1, &sql("price >")), ResponseCode::SUBSCRIPTION_PARSE_FAILED);
+    let seven = vec!["7".to_owned()];
+    assert_eq!(found(&bench.ask(1, &wanted)), (ResponseCode::SUCCESS, 3, seven.clone()));
+    // As heartbeats say it.
+    let mut greeting = heartbeat("c1", "readers", subscription("orders", "price = 7", 5));
+    greeting.consumers[0].subscriptions[0].expression_type = "SQL92".into();
+    bench.call(1, &greeting);
+    let request = Pull { sys_flag: 0, sub_version: 5, ..pull("orders", 0, 0) };
+    assert_eq!(found(&bench.ask(1, &request)), (ResponseCode::SUCCESS, 3, seven));
+}
+
 #[test]
 fn what_does_not_match_is_skipped_with_20() {
     let mut bench = Bench::new();
