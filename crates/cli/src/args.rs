@@ -207,14 +207,17 @@ pub(crate) struct Dev {
 Exit codes:
   0    every message read was stored (or there was nothing to send)
   1    the command failed; certainly nothing was stored
-  2    usage, or an input that cannot be read or is not valid
+  2    usage, or an input that cannot be read or is not valid, and nothing was stored
   3    unreachable: no name server, no route, no broker
-  4    partial: at least one message unknown, or some stored and some not
+  4    partial: at least one message unknown, or some stored and some not, or receipts lost
   5    refused: permission, signature, topic rules
   130  interrupted
 
-Receipts go to stdout in the order of the input, everything else to stderr. Only messages with
---ordered-by are stored in the order of the input.")]
+Receipts go to stdout in the order of the input, everything else to stderr. When their reader
+leaves, sending goes on. Only messages with --ordered-by are stored in the order of the input.
+
+The first Ctrl-C ends the reading and waits for what is on its way, up to --timeout; the second
+ends that at once, with each message in the counts and in --failed-to; a third ends the program.")]
 pub(crate) struct Send {
     /// Topic to send to
     pub(crate) topic: String,

@@ -8,6 +8,7 @@ mod split;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::vec;
 
 use bytes::Bytes;
@@ -45,17 +46,34 @@ pub(crate) enum Item {
     Unreadable(String),
 }
 
+impl Item {
+    /// Which record of the input it is.
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Message { number, .. } | Self::Bad { number, .. } => Some(*number),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// What goes through the channel at a time.
 #[derive(Default)]
-struct Batch {
-    items: Vec<Item>,
-    /// Empty lines, passed over.
-    blank: u64,
+pub(crate) struct Batch {
+    pub(crate) items: Vec<Item>,
+    /// Number of the last record that was read, blank ones included: those have no item.
+    pub(crate) read: u64,
 }
 
 /// The input, in batches as the reading thread makes them.
 pub(crate) struct Input {
     batches: mpsc::Receiver<Batch>,
+    /// Makes the batches.
+    thread: Option<JoinHandle<()>>,
     current: vec::IntoIter<Item>,
+    /// Number of the last record of the current batch.
+    read: u64,
+    /// Number of the last record that was taken, or passed over as blank.
+    passed: u64,
     blank: u64,
 }
 
@@ -63,34 +81,67 @@ impl Input {
     /// Starts to read.
     pub(crate) fn start(source: Source, blueprint: Blueprint) -> io::Result<Self> {
         let (sender, batches) = mpsc::channel(AHEAD);
-        let feed = Feed { sender, batch: Batch::default(), blueprint, number: 0 };
-        std::thread::Builder::new().name("input".into()).spawn(move || feed.run(source))?;
-        Ok(Self { batches, current: Vec::new().into_iter(), blank: 0 })
+        let feed = Feed { sender, batch: Batch::default(), blueprint, number: 0, handed_over: 0 };
+        let thread =
+            std::thread::Builder::new().name("input".into()).spawn(move || feed.run(source))?;
+        Ok(Self { thread: Some(thread), ..Self::of(batches) })
     }
 
-    /// The next item that is here already.
-    pub(crate) fn take_ready(&mut self) -> Option<Item> {
-        self.current.next()
+    /// An input of these batches.
+    pub(crate) fn of(batches: mpsc::Receiver<Batch>) -> Self {
+        let current = Vec::new().into_iter();
+        Self { batches, thread: None, current, read: 0, passed: 0, blank: 0 }
     }
 
-    /// Whether nothing is left of what was waited for.
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.current.len() == 0
+    /// The next item, if one is here.
+    pub(crate) fn peek(&self) -> Option<&Item> {
+        self.current.as_slice().first()
     }
 
-    /// Waits until there are items, unless some are left; `false` at the end of the input. May be
-    /// dropped and called again.
+    /// Takes the next item, if one is here.
+    pub(crate) fn take(&mut self) -> Option<Item> {
+        let item = self.current.next()?;
+        if let Some(number) = item.number() {
+            self.pass_over(number - 1);
+            self.passed = number;
+        }
+        Some(item)
+    }
+
+    /// Waits until an item is here, or more may be waited for; `false` at the end of the input. May
+    /// be dropped and called again.
     pub(crate) async fn wait(&mut self) -> bool {
-        if !self.is_used_up() {
+        if self.peek().is_some() {
             return true;
         }
-        let Some(batch) = self.batches.recv().await else { return false };
-        self.blank += batch.blank;
+        self.pass_over(self.read);
+        let Some(batch) = self.batches.recv().await else { return self.ended() };
+        self.read = batch.read;
         self.current = batch.items.into_iter();
         true
     }
 
-    /// Empty lines that were passed over so far.
+    /// There are no more batches: that is the end of the input, unless the thread failed.
+    fn ended(&mut self) -> bool {
+        let failed = self.thread.take().is_some_and(|thread| thread.join().is_err());
+        if failed {
+            let why = "the input was not read to its end: reading it failed inside of this program";
+            self.current = vec![Item::Unreadable(why.into())].into_iter();
+        }
+        failed
+    }
+
+    fn pass_over(&mut self, last: u64) {
+        self.blank += last - self.passed;
+        self.passed = last;
+    }
+
+    /// Number of the last record that was taken, or passed over as blank.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Empty lines that were passed over.
     pub(crate) fn blank_lines(&self) -> u64 {
         self.blank
     }
@@ -106,6 +157,8 @@ struct Feed {
     blueprint: Blueprint,
     /// Records seen.
     number: u64,
+    /// Of these: in batches that were handed over.
+    handed_over: u64,
 }
 
 impl Feed {
@@ -147,10 +200,7 @@ impl Feed {
             };
             while let Some(piece) = records.next_piece() {
                 match piece {
-                    Piece::Record(record) if record.is_empty() => {
-                        self.number += 1;
-                        self.batch.blank += 1;
-                    }
+                    Piece::Record(record) if record.is_empty() => self.number += 1,
                     Piece::Record(record) => self.record(record)?,
                     Piece::TooLong => {
                         self.bad(format!("longer than {} MiB", LONGEST_RECORD >> 20))?
@@ -198,10 +248,11 @@ impl Feed {
     }
 
     fn hand_over(&mut self) -> Result<(), Gone> {
-        let batch = std::mem::take(&mut self.batch);
-        if batch.items.is_empty() && batch.blank == 0 {
+        if self.batch.items.is_empty() && self.number == self.handed_over {
             return Ok(());
         }
+        self.handed_over = self.number;
+        let batch = Batch { read: self.number, ..std::mem::take(&mut self.batch) };
         self.sender.blocking_send(batch).map_err(|_| Gone)
     }
 }

@@ -15,9 +15,11 @@ mod output;
 mod talk;
 mod value;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Format};
@@ -38,14 +40,32 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Exit, Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-            Failure::new(Exit::Failed, "system", format!("cannot start the runtime: {error}"))
-        })?;
+    let runtime = start_runtime().map_err(|error| {
+        Failure::new(Exit::Failed, "system", format!("cannot start: {error}"))
+            .help("The limit of open files may be too low:  ulimit -n 1024")
+    })?;
     let result = runtime.block_on(command::run(args));
     // Whatever still runs in the background has nothing to say any more.
     runtime.shutdown_background();
     result
+}
+
+fn start_runtime() -> io::Result<Runtime> {
+    // Where no files can be opened, the runtime panics when it sets up its signals, and does not
+    // say so. So it is seen before whether there is room for the few that it opens.
+    let room: Vec<_> = (0..4).map(|_| socket_pair()).collect::<io::Result<_>>()?;
+    drop(room);
+    Builder::new_multi_thread().enable_all().build()
+}
+
+#[cfg(unix)]
+fn socket_pair() -> io::Result<impl Sized> {
+    std::os::unix::net::UnixStream::pair()
+}
+
+#[cfg(not(unix))]
+fn socket_pair() -> io::Result<impl Sized> {
+    Ok(())
 }
 
 fn report(args: &Args, failure: &Failure) {

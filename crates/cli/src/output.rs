@@ -1,12 +1,14 @@
 //! stdout: data, and nothing but data.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use indicatif::ProgressBar;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::envelope::VERSION;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// Written out at the latest when this much is waiting.
 const FULL: usize = 64 * 1024;
@@ -18,6 +20,9 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// Whoever writes calls [`flush_soon`](Self::flush_soon) before waiting for something, so that a
 /// lone line appears at once and a million lines need few system calls.
 pub(crate) struct Stdout {
+    out: Box<dyn Write + Send>,
+    /// Is drawn on the same terminal, and makes way for what is written.
+    bar: Option<ProgressBar>,
     waiting: Vec<u8>,
     /// When something was last written; never, at first.
     written: Option<Instant>,
@@ -26,14 +31,26 @@ pub(crate) struct Stdout {
 
 enum State {
     Open,
-    /// Whoever read has gone (`| head`): the end of the job, not an error.
+    /// Whoever read has gone (`| head`): no error.
     Closed,
     Failed(io::Error),
 }
 
 impl Stdout {
     pub(crate) fn new() -> Self {
-        Self { waiting: Vec::new(), written: None, state: State::Open }
+        Self::to(Box::new(io::stdout()))
+    }
+
+    /// Writes to something else in its place.
+    pub(crate) fn to(out: Box<dyn Write + Send>) -> Self {
+        Self { out, bar: None, waiting: Vec::new(), written: None, state: State::Open }
+    }
+
+    /// With a bar that is drawn on the same terminal.
+    #[must_use]
+    pub(crate) fn beside(mut self, bar: Option<ProgressBar>) -> Self {
+        self.bar = bar;
+        self
     }
 
     /// Whether stdout is a terminal.
@@ -82,15 +99,35 @@ impl Stdout {
     pub(crate) fn flush(&mut self) {
         if self.is_open() && !self.waiting.is_empty() {
             self.written = Some(Instant::now());
-            let mut stdout = io::stdout().lock();
-            if let Err(error) = stdout.write_all(&self.waiting).and_then(|()| stdout.flush()) {
+            let Self { out, waiting, .. } = self;
+            let mut write = || out.write_all(waiting).and_then(|()| out.flush());
+            let written = match &self.bar {
+                Some(bar) => bar.suspend(write),
+                None => write(),
+            };
+            if let Err(error) = written {
                 self.state = match error.kind() {
-                    io::ErrorKind::BrokenPipe => State::Closed,
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => State::Closed,
                     _ => State::Failed(error),
                 };
             }
         }
         self.waiting.clear();
+    }
+
+    /// Hands over what is waiting, at the end of a command.
+    ///
+    /// # Errors
+    /// When stdout could not be written. A reader that left is no error.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        self.flush();
+        match self.state {
+            State::Failed(error) => {
+                let why = format!("cannot write to stdout: {error}");
+                Err(Failure::new(Exit::Failed, "stdout", why))
+            }
+            State::Open | State::Closed => Ok(()),
+        }
     }
 
     /// Whether anyone still reads.

@@ -1,18 +1,24 @@
 //! What is said on stderr: errors, warnings, the summary, progress.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use crate::args::{Global, When};
 use crate::exit::Failure;
 
 /// How often the bar moves.
-pub(crate) const REDRAW: Duration = Duration::from_millis(100);
+const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal to draw a bar on.
 const REPORT: Duration = Duration::from_secs(1);
+
+/// Characters of what a bar says. With the two before it and the cursor behind it, the line fits
+/// into 40 columns: so it is never wrapped, also not when the terminal becomes that narrow while it
+/// is there. What was wrapped is not cleared as a whole.
+const WIDTH: usize = 37;
 
 /// Whoever speaks on stderr.
 pub(crate) struct Talk {
@@ -89,7 +95,7 @@ impl Talk {
     pub(crate) fn start_progress(&mut self, when: When) {
         self.progress = match self.wants_progress(when) {
             false => Progress::None,
-            true if io::stderr().is_terminal() => Progress::Bar(bar()),
+            true if io::stderr().is_terminal() => Progress::Bar(bar(ProgressDrawTarget::stderr())),
             true => Progress::Lines,
         };
     }
@@ -104,35 +110,39 @@ impl Talk {
             }
     }
 
-    /// Whether anybody looks at progress.
-    pub(crate) fn shows_progress(&self) -> bool {
-        !matches!(self.progress, Progress::None)
+    /// The bar that is being drawn on the terminal.
+    pub(crate) fn bar(&self) -> Option<&ProgressBar> {
+        match &self.progress {
+            Progress::Bar(bar) => Some(bar),
+            Progress::None | Progress::Lines => None,
+        }
     }
 
-    /// Whether a bar is being drawn on the terminal.
-    pub(crate) fn shows_bar(&self) -> bool {
-        matches!(self.progress, Progress::Bar(_))
-    }
-
-    /// Shows the state of things, when it is time to.
-    pub(crate) fn progress(&mut self, state: impl FnOnce() -> String) {
+    /// Shows the state of things, when it is time to; in full, or within so many characters. Says
+    /// when to call again.
+    pub(crate) fn progress(
+        &mut self,
+        state: impl FnOnce(Option<usize>) -> String,
+    ) -> Option<Instant> {
         let every = match self.progress {
-            Progress::None => return,
+            Progress::None => return None,
             Progress::Bar(_) => REDRAW,
             Progress::Lines => REPORT,
         };
-        if self.drawn.elapsed() < every {
-            return;
+        let now = Instant::now();
+        if now < self.drawn + every {
+            return Some(self.drawn + every);
         }
-        self.drawn = Instant::now();
+        self.drawn = now;
         match &self.progress {
             Progress::None => {}
             Progress::Bar(bar) => {
-                bar.set_message(state());
+                bar.set_message(state(Some(WIDTH)));
                 bar.tick();
             }
-            Progress::Lines => self.say(&state()),
+            Progress::Lines => self.say(&state(None)),
         }
+        Some(now + every)
     }
 
     /// Takes the bar off the screen.
@@ -143,8 +153,8 @@ impl Talk {
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+fn bar(target: ProgressDrawTarget) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, target);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         bar.set_style(style);
     }

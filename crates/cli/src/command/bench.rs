@@ -47,10 +47,10 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
     // Before anything is sent: a benchmark should not end with nowhere to write what it found.
     let files = Files::open(load)?;
     let producers = start_producers(global, &settings).await?;
-    let mut interrupt = Interrupt::listen();
+    let mut interrupt = Interrupt::listen(1)?;
     tokio::select! {
         connected = connect(&producers, &settings) => connected?,
-        () = interrupt.wait() => {
+        () = interrupt.next() => {
             talk.note("interrupted before anything was measured");
             return Ok(Exit::Interrupted);
         }

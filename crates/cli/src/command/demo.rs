@@ -46,6 +46,7 @@ pub(crate) async fn run(_global: &Global) -> Result<Exit, Failure> {
     page.line(
         "  posthaste -n HOST:9876 send Orders hello       the same with your own RocketMQ cluster",
     );
+    page.0.finish()?;
     Ok(Exit::Done)
 }
 

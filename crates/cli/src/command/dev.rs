@@ -27,7 +27,7 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
         .help("In a network that you trust, --anyone-may-connect will do."));
     }
     let started = std::time::Instant::now();
-    let mut interrupt = Interrupt::listen();
+    let mut interrupt = Interrupt::listen(1)?;
     let broker = start(args, keys).await?;
     let ready_ms = started.elapsed().as_millis();
     let mut stdout = Stdout::new();
@@ -41,9 +41,13 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
             ready_ms,
         }),
     }
-    stdout.flush();
-    interrupt.wait().await;
-    Talk::new(global).note("stopping");
+    let talk = Talk::new(global);
+    if let Err(failure) = stdout.finish() {
+        // The broker is there all the same.
+        talk.failure(&failure);
+    }
+    interrupt.next().await;
+    talk.note("stopping");
     broker.stop().await;
     Ok(Exit::Done)
 }

@@ -1,10 +1,13 @@
 //! `posthaste send`: messages from the command line, from stdin, or from files.
 
+mod listener;
 mod pace;
 mod pipeline;
 mod report;
 mod room;
+mod sender;
 mod tally;
+mod undelivered;
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -14,6 +17,7 @@ use serde::Serialize;
 
 use self::pipeline::{Outcome, Pipeline, Settings};
 use self::report::Report;
+use self::sender::Producing;
 use crate::args::{self, Format, Global, OnError, When};
 use crate::blueprint::Blueprint;
 use crate::cluster;
@@ -42,24 +46,29 @@ pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Fail
         })
     };
     if args.dry_run {
-        return Ok(dry_run(global, args, &talk, unit, start_input()?).await);
+        return dry_run(global, args, &talk, unit, start_input()?).await;
     }
     talk.start_progress(if interactive { When::Never } else { args.progress });
     let report = Report::new(global, args, talk, unit)?;
     let producer = start_producer(global, args).await?;
-    let mut interrupt = Interrupt::listen();
+    // The first ends the reading, the second what is on its way.
+    let mut interrupt = Interrupt::listen(2)?;
     let mut input = start_input()?;
-    let pipeline = Pipeline::new(producer.clone(), settings(global, args), report);
+    let sender = Producing { producer: producer.clone(), oneway: args.oneway };
+    let pipeline = Pipeline::new(sender, settings(global, args), report);
     let mut outcome = pipeline.run(&mut input, &mut interrupt).await;
-    outcome.tally.busy = producer.stats().busy;
-    let parted = outcome.tally.went() > 0;
+    outcome.listener.tally.busy = producer.stats().busy;
+    let parted = !outcome.abandoned && outcome.listener.tally.went() > 0;
     let exit = conclude(global, args, outcome, input.blank_lines());
-    if parted {
-        // Every message has ended; this sees to it that one-way messages leave the socket, and says
-        // good-bye to the brokers.
-        producer.close(global.timeout).await;
+    if !parted {
+        return Ok(exit);
     }
-    Ok(exit)
+    // Every message has ended; this sees to it that one-way messages leave the socket, and says
+    // good-bye to the brokers.
+    tokio::select! {
+        _ = producer.close(global.timeout) => Ok(exit),
+        () = interrupt.next() => Ok(Exit::Interrupted),
+    }
 }
 
 fn reads_stdin(args: &args::Send) -> bool {
@@ -111,7 +120,6 @@ fn compressing(builder: ProducerBuilder, how: args::Compression) -> ProducerBuil
 fn settings(global: &Global, args: &args::Send) -> Settings {
     Settings {
         in_flight: args.in_flight as usize,
-        oneway: args.oneway,
         stop_on_error: args.on_error == OnError::Stop,
         // Of bodies on the command line it says how often they are sent, which the source does.
         count: args.count.filter(|_| args.bodies.is_empty()),
@@ -121,12 +129,11 @@ fn settings(global: &Global, args: &args::Send) -> Settings {
 }
 
 /// Says what the run came to.
-fn conclude(global: &Global, args: &args::Send, outcome: Outcome, blank: u64) -> Exit {
-    let Outcome { mut report, mut tally, elapsed, stopped_after } = outcome;
-    report.talk.end_progress();
-    tally.unwritable = !report.finish();
+fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank: u64) -> Exit {
+    let Outcome { listener: mut report, elapsed, stopped_after, .. } = outcome;
+    report.finish();
+    let Report { tally, talk, unit, .. } = &report;
     let exit = tally.exit(args.strict);
-    let talk = &report.talk;
     if blank > 0 {
         talk.note(&format!("{} empty lines passed over", thousands(blank)));
     }
@@ -143,14 +150,11 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome, blank: u64) ->
     {
         talk.say(&tally.summary(elapsed));
     }
-    if let Some(last) = stopped_after {
-        talk.say(&format!(
-            "stopped after {} {}; what follows was not sent",
-            report.unit,
-            thousands(last)
-        ));
+    // Nothing follows a lone body.
+    if let Some(last) = stopped_after.filter(|_| !unit.is_empty()) {
+        talk.say(&format!("stopped after {unit} {}; what follows was not sent", thousands(last)));
     }
-    if let Some(path) = args.failed_to.as_deref().filter(|_| tally.not_stored + tally.unknown > 0) {
+    if let Some(path) = report.undelivered().filter(|_| tally.not_stored + tally.unknown > 0) {
         talk.note(&format!("undelivered messages are in {}, for  send --json", path.display()));
     }
     exit
@@ -163,13 +167,14 @@ async fn dry_run(
     talk: &Talk,
     unit: &str,
     mut input: Input,
-) -> Exit {
+) -> Result<Exit, Failure> {
     let mut stdout = Stdout::new();
     let (mut shown, mut exit) = (0, Exit::Done);
     loop {
-        let Some(item) = input.take_ready() else {
+        let Some(item) = input.take() else {
+            // Also when nobody reads what is shown, the rest of the input is checked.
             stdout.flush();
-            if stdout.is_open() && input.wait().await {
+            if input.wait().await {
                 continue;
             }
             break;
@@ -194,9 +199,9 @@ async fn dry_run(
             break;
         }
     }
-    stdout.flush();
+    stdout.finish()?;
     talk.note(&format!("{} would be sent; nothing was", thousands(shown)));
-    exit
+    Ok(exit)
 }
 
 fn show(stdout: &mut Stdout, format: Format, message: &Message) {

@@ -18,7 +18,7 @@ use crate::talk::Talk;
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Tail) -> Result<Exit, Failure> {
     check_topic(&args.topic)?;
-    let mut interrupt = Interrupt::listen();
+    let mut interrupt = Interrupt::listen(1)?;
     let mut tail = Tail {
         args,
         format: global.output,
@@ -30,16 +30,11 @@ pub(crate) async fn run(global: &Global, args: &args::Tail) -> Result<Exit, Fail
     };
     let ended = tokio::select! {
         biased;
-        () = interrupt.wait() => Ok(Exit::Interrupted),
+        () = interrupt.next() => Ok(Exit::Interrupted),
         ended = tail.run(global) => ended,
     };
-    tail.stdout.flush();
-    match tail.stdout.error() {
-        Some(error) => {
-            Err(Failure::new(Exit::Failed, "stdout", format!("cannot write to stdout: {error}")))
-        }
-        None => ended,
-    }
+    tail.stdout.finish()?;
+    ended
 }
 
 /// What is shown of a topic.
@@ -208,9 +203,9 @@ fn since_1970(time: SystemTime) -> u64 {
     u64::try_from(ms).unwrap_or(u64::MAX)
 }
 
-async fn sleep_until(instant: Option<std::time::Instant>) {
+async fn sleep_until(instant: Option<tokio::time::Instant>) {
     match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Fai
         args::Topic::Update(args) => update(global, &mut stdout, args).await?,
         args::Topic::Describe { topic } => describe(global, &mut stdout, topic).await?,
     }
-    stdout.flush();
+    stdout.finish()?;
     Ok(Exit::Done)
 }
 

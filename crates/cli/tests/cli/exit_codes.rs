@@ -78,21 +78,43 @@ async fn two_for_usage_and_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_for_a_bad_line_with_its_number() {
+async fn two_for_a_bad_line_before_anything_was_stored() {
+    let broker = broker().await;
+    let run =
+        send(&broker, &["T", "--json"], "\nnonsense\n{\"body\":\"a\"}\n").await.expect_code(2);
+    assert!(run.stderr.contains("error: line 2: "), "{}", run.stderr);
+    assert!(run.stderr.contains("stopped after line 2"), "{}", run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_for_a_bad_line_among_stored_ones_with_its_number() {
     let broker = broker().await;
     let lines = "{\"body\":\"a\"}\n\n{\"body\":\"b\"}\nnonsense\n{\"body\":\"c\"}\n";
-    let stopped = send(&broker, &["Stop", "--json"], lines).await.expect_code(2);
+    let stopped = send(&broker, &["Stop", "--json"], lines).await.expect_code(4);
     assert!(stopped.stderr.contains("error: line 4: "), "{}", stopped.stderr);
     assert!(stopped.stderr.contains("stopped after line 4"), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("2 stored, 1 failed (1 bad input)"), "{}", stopped.stderr);
     assert_eq!(landed_bodies(&broker, "Stop").await, ["a", "b"]);
     let went_on =
-        send(&broker, &["GoOn", "--json", "--on-error", "continue"], lines).await.expect_code(2);
+        send(&broker, &["GoOn", "--json", "--on-error", "continue"], lines).await.expect_code(4);
     assert!(went_on.stderr.contains("error: line 4: "), "{}", went_on.stderr);
     assert_eq!(landed_bodies(&broker, "GoOn").await, ["a", "b", "c"]);
-    let json = send(&broker, &["Json", "--json", "-o", "json"], lines).await.expect_code(2).json();
+    let json = send(&broker, &["Json", "--json", "-o", "json"], lines).await.expect_code(4).json();
     assert_eq!(json.len(), 3);
     assert_eq!(json[2]["line"], 4);
     assert_eq!(json[2]["error"]["kind"], "bad_input");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_for_a_file_that_cannot_be_read_among_stored_ones() {
+    let broker = broker().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::write(&file, "a").unwrap();
+    let (file, folder) = (file.to_str().unwrap(), folder.path().to_str().unwrap());
+    let run = send(&broker, &["T", "-F", file, folder, file], "").await.expect_code(4);
+    assert!(run.stderr.contains("stopped after file 2"), "{}", run.stderr);
+    assert_eq!(landed_bodies(&broker, "T").await, ["a"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,16 +219,19 @@ async fn five_for_a_topic_that_breaks_the_rules() {
     );
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_leaves_is_the_end_and_no_error() {
+async fn one_and_no_panic_when_the_program_may_open_no_files() {
     let broker = broker().await;
-    let mut child = posthaste_at(broker.name_server(), &["send", "T"]).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    drop(child.stdout.take());
-    tokio::spawn(async move {
-        // An input without end: only the closed stdout ends this.
-        while stdin.write_all(b"again\n").await.is_ok() {}
-    });
-    let run = finish(child).await.expect_code(0);
-    assert!(!run.stderr.contains("error") && !run.stderr.contains("panic"), "{}", run.stderr);
+    let binary = env!("CARGO_BIN_EXE_posthaste");
+    for limit in 4..=20 {
+        let mut command = tokio::process::Command::new("sh");
+        let script = format!("ulimit -n {limit} && exec {binary} send T x");
+        command.args(["-c", &script]).env("NAMESRV_ADDR", broker.name_server().to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let run = run(command, "").await;
+        assert!(!run.stderr.contains("panicked"), "{limit}: {}", run.stderr);
+        assert!(matches!(run.code, 0..=4), "{limit}: {run:?}");
+        assert!(limit > 6 || run.stderr.contains("ulimit -n"), "{limit}: {}", run.stderr);
+    }
 }

@@ -18,6 +18,7 @@ mod scripted;
 mod secured;
 mod send;
 mod shell;
+mod stdout;
 mod stream;
 mod tail;
 mod topic;

@@ -131,3 +131,15 @@ pub(crate) async fn landed_bodies(broker: &Broker, topic: &str) -> Vec<String> {
     bodies.sort_unstable();
     bodies
 }
+
+/// Waits until so many messages are in a topic.
+pub(crate) async fn until_landed(broker: &Broker, topic: &str, count: usize) {
+    let args = ["tail", topic, "--until", "now"];
+    let landed = async {
+        // Until the first is there, there may be no such topic.
+        while run(posthaste_at(broker.name_server(), &args), "").await.stdout.lines().count()
+            < count
+        {}
+    };
+    tokio::time::timeout(PATIENCE, landed).await.expect("the messages do not land");
+}

@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         loop {
             tokio::select! {
                 biased;
-                () = interrupt.wait(), if !self.interrupted => {
+                () = interrupt.next(), if !self.interrupted => {
                     self.interrupted = true;
                     self.schedule.stop();
                     if let Some(tell) = interrupted.take() { tell() }

@@ -1,6 +1,8 @@
 //! Sends at a steady rate.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A schedule: message n is due n intervals after the start, whatever became of those before. So
 /// a pause of the broker is made up for, and the rate over the run is the one asked for.

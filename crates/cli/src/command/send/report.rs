@@ -1,17 +1,19 @@
 //! Says of each message how it ended: receipt or error line on stdout, words on stderr, the
 //! undelivered message in its file.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use posthaste::{ErrorKind, Message, Outcome, Receipt, SendError, SendStatus};
 use serde::Serialize;
+use tokio::time::Instant;
 
+use super::listener::Listener;
+use super::tally::Tally;
+use super::undelivered::Undelivered;
 use crate::args::{self, Format, Global};
-use crate::envelope::{Content, VERSION};
+use crate::envelope::VERSION;
 use crate::exit::{Failure, advice, reason, retryable};
 use crate::output::Stdout;
 use crate::talk::Talk;
@@ -31,7 +33,11 @@ pub(crate) enum Keepsake {
 /// Where the endings of messages are told.
 pub(crate) struct Report {
     pub(crate) talk: Talk,
-    pub(crate) stdout: Stdout,
+    pub(crate) tally: Tally,
+    started: Instant,
+    stdout: Stdout,
+    /// It was said that stdout is not written any more.
+    stdout_is_lost: bool,
     undelivered: Option<Undelivered>,
     format: Format,
     quiet: bool,
@@ -55,10 +61,14 @@ impl Report {
         unit: &'static str,
     ) -> Result<Self, Failure> {
         let undelivered = args.failed_to.as_deref().map(Undelivered::create).transpose()?;
+        let bar = talk.bar().filter(|_| Stdout::is_terminal()).cloned();
         Ok(Self {
-            bar_instead: talk.shows_bar() && Stdout::is_terminal(),
+            bar_instead: bar.is_some(),
             talk,
-            stdout: Stdout::new(),
+            tally: Tally::new(),
+            started: Instant::now(),
+            stdout: Stdout::new().beside(bar),
+            stdout_is_lost: false,
             undelivered,
             format: global.output,
             quiet: global.quiet,
@@ -71,22 +81,8 @@ impl Report {
         })
     }
 
-    /// What to keep of a message that is about to be sent.
-    pub(crate) fn keepsake(&self, message: &Message) -> Keepsake {
-        if self.tee.is_some() {
-            Keepsake::Body(message.body().clone())
-        } else if self.quiet || self.format == Format::Text {
-            Keepsake::Nothing
-        } else {
-            Keepsake::Labels {
-                keys: message.key_texts().to_vec(),
-                tag: message.tag_text().map(str::to_owned),
-            }
-        }
-    }
-
     /// A message was stored.
-    pub(crate) fn stored(&mut self, keepsake: &Keepsake, receipt: &Receipt, took: Duration) {
+    fn stored(&mut self, keepsake: &Keepsake, receipt: &Receipt, took: Duration) {
         if self.wants_line(keepsake) {
             match self.format {
                 Format::Text => self.receipt_text(receipt),
@@ -131,7 +127,7 @@ impl Report {
     }
 
     /// A one-way message was written to the socket.
-    pub(crate) fn handed_over(&mut self, keepsake: &Keepsake, took: Duration) {
+    fn handed_over(&mut self, keepsake: &Keepsake, took: Duration) {
         if !self.wants_line(keepsake) {
             return;
         }
@@ -161,33 +157,30 @@ impl Report {
         }
         self.receipts += 1;
         let in_the_way = self.bar_instead && self.receipts > RECEIPTS_BEFORE_BAR;
+        if in_the_way && self.receipts == RECEIPTS_BEFORE_BAR + 1 {
+            self.flush();
+            self.talk.say("… further receipts not shown; --progress never shows them");
+        }
         !self.quiet && !in_the_way
     }
 
     /// A message failed.
-    pub(crate) fn failed(&mut self, number: u64, error: SendError) {
+    fn failed(&mut self, number: u64, error: SendError) {
         let (kind, outcome) = (error.kind(), error.outcome());
-        let text = &reason(&error);
+        let (text, advice) = match kind {
+            // Nothing but a second interrupt, or the end of the time after the first, closes the producer.
+            ErrorKind::Closed => (when_interrupted(outcome).into(), Vec::new()),
+            _ => (reason(&error), advice(&error)),
+        };
+        let text = text.as_str();
         if self.is_told(number, text) && self.failures == 1 {
-            advice(&error).iter().for_each(|line| self.talk.say(&format!("  {line}")));
+            advice.iter().for_each(|line| self.talk.say(&format!("  {line}")));
         }
         self.error_line(number, &ErrorObject::of(kind, outcome, text));
         if let Some(undelivered) = &mut self.undelivered {
             let object = ErrorObject::of(kind, outcome, text);
             undelivered.write(error.message(), number, &object);
         }
-    }
-
-    /// A record is no message.
-    pub(crate) fn bad(&mut self, number: u64, why: &str) {
-        self.is_told(number, why);
-        let object = ErrorObject {
-            kind: "bad_input",
-            outcome: "not_stored",
-            retryable: false,
-            message: why,
-        };
-        self.error_line(number, &object);
     }
 
     /// Says an error on stderr, if not too many were said already.
@@ -212,30 +205,127 @@ impl Report {
         }
     }
 
-    /// Hands over what waits; says when to call again if not all of it was.
-    pub(crate) fn flush_soon(&mut self) -> Option<Instant> {
-        if let Some(undelivered) = &mut self.undelivered {
-            undelivered.flush();
-        }
-        self.stdout.flush_soon()
+    /// Hands over everything.
+    fn flush(&mut self) {
+        self.stdout.flush();
+        self.tell_losses();
     }
 
-    /// Hands over everything, and says what could not be written.
-    pub(crate) fn finish(&mut self) -> bool {
-        self.stdout.flush();
-        let mut complete = true;
-        if let Some(error) = self.stdout.error() {
-            self.talk.error(&format!("cannot write to stdout: {error}"));
-            complete = false;
-        }
-        if let Some(undelivered) = &mut self.undelivered {
-            undelivered.flush();
-            if let Some(error) = &undelivered.error {
-                self.talk.error(&format!("cannot write {}: {error}", undelivered.path.display()));
-                complete = false;
+    /// Says once what is not written any more, and hands over the list of the undelivered.
+    fn tell_losses(&mut self) {
+        if !self.stdout_is_lost && !self.stdout.is_open() {
+            self.stdout_is_lost = true;
+            let what = if self.tee.is_some() { "bodies" } else { "receipts" };
+            let what = format!("{what} are no longer written");
+            match self.stdout.error() {
+                Some(error) => {
+                    self.tally.unwritable = true;
+                    self.talk.error(&format!("cannot write to stdout: {error}; {what}"));
+                }
+                None => self.talk.warning(&format!("the reader of stdout has left; {what}")),
             }
         }
-        complete
+        if let Some(why) = self.undelivered.as_mut().and_then(Undelivered::flush) {
+            self.talk.error(&why);
+            self.tally.unwritable = true;
+            self.undelivered = None;
+        }
+    }
+
+    /// The file of `--failed-to`, if it holds all that was not delivered.
+    pub(crate) fn undelivered(&self) -> Option<&Path> {
+        self.undelivered.as_ref().map(Undelivered::path)
+    }
+
+    /// Hands over everything at the end.
+    pub(crate) fn finish(&mut self) {
+        self.talk.end_progress();
+        self.flush();
+    }
+}
+
+impl Listener for Report {
+    type Receipt = Option<Receipt>;
+    type Error = SendError;
+    type Keepsake = Keepsake;
+
+    fn keepsake(&self, message: &Message) -> Keepsake {
+        if self.tee.is_some() {
+            Keepsake::Body(message.body().clone())
+        } else if self.quiet || self.format == Format::Text {
+            Keepsake::Nothing
+        } else {
+            Keepsake::Labels {
+                keys: message.key_texts().to_vec(),
+                tag: message.tag_text().map(str::to_owned),
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        number: u64,
+        keepsake: &Keepsake,
+        took: Duration,
+        ending: Result<Option<Receipt>, SendError>,
+    ) {
+        match ending {
+            Ok(Some(receipt)) => {
+                self.tally.stored(receipt.status());
+                self.tally.took(took);
+                self.stored(keepsake, &receipt, took);
+            }
+            Ok(None) => {
+                self.tally.handed_over += 1;
+                self.tally.took(took);
+                self.handed_over(keepsake, took);
+            }
+            Err(error) => {
+                self.tally.failed(&error);
+                self.failed(number, error);
+            }
+        }
+    }
+
+    fn bad(&mut self, number: u64, why: &str) {
+        self.tally.bad += 1;
+        self.is_told(number, why);
+        let object = ErrorObject {
+            kind: "bad_input",
+            outcome: "not_stored",
+            retryable: false,
+            message: why,
+        };
+        self.error_line(number, &object);
+    }
+
+    fn unreadable(&mut self, why: &str) {
+        self.tally.unreadable = true;
+        self.talk.error(why);
+    }
+
+    fn interrupted(&mut self, in_flight: usize) {
+        self.tally.interrupted = true;
+        if in_flight > 0 {
+            self.talk
+                .note("interrupted: waiting for what is on its way; once more ends it at once");
+        }
+    }
+
+    fn idle(&mut self, in_flight: usize) -> Option<Instant> {
+        let flush_at = self.stdout.flush_soon();
+        self.tell_losses();
+        let (tally, elapsed) = (&self.tally, self.started.elapsed());
+        let redraw_at = self.talk.progress(|most| tally.so_far(elapsed, in_flight, most));
+        flush_at.into_iter().chain(redraw_at).min()
+    }
+}
+
+/// Why a message failed that was not given its time, and what became of it.
+fn when_interrupted(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::NotStored => "interrupted before it was sent: not stored",
+        Outcome::Unknown => "interrupted before the broker answered: it may have been stored",
     }
 }
 
@@ -297,8 +387,9 @@ struct FailedLine<'a> {
     line: u64,
 }
 
+/// Why a record failed, as JSON lines say it.
 #[derive(Serialize)]
-struct ErrorObject<'a> {
+pub(super) struct ErrorObject<'a> {
     kind: &'static str,
     outcome: &'static str,
     retryable: bool,
@@ -309,69 +400,5 @@ impl<'a> ErrorObject<'a> {
     fn of(kind: ErrorKind, outcome: Outcome, message: &'a str) -> Self {
         let (kind_word, outcome) = (kind.as_str(), outcome.as_str());
         Self { kind: kind_word, outcome, retryable: retryable(kind), message }
-    }
-}
-
-/// The file of `--failed-to`.
-struct Undelivered {
-    path: PathBuf,
-    file: BufWriter<File>,
-    error: Option<io::Error>,
-}
-
-#[derive(Serialize)]
-struct UndeliveredLine<'a> {
-    _cmd: &'static str,
-    _v: u32,
-    topic: &'a str,
-    #[serde(flatten)]
-    content: Content<'a>,
-    error: &'a ErrorObject<'a>,
-    line: u64,
-}
-
-impl Undelivered {
-    /// A file with something in it is left alone: that may be the list of the last run, and even
-    /// the input of this one.
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let fail =
-            |error: io::Error| Failure::usage(format!("--failed-to {}: {error}", path.display()));
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(fail)?;
-        if file.metadata().map_err(fail)?.len() > 0 {
-            return Err(Failure::usage(format!(
-                "--failed-to {}: the file is not empty",
-                path.display()
-            ))
-            .help(
-                "Name another file, or remove this one once its messages are no longer needed.",
-            ));
-        }
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), error: None })
-    }
-
-    fn write(&mut self, message: &Message, number: u64, error: &ErrorObject<'_>) {
-        let content = Content::of(message);
-        let line = UndeliveredLine {
-            _cmd: "send",
-            _v: VERSION,
-            topic: message.topic(),
-            content,
-            error,
-            line: number,
-        };
-        let written = serde_json::to_writer(&mut self.file, &line).map_err(io::Error::from);
-        let ended = self.file.write_all(b"\n");
-        self.keep(written.and(ended));
-    }
-
-    fn flush(&mut self) {
-        let flushed = self.file.flush();
-        self.keep(flushed);
-    }
-
-    fn keep(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.error.get_or_insert(error);
-        }
     }
 }

@@ -93,9 +93,10 @@ impl Tally {
     /// The exit code, as the table of [`Exit`] says.
     pub(crate) fn exit(&self, strict: bool) -> Exit {
         let some_went = self.went() > 0;
+        let some_did_not = self.failures() > 0 || self.unreadable;
         if self.interrupted {
             Exit::Interrupted
-        } else if self.unknown > 0 || (some_went && (self.not_stored > 0 || self.unwritable)) {
+        } else if self.unknown > 0 || (some_went && (some_did_not || self.unwritable)) {
             Exit::Partial
         } else if self.bad > 0 || self.unreadable {
             Exit::Usage
@@ -110,16 +111,40 @@ impl Tally {
         }
     }
 
-    /// One line of progress.
-    pub(crate) fn so_far(&self, elapsed: Duration, in_flight: usize) -> String {
-        let rate = thousands(per_second(self.ended(), elapsed));
-        format!("{}, {rate}/s, {} in flight", self.counts(), thousands(in_flight as u64))
+    /// One line of progress: in full, or as much as fits into so many characters.
+    pub(crate) fn so_far(
+        &self,
+        elapsed: Duration,
+        in_flight: usize,
+        most: Option<usize>,
+    ) -> String {
+        let rate = rate(self.ended(), elapsed);
+        let in_flight = format!("{} in flight", thousands(in_flight as u64));
+        let Some(most) = most else {
+            return format!("{}, {rate}, {in_flight}", self.counts());
+        };
+        let (went, word) = self.went_as();
+        let mut parts = vec![format!("{} {word}", thousands(went))];
+        if self.failures() > 0 {
+            parts.push(format!("{} failed", thousands(self.failures())));
+        }
+        parts.extend([rate, in_flight]);
+        let mut line = String::new();
+        for part in parts {
+            let comma = if line.is_empty() { "" } else { ", " };
+            if line.len() + comma.len() + part.len() > most {
+                break;
+            }
+            line += comma;
+            line += &part;
+        }
+        line
     }
 
     /// One line at the end.
     pub(crate) fn summary(&self, elapsed: Duration) -> String {
-        let rate = thousands(per_second(self.went(), elapsed));
-        let mut line = format!("{} in {:.2} s ({rate}/s)", self.counts(), elapsed.as_secs_f64());
+        let rate = rate(self.went(), elapsed);
+        let mut line = format!("{} in {:.2} s ({rate})", self.counts(), elapsed.as_secs_f64());
         let latency = &self.latency;
         if let (Some(p50), Some(p99), Some(max)) =
             (latency.at(0.5), latency.at(0.99), latency.max())
@@ -134,11 +159,15 @@ impl Tally {
         line
     }
 
-    fn counts(&self) -> String {
-        let (went, word) = match self.handed_over {
+    fn went_as(&self) -> (u64, &'static str) {
+        match self.handed_over {
             0 => (self.stored, "stored"),
             handed_over => (handed_over, "handed over"),
-        };
+        }
+    }
+
+    fn counts(&self) -> String {
+        let (went, word) = self.went_as();
         let mut counts =
             format!("{} {word}, {} failed", thousands(went), thousands(self.failures()));
         if self.failures() > 0 {
@@ -158,8 +187,12 @@ impl Tally {
     }
 }
 
-fn per_second(count: u64, elapsed: Duration) -> u64 {
-    (count as f64 / elapsed.as_secs_f64().max(1e-6)) as u64
+/// `12,345/s`, and `0.33/s` where less than one a second would be told as none.
+fn rate(count: u64, elapsed: Duration) -> String {
+    match count as f64 / elapsed.as_secs_f64().max(1e-6) {
+        rate if rate > 0.0 && rate < 0.995 => format!("{rate:.2}/s"),
+        rate => format!("{}/s", thousands(rate.round() as u64)),
+    }
 }
 
 fn millis(micros: u64) -> String {
@@ -194,13 +227,19 @@ mod tests {
             ("busy, nothing stored", |t| fail(t, ErrorKind::Busy), Failed, Failed),
             ("invalid message", |t| fail(t, ErrorKind::Invalid), Usage, Usage),
             ("bad record", |t| t.bad = 1, Usage, Usage),
-            ("bad record after stored ones", |t| (t.stored, t.bad) = (16, 1), Usage, Usage),
+            ("bad record after stored ones", |t| (t.stored, t.bad) = (16, 1), Partial, Partial),
+            (
+                "bad record after one-way ones",
+                |t| (t.handed_over, t.bad) = (16, 1),
+                Partial,
+                Partial,
+            ),
             ("unreadable", |t| t.unreadable = true, Usage, Usage),
             (
                 "unreadable after stored ones",
                 |t| (t.stored, t.unreadable) = (16, true),
-                Usage,
-                Usage,
+                Partial,
+                Partial,
             ),
             ("no route", |t| fail(t, ErrorKind::NoRoute), Unreachable, Unreachable),
             ("no topic", |t| fail(t, ErrorKind::NoTopic), Unreachable, Unreachable),
@@ -260,6 +299,7 @@ mod tests {
                 Partial,
                 Partial,
             ),
+            ("nothing stored, and stdout full", |t| t.unwritable = true, Failed, Failed),
             ("interrupted", |t| t.interrupted = true, Interrupted, Interrupted),
             (
                 "interrupted with failures",
@@ -277,6 +317,28 @@ mod tests {
             count(&mut tally);
             assert_eq!((tally.exit(false), tally.exit(true)), (*exit, *strict), "{what}");
         }
+    }
+
+    #[test]
+    fn rates_are_rounded_and_never_none_where_there_is_one() {
+        let rate = |count, ms| rate(count, Duration::from_millis(ms));
+        let told =
+            [rate(10, 1_020), rate(1, 1_003), rate(1, 3_000), rate(100_000, 910), rate(0, 0)];
+        assert_eq!(told, ["10/s", "1/s", "0.33/s", "109,890/s", "0/s"]);
+    }
+
+    #[test]
+    fn the_bar_says_what_fits() {
+        let bar = |stored, unknown, in_flight| {
+            let tally = Tally { stored, unknown, ..Tally::new() };
+            tally.so_far(Duration::from_secs(10), in_flight, Some(37))
+        };
+        assert_eq!(bar(0, 0, 1), "0 stored, 0/s, 1 in flight");
+        assert_eq!(bar(12_340, 3, 16), "12,340 stored, 3 failed, 1,234/s");
+        assert_eq!(bar(12_345_678_901, 12_345_678_901, 16), "12,345,678,901 stored");
+        let tally = Tally { stored: 20, unknown: 3, ..Tally::new() };
+        let whole = "20 stored, 3 failed (3 unknown), 2/s, 16 in flight";
+        assert_eq!(tally.so_far(Duration::from_secs(10), 16, None), whole);
     }
 
     #[test]

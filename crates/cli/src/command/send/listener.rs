@@ -1,0 +1,41 @@
+//! Who is told what becomes of the input: the report. In tests, a record.
+
+use std::time::Duration;
+
+use posthaste::Message;
+use tokio::time::Instant;
+
+/// Is told by the loop what became of each record, in the order of the input.
+pub(crate) trait Listener {
+    /// What a message has that ended well.
+    type Receipt;
+    /// Why a message failed.
+    type Error;
+    /// What of a message is needed when it ends, after the message itself has gone.
+    type Keepsake;
+
+    /// What to keep of a message that is about to be sent.
+    fn keepsake(&self, message: &Message) -> Self::Keepsake;
+
+    /// A message ended.
+    fn ended(
+        &mut self,
+        number: u64,
+        keepsake: &Self::Keepsake,
+        took: Duration,
+        ending: Result<Self::Receipt, Self::Error>,
+    );
+
+    /// A record is no message.
+    fn bad(&mut self, number: u64, why: &str);
+
+    /// The input cannot be read any further. This is told at once, before what is on its way ends.
+    fn unreadable(&mut self, why: &str);
+
+    /// The first interrupt: nothing more is read.
+    fn interrupted(&mut self, in_flight: usize);
+
+    /// The loop may have to wait for a while: what is held back can be written. Gives the time when
+    /// this is to be called again at the latest.
+    fn idle(&mut self, in_flight: usize) -> Option<Instant>;
+}
