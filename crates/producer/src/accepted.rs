@@ -313,6 +313,12 @@ impl Accepted {
         }
     }
 
+    /// Whether an attempt may have stored it, or may do so still.
+    pub(crate) fn may_be_stored(&self) -> bool {
+        let state = self.state();
+        state.has_left || state.maybe_stored()
+    }
+
     /// Whether an earlier message of its key failed while this one was under way.
     pub(crate) fn earlier_failed(&self) -> bool {
         self.state().earlier_failed()

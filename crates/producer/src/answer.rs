@@ -17,6 +17,9 @@ pub(crate) enum Remedy {
     TryOnceElsewhere,
     /// One more attempt, with the route looked up again.
     TryOnceWithNewRoute,
+    /// To another queue, by a route that is looked up again: the broker does not have this one. It
+    /// uses up no retry, and a message that is for this queue alone ends.
+    AnotherQueue,
 }
 
 /// What a refusal means.
@@ -36,9 +39,12 @@ pub(crate) struct Verdict {
 /// message was written.
 const PROVEN_REFUSALS: &[(&str, ErrorKind, Remedy)] = &[
     ("AclException", ErrorKind::Denied, Remedy::TryOnceElsewhere),
-    ("request queueId[", ErrorKind::Invalid, Remedy::Stop),
     ("The specified topic ", ErrorKind::Invalid, Remedy::Stop),
 ];
+
+/// How a remark begins that says that the topic has no such queue: with code 1 from 4.x brokers, with
+/// 29 from 5.x. The route is out of date then, and nothing is wrong with the message.
+const NO_SUCH_QUEUE: &str = "request queueId[";
 
 /// Judges an answer to a send that is not a success (`failures.md` lists the same table).
 pub(crate) fn judge(code: ResponseCode, remark: &str) -> Verdict {
@@ -47,6 +53,11 @@ pub(crate) fn judge(code: ResponseCode, remark: &str) -> Verdict {
     use Remedy as R;
 
     let (kind, outcome, remedy, refresh_route) = match code {
+        ResponseCode::SYSTEM_ERROR | ResponseCode::INVALID_PARAMETER
+            if remark.contains(NO_SUCH_QUEUE) =>
+        {
+            (K::NoWritableQueue, NotStored, R::AnotherQueue, true)
+        }
         ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => {
             (K::Busy, NotStored, R::WaitHere, false)
         }
@@ -138,6 +149,22 @@ mod tests {
             .map(|code| code.0)
             .collect();
         assert_eq!(refreshing, [14, 16, 17, 501, 1500]);
+    }
+
+    /// As brokers of 4.9.7 and of 5.5.0 say it.
+    #[test]
+    fn a_queue_that_the_broker_does_not_have_is_about_the_route() {
+        let remark = "request queueId[6] is illegal, TopicConfig [topicName=t, writeQueueNums=2]";
+        for code in [ResponseCode::SYSTEM_ERROR, ResponseCode::INVALID_PARAMETER] {
+            let expected = Verdict {
+                kind: K::NoWritableQueue,
+                outcome: NotStored,
+                remedy: R::AnotherQueue,
+                refresh_route: true,
+            };
+            assert_eq!(judge(code, remark), expected, "code {code}");
+        }
+        assert_eq!(judge(ResponseCode::INVALID_PARAMETER, "delayLevel").remedy, R::Stop);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::message::Destination;
 use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
-use crate::retry::{self, Ended, Left, Next};
+use crate::retry::{self, Ended, Left, Next, OtherQueue};
 use crate::route::{Parked, Route, RouteBroker};
 use crate::{Attempt, ErrorKind, Outcome, queue};
 
@@ -87,10 +87,17 @@ impl Held {
         Self { client: client.clone(), messages }
     }
 
-    /// The messages' topic, and the first of their deadlines.
-    fn first_to_end(&self) -> Option<(Arc<str>, Instant)> {
-        let first = self.messages.iter().min_by_key(|one| one.deadline)?;
-        Some((first.topic().clone(), first.deadline))
+    /// The first of the messages' deadlines.
+    fn first_deadline(&self) -> Option<Instant> {
+        self.messages.iter().map(|one| one.deadline).min()
+    }
+
+    /// Ends those whose time is up.
+    fn end_late(&mut self, kind: ErrorKind, reason: &str) {
+        let now = Instant::now();
+        for late in self.messages.extract_if(.., |one| one.deadline <= now) {
+            self.client.fail(&late, kind, reason);
+        }
     }
 
     fn let_go(mut self) -> (Arc<Client>, Vec<Arc<Accepted>>) {
@@ -302,28 +309,32 @@ impl Client {
         failed: &AttemptFailed,
     ) {
         let now = Instant::now();
-        let (mut free, mut again) = (Vec::new(), Vec::new());
+        let (mut free, mut again, mut with_new_route) = (Vec::new(), Vec::new(), Vec::new());
         let mut shortest = Duration::MAX;
         for waiting in messages {
             match self.next_attempt(&waiting, failed, now) {
                 None => {}
                 Some(Next::Stop) => self.fail(&waiting.accepted, failed.kind, &failed.reason),
                 Some(Next::Free) => free.push(waiting),
+                Some(Next::WithNewRoute) => with_new_route.push(waiting),
                 Some(Next::Again(pause)) => {
                     shortest = shortest.min(pause);
                     again.push(waiting);
                 }
             }
         }
-        match again.is_empty() {
-            true => free.extend(behind),
-            false => again.extend(behind),
+        // What goes again of an ordered line does so in one way.
+        match (again.is_empty(), with_new_route.is_empty()) {
+            (true, true) => free.extend(behind),
+            (false, _) => again.extend(behind),
+            (true, false) => with_new_route.extend(behind),
         }
         for group in free.chunk_by(|one, next| one.target.broker.name == next.target.broker.name) {
             let avoid = group.first().map(|first| &*first.target.broker.name);
             self.place_all(group.iter().map(|one| one.accepted.clone()).collect(), avoid);
         }
         self.retry(again, failed, shortest);
+        self.go_on_with_new_route(with_new_route, failed);
     }
 
     /// What comes after a failed attempt of a message; `None` when it has ended meanwhile.
@@ -355,6 +366,7 @@ impl Client {
             retries: most.saturating_sub(used),
             used,
             elsewhere: self.may_go_elsewhere(waiting, failed.ended),
+            other_queue: self.other_queue(accepted),
         };
         let next = retry::next(failed.ended, left, || self.intake.budget.take());
         if matches!(next, Next::Again(_)) {
@@ -375,6 +387,18 @@ impl Client {
         accepted.destination().is_any() && self.routes.known(accepted.topic()).is_some_and(others)
     }
 
+    /// Where a message may go whose queue its broker does not have.
+    fn other_queue(&self, accepted: &Accepted) -> OtherQueue {
+        let has_some = |route: Arc<Route>| route.has_some_queue();
+        match accepted.destination() {
+            Destination::Queue { .. } | Destination::Selected(_) => OtherQueue::Never,
+            Destination::Any if self.routes.known(accepted.topic()).is_some_and(has_some) => {
+                OtherQueue::Known
+            }
+            Destination::Any | Destination::Key(_) => OtherQueue::InNextRoute,
+        }
+    }
+
     fn most_retries(&self, mode: Mode) -> u32 {
         match mode {
             Mode::Sync => self.config().retries,
@@ -383,38 +407,60 @@ impl Client {
     }
 
     fn retry(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed, pause: Duration) {
-        let Some(avoid) = again.first().map(|first| first.target.broker.name.clone()) else {
-            return;
-        };
-        let messages: Vec<_> = again.into_iter().map(|waiting| waiting.accepted).collect();
-        let new_route = failed.ended.wants_new_route();
-        if pause.is_zero() && !new_route {
+        if failed.ended.wants_new_route() {
+            return self.go_on_with_new_route(again, failed);
+        }
+        let Some((messages, avoid)) = taken_from(again) else { return };
+        if pause.is_zero() {
             return self.place_all(messages, Some(&avoid));
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let held = Held::new(self, messages);
-        let first_to_end = held.first_to_end();
-        let (kind, reason) = (failed.kind, failed.reason.clone());
         self.spawn(async move {
-            let mut in_time = true;
-            match first_to_end {
-                Some((topic, deadline)) if new_route => {
-                    in_time = held.client.route_looked_up(&topic, deadline).await;
-                }
-                // Those behind the failed ones may have less time left than these pause.
-                Some((_, deadline)) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    held.client.sleep(pause.min(left)).await;
-                }
-                None => {}
-            }
-            let (client, mut messages) = held.let_go();
-            let now = Instant::now();
-            for late in messages.extract_if(.., |one| !in_time && one.deadline <= now) {
-                client.fail(&late, kind, &reason);
-            }
+            // Those behind the failed ones may have less time left than these pause.
+            let deadline = held.first_deadline().unwrap_or_else(Instant::now);
+            let left = deadline.saturating_duration_since(Instant::now());
+            held.client.sleep(pause.min(left)).await;
+            let (client, messages) = held.let_go();
             client.place_all(messages, Some(&avoid));
         });
+    }
+
+    /// Messages whose broker says that the route is out of date go on when it has been looked up again.
+    fn go_on_with_new_route(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed) {
+        let Some((messages, avoid)) = taken_from(again) else { return };
+        let (kind, reason) = (failed.kind, failed.reason.clone());
+        let mut held = Held::new(self, messages);
+        self.spawn(async move {
+            while let Some(deadline) = held.first_deadline()
+                && let Some(topic) = held.messages.first().map(|first| first.topic().clone())
+                && !held.client.route_looked_up(&topic, deadline).await
+            {
+                held.end_late(kind, &reason);
+            }
+            let (client, messages) = held.let_go();
+            let messages = client.move_keys(messages);
+            client.place_all(messages, Some(&avoid));
+        });
+    }
+
+    /// Keys of these messages whose queue the broker does not have, and the route does not name any
+    /// more, move to the queues that they have now, with all that waits for them. Gives what may leave:
+    /// those of these messages that stay, and those that moved where nothing is before them.
+    fn move_keys(&self, messages: Vec<Arc<Accepted>>) -> Vec<Arc<Accepted>> {
+        let keyed = |one: &&Arc<Accepted>| matches!(one.destination(), Destination::Key(_));
+        let Some(first) = messages.iter().find(keyed) else { return messages };
+        let from = self.lanes.queue_of(first);
+        let (Some(from), Some(route)) = (from, self.routes.known(first.topic())) else {
+            return messages;
+        };
+        if route.names(&from) {
+            return messages;
+        }
+        let may_leave = self.lanes.move_keys(&from, messages, |key| queue::of_key(&route, key));
+        // What waits in another lane now may expire sooner than all that waited.
+        self.watch.look();
+        may_leave
     }
 
     /// Ordered messages whose queue's broker was in no route look whether it is back: all of them
@@ -445,6 +491,12 @@ impl Client {
             () = self.stopped.cancelled() => {}
         }
     }
+}
+
+/// The messages of an attempt, and its broker.
+fn taken_from(again: Vec<Waiting>) -> Option<(Vec<Arc<Accepted>>, Arc<str>)> {
+    let broker = again.first()?.target.broker.name.clone();
+    Some((again.into_iter().map(|waiting| waiting.accepted).collect(), broker))
 }
 
 /// When an attempt ends. While another broker could take the message, half of the time left is

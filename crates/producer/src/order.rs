@@ -5,7 +5,7 @@
 //! may share a batch. Plain data under one lock; the order is the order of acceptance.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -79,6 +79,30 @@ impl OrderKey {
 impl Lane {
     fn place_on_its_way(&self, accepted: &Arc<Accepted>) -> Option<usize> {
         self.on_its_way.iter().position(|one| Arc::ptr_eq(&one.accepted, accepted))
+    }
+
+    /// The keys of its messages that may move, and where to: not those of which a message is on its way
+    /// and not in the group, or may be stored.
+    fn keys_that_may_move(
+        &self,
+        group: &[Arc<Accepted>],
+        choose: impl Fn(&str) -> Option<MessageQueue>,
+    ) -> HashMap<OrderKey, MessageQueue> {
+        let in_group: HashSet<_> = group.iter().map(Arc::as_ptr).collect();
+        let may_move = |one: &OnItsWay| {
+            !one.held
+                && in_group.contains(&Arc::as_ptr(&one.accepted))
+                && !one.accepted.may_be_stored()
+        };
+        let stay = self.on_its_way.iter().filter(|one| !may_move(one));
+        let stay: HashSet<_> = stay.filter_map(|one| order_key(&one.accepted)).collect();
+        let all = self.on_its_way.iter().map(|one| &one.accepted).chain(&self.waiting);
+        let keys: HashSet<_> = all.filter_map(|one| order_key(one)).collect();
+        let to = |key: OrderKey| match &key {
+            OrderKey::Key(_, text) if !stay.contains(&key) => Some((choose(text)?, key)),
+            _ => None,
+        };
+        keys.into_iter().filter_map(to).map(|(queue, key)| (key, queue)).collect()
     }
 }
 
@@ -192,6 +216,37 @@ impl Lanes {
         }
         followers.next = state.leave(&key, accepted, self.batch_bytes);
         Some((failed, followers))
+    }
+
+    /// A queue is gone, and `group` is what was on its way to it and is certainly not stored. Its keys
+    /// move to the queues that `choose` names, each with all that waits for it and in its order; but
+    /// keys stay of which a message may be stored. Gives what may leave now: those of the group that
+    /// stay, and those that moved where nothing is before them.
+    pub(crate) fn move_keys(
+        &self,
+        from: &MessageQueue,
+        group: Vec<Arc<Accepted>>,
+        choose: impl Fn(&str) -> Option<MessageQueue>,
+    ) -> Vec<Arc<Accepted>> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(mut lane) = state.lanes.remove(from) else { return group };
+        let moving = lane.keys_that_may_move(&group, choose);
+        let moves =
+            |one: &Arc<Accepted>| order_key(one).is_some_and(|key| moving.contains_key(&key));
+        let (leaving, stay) = lane.on_its_way.drain(..).partition(|one| moves(&one.accepted));
+        lane.on_its_way = stay;
+        let (waiting, stay) = lane.waiting.drain(..).partition(moves);
+        lane.waiting = stay;
+        state.lanes.insert(from.clone(), lane);
+        state.join(leaving, waiting, &moving);
+        let mut may_leave: Vec<_> =
+            group.into_iter().filter(|one| !moves(one) && !one.has_ended()).collect();
+        let queues: HashSet<_> = moving.into_values().chain([from.clone()]).collect();
+        for queue in queues {
+            may_leave.extend(state.next_of(&queue, self.batch_bytes));
+        }
+        may_leave
     }
 
     /// A caller took a message back. Gives the next messages of its queue, if it was the last in
@@ -326,6 +381,33 @@ impl State {
             self.sweep();
         }
         next
+    }
+
+    /// Messages of keys that move take their places at the ends of their new lanes: before those of
+    /// their key that waited already those that were on their way.
+    fn join(
+        &mut self,
+        leaving: VecDeque<OnItsWay>,
+        waiting: VecDeque<Arc<Accepted>>,
+        moving: &HashMap<OrderKey, MessageQueue>,
+    ) {
+        self.waiting += leaving.len();
+        for one in leaving.iter().rev().map(|one| &one.accepted) {
+            self.earliest = Some(self.earliest.map_or(one.deadline, |at| at.min(one.deadline)));
+            if let Some(bound) = order_key(one).and_then(|key| self.keys.get_mut(&key)) {
+                bound.waiting.push_front(one.clone());
+            }
+        }
+        for one in leaving.into_iter().map(|one| one.accepted).chain(waiting) {
+            if let Some(queue) = order_key(&one).and_then(|key| moving.get(&key)) {
+                self.lanes.entry(queue.clone()).or_default().waiting.push_back(one);
+            }
+        }
+        for (key, queue) in moving {
+            if let Some(bound) = self.keys.get_mut(key) {
+                bound.queue = queue.clone();
+            }
+        }
     }
 
     /// Takes a message from those on their way, unless it is held; gives its queue.
@@ -551,6 +633,75 @@ mod tests {
         let third = message("a");
         lanes.enter(&third, || queue(5));
         assert_eq!(lanes.queue_of(&third), queue(5));
+    }
+
+    /// Of these on their way to queue 0, all in one request, the given ones are certainly not stored.
+    fn move_away(
+        lanes: &Lanes,
+        group: &[&Arc<Accepted>],
+        queues: &[(&str, i32)],
+    ) -> Vec<Arc<Accepted>> {
+        let group = group.iter().map(|one| (*one).clone()).collect();
+        let to =
+            |key: &str| queues.iter().find(|(of, _)| *of == key).and_then(|(_, id)| queue(*id));
+        lanes.move_keys(&queue(0).unwrap(), group, to)
+    }
+
+    #[test]
+    fn a_key_whose_queue_is_gone_moves_with_all_that_waits_for_it_and_in_order() {
+        let (lanes, messages) = lane(&["a", "b", "a", "b", "a"]);
+        let [first, second, third, fourth, fifth] = &messages[..] else { unreachable!() };
+        // One that was there already.
+        let other = message("o");
+        assert_eq!(lanes.enter(&other, || queue(2)), Entered::MayLeave);
+        let may_leave = move_away(&lanes, &[first], &[("a", 1), ("b", 2)]);
+        assert!(same(&may_leave, &[first]));
+        assert_eq!((lanes.queue_of(third), lanes.queue_of(second)), (queue(1), queue(2)));
+        assert!(same(&end(&lanes, first), &[third]));
+        assert!(same(&end(&lanes, third), &[fifth]));
+        assert!(same(&end(&lanes, &other), &[second]));
+        // What comes later is behind them.
+        let late = message("a");
+        assert_eq!(lanes.enter(&late, || queue(0)), Entered::Waits { sooner: false });
+        assert!(same(&end(&lanes, second), &[fourth]));
+        assert!(same(
+            &fail(&lanes, fifth).failed.iter().map(|one| one.0.clone()).collect::<Vec<_>>(),
+            &[&late]
+        ));
+        assert!(end(&lanes, fourth).is_empty());
+        let state = lanes.state();
+        assert!(state.keys.is_empty() && state.waiting == 0, "{state:?}");
+    }
+
+    #[test]
+    fn a_key_stays_of_which_a_message_may_be_stored() {
+        let (lanes, messages) = shared_lane(&["x", "a", "b", "c", "a", "b", "c"]);
+        end(&lanes, &messages[0]);
+        let [_, a1, b1, c1, a2, b2, c2] = &messages[..] else { unreachable!() };
+        // An attempt of one may have stored it, the request of another has timed out.
+        assert!(a1.leave(|_| {}).is_some());
+        lanes.hold(b1);
+        fail(&lanes, b1);
+        let group = [a1, c1, a2, b2, c2];
+        let may_leave = move_away(&lanes, &group, &[("a", 1), ("b", 1), ("c", 1)]);
+        assert!(same(&may_leave, &[a1, a2, c1, c2]));
+        assert_eq!((lanes.queue_of(a1), lanes.queue_of(c1)), (queue(0), queue(1)));
+        // Nothing is lost or counted twice.
+        for one in [a1, a2, c1, c2] {
+            end(&lanes, one);
+        }
+        lanes.request_over(b1);
+        let state = lanes.state();
+        assert!(state.keys.is_empty() && state.lanes.is_empty() && state.waiting == 0, "{state:?}");
+    }
+
+    #[test]
+    fn a_key_stays_that_has_nowhere_to_go() {
+        let (lanes, messages) = lane(&["a", "a"]);
+        let may_leave = move_away(&lanes, &[&messages[0]], &[]);
+        assert!(same(&may_leave, &[&messages[0]]));
+        assert_eq!(lanes.queue_of(&messages[1]), queue(0));
+        assert!(same(&end(&lanes, &messages[0]), &[&messages[1]]));
     }
 
     #[test]

@@ -107,11 +107,16 @@ pub(crate) fn acceptable(loads: &[BrokerLoad], avoided: &[bool], permits: usize)
 /// The queue of an ordered message that is not bound to one yet.
 pub(crate) fn of_ordered(route: &Route, accepted: &Accepted) -> Option<MessageQueue> {
     match accepted.destination() {
-        Destination::Key(key) => route.queue(java::queue_of(key, route.queues.len())),
+        Destination::Key(key) => of_key(route, key),
         Destination::Queue { queue, .. } => Some(queue.as_ref().clone()),
         Destination::Selected(_) => accepted.selected().cloned(),
         Destination::Any => None,
     }
+}
+
+/// The queue of a key.
+pub(crate) fn of_key(route: &Route, key: &str) -> Option<MessageQueue> {
+    route.queue(java::queue_of(key, route.queues.len()))
 }
 
 /// The queue that a selector picks, or what is wrong with it.

@@ -26,6 +26,17 @@ impl Ended {
     }
 }
 
+/// Where a message may go whose queue its broker does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OtherQueue {
+    /// It is for that queue alone.
+    Never,
+    /// To a queue that the present route has, and its broker has not denied.
+    Known,
+    /// To one that the next route has.
+    InNextRoute,
+}
+
 /// What is left to try with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left {
@@ -37,6 +48,8 @@ pub(crate) struct Left {
     pub(crate) used: u32,
     /// Whether another broker could take the message.
     pub(crate) elsewhere: bool,
+    /// Where it may go if its broker does not have its queue.
+    pub(crate) other_queue: OtherQueue,
 }
 
 /// What comes next.
@@ -46,6 +59,8 @@ pub(crate) enum Next {
     Stop,
     /// Another attempt at once; it uses up no retry.
     Free,
+    /// Another attempt when the route has been looked up again; it uses up no retry.
+    WithNewRoute,
     /// Another attempt, which uses up a retry, after a pause of at most this.
     Again(Duration),
 }
@@ -62,6 +77,13 @@ pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> N
         Ended::Unsent => return Next::Free,
         Ended::NoTrust if left.elsewhere => return Next::Free,
         Ended::NoTrust => false,
+        Ended::Answered(Remedy::AnotherQueue) => {
+            return match left.other_queue {
+                OtherQueue::Never => Next::Stop,
+                OtherQueue::Known => Next::Free,
+                OtherQueue::InNextRoute => Next::WithNewRoute,
+            };
+        }
         Ended::Answered(Remedy::Stop) => false,
         Ended::Answered(Remedy::TryOnceElsewhere) => left.elsewhere && left.used == 0,
         Ended::Answered(Remedy::TryOnceWithNewRoute) => left.used == 0,
@@ -115,7 +137,13 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const LEFT: Left = Left { time: Duration::from_secs(1), retries: 2, used: 0, elsewhere: true };
+    const LEFT: Left = Left {
+        time: Duration::from_secs(1),
+        retries: 2,
+        used: 0,
+        elsewhere: true,
+        other_queue: OtherQueue::Known,
+    };
 
     #[test]
     fn what_follows_a_failed_attempt() {
@@ -123,6 +151,8 @@ mod tests {
         let used = Left { used: 1, retries: 1, ..LEFT };
         let none = Left { retries: 0, used: 2, ..LEFT };
         let late = Left { time: Duration::ZERO, ..LEFT };
+        let keyed = Left { other_queue: OtherQueue::InNextRoute, ..none };
+        let given = Left { other_queue: OtherQueue::Never, ..LEFT };
         let now = Next::Again(Duration::ZERO);
         let soon = Next::Again(PAUSE);
         let answered = Ended::Answered;
@@ -143,6 +173,10 @@ mod tests {
             (answered(Remedy::TryOnceElsewhere), used, Next::Stop),
             (answered(Remedy::TryOnceWithNewRoute), alone, soon),
             (answered(Remedy::TryOnceWithNewRoute), used, Next::Stop),
+            (answered(Remedy::AnotherQueue), none, Next::Free),
+            (answered(Remedy::AnotherQueue), keyed, Next::WithNewRoute),
+            (answered(Remedy::AnotherQueue), given, Next::Stop),
+            (answered(Remedy::AnotherQueue), late, Next::Stop),
         ] {
             assert_eq!(next(ended, left, || true), expected, "{ended:?} {left:?}");
         }

@@ -158,6 +158,22 @@ impl Route {
         Some(MessageQueue::of(&queue.names, queue.id))
     }
 
+    /// Whether it names a queue, wherever that is.
+    pub(crate) fn names(&self, queue: &MessageQueue) -> bool {
+        let named = |of: &RouteQueue| of.id == queue.id() && **of.names.broker() == *queue.broker();
+        self.queues.iter().any(named)
+    }
+
+    /// Whether a broker has a queue that it has not denied.
+    pub(crate) fn has_some_queue(&self) -> bool {
+        self.brokers.iter().any(|broker| broker.departures.has_some())
+    }
+
+    /// Time has passed: queues that brokers have denied may be there by now, and the route be right.
+    pub(crate) fn restore(&self) {
+        self.brokers.iter().for_each(|broker| broker.departures.restore());
+    }
+
     /// The target for one queue of the topic, whether or not it may be written now: an ordered
     /// message keeps its queue while its broker is known.
     pub(crate) fn target_of(&self, queue: &MessageQueue) -> Option<Target> {

@@ -174,7 +174,9 @@ async fn keep_up(client: &Arc<Client>) {
                 poll_at = now + interval;
                 client.drop_unused_connections();
                 client.greet_brokers();
-                client.routes.all().iter().map(|route| route.topic.clone()).collect()
+                let routes = client.routes.all();
+                routes.iter().for_each(|route| route.restore());
+                routes.iter().map(|route| route.topic.clone()).collect()
             }
             false => client.watch.due(now),
         };

@@ -11,6 +11,7 @@ use super::CallError;
 use crate::accepted::Accepted;
 use crate::credentials::Credentials;
 use crate::outbox::{self, LineId, Waiting};
+use crate::route::RouteBroker;
 use crate::window;
 
 /// Who gets an answer.
@@ -20,7 +21,7 @@ pub(super) enum Asker {
     Messages(Sent),
     /// One-way messages that went before it, and with it, are known to be worked off when it is
     /// answered.
-    Probe { confirms: usize, together: usize, topic: Arc<str> },
+    Probe { confirms: usize, together: usize, broker: Arc<RouteBroker>, queue: i32 },
     /// A caller.
     Call(oneshot::Sender<Result<Command, CallError>>),
     /// Nobody looks at the answer.

@@ -89,4 +89,11 @@ impl Target {
         let next = || self.broker.departures.next_queue(messages);
         self.queue.or_else(next).unwrap_or_default()
     }
+
+    /// The queue for a request whose answer speaks for others that get none: the last one, which a topic
+    /// loses first when it gets fewer. In turn it might be one that is left, time after time.
+    pub(crate) fn last_queue(&self, messages: usize) -> i32 {
+        let last = || self.broker.departures.last_queue(messages);
+        self.queue.or_else(last).unwrap_or_default()
+    }
 }

@@ -1,7 +1,7 @@
 //! What the task of a broker's connection keeps from one send of a topic to the next.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use posthaste_protocol::request::SendTemplate;
 
@@ -15,6 +15,8 @@ const LOOK_AHEAD: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Departures {
     queues: Box<[OwnQueue]>,
+    /// From this number on the broker has no queues, as it has said since routes were polled last.
+    end: AtomicI32,
     /// Whose turn it is among them.
     turn: AtomicUsize,
     /// Place of the outbox's line that got the last message.
@@ -31,11 +33,19 @@ struct OwnQueue {
     messages: AtomicU32,
 }
 
+impl OwnQueue {
+    fn took(&self, messages: usize) {
+        let before = self.messages.load(Ordering::Relaxed);
+        self.messages.store(before.wrapping_add(messages as u32), Ordering::Relaxed);
+    }
+}
+
 impl Departures {
     pub(super) fn new(queues: &[i32]) -> Self {
         let own = |id: &i32| OwnQueue { id: *id, messages: AtomicU32::new(0) };
         Self {
             queues: queues.iter().map(own).collect(),
+            end: AtomicI32::new(i32::MAX),
             turn: AtomicUsize::new(fastrand::usize(..)),
             line: AtomicUsize::new(0),
             template: OnceLock::new(),
@@ -47,18 +57,44 @@ impl Departures {
         self.queues.iter().any(|queue| queue.id == id)
     }
 
+    /// The broker does not have this queue, nor those after it, though the route says so.
+    pub(crate) fn end_at(&self, id: i32) {
+        self.end.fetch_min(id, Ordering::Relaxed);
+    }
+
+    /// The broker may have them by now.
+    pub(super) fn restore(&self) {
+        self.end.store(i32::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether there is a queue that the broker has not denied.
+    pub(crate) fn has_some(&self) -> bool {
+        let end = self.end.load(Ordering::Relaxed);
+        self.queues.iter().any(|queue| queue.id < end)
+    }
+
     /// The queue for a request of so many messages: the next one in turn, or of those after it one that
     /// got fewer. Batches differ in size, and queues get equal shares all the same.
     pub(super) fn next_queue(&self, messages: usize) -> Option<i32> {
         let turn = self.turn.load(Ordering::Relaxed) % self.queues.len().max(1);
         self.turn.store(turn + 1, Ordering::Relaxed);
         let (before, from) = self.queues.split_at_checked(turn)?;
-        let next = from.iter().chain(before).take(LOOK_AHEAD);
+        let end = self.end.load(Ordering::Relaxed);
+        let next = from.iter().chain(before).filter(|queue| queue.id < end).take(LOOK_AHEAD);
         let got = |queue: &OwnQueue| queue.messages.load(Ordering::Relaxed);
         // Counts run over.
         let newest = got(from.first()?);
         let queue = next.min_by_key(|queue| got(queue).wrapping_sub(newest).cast_signed())?;
-        queue.messages.store(got(queue).wrapping_add(messages as u32), Ordering::Relaxed);
+        queue.took(messages);
+        Some(queue.id)
+    }
+
+    /// The queue with the largest number that the broker has not denied, for a request of so many messages.
+    pub(super) fn last_queue(&self, messages: usize) -> Option<i32> {
+        let end = self.end.load(Ordering::Relaxed);
+        let queue =
+            self.queues.iter().filter(|queue| queue.id < end).max_by_key(|queue| queue.id)?;
+        queue.took(messages);
         Some(queue.id)
     }
 
@@ -98,5 +134,23 @@ mod tests {
             assert_eq!(passed_over, [0, 1, 5, 1, 5, 5, 1], "from {got} on");
         }
         assert_eq!(Departures::new(&[]).next_queue(1), None);
+    }
+
+    #[test]
+    fn queues_that_the_broker_has_denied_have_no_turns_until_the_route_names_them_again() {
+        let departures = departures(0, 0);
+        departures.end_at(5);
+        assert_eq!(next(&departures, &[1, 1, 1, 1]), [0, 1, 0, 1]);
+        assert_eq!([departures.last_queue(1), departures.last_queue(1)], [Some(1); 2]);
+        assert_eq!(next(&departures, &[1, 1]), [0, 0], "the other has got them already");
+        departures.end_at(1);
+        departures.end_at(5);
+        assert_eq!(next(&departures, &[1, 1]), [0, 0]);
+        assert!(departures.has_some());
+        departures.end_at(0);
+        assert!(!departures.has_some() && next(&departures, &[1]).is_empty());
+        assert_eq!(departures.last_queue(1), None);
+        departures.restore();
+        assert_eq!(next(&departures, &[1, 1, 1]).len(), 3);
     }
 }

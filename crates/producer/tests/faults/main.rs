@@ -21,4 +21,5 @@ mod outcomes;
 mod request;
 mod room;
 mod routes;
+mod shrunk;
 mod transaction;

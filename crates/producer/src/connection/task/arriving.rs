@@ -25,6 +25,7 @@ use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
 use crate::retry::Ended;
+use crate::route::RouteBroker;
 use crate::window::Trip;
 use crate::{ErrorKind, receipt};
 
@@ -96,18 +97,32 @@ impl Task {
             Asker::Call(caller) => drop(caller.send(Ok(answer))),
             Asker::Heartbeat => self.met(&answer),
             Asker::Messages(_) => {}
-            Asker::Probe { confirms, together, topic } => {
+            Asker::Probe { confirms, together, broker, queue } => {
                 self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
                 let took = now.saturating_duration_since(sent_at);
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
-                    code if together > 1 && batch::is_refused(code) => self.singly.add(&topic, now),
+                    code if together > 1 && batch::is_refused(code) => {
+                        self.singly.add(&broker.topic, now);
+                    }
                     code if code.means_stored() => {
                         self.answered(&Trip { now, took, in_flight }, together);
                     }
-                    _ => {}
+                    _ => self.probe_refused(&broker, queue, &answer),
                 }
             }
+        }
+    }
+
+    /// What one-way messages are refused for is known from the one in so many that is answered: what
+    /// it says of the route is for those that follow.
+    fn probe_refused(&self, broker: &RouteBroker, queue: i32, answer: &Command) {
+        let verdict = attempt::refusal(answer).verdict;
+        if verdict.remedy == Remedy::AnotherQueue {
+            broker.departures.end_at(queue);
+        }
+        if verdict.refresh_route {
+            self.client.watch.trouble(&broker.topic);
         }
     }
 
@@ -192,6 +207,10 @@ impl Task {
             // What was signed with the credentials of before may be taken with those of now.
             refusal.verdict.remedy = Remedy::TryAgain;
         }
+        let has_no_queue = refusal.verdict.remedy == Remedy::AnotherQueue;
+        if has_no_queue && let Some(first) = sent.messages.first() {
+            first.target.broker.departures.end_at(sent.queue);
+        }
         let shared = sent.messages.len() > 1;
         if refusal.verdict.remedy == Remedy::WaitHere {
             self.refused(now);
@@ -235,7 +254,7 @@ impl Task {
                 ended: Ended::Answered(verdict.remedy),
                 refresh_route: verdict.refresh_route,
                 // 5.x answers a batch that it finds too large in a way that tells nothing.
-                singly: shared && code == ResponseCode::SYSTEM_ERROR,
+                singly: shared && code == ResponseCode::SYSTEM_ERROR && !has_no_queue,
             },
         );
     }

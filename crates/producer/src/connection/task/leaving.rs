@@ -179,11 +179,14 @@ impl Task {
         });
         let Some(first) = messages.first() else { return self.unblock(blocks) };
         let oneway = first.accepted.mode == Mode::Oneway;
-        let queue = first.target.next_queue(together);
         let probe = oneway
             && !self.client.config().oneway_unlimited
             && (self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE
                 || self.pause.is_refused());
+        let queue = match probe {
+            true => first.target.last_queue(together),
+            false => first.target.next_queue(together),
+        };
         let opaque = self.pending.next_opaque();
         let form = Form { opaque, oneway: oneway && !probe, v1: self.v1 };
         let (starts_at, length) = (self.link.position(), self.link.out.text().len());
@@ -272,15 +275,15 @@ impl Task {
     ) {
         let link = &mut self.link;
         let together = messages.len();
-        let topic = messages.first().map(|first| first.accepted.topic().clone());
+        let broker = messages.first().map(|first| first.target.broker.clone());
         link.since_probe += together;
         if !self.client.config().oneway_unlimited {
             link.unconfirmed += together;
         }
-        if let (Some(opaque), Some(topic)) = (probe, topic) {
+        if let (Some(opaque), Some(broker)) = (probe, broker) {
             let confirms = std::mem::take(&mut link.since_probe);
             let forget_at = now + SILENCE;
-            let asker = Asker::Probe { confirms, together, topic };
+            let asker = Asker::Probe { confirms, together, broker, queue };
             self.pending.insert(opaque, asker, now, forget_at, forget_at);
         }
         let ends_at = link.position();
