@@ -66,7 +66,7 @@ pub(crate) struct Stranded {
 enum Aim {
     /// Into the outbox of this connection.
     At(Waiting),
-    /// Nowhere, until its queue's broker is back.
+    /// Nowhere, until its queue's broker is back; or any, while none has a master.
     Absent(Arc<Accepted>),
 }
 
@@ -222,7 +222,7 @@ impl Client {
         next
     }
 
-    /// Keeps ordered messages until their queue's broker is in a route again. Once closing has run
+    /// Keeps messages until their broker, or any master, is in a route again. Once closing has run
     /// out of time nobody looks there any more.
     fn keep_absent(self: &Arc<Self>, absent: Vec<Arc<Accepted>>) {
         if absent.is_empty() {
@@ -280,7 +280,7 @@ impl Client {
             }
         };
         let Some(target) = target else {
-            if !accepted.is_ordered() {
+            if !accepted.is_ordered() && !route.waits_for_master(accepted.destination()) {
                 return Err(self.no_queue(accepted));
             }
             self.watch.trouble(accepted.topic());
@@ -463,8 +463,8 @@ impl Client {
         may_leave
     }
 
-    /// Ordered messages whose queue's broker was in no route look whether it is back: all of them
-    /// in one go, or their order would be lost.
+    /// Messages whose broker was in no route look whether it is back: all of them in one go, or the
+    /// order of those that have one would be lost.
     pub(crate) fn place_absent(self: &Arc<Self>, now: Instant) {
         let mut absent = self.watch.take_absent();
         // What its caller took back.
@@ -478,8 +478,10 @@ impl Client {
     fn no_queue(&self, accepted: Arc<Accepted>) -> Stranded {
         self.watch.trouble(accepted.topic());
         let reason = match accepted.destination() {
-            Destination::Queue { queue, .. } => format!("the route has no queue {queue}").into(),
-            _ => "the route has no queue that may be written on a reachable master".into(),
+            Destination::Queue { queue, .. } => {
+                format!("the route has no master with queue {queue}").into()
+            }
+            _ => "the route has no master with a queue that may be written".into(),
         };
         Stranded { accepted, kind: ErrorKind::NoWritableQueue, reason }
     }

@@ -25,7 +25,7 @@ pub(crate) use self::static_topic::logical_queues;
 
 use crate::accepted::Accepted;
 use crate::connection::{Connection, Order};
-use crate::message::QueueNames;
+use crate::message::{Destination, QueueNames};
 use crate::padded::Padded;
 use crate::queue::BrokerLoad;
 use crate::{ErrorKind, MessageQueue};
@@ -66,6 +66,12 @@ pub(crate) struct RouteQueue {
     /// The names that it goes by.
     names: Arc<QueueNames>,
     id: i32,
+}
+
+impl RouteQueue {
+    fn is(&self, queue: &MessageQueue) -> bool {
+        self.id == queue.id() && **self.names.broker() == *queue.broker()
+    }
 }
 
 impl Route {
@@ -160,8 +166,18 @@ impl Route {
 
     /// Whether it names a queue, wherever that is.
     pub(crate) fn names(&self, queue: &MessageQueue) -> bool {
-        let named = |of: &RouteQueue| of.id == queue.id() && **of.names.broker() == *queue.broker();
-        self.queues.iter().any(named)
+        self.queues.iter().any(|one| one.is(queue))
+    }
+
+    /// Whether a message waits for a broker: the topic has queues for it that may be written, and none
+    /// of their brokers has a master now.
+    pub(crate) fn waits_for_master(&self, destination: &Destination) -> bool {
+        match destination {
+            Destination::Queue { queue, .. } => {
+                self.queues.iter().any(|one| one.broker.is_none() && one.is(queue))
+            }
+            _ => self.brokers.is_empty() && !self.queues.is_empty(),
+        }
     }
 
     /// Whether a broker has a queue that it has not denied.

@@ -1,5 +1,5 @@
 //! What goes on in the background: routes are kept fresh, and messages that wait in their lanes, or
-//! for their queue's broker, end at their deadlines.
+//! for a broker, end at their deadlines.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use crate::{ErrorKind, route::Route};
 const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
 /// For how long after its last trouble a topic is looked up more often.
 const TROUBLE_LASTS: Duration = Duration::from_secs(600);
-/// How often ordered messages look whether their queue's broker is back.
+/// How often messages look whether the broker that they wait for is back.
 const BROKER_RECHECK: Duration = Duration::from_millis(200);
 /// Many topics in trouble share so many look-ups a second.
 const LOOK_UPS_PER_SECOND: u32 = 100;
@@ -28,7 +28,8 @@ const LOOK_UPS_PER_SECOND: u32 = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     troubled: Mutex<HashMap<Arc<str>, Troubled>>,
-    /// Ordered messages whose queue's broker is in no route, in their order.
+    /// Ordered messages whose queue's broker is in no route, in their order, and others while the route
+    /// has slaves only.
     absent: Mutex<Vec<Arc<Accepted>>>,
     /// Topics whose routes are being looked up again.
     refreshing: Mutex<HashSet<Arc<str>>>,
@@ -72,7 +73,7 @@ impl Watch {
         self.wake.notify_one();
     }
 
-    /// Ordered messages wait for their queue's broker to come back.
+    /// Messages wait for a broker to come back.
     pub(crate) fn put_absent(&self, messages: Vec<Arc<Accepted>>) {
         self.absent().extend(messages);
         self.wake.notify_one();

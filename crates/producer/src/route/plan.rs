@@ -46,7 +46,8 @@ pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
     plan
 }
 
-/// Those that may be written, on brokers that have a master.
+/// Those that may be written, on brokers that have a master. While none has one, as when all masters
+/// are away and slaves are left, those of all: messages wait for a master then.
 fn of_ordinary(document: &TopicRoute) -> Vec<BrokerQueues> {
     let writable = document.queues.iter().filter(|queue| queue.perm & permission::WRITE != 0);
     let mut counts: Vec<(&str, i32)> =
@@ -54,7 +55,11 @@ fn of_ordinary(document: &TopicRoute) -> Vec<BrokerQueues> {
     counts.sort_unstable();
     let plan =
         counts.into_iter().map(|(broker, count)| (of_broker(document, broker, vec![]), count));
-    with_queues(plan.filter(|(of_broker, _)| of_broker.address.is_some()))
+    let mut plan: Vec<_> = plan.filter(|(_, count)| *count > 0).collect();
+    if plan.iter().any(|(of_broker, _)| of_broker.address.is_some()) {
+        plan.retain(|(of_broker, _)| of_broker.address.is_some());
+    }
+    with_queues(plan.into_iter())
 }
 
 /// `broker:count;broker:count`, whatever else the document says: a key keeps its queue while a
@@ -161,6 +166,26 @@ mod tests {
             ..TopicRoute::default()
         };
         assert_eq!(plan(&document), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn while_no_broker_has_a_master_all_their_queues_count() {
+        let mut document = TopicRoute {
+            queues: vec![queues("b", 6, 2), queues("a", 6, 1), queues("read-only", 4, 4)],
+            brokers: vec![broker("a", 1), broker("b", 2), broker("read-only", 0)],
+            ..TopicRoute::default()
+        };
+        let found = |document: &TopicRoute| -> Vec<(String, bool)> {
+            let plan = writable_queues(document);
+            plan.into_iter().map(|one| (one.broker, one.address.is_some())).collect()
+        };
+        assert_eq!(found(&document), [("a".to_owned(), false), ("b".to_owned(), false)]);
+        document.brokers.push(broker("none", 0));
+        document.queues.push(queues("none", 6, 0));
+        assert_eq!(found(&document).len(), 2, "one without queues is no master of any");
+        document.brokers.retain(|one| one.broker_name != "b");
+        document.brokers.push(broker("b", 0));
+        assert_eq!(found(&document), [("b".to_owned(), true)]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer};
 use posthaste_protocol::request::{BrokerData, QueueData, TopicRoute};
 
 use crate::fake::{
-    Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, lock, one_broker,
-    producer, queue_data, refusing, route, settled, soon, two_brokers, until,
+    Action, BlackHole, Broker, NameServer, Say, Seen, assert_all_ended, broker_data, lock,
+    one_broker, producer, queue_data, refusing, route, settled, soon, two_brokers, until,
 };
 
 fn message(body: impl ToString) -> Message {
@@ -183,6 +183,7 @@ async fn a_route_without_a_queue_to_write_is_no_writable_queue() {
         ("-1 queues", vec![master()], vec![queue_data("a", -1, 6)]),
         ("read only", vec![master()], vec![queue_data("a", 4, 4)]),
         ("no permission", vec![master()], vec![queue_data("a", 4, 0)]),
+        // These wait for a master, to their deadlines.
         ("no broker", vec![], vec![queue_data("a", 4, 6)]),
         ("another broker", vec![master()], vec![queue_data("b", 4, 6)]),
         ("only a slave", vec![slave()], vec![queue_data("a", 4, 6)]),
@@ -202,6 +203,63 @@ async fn a_route_without_a_queue_to_write_is_no_writable_queue() {
         }
     }
     assert_eq!(broker.seen_count(), 0);
+}
+
+/// Each way to send waits for a master, and to a route without write permission none does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_with_slaves_only_is_waited_for_to_the_deadline() {
+    let slaves = |broker: &Broker, perm| {
+        let mut document = route(&[broker], 4);
+        document.brokers[0].broker_addrs = [(1, broker.address())].into();
+        document.queues = vec![queue_data("a", 4, perm)];
+        Say::Route(document)
+    };
+    for known_before in [false, true] {
+        let broker = Broker::start("a").await;
+        let server = NameServer::of(&[&broker], 4).await;
+        let timeout = Duration::from_secs(60);
+        let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+        if known_before {
+            soon(producer.send(message("warm"))).await.unwrap();
+            broker.always(Action::refuse(14, "it is a slave now"));
+            broker.forget();
+        }
+        server.otherwise(slaves(&broker, 6));
+        if known_before {
+            // A refusal has the route looked up.
+            let hasty = producer.with_timeout(Duration::from_millis(500));
+            let error = || async { hasty.send(message("x")).await.unwrap_err().kind() };
+            soon(async { while error().await != ErrorKind::NoWritableQueue {} }).await;
+            broker.always(Action::ok());
+            broker.forget();
+        }
+        let queue = MessageQueue::new("t", "a", 3);
+        let mut deliveries = Vec::new();
+        for n in 0..5 {
+            deliveries.push(producer.enqueue(message(n).order_by("key")).await.unwrap());
+            deliveries.push(producer.enqueue(message("any")).await.unwrap());
+            deliveries.push(producer.enqueue(message("given").queue(queue.clone())).await.unwrap());
+        }
+        let hasty = producer.with_timeout(Duration::from_millis(50));
+        for message in [message("x"), message("x").order_by("k"), message("x").queue(queue)] {
+            let error = soon(hasty.send(message)).await.unwrap_err();
+            let expected = (ErrorKind::NoWritableQueue, Outcome::NotStored);
+            assert_eq!((error.kind(), error.outcome()), expected, "{error}");
+        }
+        assert_eq!((broker.seen_count(), producer.stats().in_flight), (0, 15));
+        server.otherwise(Say::Route(route(&[&broker], 4)));
+        for delivery in deliveries {
+            soon(delivery).await.unwrap();
+        }
+        let stored = broker.stored();
+        let ordered = stored.iter().filter(|seen| seen.key.is_some()).map(Seen::text);
+        assert_eq!(ordered.collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
+
+        server.say("read-only", slaves(&broker, 4));
+        let error = soon(producer.send(Message::new("read-only", "x"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoWritableQueue, "at once");
+        assert_all_ended(&producer);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
