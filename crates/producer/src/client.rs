@@ -27,7 +27,7 @@ use crate::request::Requests;
 use crate::route::RouteTable;
 use crate::stats::{Counters, Stats};
 use crate::trace::Lost;
-use crate::transaction::{Checks, Transactions};
+use crate::transaction::{Checks, Transactions, acquaintance};
 use crate::upkeep::Watch;
 use crate::{ErrorKind, Message, Outcome, Receipt, SendError, batch, validate};
 
@@ -132,6 +132,9 @@ impl Client {
         client.spawn(crate::health::run(client.clone()));
         client.look_up_ahead();
         client.discover(client.config.name_servers.clone());
+        if client.config.checker.is_some() {
+            client.spawn(acquaintance::keep(client.clone()));
+        }
         client
     }
 

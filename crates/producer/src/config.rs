@@ -328,6 +328,12 @@ impl ProducerBuilder {
     /// the message (its id, keys, properties) what was done, for instance from a database. With
     /// [`Unknown`](TransactionState::Unknown) the broker asks again; so it does after a panic, which
     /// ends the one check alone.
+    ///
+    /// A producer with a checker connects to the brokers of the default topic `TBW102`, and of
+    /// [`topics`](Self::topics), as soon as it starts, so that they know it and ask it before it has sent
+    /// anything. Where no broker has the default topic (`autoCreateTopicEnable=false`), it finds them by
+    /// `SELF_TEST_TOPIC`; where name servers have no route to that either, it warns in its log, and the
+    /// transactions' topics have to be named with [`topics`](Self::topics).
     #[must_use]
     pub fn transaction_checker<F, D>(mut self, checker: F) -> Self
     where

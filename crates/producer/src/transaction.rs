@@ -1,5 +1,6 @@
 //! Transactions: a half message that consumers see once it is committed.
 
+pub(crate) mod acquaintance;
 mod check;
 mod error;
 mod known;

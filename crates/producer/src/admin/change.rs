@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, TopicRoute};
+use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, SELF_TEST_TOPIC, TopicRoute};
 use tokio::task::JoinSet;
 
 use super::{Admin, AdminError};
@@ -16,8 +16,6 @@ const TRIES: usize = 5;
 const FOR_THE_OTHERS: Duration = Duration::from_secs(1);
 /// How often the name server is asked whether it shows the topic.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// A topic that every broker has, also one that creates no topics on its own.
-const EVERYWHERE: &str = "SELF_TEST_TOPIC";
 
 /// What one broker is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +57,12 @@ pub(super) async fn route_to_all(
     deadline: Instant,
 ) -> Result<TopicRoute, AdminError> {
     let document = match admin.route(DEFAULT_TOPIC, deadline).await {
-        Err(AdminError::NoTopic { .. }) => admin.route(EVERYWHERE, deadline).await,
+        Err(AdminError::NoTopic { .. }) => admin.route(SELF_TEST_TOPIC, deadline).await,
         found => found,
     };
     document.map_err(|error| match error {
         AdminError::NoTopic { .. } => AdminError::Unreachable(format!(
-            "no broker is known: the name server has a route neither to {DEFAULT_TOPIC} nor to {EVERYWHERE}"
+            "no broker is known: the name server has a route neither to {DEFAULT_TOPIC} nor to {SELF_TEST_TOPIC}"
         )),
         other => other,
     })

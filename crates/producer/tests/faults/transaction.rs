@@ -11,7 +11,9 @@ use posthaste::{
 use posthaste_protocol::request::{CheckTransaction, EndTransaction, decision};
 use posthaste_protocol::{RequestCode, StoredMessage};
 
-use crate::fake::{Action, Broker, NameServer, one_broker, producer, request_of, soon, until};
+use crate::fake::{
+    Action, Broker, NameServer, Say, one_broker, producer, request_of, route, soon, until,
+};
 
 const END: RequestCode = RequestCode::END_TRANSACTION;
 
@@ -291,6 +293,39 @@ async fn the_checker_answers_the_broker_that_asks() {
 }
 
 /// A proxy of 5.x confirms an end, and tells the broker nothing.
+/// As one that was started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_that_has_sent_nothing_is_known_and_asked() {
+    for (default_topic, topics) in
+        [("TBW102", vec![]), ("SELF_TEST_TOPIC", vec![]), ("none", vec!["t"])]
+    {
+        let (broker, server) = (Broker::start("a").await, NameServer::start().await);
+        server.say(default_topic, Say::Route(route(&[&broker], 1)));
+        if !topics.is_empty() {
+            server.say("t", Say::Route(route(&[&broker], 1)));
+        }
+        let commit = |_| async { TransactionState::Commit };
+        let builder = producer(&[&server]).transaction_checker(commit).topics(topics);
+        let producer = builder.start().await.unwrap();
+        until("it is known", || broker.count_of(RequestCode::HEART_BEAT) > 0).await;
+        broker.push(check("00112233", 5));
+        until("its checker has said", || !ends(&broker).is_empty()).await;
+        assert_eq!(ends(&broker)[0].0.decision, decision::COMMIT);
+        // Its connection is kept, and comes back.
+        broker.down();
+        broker.up().await;
+        drop(producer);
+    }
+}
+
+/// Nobody has to know it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_without_a_checker_connects_to_nobody_before_it_sends() {
+    let (broker, server, producer) = one_broker().await;
+    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    assert_eq!((broker.connections(), server.asked("TBW102")), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_decided_here_is_answered_without_the_checker() {
     let (broker, _server, producer) = checked(TransactionState::Unknown).await;

@@ -5,11 +5,13 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod acquaintance;
 mod exported;
 mod interceptors;
 mod old_broker;
 mod spans;
 mod trace;
+mod warnings;
 
 #[cfg(feature = "metrics")]
 mod metrics;

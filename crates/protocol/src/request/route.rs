@@ -9,6 +9,9 @@ use super::{fields, json_body, request};
 /// The topic whose route and configuration stand in for a topic that does not exist yet
 /// (Java: `TopicValidator.AUTO_CREATE_TOPIC_KEY_TOPIC`).
 pub const DEFAULT_TOPIC: &str = "TBW102";
+/// A topic that every broker has, also one that creates no topics on its own (Java:
+/// `TopicValidator.RMQ_SYS_SELF_TEST_TOPIC`).
+pub const SELF_TEST_TOPIC: &str = "SELF_TEST_TOPIC";
 
 /// Bits of [`QueueData::perm`].
 pub mod permission {

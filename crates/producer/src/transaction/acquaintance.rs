@@ -1,0 +1,81 @@
+//! A producer with a checker is known to the brokers before it sends anything: those of the default topic,
+//! as in Java (`createTopicKey`), and those of `topics`.
+//!
+//! A broker asks those members of a group about its transactions that it knows, by their heartbeats. A
+//! producer that was started again, and has nothing to send, would not be asked otherwise.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::request::{DEFAULT_TOPIC, SELF_TEST_TOPIC};
+
+use crate::client::{Client, Phase};
+use crate::connection::{Connection, Order};
+use crate::name_server::NoAnswer;
+
+/// Pause after name servers did not answer; doubles up to the interval of routes.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Keeps the brokers known, and this producer known to them, until the producer ends.
+pub(crate) async fn keep(client: Arc<Client>) {
+    let mut acquaintance = Acquaintance { brokers: Vec::new(), is_warned: false };
+    let mut backoff = FIRST_BACKOFF;
+    let interval = client.config().route_poll_interval;
+    while client.phase() == Phase::Open {
+        let pause = match client.masters().await {
+            Ok(masters) => {
+                acquaintance.meet(&client, &masters);
+                backoff = FIRST_BACKOFF;
+                interval
+            }
+            Err(error) => {
+                tracing::debug!(%error, "brokers that may ask about transactions are not known yet");
+                let pause = backoff;
+                backoff = (backoff * 2).min(interval);
+                pause
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = client.directory.changed() => {}
+            () = client.stopped.cancelled() => return,
+        }
+    }
+}
+
+struct Acquaintance {
+    /// As long as they are in here their connections are kept.
+    brokers: Vec<Arc<Connection>>,
+    is_warned: bool,
+}
+
+impl Acquaintance {
+    fn meet(&mut self, client: &Arc<Client>, masters: &[String]) {
+        if masters.is_empty() && client.config().topics.is_empty() && !self.is_warned {
+            self.is_warned = true;
+            let group = &client.config().own_group;
+            tracing::warn!(
+                %group,
+                "no broker is known that may ask the transaction checker: there is a route neither to \
+                 {DEFAULT_TOPIC} nor to {SELF_TEST_TOPIC}. Name the topics of the group's transactions \
+                 with `topics`; otherwise no broker asks before the first send"
+            );
+        }
+        self.brokers = masters.iter().map(|address| client.connection(address)).collect();
+        self.brokers.iter().for_each(|broker| broker.order(Order::Greet));
+    }
+}
+
+impl Client {
+    /// Addresses of the masters that have the default topic, or without a route to it of those that have
+    /// the topic that every broker has.
+    async fn masters(&self) -> Result<Vec<String>, NoAnswer> {
+        let deadline = Instant::now() + self.config().lookup_timeout;
+        let document = match self.directory.route(DEFAULT_TOPIC, deadline).await? {
+            Some(document) => Some(document),
+            None => self.directory.route(SELF_TEST_TOPIC, deadline).await?,
+        };
+        let brokers = document.map(|document| document.brokers).unwrap_or_default();
+        Ok(brokers.iter().filter_map(|broker| broker.master().map(str::to_owned)).collect())
+    }
+}
