@@ -10,8 +10,12 @@ use crate::connection::Order;
 use crate::observers::Observers;
 use crate::{ErrorKind, Message, Outcome, Receipt};
 
-/// How long unregistering and the last bytes may take, on all connections at once.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long beyond its time closing may take to leave the group, on all connections at once: a tenth of a
+/// second, less what waking up takes.
+const GOODBYE: Duration = Duration::from_millis(80);
+/// How long the ends of messages are waited for when time is up. Every one comes at once, by whoever has the
+/// message; the report has them all.
+const ENDS: Duration = Duration::from_secs(5);
 
 /// What [`Producer::close`](crate::Producer::close) could not deliver.
 #[derive(Debug, Clone, Default)]
@@ -51,16 +55,17 @@ impl Client {
     pub(crate) async fn close(self: &Arc<Self>, deadline: Instant) -> CloseReport {
         self.begin_closing();
         self.end_lingering();
+        let leave_by = deadline + GOODBYE;
         let drained = tokio::time::timeout_at(deadline.into(), self.all_ended()).await;
         if drained.is_err() {
-            self.abandon().await;
+            self.abandon(leave_by).await;
         }
         let goodbyes: Vec<_> = self
             .all_connections()
             .into_iter()
             .map(|connection| {
                 let (left, gone) = oneshot::channel();
-                connection.order(Order::Leave(left));
+                connection.order(Order::Leave(left, leave_by));
                 gone
             })
             .collect();
@@ -75,7 +80,7 @@ impl Client {
                 trace.close(deadline).await;
             }
         };
-        let _ = tokio::join!(tokio::time::timeout(GOODBYE, goodbye), trace);
+        let _ = tokio::join!(tokio::time::timeout_at(leave_by.into(), goodbye), trace);
         self.let_go();
         CloseReport {
             undelivered: std::mem::take(&mut *self.undelivered()),
@@ -95,16 +100,15 @@ impl Client {
         }
     }
 
-    async fn abandon(self: &Arc<Self>) {
+    async fn abandon(self: &Arc<Self>, leave_by: Instant) {
         self.begin_abandoning();
         self.stopped.cancel();
         for connection in self.connections() {
-            connection.order(Order::Abandon);
+            connection.order(Order::Abandon(leave_by));
         }
         for accepted in self.lanes.all_waiting() {
             self.fail(&accepted, ErrorKind::Closed, "closing ran out of time");
         }
-        // Everything ends now, by whoever has it; that takes no time to speak of.
-        let _ = tokio::time::timeout(Duration::from_millis(100), self.all_ended()).await;
+        let _ = tokio::time::timeout(ENDS, self.all_ended()).await;
     }
 }

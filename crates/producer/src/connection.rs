@@ -58,10 +58,10 @@ pub(crate) enum Order {
     Sweep,
     /// What lingers may leave.
     Look,
-    /// End everything now, as closed.
-    Abandon,
-    /// Leave the producer group, write out what is there and close.
-    Leave(oneshot::Sender<()>),
+    /// End everything now, as closed; the connection ends by then.
+    Abandon(Instant),
+    /// Leave the producer group, write out what is there and close, by then.
+    Leave(oneshot::Sender<()>, Instant),
     /// All handles of the connection are gone: finish what is there, then end.
     Unused,
 }

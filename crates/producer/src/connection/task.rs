@@ -60,6 +60,8 @@ pub(super) struct Task {
     /// All handles are gone: finish what is there, then end.
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
+    /// When the last connection has to be gone, while the producer closes.
+    leave_by: Option<Instant>,
     outbox: Outbox,
     /// Since when messages are held back for their batch to grow.
     held_since: Option<Instant>,
@@ -127,6 +129,7 @@ impl Task {
             orders: VecDeque::new(),
             orders_ended: false,
             leaving: None,
+            leave_by: None,
             outbox: Outbox::default(),
             held_since: None,
             lingering: None,
@@ -241,8 +244,14 @@ impl Task {
             }
             // Whatever an order says, the outbox is looked at after it.
             Order::Look => {}
-            Order::Abandon => self.abandon("closing ran out of time"),
-            Order::Leave(left) => self.leaving = Some(left),
+            Order::Abandon(leave_by) => {
+                self.leave_by = Some(leave_by);
+                self.abandon("closing ran out of time");
+            }
+            Order::Leave(left, leave_by) => {
+                self.leave_by = Some(leave_by);
+                self.leaving = Some(left);
+            }
             Order::Unused => self.orders_ended = true,
         }
     }

@@ -17,7 +17,7 @@ use crate::outbox::{self, Waiting};
 use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
-/// How long an unregister and the last bytes may take.
+/// How long the peer may take to read what nobody is told of, if closing has so much time.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 impl Task {
@@ -156,7 +156,8 @@ impl Task {
         self.requests_over(all);
     }
 
-    /// Unregisters, then lets the peer read what was written before the socket goes.
+    /// Unregisters. What was written one-way is read by the peer before the socket goes, or it could be
+    /// reset away; all else was answered, or is known not to be.
     pub(super) async fn say_goodbye(&mut self, stream: Stream) {
         if self.peer == Peer::Broker && !self.link.cut {
             let unregister = UnregisterClient {
@@ -167,16 +168,18 @@ impl Task {
             let opaque = self.pending.next_opaque();
             self.client.config().seal.put(self.link.out.text(), opaque, false, &unregister);
         }
-        let out = &mut self.link.out;
+        let latest = Instant::now() + GOODBYE;
+        let until = self.leave_by.map_or(latest, |at| at.min(latest));
+        let (out, until_read) = (&mut self.link.out, self.link.told_oneway);
         let goodbye = async {
             match stream {
-                Stream::Plain(stream) => finish(stream, out).await,
+                Stream::Plain(stream) => finish(stream, out, until_read).await,
                 #[cfg(feature = "tls")]
-                Stream::Tls(stream) => finish(stream, out).await,
+                Stream::Tls(stream) => finish(stream, out, until_read).await,
             }
         };
         // Courtesy: the broker notices a closed connection anyway.
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        let _ = tokio::time::timeout_at(until.into(), goodbye).await;
     }
 
     /// The connection broke before the request was on the wire, or the peer has read nothing.
@@ -194,14 +197,15 @@ impl Task {
     }
 }
 
-/// Writes the last bytes, and reads until the peer closes too.
+/// Writes the last bytes, and may wait until the peer has read them: it closes too then.
 async fn finish(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     out: &mut Outgoing,
+    until_read: bool,
 ) -> std::io::Result<()> {
     stream.write_all_buf(out).await?;
     stream.shutdown().await?;
     let mut rest = [0; 1024];
-    while stream.read(&mut rest).await? > 0 {}
+    while until_read && stream.read(&mut rest).await? > 0 {}
     Ok(())
 }

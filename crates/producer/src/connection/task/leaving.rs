@@ -151,6 +151,7 @@ impl Task {
         let Some(answer) = answer else {
             // Nobody waits for it: a peer that asks and does not read gets none of our memory.
             if self.link.out.len() < WRITE_BUFFER {
+                self.link.told_oneway = true;
                 seal.put_command(command, self.link.out.text());
             }
             return;
@@ -276,6 +277,7 @@ impl Task {
         let link = &mut self.link;
         let together = messages.len();
         let broker = messages.first().map(|first| first.target.broker.clone());
+        link.told_oneway = true;
         link.since_probe += together;
         if !self.client.config().oneway_unlimited {
             link.unconfirmed += together;

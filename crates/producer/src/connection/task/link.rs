@@ -35,6 +35,8 @@ pub(super) struct Link {
     pub(super) since_probe: usize,
     /// One-way messages written that no answered probe speaks for.
     pub(super) unconfirmed: usize,
+    /// Something went out whose arrival no answer confirms.
+    pub(super) told_oneway: bool,
     pub(super) crowd: Crowd,
     /// Nothing more may be written: part of what should have been has been thrown away.
     pub(super) cut: bool,
@@ -89,6 +91,7 @@ impl Link {
             goes_away: false,
             fruitful: false,
             oneways: VecDeque::new(),
+            told_oneway: false,
             crowd: Crowd::default(),
             oneways_due: None,
             since_probe: 0,
