@@ -475,6 +475,19 @@ impl Client {
         self.place_all(absent, None);
     }
 
+    /// A message's time is up while it waits in its lane: behind others, or with them for a broker.
+    pub(crate) fn end_in_lane(self: &Arc<Self>, accepted: Arc<Accepted>) {
+        let queue = self.lanes.queue_of(&accepted);
+        let target = queue.zip(self.routes.known(accepted.topic()));
+        match target.is_some_and(|(queue, route)| route.target_of(&queue).is_none()) {
+            true => self.end_stranded(self.no_queue(accepted)),
+            false => {
+                let reason = "it waited behind earlier messages of its queue";
+                self.fail(&accepted, ErrorKind::Timeout, reason);
+            }
+        }
+    }
+
     fn no_queue(&self, accepted: Arc<Accepted>) -> Stranded {
         self.watch.trouble(accepted.topic());
         let reason = match accepted.destination() {

@@ -167,8 +167,7 @@ async fn keep_up(client: &Arc<Client>) {
             client.place_absent(now);
         }
         for accepted in client.lanes.expired(now) {
-            let reason = "it waited behind earlier messages of its queue";
-            client.fail(&accepted, ErrorKind::Timeout, reason);
+            client.end_in_lane(accepted);
         }
         let topics = match client.watch.poll.swap(false, Ordering::Relaxed) || now >= poll_at {
             true => {
