@@ -28,7 +28,7 @@ use posthaste_protocol::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// More than any test waits for on purpose: beyond this something hangs.
@@ -90,8 +90,8 @@ impl Seen {
 pub struct Action {
     store: bool,
     after: Duration,
-    /// Nothing is done before this is told.
-    gate: Option<Arc<Notify>>,
+    /// Nothing is done before a permit of this is there, which it takes.
+    gate: Option<Arc<Semaphore>>,
     write: Write,
     close: Close,
 }
@@ -194,8 +194,8 @@ impl Action {
         self
     }
 
-    /// The same, but nothing is stored or answered before `gate` is told.
-    pub fn once(mut self, gate: &Arc<Notify>) -> Self {
+    /// The same, but nothing is stored or answered before `gate` has a permit, which it takes.
+    pub fn once(mut self, gate: &Arc<Semaphore>) -> Self {
         self.gate = Some(gate.clone());
         self
     }
@@ -543,7 +543,7 @@ impl Broker {
         match action.gate.clone() {
             None => broker.act(action, opaque, oneway, seen, out),
             Some(gate) => drop(tokio::spawn(async move {
-                gate.notified().await;
+                gate.acquire().await.unwrap().forget();
                 broker.act(action, opaque, oneway, seen, out);
             })),
         }

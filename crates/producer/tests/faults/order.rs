@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer, SendError};
+use tokio::sync::Semaphore;
 
 use crate::fake::{
     Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, lock, one_broker,
@@ -132,7 +133,7 @@ async fn a_message_that_is_stored_after_its_deadline_is_not_overtaken() {
     // In the same line of the outbox, and in another one.
     for wait_stored in [true, false] {
         broker.forget();
-        let gate = Arc::default();
+        let gate = Arc::new(Semaphore::new(0));
         broker.first([Action::ok().once(&gate)]);
         let error = soon(producer.send(keyed("late", "x"))).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
@@ -141,7 +142,7 @@ async fn a_message_that_is_stored_after_its_deadline_is_not_overtaken() {
         let other_key = patient.enqueue(keyed("other key", "y")).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(broker.seen_count(), 1, "nothing of the queue leaves before the first is over");
-        gate.notify_one();
+        gate.add_permits(1);
         soon(next).await.unwrap();
         soon(other_key).await.unwrap();
         assert_eq!(texts(&broker), ["late", "next", "other key"]);

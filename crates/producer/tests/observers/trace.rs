@@ -1,5 +1,6 @@
 //! The message trace: what is told of each stored message, and that sends do not mind it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use posthaste::{
@@ -151,16 +152,28 @@ async fn a_transaction_leaves_a_record_of_its_half_and_of_its_end() {
     let broker = broker.start().await.unwrap();
     let name_server = broker.name_server().to_string();
     let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let asked = AtomicBool::new(false);
     let producer = Producer::builder("traced", name_server.as_str())
         .send_timeout(TIME)
         .message_trace(true)
         .interceptor(Ends(ended))
-        .transaction_checker(|_| async { TransactionState::Rollback })
+        .transaction_checker(move |_| {
+            // Asked again, before its answer has arrived, it says nothing: that would leave a record more.
+            let is_first = !asked.swap(true, Ordering::Relaxed);
+            async move {
+                match is_first {
+                    true => TransactionState::Rollback,
+                    false => std::future::pending().await,
+                }
+            }
+        })
         .start()
         .await
         .unwrap();
     let message = || Message::new("a", "x").tag("red").key("k1").key("k2");
-    let committed = producer.begin(message()).await.unwrap();
+    // However long the commit takes to arrive, nobody asks about this one.
+    let never_asked = message().first_check_after(Duration::from_secs(3600));
+    let committed = producer.begin(never_asked).await.unwrap();
     let id = committed.message_id().to_owned();
     committed.commit().await.unwrap();
     let undecided = producer.begin(message()).await.unwrap().message_id().to_owned();
