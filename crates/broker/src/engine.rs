@@ -548,8 +548,10 @@ impl Engine {
             let base = bases.get(&queue).copied().unwrap_or(0);
             *ends = QueueEnds { next: ends.next.max(base), committed: ends.committed.max(base) };
         }
-        if let Some(topic) = self.topics.set(name, (read, write), perm, bases) {
+        if self.topics.deleted_ends(number).is_some() {
             commit.forget(Fact::deleted_key(number));
+        }
+        if let Some(topic) = self.topics.set(name, (read, write), perm, bases) {
             commit.put(Fact::Topic(topic.config.clone()));
             self.topics.set_ends(number, known, ends);
         }
@@ -562,7 +564,7 @@ impl Engine {
         let Some(known) = self.topics.deleted_ends(number) else { return Ok(BTreeMap::new()) };
         let mut bases = BTreeMap::new();
         for (queue, stored) in (0..).zip(self.find_ends(number, 0..MAX_QUEUES)?) {
-            let known = known.get(usize::from(queue)).map_or(0, |ends| ends.next);
+            let known = known.get(&queue).copied().unwrap_or(0);
             let base = stored.next.max(known);
             if base > 0 {
                 bases.insert(queue, base);

@@ -24,6 +24,8 @@ const MAX_SUBSCRIPTIONS_LENGTH: usize = 256 * 1024;
 pub(crate) const MAX_RECONSUME_TIMES: i32 = 16;
 /// Of how many pairs of a group and a topic the messages are counted; each takes about a kilobyte.
 const MAX_METERS: usize = 4_096;
+/// The longest word that says how a group consumes.
+const MAX_WORD: usize = 64;
 /// A lock ends so long after it was last asked for.
 const LOCK_LIFE_MS: Millis = 60_000;
 
@@ -64,10 +66,15 @@ pub(crate) struct Manner {
 
 impl From<&ConsumerGroup> for Manner {
     fn from(group: &ConsumerGroup) -> Self {
+        // Java knows no longer word; what is longer is not kept.
+        let word = |word: &String| match word.len() {
+            0..=MAX_WORD => word.clone(),
+            _ => String::new(),
+        };
         Self {
-            consume_from_where: group.consume_from_where.clone(),
-            consume_type: group.consume_type.clone(),
-            message_model: group.message_model.clone(),
+            consume_from_where: word(&group.consume_from_where),
+            consume_type: word(&group.consume_type),
+            message_model: word(&group.message_model),
         }
     }
 }

@@ -146,8 +146,8 @@ pub(crate) struct Topics {
     /// Topic number n is at n − 1; nothing where it was deleted.
     list: Vec<Option<Topic>>,
     /// The numbers of deleted topics, those that have been so for longest first, with the ends of
-    /// their queues where those are known.
-    deleted: VecDeque<(u16, Vec<QueueEnds>)>,
+    /// those queues that had messages in this run.
+    deleted: VecDeque<(u16, BTreeMap<u16, u64>)>,
     by_name: FxHashMap<String, u16>,
     /// How often any of them has changed.
     changes: i64,
@@ -195,11 +195,11 @@ impl Topics {
         unused.or_else(|| self.deleted.front().map(|(number, _)| *number))
     }
 
-    /// Where the queues of a deleted topic of this number ended, as far as that is known; `None` when
-    /// there was none.
-    pub(crate) fn deleted_ends(&self, number: u16) -> Option<&[QueueEnds]> {
+    /// Where those queues of a deleted topic of this number ended that had messages in this run;
+    /// `None` when there was no such topic.
+    pub(crate) fn deleted_ends(&self, number: u16) -> Option<&BTreeMap<u16, u64>> {
         let known = self.deleted.iter().find(|(deleted, _)| *deleted == number);
-        known.map(|(_, ends)| ends.as_slice())
+        known.map(|(_, ends)| ends)
     }
 
     /// Deletes a topic; gives back its number.
@@ -207,7 +207,8 @@ impl Topics {
         let number = self.by_name.remove(name)?;
         let place = self.list.get_mut(usize::from(number).checked_sub(1)?)?;
         let topic = place.take()?;
-        self.deleted.push_back((number, topic.queues));
+        let ends = (0..).zip(topic.queues).map(|(queue, ends)| (queue, ends.next));
+        self.deleted.push_back((number, ends.filter(|(_, end)| *end > 0).collect()));
         self.changes += 1;
         Some(number)
     }
@@ -218,7 +219,7 @@ impl Topics {
             return None;
         }
         self.list.push(None);
-        self.deleted.push_back((number, Vec::new()));
+        self.deleted.push_back((number, BTreeMap::new()));
         Some(())
     }
 

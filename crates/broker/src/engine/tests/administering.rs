@@ -420,6 +420,17 @@ fn settings_are_told_and_cannot_be_written() {
     }
 }
 
+/// It is kept as long as the group is.
+#[test]
+fn long_words_are_not_kept() {
+    let mut bench = Bench::new();
+    let mut greeting = heartbeat("c1", "readers", subscription("orders", "*", 1));
+    greeting.consumers[0].consume_type = "x".repeat(1 << 20);
+    bench.call(1, &greeting);
+    let told = bench.call(0, &ConsumerConnectionOf { group: "readers".into() });
+    assert_eq!((told.consume_type.as_str(), told.message_model.as_str()), ("", "CLUSTERING"));
+}
+
 /// The client's language and version are those of its heartbeat's header.
 #[test]
 fn a_client_is_told_as_it_says_it_is() {
