@@ -43,6 +43,8 @@ pub(crate) struct Group {
     locks: HashMap<QueueKey, Lock>,
     /// How its members consume.
     pub(crate) manner: Manner,
+    /// Whether it is there, and not merely how far it had come before it was deleted.
+    pub(crate) is_known: bool,
     /// What a tool has said of it.
     config: Option<GroupConfig>,
     /// Offsets that were set, and that no member knows yet.
@@ -280,6 +282,12 @@ impl Groups {
         self.by_name.get(name)
     }
 
+    /// The group of this name, if it is there: it was created, and not deleted since. Of any other
+    /// there may be offsets.
+    pub(crate) fn known(&self, name: &str) -> Option<&Group> {
+        self.get(name).filter(|group| group.is_known)
+    }
+
     /// The group of this name, to be changed.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Group> {
         self.by_name.get_mut(name)
@@ -288,6 +296,13 @@ impl Groups {
     /// The group of this name, created when it is new. `None` when the name is not allowed, or
     /// there are too many.
     pub(crate) fn ensure(&mut self, name: &str) -> Option<&mut Group> {
+        let group = self.place(name)?;
+        group.is_known = true;
+        Some(group)
+    }
+
+    /// The place of a group, which this does not bring into being.
+    fn place(&mut self, name: &str) -> Option<&mut Group> {
         if !self.by_name.contains_key(name) {
             if self.by_name.len() >= MAX_GROUPS || !is_name(name, MAX_GROUP_LENGTH) {
                 return None;
@@ -329,6 +344,7 @@ impl Groups {
     pub(crate) fn delete(&mut self, name: &str, with_offsets: bool, commit: &mut Commit) {
         let Some(group) = self.by_name.get_mut(name) else { return };
         self.changes += 1;
+        group.is_known = false;
         group.config = None;
         commit.forget(Fact::group_key(name));
         commit.forget(Fact::subscriptions_key(name));
@@ -368,7 +384,7 @@ impl Groups {
     pub(crate) fn restore(&mut self, fact: Fact) {
         match fact {
             Fact::Offset { group, topic, queue, offset } => {
-                if let Some(group) = self.ensure(&group) {
+                if let Some(group) = self.place(&group) {
                     group.set_offset(&topic, queue, offset);
                 }
             }

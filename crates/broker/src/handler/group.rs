@@ -159,7 +159,7 @@ impl Engine {
     /// 352: a group's configuration. Real brokers create a group that they are asked about.
     pub(crate) fn group_config(&self, request: &GroupConfigOf) -> Result<GroupConfig, Refusal> {
         let name = &request.group;
-        self.groups.get(name).map(|group| group.config(name)).ok_or_else(|| {
+        self.groups.known(name).map(|group| group.config(name)).ok_or_else(|| {
             Refusal::new(
                 ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
                 format!("No group in this broker: {name}"),
@@ -178,6 +178,7 @@ impl Engine {
             groups: self
                 .groups
                 .iter()
+                .filter(|(_, group)| group.is_known)
                 .map(|(name, group)| (name.to_owned(), group.config(name)))
                 .collect(),
             ..GroupConfigs::default()

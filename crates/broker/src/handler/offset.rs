@@ -79,10 +79,9 @@ impl Engine {
             return Ok(OffsetAnswer { offset });
         }
         // With its very first message it is young.
-        let young = queue.map(|queue| self.topics.base(queue));
-        let young = young.filter(|base| queue.map(|q| self.first_offset(q)) == Some(*base));
-        if let Some(base) = young.filter(|_| request.zero_if_missing != Some(false)) {
-            return Ok(OffsetAnswer { offset: base as i64 });
+        let young = queue.filter(|queue| self.first_offset(*queue) == self.topics.base(*queue));
+        if let Some(queue) = young.filter(|_| request.zero_if_missing != Some(false)) {
+            return Ok(OffsetAnswer { offset: self.topics.base(queue) as i64 });
         }
         Err(Refusal::new(
             ResponseCode::QUERY_NOT_FOUND,
@@ -99,7 +98,7 @@ impl Engine {
         request: &UpdateConsumerOffset,
     ) -> Result<Empty, Refusal> {
         let name = &request.group;
-        if self.groups.get(name).is_none() && !self.peers.pulls_as(session, name) {
+        if self.groups.known(name).is_none() && !self.peers.pulls_as(session, name) {
             let why = format!("Group {name} not exist!");
             return Err(Refusal::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, why));
         }

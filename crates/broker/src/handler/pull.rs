@@ -66,14 +66,13 @@ impl Engine {
             Ok(parts) => parts,
             Err(refusal) => return effects.answer::<Empty>(caller, Err(refusal)),
         };
-        match self.groups.get_mut(&pull.group) {
-            None => self.peers.pulled_as(caller.session, &pull.group),
-            Some(group) => {
-                if let Some(offset) = group.take_reset(queue) {
-                    let found = moved(offset);
-                    return self.answer_pull(now, caller, (&pull.group, queue), &found, effects);
-                }
-            }
+        if self.groups.known(&pull.group).is_none() {
+            self.peers.pulled_as(caller.session, &pull.group);
+        }
+        let group = self.groups.get_mut(&pull.group);
+        if let Some(offset) = group.and_then(|group| group.take_reset(queue)) {
+            let group = (pull.group.as_str(), queue);
+            return self.answer_pull(now, caller, group, &moved(offset), effects);
         }
         if pull.sys_flag & pull_flag::COMMIT != 0 {
             self.groups.set_offset(&pull.group, &pull.topic, pull.queue_id, pull.commit_offset);

@@ -24,7 +24,7 @@ impl Engine {
         };
         let queues: Vec<QueueKey> =
             (0..topic.config.read_queues).map(|queue| topic.key(queue)).collect();
-        if self.groups.get(group).is_none() {
+        if self.groups.known(group).is_none() {
             let why = format!("Group {group} does not exist");
             return Err(Refusal::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, why));
         }

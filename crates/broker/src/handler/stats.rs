@@ -140,7 +140,8 @@ impl Engine {
         now: Millis,
         request: &BrokerConsumeStatsOf,
     ) -> Result<BrokerConsumeStats, Refusal> {
-        let names: Vec<String> = self.groups.iter().map(|(name, _)| name.to_owned()).collect();
+        let known = self.groups.iter().filter(|(_, group)| group.is_known);
+        let names: Vec<String> = known.map(|(name, _)| name.to_owned()).collect();
         let mut told =
             BrokerConsumeStats { broker_addr: self.identity.address.clone(), ..Default::default() };
         for name in names {

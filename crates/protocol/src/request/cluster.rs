@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{BrokerData, Empty, RawBody, TopicList, bare, fields, json_body, request};
@@ -150,10 +149,3 @@ bare! {
     BrokerSystemTopics
 }
 request!(BrokerSystemTopics => GET_SYSTEM_TOPIC_LIST_FROM_BROKER, TopicList);
-
-impl RawBody {
-    /// This text as a body.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self(Bytes::from(text.into()))
-    }
-}

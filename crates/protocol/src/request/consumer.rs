@@ -58,6 +58,13 @@ request!(ViewMessage => VIEW_MESSAGE_BY_ID, RawBody);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RawBody(pub Bytes);
 
+impl RawBody {
+    /// This text as a body.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self(Bytes::from(text.into()))
+    }
+}
+
 impl Payload for RawBody {
     fn write<S: FieldSink>(&self, _sink: &mut S) {}
 

@@ -534,6 +534,10 @@ fn a_deleted_group_forgets_how_far_it_has_come_if_that_is_wanted() {
         bench.call(0, &DeleteGroup { group: "readers".into(), clean_offsets: clean });
         let topics = bench.call(0, &TopicsOfConsumer { group: "readers".into() });
         assert_eq!(topics.topics.len(), left, "{clean:?}");
+        let told = bench.code(0, &group_of("readers"));
+        assert_eq!(told, ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, "{clean:?}");
+        let late = offset("readers", 0, 3);
+        assert_eq!(bench.code(2, &late), ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST);
     }
     // Members that are connected bring it back.
     let mut bench = with_a_consumer();
