@@ -454,7 +454,10 @@ impl Client {
             return connection.clone();
         }
         let connection = Arc::new(Connection::new(self, address.clone(), Peer::Broker));
-        pool.insert(address, connection.clone());
+        // Who is done with it drops it; in here it would stay for ever once all was let go of.
+        if !self.stopped.is_cancelled() {
+            pool.insert(address, connection.clone());
+        }
         connection
     }
 
@@ -544,5 +547,29 @@ fn start_callbacks() -> mpsc::Sender<CallbackRun> {
 fn run_callback(callback: Callback, result: Result<Receipt, SendError>) {
     if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
         tracing::error!("a callback panicked; its message has ended all the same");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Producer;
+
+    /// A look-up that ends while its producer does makes connections for its route.
+    #[tokio::test]
+    async fn a_connection_that_is_made_after_the_end_is_let_go_of() {
+        let producer = Producer::builder("ended", "127.0.0.1:1").start().await.unwrap();
+        let client = producer.client().clone();
+        client.let_go();
+        drop(client.connection("127.0.0.1:1"));
+        drop((client, producer));
+        let metrics = Handle::current().metrics();
+        let ended = async {
+            while metrics.num_alive_tasks() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let hang = Duration::from_secs(20);
+        tokio::time::timeout(hang, ended).await.expect("tasks are left");
     }
 }

@@ -8,7 +8,7 @@ mod plan;
 mod static_topic;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -223,6 +223,8 @@ pub(crate) struct RouteTable {
     cold: Mutex<HashMap<Arc<str>, Cold>>,
     /// How many look-ups there have been.
     look_ups: AtomicU64,
+    /// Nothing is kept any more: a look-up that ends now would hold its connections for ever.
+    cleared: AtomicBool,
 }
 
 /// One look-up of a topic. When nobody waits for it any more it is over, and those that come later
@@ -394,7 +396,9 @@ impl RouteTable {
     pub(crate) fn put(&self, route: Arc<Route>) {
         self.routes.rcu(|routes| {
             let mut routes = HashMap::clone(routes);
-            routes.insert(route.topic.clone(), route.clone());
+            if !self.cleared.load(Ordering::SeqCst) {
+                routes.insert(route.topic.clone(), route.clone());
+            }
             routes
         });
     }
@@ -409,8 +413,10 @@ impl RouteTable {
         }
     }
 
-    /// Forgets everything, so that no connection is held any more.
+    /// Forgets everything, so that no connection is held any more; and keeps nothing from now on.
     pub(crate) fn clear(&self) {
+        // Whoever puts a route in meanwhile finds another table, and looks at this once more.
+        self.cleared.store(true, Ordering::SeqCst);
         self.routes.store(Arc::default());
     }
 
@@ -472,5 +478,17 @@ mod tests {
         assert!(table.get("t").is_none());
         assert!(table.found(&second, &route).is_empty());
         assert!(table.get("t").is_some());
+    }
+
+    #[test]
+    fn a_route_that_is_found_after_the_end_is_not_kept() {
+        let table = RouteTable::default();
+        let unused = |_: &str| -> Arc<Connection> { panic!("no broker") };
+        let route = || Arc::new(Route::new("t".into(), "t".into(), Vec::new(), false, unused));
+        table.put(route());
+        assert!(table.get("t").is_some());
+        table.clear();
+        table.put(route());
+        assert!(table.get("t").is_none());
     }
 }

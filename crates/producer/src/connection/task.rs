@@ -438,12 +438,13 @@ mod tests {
     use posthaste_protocol::Command;
     use posthaste_protocol::request::RouteOf;
     use tokio::io::BufWriter;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::Producer;
     use crate::accepted::End;
     use crate::batch::Sharing;
     use crate::outbox::tests::sharing_waiting;
+    use crate::{Outcome, Producer};
 
     async fn task(builder: crate::ProducerBuilder) -> (Task, Arc<Mailbox>) {
         let producer = builder.start().await.unwrap();
@@ -481,6 +482,44 @@ mod tests {
         assert!(!is_told.0.load(Ordering::Relaxed) && !taken.has_ended());
         drop(task);
         assert!(is_told.0.load(Ordering::Relaxed) && taken.has_ended());
+    }
+
+    /// A message that comes with the order to leave, and one that is in the buffer by then.
+    #[tokio::test]
+    async fn what_is_written_with_the_goodbye_is_not_called_not_stored() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for is_in_the_buffer in [false, true] {
+            let (mut task, mailbox) = task(Producer::builder("goodbye", "127.0.0.1:1")).await;
+            let until = Instant::now() + Duration::from_secs(60);
+            let waiting = sharing_waiting("t", "the body", None, until, Sharing::Alone);
+            let accepted = waiting.accepted.clone();
+            assert!(mailbox.put(Order::Send(waiting)).is_ok());
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            if is_in_the_buffer {
+                task.take_orders();
+                task.fill(Instant::now());
+            }
+            let leave = Order::Leave(oneshot::channel().0, until);
+            assert!(mailbox.put(leave).is_ok());
+            if is_in_the_buffer {
+                task.take_orders();
+                task.say_goodbye(Stream::Plain(stream)).await;
+                task.lost("closed");
+            } else {
+                task.use_connection(Stream::Plain(stream)).await;
+            }
+            drop(task);
+            let mut read = Vec::new();
+            peer.read_to_end(&mut read).await.unwrap();
+            let is_written = read.windows(8).any(|bytes| bytes == b"the body");
+            let end = std::future::poll_fn(|context| accepted.poll_end(context));
+            let end = tokio::time::timeout(Duration::from_secs(20), end).await.expect("no end");
+            let End::Failed(error) = end else { panic!("it has not failed") };
+            let expected = if is_written { Outcome::Unknown } else { Outcome::NotStored };
+            assert_eq!(error.outcome(), expected);
+            assert_eq!(is_written, is_in_the_buffer);
+        }
     }
 
     #[derive(Default)]

@@ -159,6 +159,8 @@ impl Task {
     /// Unregisters. What was written one-way is read by the peer before the socket goes, or it could be
     /// reset away; all else was answered, or is known not to be.
     pub(super) async fn say_goodbye(&mut self, stream: Stream) {
+        // What is left in the buffer is written here, so it may be stored.
+        self.link.handed_over = self.link.position();
         if self.peer == Peer::Broker && !self.link.cut {
             let unregister = UnregisterClient {
                 client_id: self.client.id().to_owned(),

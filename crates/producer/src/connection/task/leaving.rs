@@ -34,7 +34,8 @@ impl Task {
             self.put_call(call, now);
         }
         let mut present = None;
-        while self.has_room(now) {
+        // Whoever leaves begins nothing.
+        while self.leaving.is_none() && self.has_room(now) {
             let hold = self.holds_back(now);
             let (singly, batch_bytes) = (&mut self.singly, self.batch_bytes);
             let most = if self.pause.is_refused() { 1 } else { MOST_MESSAGES };
