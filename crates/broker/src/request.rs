@@ -3,8 +3,6 @@
 use bytes::Bytes;
 use posthaste_protocol::{Command, DecodeError, Frame, Incoming, Language, ResponseCode};
 
-/// The longest header. Properties may be 32 KiB, and JSON escapes can make them six times as long.
-const MAX_HEADER: usize = 256 * 1024;
 /// The most fields that a header has.
 const MAX_FIELDS: usize = 256;
 
@@ -41,9 +39,6 @@ pub(crate) struct Answer {
 /// # Errors
 /// When the frame's header cannot be read; nothing more of its connection can be trusted then.
 pub(crate) fn read(frame: Frame) -> Result<Command, DecodeError> {
-    if frame.header.len() > MAX_HEADER {
-        return Err(DecodeError::Header(format!("{} bytes", frame.header.len())));
-    }
     let command = Command::decode(frame)?;
     match command.fields.len() {
         0..=MAX_FIELDS => Ok(command),

@@ -65,6 +65,10 @@ async fn garbage_closes_its_connection_and_costs_nothing_else() {
         ("unknown encoding", &unknown_encoding),
         ("header is no JSON", &no_json),
         ("long header", &long_header),
+        (
+            "an announced header of 13.9 MB, of which nothing has come",
+            &[0, 0xD5, 0, 0, 0, 0xD4, 0, 0],
+        ),
         ("many fields", &many_fields),
     ];
     for (what, bytes) in cases {

@@ -59,6 +59,30 @@ async fn sixty_thousand_at_once_are_all_stored_in_equal_shares() {
     assert!(stats.batched > 0 && stats.requests < 60_000, "{stats:?}");
 }
 
+/// As many properties as brokers take beside their own: the longest header that there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_properties_of_two_letters_as_brokers_take_arrive() {
+    // The producer adds "WAIT" and "true", and what is behind each.
+    const LENGTH: usize = 32_511 - 10;
+    let (_broker, producer) = start().await;
+    let letters = || ('a'..='z').chain('A'..='Z').chain('0'..='9');
+    let names = letters().flat_map(|a| letters().map(move |b| format!("{a}{b}")));
+    // A name, a value of four letters, and what is behind each.
+    let mut properties: Vec<(String, String)> =
+        names.take(LENGTH / 8).map(|name| (name, "four".to_owned())).collect();
+    let left = LENGTH - 8 * properties.len();
+    properties[0].1.push_str(&"x".repeat(left));
+    let mut message = Message::new("full", "x");
+    for (name, value) in &properties {
+        message = message.property(name.as_str(), value.as_str());
+    }
+    let receipt = producer.send(message).await.unwrap();
+    let got = producer.admin().view("full", receipt.offset_message_id()).await.unwrap().unwrap();
+    for (name, value) in &properties {
+        assert_eq!(got.property(name), Some(value.as_str()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_keeps_its_order() {
     let (_broker, producer) = start().await;

@@ -11,6 +11,10 @@ use crate::DecodeError;
 /// The longest frame that any peer accepts, its four length bytes included (16 MiB).
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
 
+/// The longest header that is read. Properties may have 32 KiB, and JSON makes six bytes of each that
+/// it escapes.
+pub const MAX_HEADER: usize = 256 * 1024;
+
 /// Length of the prefix: the frame's length and the header word.
 pub(crate) const PREFIX: usize = 8;
 
@@ -72,8 +76,8 @@ impl Frame {
     /// the buffer's memory. Nothing is reserved for a declared length before its bytes are there.
     ///
     /// # Errors
-    /// [`DecodeError::Frame`] when the prefix is impossible or longer than `limit` or
-    /// [`MAX_FRAME`]; the stream cannot be read on.
+    /// [`DecodeError::Frame`] when the prefix is impossible, announces a frame longer than `limit` or
+    /// [`MAX_FRAME`] or a header longer than [`MAX_HEADER`]; the stream cannot be read on.
     pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Self>, DecodeError> {
         Ok(Layout::read(buffer, limit)?
             .filter(|layout| layout.length <= buffer.len())
@@ -95,8 +99,8 @@ impl Frame {
 /// How many bytes at the front of `bytes` are whole frames.
 ///
 /// # Errors
-/// [`DecodeError::Frame`] when the prefix of a frame is impossible or longer than `limit` or
-/// [`MAX_FRAME`], also of one that is not whole yet.
+/// [`DecodeError::Frame`] when the prefix of a frame is impossible or announces more than `limit`,
+/// [`MAX_FRAME`] or [`MAX_HEADER`], also of one that is not whole yet.
 pub fn whole_frames(bytes: &[u8], limit: usize) -> Result<usize, DecodeError> {
     let mut whole = 0;
     while let Some(rest) = bytes.get(whole..)
@@ -142,6 +146,9 @@ impl Layout {
             return Err(DecodeError::Frame(format!(
                 "a header of {header_length} bytes in a frame of {payload}"
             )));
+        }
+        if header_length > MAX_HEADER {
+            return Err(DecodeError::Frame(format!("a header of {header_length} bytes")));
         }
         Ok(Some(Self { encoding, header_length, length: payload + 4 }))
     }

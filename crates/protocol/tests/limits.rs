@@ -70,7 +70,7 @@ fn soon<T>(work: impl FnOnce() -> T) -> T {
 
 #[test]
 fn hostile_prefixes_are_refused_without_memory() {
-    let prefixes: [&[u8]; 12] = [
+    let prefixes: [&[u8]; 14] = [
         &[0, 0, 0, 0],
         &[0, 0, 0, 3],
         &[0xff, 0xff, 0xff, 0xff],
@@ -82,6 +82,9 @@ fn hostile_prefixes_are_refused_without_memory() {
         // A header longer than its frame, by one byte and by far.
         &[0, 0, 0, 8, 0, 0, 0, 5],
         &[0, 0, 0, 8, 1, 0xff, 0xff, 0xff],
+        // A header of more than 256 KiB, by one byte and by far, of which nothing has come.
+        &[0x00, 0x10, 0, 0, 0, 0x04, 0, 1],
+        &[0x00, 0xd5, 0, 0, 1, 0xd4, 0, 0],
         // An unknown encoding.
         &[0, 0, 0, 8, 2, 0, 0, 4],
         b"HTTP/1.1 400 Bad Request",
@@ -104,6 +107,12 @@ fn nothing_is_reserved_for_a_declared_length() {
     buffer.extend_from_slice(&[0x00, 0xff, 0xff, 0xfc, 0, 0, 0, 4]);
     assert_eq!(Frame::take(&mut buffer, MAX_FRAME), Ok(None));
     assert_eq!(buffer.capacity(), 64);
+}
+
+#[test]
+fn a_header_of_256_kib_may_come() {
+    let mut buffer = BytesMut::from(&[0x00, 0x10, 0, 0, 0, 0x04, 0, 0][..]);
+    assert_eq!(Frame::take(&mut buffer, MAX_FRAME), Ok(None));
 }
 
 #[test]
@@ -135,10 +144,11 @@ fn a_header_of_16_mib_makes_a_frame_that_is_refused() {
 #[test]
 fn long_headers_and_bodies_round_trip() {
     for encoding in [HeaderEncoding::Json, HeaderEncoding::Binary] {
-        for length in [255, 256, 65_535, 65_536, 70_000, 1 << 20] {
-            let text = "x".repeat(length);
+        for (header, body) in [(255, 256), (65_535, 65_536), (70_000, 1 << 20), (261_000, 0)] {
+            let text = "x".repeat(header);
             let fields = Fields::from_iter([("i", &*text)]);
-            let command = Command { fields, body: text.clone().into(), ..command(encoding) };
+            let body = "x".repeat(body).into();
+            let command = Command { fields, body, ..command(encoding) };
             assert_eq!(decode(&encode(&command)), command);
         }
     }

@@ -24,8 +24,9 @@ pub(crate) fn send_all(agent: &Agent, topic: &str) -> Result<Sent> {
     let mut sent = Sent::new();
     agent.start_producer(topic, &format!("producers-of-{topic}"))?;
     for mode in MODES {
-        let messages: Vec<Envelope> =
-            (0..PER_MODE).map(|n| message(topic, &format!("{mode:?}-{n}"))).collect();
+        let messages = (0..PER_MODE).map(|n| message(topic, &format!("{mode:?}-{n}")));
+        let full = matches!(mode, Mode::Sync).then(|| full_of_properties(topic));
+        let messages: Vec<Envelope> = messages.chain(full).collect();
         let outcomes = agent.send(topic, mode, &messages)?;
         for outcome in &outcomes {
             ensure!(matches!(mode, Mode::Oneway) || outcome.is_ok(), "{mode:?}: {outcome:?}");
@@ -92,5 +93,28 @@ fn message(topic: &str, name: &str) -> Envelope {
     message.flag = 42;
     message.properties.insert("colour".to_owned(), "grün = \"green\"".to_owned());
     message.order_key = Some(name.to_owned());
+    message
+}
+
+/// As many properties as brokers take beside their own, with names of two letters: the longest header.
+fn full_of_properties(topic: &str) -> Envelope {
+    /// Bytes of all properties as they travel.
+    const LENGTH: usize = 32_511;
+    let letters = || ('a'..='z').chain('A'..='Z').chain('0'..='9');
+    let names = letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
+    let mut message = Envelope::new(topic, "full of properties");
+    let mut left = LENGTH;
+    for name in names {
+        // A name and a value, and what is behind each.
+        let of_value = if left < 20 { left - 4 } else { 4 };
+        left -= 4 + of_value;
+        message.properties.insert(name, "v".repeat(of_value));
+        if left == 0 {
+            break;
+        }
+    }
+    if let Some(mut last) = message.properties.last_entry() {
+        last.get_mut().push_str(&"v".repeat(left));
+    }
     message
 }
