@@ -20,6 +20,15 @@ const SHORTEST_SECRET: usize = 7;
 #[derive(Clone, Default)]
 pub(crate) struct Accounts(HashMap<String, String>);
 
+/// What goes on of the frames of a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// Those that may.
+    pub(crate) frames: Bytes,
+    /// Whether an account has signed one of them.
+    pub(crate) is_signed: bool,
+}
+
 impl Accounts {
     /// Adds an account, or gives one that there is another secret.
     pub(crate) fn add(&mut self, access_key: String, secret_key: String) {
@@ -53,12 +62,13 @@ impl Accounts {
         &self,
         frames: Bytes,
         answers: &mut BytesMut,
-    ) -> Result<Bytes, DecodeError> {
+    ) -> Result<Admitted, DecodeError> {
         if self.is_empty() {
-            return Ok(frames);
+            return Ok(Admitted { frames, is_signed: false });
         }
         // Mostly none is refused, and the run goes on as it is.
         let mut admitted: Option<BytesMut> = None;
+        let mut is_signed = false;
         let mut rest = frames.clone();
         loop {
             let start = frames.len() - rest.len();
@@ -67,6 +77,7 @@ impl Accounts {
             let whole = frames.slice(start..frames.len() - rest.len());
             match self.authenticate(&command) {
                 Ok(()) => {
+                    is_signed |= !command.is_answer();
                     if let Some(admitted) = &mut admitted {
                         admitted.extend_from_slice(&whole);
                     }
@@ -77,7 +88,7 @@ impl Accounts {
                 }
             }
         }
-        Ok(admitted.map_or(frames, BytesMut::freeze))
+        Ok(Admitted { frames: admitted.map_or(frames, BytesMut::freeze), is_signed })
     }
 
     fn authenticate(&self, request: &Command) -> Result<(), Refusal> {
@@ -160,7 +171,8 @@ mod tests {
         run.extend_from_slice(&yours);
         let mut answers = BytesMut::new();
         let admitted = accounts().admit(run.into(), &mut answers).expect("frames");
-        assert_eq!(admitted, [&mine[..], &yours[..]].concat());
+        assert_eq!(admitted.frames, [&mine[..], &yours[..]].concat());
+        assert!(admitted.is_signed);
         for (opaque, (_, remark)) in (11..).zip(wrong) {
             let frame = Frame::take(&mut answers, MAX_FRAME).expect("frame").expect("an answer");
             let answer = Command::decode(frame).expect("answer");
@@ -180,7 +192,8 @@ mod tests {
             let mut answers = BytesMut::new();
             // What is not even JSON any more ends the connection.
             if let Ok(admitted) = accounts().admit(changed.freeze(), &mut answers) {
-                assert!(admitted.is_empty() && !answers.is_empty(), "{place}");
+                assert!(!admitted.is_signed, "{place}");
+                assert!(admitted.frames.is_empty() && !answers.is_empty(), "{place}");
             }
         }
     }
@@ -192,9 +205,20 @@ mod tests {
         let (mut out, mut answers) = (BytesMut::new(), BytesMut::new());
         command.encode(&mut out);
         let run = out.freeze();
-        assert!(accounts().admit(run.clone(), &mut answers).expect("frames").is_empty());
-        assert_eq!(Accounts::default().admit(run.clone(), &mut answers), Ok(run));
+        let admitted = accounts().admit(run.clone(), &mut answers).expect("frames");
+        assert!(admitted.frames.is_empty());
+        let all = Admitted { frames: run.clone(), is_signed: false };
+        assert_eq!(Accounts::default().admit(run, &mut answers), Ok(all));
         assert!(answers.is_empty());
+    }
+
+    #[test]
+    fn an_answer_goes_on_and_says_nothing_of_who_sent_it() {
+        let (mut out, mut answers) = (BytesMut::new(), BytesMut::new());
+        put_answer(&mut out, 1, posthaste_protocol::ResponseCode::SUCCESS, None, &Empty);
+        let run = out.freeze();
+        let admitted = accounts().admit(run.clone(), &mut answers).expect("frames");
+        assert_eq!(admitted, Admitted { frames: run, is_signed: false });
     }
 
     #[test]

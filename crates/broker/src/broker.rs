@@ -14,8 +14,10 @@ use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
 use crate::engine::{Engine, Identity};
 use crate::error::BrokerError;
+use crate::failure::Failure;
+use crate::seats::Seats;
 use crate::server::{self, MAX_CONNECTIONS, Server};
-use crate::store::{DiskStore, MemoryStore, Store, StoreError};
+use crate::store::{DiskStore, Limit, MemoryStore, Store, StoreError};
 use crate::turn::{Counters, Event, Turns};
 
 /// How many runs of frames may be on their way, over all connections; each has about 64 KiB.
@@ -35,6 +37,7 @@ pub struct Broker {
     /// Dropped to stop accepting.
     accepting: watch::Sender<()>,
     servers: JoinSet<()>,
+    failure: Failure,
 }
 
 /// Figures of a running broker.
@@ -43,6 +46,8 @@ pub struct Broker {
 pub struct BrokerStats {
     /// Messages stored since the start; dropped ones count.
     pub messages: u64,
+    /// Messages dropped since the start, to make room for others.
+    pub dropped: u64,
     /// Connections that are open.
     pub connections: u64,
     /// Topics, the system's among them.
@@ -56,6 +61,13 @@ impl Broker {
     }
 
     pub(crate) async fn start(settings: BrokerBuilder) -> Result<Self, BrokerError> {
+        Self::start_with(settings, open_engine).await
+    }
+
+    async fn start_with(
+        settings: BrokerBuilder,
+        open: fn(&BrokerBuilder, Identity) -> Result<Engine, BrokerError>,
+    ) -> Result<Self, BrokerError> {
         let encryption = settings.encryption()?;
         let name_server = server::bind(settings.listen, settings.name_server_port).await?;
         let broker = server::bind(settings.listen, settings.broker_port).await?;
@@ -63,7 +75,10 @@ impl Broker {
         let counters = Arc::new(Counters::default());
         let identity = settings.identity(address);
         let accounts = Arc::new(settings.accounts.clone());
-        let events = start_engine(settings, identity, Arc::clone(&counters)).await?;
+        let failure = Failure::default();
+        let seats = Arc::new(Seats::new(MAX_CONNECTIONS, settings.connections_per_address));
+        let open = move || open(&settings, identity);
+        let events = start_engine(open, Arc::clone(&counters), failure.clone()).await?;
         let (accepting, stop) = watch::channel(());
         let shared = Shared {
             events: events.clone(),
@@ -72,19 +87,27 @@ impl Broker {
             runs: Arc::new(Semaphore::new(RUNS)),
             long_frames: Arc::new(Semaphore::new(LONG_FRAMES)),
         };
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let sessions = Arc::new(AtomicU64::new(0));
         let mut servers = JoinSet::new();
         for listener in [name_server, broker] {
             let server = Server {
                 listener,
                 shared: shared.clone(),
-                connections: Arc::clone(&connections),
+                seats: Arc::clone(&seats),
                 sessions: Arc::clone(&sessions),
+                failure: failure.clone(),
             };
             servers.spawn(server.run(stop.clone()));
         }
-        Ok(Self { name_server: name_server_address, address, counters, events, accepting, servers })
+        Ok(Self {
+            name_server: name_server_address,
+            address,
+            counters,
+            events,
+            accepting,
+            servers,
+            failure,
+        })
     }
 
     /// Where the name server listens.
@@ -102,9 +125,22 @@ impl Broker {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         BrokerStats {
             messages: read(&self.counters.messages),
+            dropped: read(&self.counters.dropped),
             connections: read(&self.counters.connections),
             topics: read(&self.counters.topics),
         }
+    }
+
+    /// Why the broker has stopped by itself, if it has: a bug here, or in what it is made of. Its ports
+    /// are closed then, and what was acknowledged before is in its data folder.
+    pub fn failure(&self) -> Option<BrokerError> {
+        self.failure.get().map(BrokerError::Failed)
+    }
+
+    /// Waits until the broker stops by itself, and says why; for ever while it is well. May be
+    /// cancelled and called again.
+    pub async fn failed(&self) -> BrokerError {
+        BrokerError::Failed(self.failure.wait().await)
     }
 
     /// Stops: takes no more connections, does what has arrived, keeps what is to be kept, writes
@@ -130,13 +166,13 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, BrokerError> {
 
 /// Opens the store and starts the engine's thread; gives back the way to it.
 async fn start_engine(
-    settings: BrokerBuilder,
-    identity: Identity,
+    open: impl FnOnce() -> Result<Engine, BrokerError> + Send + 'static,
     counters: Arc<Counters>,
+    failure: Failure,
 ) -> Result<mpsc::Sender<Event>, BrokerError> {
     let (events, receiver) = mpsc::channel();
     let (ready, when_ready) = oneshot::channel();
-    let run = move || match open_engine(&settings, identity) {
+    let run = move || match open() {
         Ok(engine) => {
             let turns = Turns::new(engine, receiver, counters);
             let _ = ready.send(Ok(()));
@@ -147,15 +183,21 @@ async fn start_engine(
         }
     };
     let thread = std::thread::Builder::new().name("posthaste-broker".to_owned());
-    thread.spawn(run).map_err(BrokerError::Thread)?;
-    let gone = |_| Err(BrokerError::Setting("the broker's thread has ended early".to_owned()));
-    when_ready.await.unwrap_or_else(gone)?;
+    let watched = failure.clone();
+    thread.spawn(move || watched.watch(run)).map_err(BrokerError::Thread)?;
+    match when_ready.await {
+        Ok(started) => started?,
+        Err(_) => return Err(BrokerError::Failed(failure.wait().await)),
+    }
     Ok(events)
 }
 
 fn open_engine(settings: &BrokerBuilder, identity: Identity) -> Result<Engine, BrokerError> {
     let store: Box<dyn Store> = match &settings.data_dir {
-        Some(folder) => Box::new(DiskStore::open(folder, settings.data_limit)?),
+        Some(folder) => {
+            let limit = Limit { bytes: settings.data_limit, when_full: settings.when_full };
+            Box::new(DiskStore::open(folder, limit)?)
+        }
         None => Box::new(MemoryStore::new(settings.memory_limit)),
     };
     let folder = settings.data_dir.as_deref().unwrap_or(Path::new(""));
@@ -165,4 +207,96 @@ fn open_engine(settings: &BrokerBuilder, identity: Identity) -> Result<Engine, B
     engine.sql_filters = settings.sql_filters;
     engine.create_topics(&settings.topics).map_err(failed)?;
     Ok(engine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::location::QueueKey;
+    use crate::store::{Block, Commit, Fact, Full};
+
+    /// A store with a bug.
+    struct Panicking;
+
+    impl Store for Panicking {
+        fn facts(&self) -> Result<Vec<Fact>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn first_offset(&self, _: QueueKey) -> u64 {
+            0
+        }
+
+        fn end_offset(&self, _: QueueKey) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+
+        fn block(&self, _: QueueKey, _: u64) -> Result<Option<Block>, StoreError> {
+            Ok(None)
+        }
+
+        fn blocks_before(&self, _: QueueKey, _: u64, _: usize) -> Result<Vec<Block>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn requests_per_turn(&self) -> usize {
+            panic!("there is a bug")
+        }
+
+        fn full(&self) -> Option<Full> {
+            None
+        }
+
+        fn dropped(&self) -> u64 {
+            0
+        }
+
+        fn commit(&mut self, _: Commit) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    fn open_panicking(_: &BrokerBuilder, identity: Identity) -> Result<Engine, BrokerError> {
+        let timing = BrokerBuilder::default().timing();
+        Engine::new(identity, timing, Box::new(Panicking), 1)
+            .map_err(|error| error.into_broker_error(Path::new("")))
+    }
+
+    fn panic_at_once(_: &BrokerBuilder, _: Identity) -> Result<Engine, BrokerError> {
+        panic!("there is a bug at the start")
+    }
+
+    /// Far longer than it takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_broker_whose_thread_has_ended_says_why_and_leaves_nobody_waiting() {
+        let start = Broker::start_with(Broker::builder(), open_panicking);
+        let broker = start.await.expect("start");
+        assert!(broker.failure().is_none());
+        // The first event of all is a turn.
+        let mut client = tokio::net::TcpStream::connect(broker.address()).await.expect("connect");
+        let failed = tokio::time::timeout(PATIENCE, broker.failed()).await.expect("a failure");
+        let text = "the broker has stopped, because of a bug: there is a bug";
+        assert_eq!(failed.to_string(), text);
+        assert_eq!(broker.failure().map(|failure| failure.to_string()).as_deref(), Some(text));
+        let mut byte = [0];
+        let end = tokio::io::AsyncReadExt::read(&mut client, &mut byte);
+        let end = tokio::time::timeout(PATIENCE, end).await.expect("the end of the connection");
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        let ended = async {
+            while tokio::net::TcpStream::connect(broker.name_server()).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the end of the port");
+        broker.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_at_the_start_is_an_error_of_the_start() {
+        let start = Broker::start_with(Broker::builder(), panic_at_once);
+        let error = start.await.expect_err("a bug").to_string();
+        assert!(error.contains("there is a bug at the start"), "{error}");
+    }
 }

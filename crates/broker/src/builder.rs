@@ -12,8 +12,11 @@ use crate::engine::halves::{LIFE_MS, Timing};
 use crate::engine::topics::{MAX_TOPIC_LENGTH, is_name};
 use crate::error::BrokerError;
 use crate::location::MAX_QUEUES;
+use crate::store::WhenFull;
 
 const MIB: u64 = 1024 * 1024;
+/// With less, one turn's messages would be more than a part of it.
+const LEAST_DATA_LIMIT: u64 = 16 * MIB;
 const CLUSTER: &str = "DefaultCluster";
 
 /// Settings of a broker that is about to start. Everything has a default.
@@ -26,6 +29,8 @@ pub struct BrokerBuilder {
     pub(crate) memory_limit: u64,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) data_limit: u64,
+    pub(crate) when_full: WhenFull,
+    pub(crate) connections_per_address: usize,
     pub(crate) topics: Vec<(String, u16)>,
     pub(crate) accounts: Accounts,
     certificate: Option<Certificate>,
@@ -52,6 +57,8 @@ impl Default for BrokerBuilder {
             memory_limit: 64 * MIB,
             data_dir: None,
             data_limit: 1024 * MIB,
+            when_full: WhenFull::default(),
+            connections_per_address: 64,
             allow_anyone: false,
             auto_create_topics: true,
             default_topic_queues: 8,
@@ -151,7 +158,7 @@ impl BrokerBuilder {
 
     /// How many bytes of messages are kept in memory. Default 64 MiB. Beyond it the oldest are
     /// dropped, and least offsets rise; too small, and consumers miss messages. Without effect
-    /// when there is a [`data_dir`](Self::data_dir).
+    /// when there is a [`data_dir`](Self::data_dir), which has a [`data_limit`](Self::data_limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
         self
@@ -164,10 +171,29 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many bytes of messages the data folder takes. Default 1 GiB. Nothing is ever deleted
-    /// from it: beyond the limit sends are refused with code 14.
+    /// How many bytes the files of the data folder may have, at least 16 MiB. Default 1 GiB. While one of
+    /// them grows they may have a quarter more for a moment. What happens at the limit is for
+    /// [`when_full`](Self::when_full) to say.
     pub fn data_limit(mut self, bytes: u64) -> Self {
         self.data_limit = bytes;
+        self
+    }
+
+    /// What becomes of new messages once the [`data_limit`](Self::data_limit) is reached. Default
+    /// [`WhenFull::Drop`]: the oldest messages are dropped, about a sixteenth of them at once, and
+    /// those go too that still wait for their time or a decision. Least offsets rise;
+    /// [`BrokerStats::dropped`](crate::BrokerStats::dropped) counts.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// How many connections one address may have at a time, over both ports. Default 64; at least 1.
+    /// Further ones are closed at once. Give more where many clients come from one address, as behind
+    /// NAT. Addresses of the machine itself are not counted. Altogether there may be 1,024: one more, and
+    /// the connection goes that has been silent for longest, of the address that has most.
+    pub fn connections_per_address(mut self, connections: usize) -> Self {
+        self.connections_per_address = connections;
         self
     }
 
@@ -235,6 +261,12 @@ impl BrokerBuilder {
         self.accounts.check().map_err(BrokerError::Setting)?;
         if !is_name(&self.broker_name, MAX_TOPIC_LENGTH) || self.broker_name == CLUSTER {
             return setting(format!("`{}` cannot be a broker's name", self.broker_name));
+        }
+        if self.data_limit < LEAST_DATA_LIMIT {
+            return setting("the data limit is at least 16 MiB".to_owned());
+        }
+        if self.connections_per_address == 0 {
+            return setting("an address needs at least one connection".to_owned());
         }
         if !(1..=u32::from(MAX_QUEUES)).contains(&self.default_topic_queues) {
             let queues = self.default_topic_queues;

@@ -18,6 +18,7 @@ use crate::accounts::Accounts;
 use crate::encryption::{Encryption, Wire};
 use crate::engine::SessionId;
 use crate::outbox::{Breach, Outbox};
+use crate::seats::Seat;
 use crate::turn::{Event, Permits};
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
@@ -46,6 +47,8 @@ enum Ending {
     TooSlow,
     #[error("{0}")]
     Breach(Breach),
+    #[error("its place is needed for another one")]
+    SentAway,
     #[error("the broker has stopped")]
     Stopped,
 }
@@ -65,17 +68,40 @@ pub(crate) struct Shared {
     pub(crate) long_frames: Arc<Semaphore>,
 }
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, session: SessionId, shared: Shared) {
+/// Serves one connection until it ends, or its seat is wanted for another one.
+pub(crate) async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    session: SessionId,
+    shared: Shared,
+) {
+    let ending = tokio::select! {
+        ending = run(socket, peer, &seat, session, &shared) => ending,
+        () = seat.wanted() => {
+            let _ = shared.events.send(Event::Closed(session));
+            Ending::SentAway
+        }
+    };
+    tracing::debug!(%peer, session = session.0, %ending, "connection ends");
+}
+
+async fn run(
+    socket: TcpStream,
+    peer: SocketAddr,
+    seat: &Seat,
+    session: SessionId,
+    shared: &Shared,
+) -> Ending {
     // Answers are small and wanted at once.
     let _ = socket.set_nodelay(true);
     let begun = Instant::now();
-    let ending = match encrypted(socket, begun + FIRST_FRAME, shared.encryption.as_ref()).await {
+    match encrypted(socket, begun + FIRST_FRAME, shared.encryption.as_ref()).await {
         Ok(Wire::Plain(socket)) => {
             let socket = Arc::new(socket);
             let outbox = Arc::new(Outbox::of(&socket));
             let writing = write(&socket, &outbox);
-            let talk = Talk { session, peer, begun, outbox: &outbox, shared: &shared };
+            let talk = Talk { session, peer, seat, begun, outbox: &outbox, shared };
             talk.run(Source::Plain(&socket), writing).await
         }
         Ok(Wire::Tls(stream)) => {
@@ -83,12 +109,11 @@ pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, session: SessionI
             // Its bytes are not the frames': nobody else can write them.
             let outbox = Arc::new(Outbox::default());
             let writing = write_encrypted(writer, &outbox);
-            let talk = Talk { session, peer, begun, outbox: &outbox, shared: &shared };
+            let talk = Talk { session, peer, seat, begun, outbox: &outbox, shared };
             talk.run(Source::Tls(reader), writing).await
         }
         Err(ending) => ending,
-    };
-    tracing::debug!(%peer, session = session.0, %ending, "connection ends");
+    }
 }
 
 /// Waits until it is clear whether a connection is encrypted, and until it is.
@@ -110,6 +135,7 @@ async fn encrypted(
 struct Talk<'a> {
     session: SessionId,
     peer: SocketAddr,
+    seat: &'a Seat,
     begun: Instant,
     outbox: &'a Arc<Outbox>,
     shared: &'a Shared,
@@ -117,12 +143,12 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     async fn run(self, source: Source<'_>, writing: impl Future<Output = Ending>) -> Ending {
-        let Self { session, peer, begun, outbox, shared } = self;
+        let Self { session, peer, seat, begun, outbox, shared } = self;
         let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(outbox) };
         if shared.events.send(opened).is_err() {
             return Ending::Stopped;
         }
-        let reader = Reader::new(source, session, begun + FIRST_FRAME, outbox, shared);
+        let reader = Reader::new(source, session, seat, begun + FIRST_FRAME, outbox, shared);
         let ending = tokio::select! {
             ending = reader.run() => ending,
             ending = writing => ending,
@@ -201,8 +227,11 @@ impl Source<'_> {
 struct Reader<'a> {
     source: Source<'a>,
     session: SessionId,
+    seat: &'a Seat,
     outbox: &'a Outbox,
     shared: &'a Shared,
+    /// Whether it may stay: somebody with an account has signed something, or nobody has to.
+    is_known: bool,
     runs: Arc<Semaphore>,
     buffer: BytesMut,
     deadline: Instant,
@@ -214,6 +243,7 @@ impl<'a> Reader<'a> {
     fn new(
         source: Source<'a>,
         session: SessionId,
+        seat: &'a Seat,
         deadline: Instant,
         outbox: &'a Outbox,
         shared: &'a Shared,
@@ -221,8 +251,10 @@ impl<'a> Reader<'a> {
         Self {
             source,
             session,
+            seat,
             outbox,
             shared,
+            is_known: shared.accounts.is_empty(),
             runs: Arc::new(Semaphore::new(RUNS_IN_FLIGHT)),
             buffer: BytesMut::new(),
             deadline,
@@ -247,6 +279,7 @@ impl<'a> Reader<'a> {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(Ending::TooSlow),
         }
+        self.seat.heard();
         let whole = frame::whole_frames(&self.buffer, frame::MAX_FRAME)?;
         let any = whole > 0;
         if any {
@@ -256,12 +289,15 @@ impl<'a> Reader<'a> {
             if !refusals.is_empty() {
                 self.outbox.push(refusals);
             }
-            match admitted.is_empty() {
+            self.is_known |= admitted.is_signed;
+            match admitted.frames.is_empty() || !self.is_known {
                 true => self.long_frame = None,
-                false => self.hand_over(admitted).await?,
+                false => self.hand_over(admitted.frames).await?,
             }
         }
         self.deadline = match (any, self.buffer.is_empty()) {
+            // Whoever has not signed anything has the first frame's time for that, and no other.
+            _ if !self.is_known => self.deadline,
             (_, true) => Instant::now() + IDLE,
             (true, false) => Instant::now() + WHOLE_FRAME,
             // A frame goes on; its time, or the first frame's, runs.

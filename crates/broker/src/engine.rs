@@ -15,6 +15,7 @@ pub(crate) mod parked;
 pub(crate) mod peers;
 pub(crate) mod producers;
 pub(crate) mod queries;
+mod recovery;
 pub(crate) mod refusal;
 pub(crate) mod replies;
 pub(crate) mod schedule;
@@ -44,7 +45,7 @@ use self::timers::Timers;
 use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfig, Topics};
 use crate::location::{MAX_OFFSET, MAX_QUEUES, QueueKey};
 use crate::request::{Answer, Request};
-use crate::store::{Commit, Fact, Record, Store, StoreError};
+use crate::store::{Commit, Fact, Full, Record, Store, StoreError};
 use posthaste_protocol::request::SendMessage;
 use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
@@ -112,6 +113,12 @@ pub(crate) struct Engine {
     pub(crate) put_bytes: u64,
     /// Why nothing is stored any more: a commit has failed.
     failure: Option<String>,
+    /// When a full disk is looked at again.
+    look_for_room_at: Millis,
+    /// A commit found no room, and what is known here is not what the store has.
+    must_restore: bool,
+    /// When the last commit is confirmed, unless there is another one until then.
+    confirm_at: Millis,
     /// When offsets of consumer groups go to the store.
     offsets_due: Option<Millis>,
     stored: u64,
@@ -154,16 +161,20 @@ impl Engine {
             got: 0,
             put_bytes: 0,
             failure: None,
+            look_for_room_at: 0,
+            must_restore: false,
+            confirm_at: 0,
             offsets_due: None,
             stored: 0,
         };
-        engine.restore()?;
+        let facts = engine.store.facts()?;
+        engine.restore(facts)?;
         Ok(engine)
     }
 
-    fn restore(&mut self) -> Result<(), StoreError> {
+    fn restore(&mut self, facts: Vec<Fact>) -> Result<(), StoreError> {
         let (mut topics, mut deleted) = (Vec::new(), Vec::new());
-        for fact in self.store.facts()? {
+        for fact in facts {
             match fact {
                 Fact::Topic(config) => topics.push(config),
                 Fact::Deleted { number } => deleted.push(number),
@@ -373,6 +384,7 @@ impl Engine {
     /// about, what has waited long enough, offsets to be kept.
     pub(crate) fn tick(&mut self, now: Millis, effects: &mut Effects) {
         self.begun.get_or_insert(now);
+        self.look_after_store(now);
         self.deliver_due(now, &mut effects.commit);
         self.deliver_timers(now, &mut effects.commit);
         self.ask_about_halves(now, effects);
@@ -394,6 +406,7 @@ impl Engine {
     /// When [`tick`](Self::tick) has something to do.
     pub(crate) fn next_wake(&self) -> Option<Millis> {
         let waiting = [self.parked.earliest(), self.replies.earliest(), self.offsets_due];
+        let waiting = waiting.into_iter().chain(self.store_wakes());
         // Queries go on in every turn.
         let query = (!self.queries.is_empty()).then_some(0);
         // What is due comes to nothing while nothing is stored: nobody is woken for it.
@@ -405,7 +418,7 @@ impl Engine {
             ],
             Err(_) => [None; 3],
         };
-        waiting.into_iter().chain([query]).chain(deliveries).flatten().min()
+        waiting.chain([query]).chain(deliveries).flatten().min()
     }
 
     /// Ends a turn: keeps what is to be kept, lets the answers go, wakes the pulls that waited for
@@ -425,27 +438,27 @@ impl Engine {
             effects.kept();
             return;
         }
-        if self.failure.is_some() {
+        if let Err(refusal) = self.check_working() {
             // Only offsets and topics get here; messages have been refused.
-            effects.lost(&self.store_failure());
+            effects.lost(&refusal);
             return;
         }
         let (queues, messages) = (commit.queues(), commit.messages());
         match self.store.commit(commit) {
             Ok(()) => {
                 self.stored += messages;
+                self.confirm_at = now + recovery::CONFIRMED_AFTER_MS;
                 effects.kept();
                 self.show(now, &queues, effects);
             }
             Err(error) => {
-                tracing::error!(%error, "the store could not be written; nothing more is stored");
-                self.failure = Some(error.to_string());
                 // Whether it was written cannot be known, and the code must not say that it wasn't.
                 let refusal = Refusal::system_error(format!("storing failed: {error}"));
                 effects.lost(&refusal);
                 for pushed in self.replies.forget_all() {
                     effects.answer::<Empty>(pushed.caller, Err(refusal.clone()));
                 }
+                self.go_on_after(error);
             }
         }
     }
@@ -468,6 +481,7 @@ impl Engine {
     pub(crate) fn check_working(&self) -> Result<(), Refusal> {
         match self.failure {
             Some(_) => Err(self.store_failure()),
+            None if self.must_restore => Err(disk_full()),
             None => Ok(()),
         }
     }
@@ -475,12 +489,14 @@ impl Engine {
     /// Whether messages are taken.
     pub(crate) fn check_store(&self) -> Result<(), Refusal> {
         self.check_working()?;
-        if self.store.is_full() {
-            return Err(Refusal::unavailable(
-                "the store is full: its data limit is reached; raise it, or start with an empty data folder",
-            ));
+        match self.store.full() {
+            None => Ok(()),
+            Some(Full::Disk) => Err(disk_full()),
+            Some(Full::Limit) => Err(Refusal::unavailable(
+                "the data limit is reached; raise it, have the oldest messages dropped (--when-full drop), \
+                 or start with an empty data folder",
+            )),
         }
-        Ok(())
     }
 
     fn store_failure(&self) -> Refusal {
@@ -635,6 +651,10 @@ impl Engine {
 
 fn out_of_order(number: u16) -> StoreError {
     StoreError::Damaged(format!("the topic number {number} is out of order"))
+}
+
+fn disk_full() -> Refusal {
+    Refusal::unavailable("the disk is full; messages are taken again as soon as it has room")
 }
 
 fn too_many(refusal: Refusal) -> StoreError {

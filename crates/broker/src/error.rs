@@ -1,10 +1,10 @@
-//! Why a broker does not start.
+//! Why a broker does not start, or has stopped.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// Why a broker does not start.
+/// Why a broker does not start, or has stopped by itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokerError {
@@ -43,16 +43,19 @@ pub enum BrokerError {
     DataInUse(PathBuf),
     /// The data is not what was written.
     #[error(
-        "the data in {folder} is damaged ({reason}); nothing was changed in it: restore it from a \
-         copy, or start with an empty folder"
+        "the data in {folder} is damaged ({reason}); no message in it was changed: restore the file \
+         from a copy, or start with another folder"
     )]
     DataDamaged {
         /// The folder.
         folder: PathBuf,
-        /// What does not fit.
+        /// Which file, and what does not fit.
         reason: String,
     },
     /// The system gives no thread.
     #[error("cannot start the broker's thread")]
     Thread(#[source] io::Error),
+    /// The thread that does the broker's work has ended.
+    #[error("the broker has stopped, because of a bug: {0}")]
+    Failed(String),
 }

@@ -14,7 +14,8 @@
 //!
 //! By default messages live in memory, bounded by bytes, and the oldest are dropped first. With
 //! [`data_dir`](BrokerBuilder::data_dir) they live on disk, and a send is answered once its message
-//! is synced.
+//! is synced; the folder has a [limit](BrokerBuilder::data_limit) too. A damaged file is an error that names
+//! it. Should the broker itself fail, it stops, and [`Broker::failed`] says why.
 //!
 //! What it does: routes; topics and their attributes; sends of every kind; transactions, whose
 //! producers are asked about what they have not decided; delay levels, and timer messages, kept to
@@ -52,10 +53,13 @@ mod connection;
 mod encryption;
 mod engine;
 mod error;
+mod failure;
 mod handler;
 mod location;
 mod outbox;
+mod panicked;
 mod request;
+mod seats;
 mod server;
 mod store;
 mod turn;
@@ -63,3 +67,4 @@ mod turn;
 pub use broker::{Broker, BrokerStats};
 pub use builder::BrokerBuilder;
 pub use error::BrokerError;
+pub use store::WhenFull;

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Shared};
 use crate::engine::SessionId;
 use crate::error::BrokerError;
+use crate::failure::Failure;
+use crate::seats::{Seat, Seats};
 
-/// How many connections there may be, over both ports. One more waits to be accepted.
+/// How many connections there may be, over both ports.
 pub(crate) const MAX_CONNECTIONS: usize = 1_024;
 /// How long accepting pauses when the system has no descriptor to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,16 +32,26 @@ pub(crate) async fn bind(ip: IpAddr, port: u16) -> Result<TcpListener, BrokerErr
 pub(crate) struct Server {
     pub(crate) listener: TcpListener,
     pub(crate) shared: Shared,
-    /// One permit for each connection that there may be.
-    pub(crate) connections: Arc<Semaphore>,
+    /// A seat for each connection that there may be.
+    pub(crate) seats: Arc<Seats>,
     /// The number of the next session, over both ports.
     pub(crate) sessions: Arc<AtomicU64>,
+    /// Whether the broker has stopped by itself.
+    pub(crate) failure: Failure,
 }
 
 impl Server {
-    /// Accepts until `stop` is dropped; then waits until the connections have ended. Dropping this
-    /// future ends them at once.
+    /// Accepts until `stop` is dropped; then waits until the connections have ended. They end at once
+    /// when this future is dropped, or the broker has failed.
     pub(crate) async fn run(self, stop: tokio::sync::watch::Receiver<()>) {
+        let failure = self.failure.clone();
+        tokio::select! {
+            () = self.serve(stop) => {}
+            _ = failure.wait() => {}
+        }
+    }
+
+    async fn serve(self, stop: tokio::sync::watch::Receiver<()>) {
         let mut connections = JoinSet::new();
         {
             let stopped = stopped(stop);
@@ -48,12 +59,11 @@ impl Server {
             loop {
                 tokio::select! {
                     () = &mut stopped => break,
-                    (socket, peer, permit) = self.accept() => {
+                    (socket, peer, seat) = self.accept() => {
                         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
                         let shared = self.shared.clone();
                         connections.spawn(async move {
-                            connection::serve(socket, peer, session, shared).await;
-                            drop(permit);
+                            connection::serve(socket, peer, seat, session, shared).await;
                         });
                     }
                     Some(_) = connections.join_next() => {}
@@ -64,13 +74,14 @@ impl Server {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn accept(&self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    /// The next connection that may stay.
+    async fn accept(&self) -> (TcpStream, SocketAddr, Seat) {
         loop {
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
-                return std::future::pending().await;
-            };
             match self.listener.accept().await {
-                Ok((socket, peer)) => return (socket, peer, permit),
+                Ok((socket, peer)) => match self.seats.take(peer.ip()) {
+                    Some(seat) => return (socket, peer, seat),
+                    None => tracing::warn!(%peer, "its address has its share of connections"),
+                },
                 Err(error) => {
                     // Mostly: no descriptors left. Those who are connected go on being served.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -83,4 +94,64 @@ impl Server {
 
 async fn stopped(mut stop: tokio::sync::watch::Receiver<()>) {
     while stop.changed().await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::sync::{Semaphore, watch};
+
+    use super::*;
+    use crate::turn::Event;
+
+    /// Far longer than it takes.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn when_all_places_are_taken_a_newcomer_gets_that_of_the_longest_silent() {
+        let listener = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let (events, received) = mpsc::channel();
+        let permits = || Arc::new(Semaphore::new(8));
+        let shared = Shared {
+            events,
+            accounts: Arc::default(),
+            encryption: None,
+            runs: permits(),
+            long_frames: permits(),
+        };
+        let (accepting, stop) = watch::channel(());
+        let server = Server {
+            listener,
+            shared,
+            seats: Arc::new(Seats::new(3, 1)),
+            sessions: Arc::default(),
+            failure: Failure::default(),
+        };
+        let running = tokio::spawn(server.run(stop));
+        let mut clients = Vec::new();
+        for expected in 1..=5 {
+            clients.push(TcpStream::connect(address).await.expect("connect"));
+            // It has its place once the engine would know of it.
+            while received.try_iter().filter(|event| matches!(event, Event::Opened { .. })).count()
+                == 0
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            for sent_away in clients.iter_mut().take(expected.max(3) - 3) {
+                let end = sent_away.read_u8();
+                let end = tokio::time::timeout(PATIENCE, end).await.expect("the end");
+                assert!(end.is_err(), "something was written to it");
+            }
+            for kept in clients.iter().skip(expected.max(3) - 3) {
+                let nothing = kept.try_read(&mut [0]).map_err(|error| error.kind());
+                assert_eq!(nothing, Err(std::io::ErrorKind::WouldBlock), "it was closed");
+            }
+        }
+        drop((accepting, clients));
+        tokio::time::timeout(PATIENCE, running).await.expect("it ends").expect("without a panic");
+    }
 }

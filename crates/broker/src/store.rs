@@ -4,7 +4,11 @@ pub(crate) mod block;
 pub(crate) mod commit;
 pub(crate) mod disk;
 pub(crate) mod fact;
+mod file;
+mod folder;
 pub(crate) mod memory;
+mod pieces;
+mod segment;
 
 pub(crate) use block::{Block, Record};
 pub(crate) use commit::{Change, Commit};
@@ -45,17 +49,74 @@ pub(crate) trait Store: Send {
     /// them; where it costs next to nothing, answers that leave sooner keep the clients at work meanwhile.
     fn requests_per_turn(&self) -> usize;
 
-    /// Whether there is no room for more messages.
-    fn is_full(&self) -> bool;
+    /// Why there is no room for more messages, if there is none.
+    fn full(&self) -> Option<Full>;
+
+    /// How many messages have been dropped since the start to make room for others.
+    fn dropped(&self) -> u64;
+
+    /// Finds out whether a full disk has room again.
+    fn look_for_room(&mut self) {}
+
+    /// Goes on after a commit that [found no room](StoreError::NoRoom), as a restart would; the store
+    /// is full until there is room.
+    ///
+    /// # Errors
+    /// When that cannot be. Unless it is for want of room, the store must not be used for another commit.
+    fn open_again(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether the last commit would be missed at the next start if it were damaged, even if the broker
+    /// had crashed in the meantime.
+    fn is_confirmed(&self) -> bool {
+        true
+    }
+
+    /// Sees to it that it would. It takes a commit's time, and only the last one gains by it.
+    fn confirm(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Takes everything in, or nothing. After an error it is not known which, and the store must
     /// not be used for another commit.
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError>;
 }
 
+/// How much is kept, and what happens then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// Bytes of all files.
+    pub(crate) bytes: u64,
+    /// What happens when there are so many.
+    pub(crate) when_full: WhenFull,
+}
+
+/// What becomes of a new message when the data limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// It is stored, and the oldest messages are dropped, whatever their topic.
+    #[default]
+    Drop,
+    /// It is refused, with code 14.
+    Refuse,
+}
+
+/// Why no more messages are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The data limit is reached, and nothing is to be dropped.
+    Limit,
+    /// The disk is full.
+    Disk,
+}
+
 /// A store could not read or write.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
+    /// The disk is full. Nothing was written, or all was.
+    #[error("there is no room on the disk")]
+    NoRoom,
     /// What was read is not what was written.
     #[error("{0}")]
     Damaged(String),
@@ -67,29 +128,35 @@ pub(crate) enum StoreError {
     Io(#[from] io::Error),
 }
 
-impl From<redb::Error> for StoreError {
-    fn from(error: redb::Error) -> Self {
+impl StoreError {
+    /// What is wrong with the file of this name.
+    fn of(file: &str, error: redb::Error) -> Self {
         match error {
             redb::Error::DatabaseAlreadyOpen => Self::InUse,
             redb::Error::Io(error) => match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom,
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                    Self::Damaged(error.to_string())
+                    Self::Damaged(format!("{file}: {error}"))
                 }
-                _ => Self::Io(error),
+                kind => Self::Io(io::Error::new(kind, format!("{file}: {error}"))),
             },
-            redb::Error::Corrupted(text) => Self::Damaged(text),
-            other => Self::Io(io::Error::other(other)),
+            redb::Error::Corrupted(text) => Self::Damaged(format!("{file}: {text}")),
+            error @ (redb::Error::TableDoesNotExist(_)
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::UpgradeRequired(_)) => Self::Damaged(format!("{file}: {error}")),
+            other => Self::Io(io::Error::other(format!("{file}: {other}"))),
         }
     }
-}
 
-impl StoreError {
     /// Why a broker with its data in `folder` does not start.
     pub(crate) fn into_broker_error(self, folder: &Path) -> BrokerError {
         let folder = folder.to_owned();
         match self {
             Self::Damaged(reason) => BrokerError::DataDamaged { folder, reason },
             Self::InUse => BrokerError::DataInUse(folder),
+            Self::NoRoom => {
+                BrokerError::DataFolder { folder, source: io::ErrorKind::StorageFull.into() }
+            }
             Self::Io(source) => BrokerError::DataFolder { folder, source },
         }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Permits {
 pub(crate) struct Counters {
     /// Messages stored since the start.
     pub(crate) messages: AtomicU64,
+    /// Messages dropped since the start to make room for others.
+    pub(crate) dropped: AtomicU64,
     /// Topics, the system's among them.
     pub(crate) topics: AtomicU64,
     /// Connections.
@@ -231,6 +233,7 @@ impl Turns {
 
     fn count(&self) {
         self.counters.messages.store(self.engine.stored(), Ordering::Relaxed);
+        self.counters.dropped.store(self.engine.store.dropped(), Ordering::Relaxed);
         self.counters.topics.store(self.engine.topics.len() as u64, Ordering::Relaxed);
         self.counters.connections.store(self.clients.len() as u64, Ordering::Relaxed);
     }

@@ -6,6 +6,7 @@ mod support;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use posthaste_broker::{Broker, BrokerError};
@@ -99,6 +100,29 @@ async fn garbage_and_floods_of_strangers_end_their_connection_alone() {
     let answer = good.answer_to(5).await;
     assert_eq!(answer.response_code(), ResponseCode::SUCCESS, "{answer:?}");
     assert_eq!(broker.stats().messages, 1);
+}
+
+/// Whatever they send, and though each is told why it is refused.
+#[tokio::test(start_paused = true)]
+async fn who_signs_nothing_is_let_go_after_the_time_for_the_first_frame() {
+    let broker = Broker::builder().access_key("me", SECRET).topic("orders", 4).start().await;
+    let broker = broker.expect("start");
+    let begun = tokio::time::Instant::now();
+    let mut silent = Client::connect(broker.address()).await;
+    let mut stranger = Client::connect(broker.address()).await;
+    let mut told = 0;
+    let unsigned = support::encoded(&Command::of(&message("orders", 0, "x"), 1));
+    stranger.put_raw(&unsigned).await;
+    while let Some(answer) = stranger.next().await {
+        assert_eq!(answer.response_code(), ResponseCode::NO_PERMISSION);
+        told += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // It may have been closed meanwhile.
+        let _ = stranger.try_put_raw(&unsigned).await;
+    }
+    assert!(silent.next().await.is_none());
+    assert!((2..=6).contains(&told), "{told}");
+    assert!(begun.elapsed() <= Duration::from_secs(7), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

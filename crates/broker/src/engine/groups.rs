@@ -446,6 +446,18 @@ impl Groups {
         self.by_name.get_mut(name)?.got.get_mut(&topic).map(|meter| &mut **meter)
     }
 
+    /// Nothing is known of what the store has of the offsets: all of them go there again.
+    pub(crate) fn all_offsets_are_dirty(&mut self) {
+        for (name, group) in &self.by_name {
+            for (topic, queues) in &group.offsets {
+                let dirty = |(queue, offset): (&i32, &i64)| {
+                    ((name.clone(), topic.clone(), *queue), *offset)
+                };
+                self.dirty.extend(queues.iter().map(dirty));
+            }
+        }
+    }
+
     /// Takes a session out of every group; says which groups have lost a member.
     pub(crate) fn leave(&mut self, session: SessionId) -> Vec<String> {
         let mut left = Vec::new();

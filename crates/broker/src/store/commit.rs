@@ -4,12 +4,12 @@ use bytes::BytesMut;
 use posthaste_protocol::StoredMessage;
 use rustc_hash::FxHashMap;
 
-use super::{Block, Fact};
+use super::{Block, Fact, pieces, segment};
 use crate::location::QueueKey;
 
 /// A block takes no further message once it is this long. The memory store drops whole blocks, and
-/// a pull reads whole blocks.
-pub(super) const BLOCK_LENGTH: usize = 32 * 1024;
+/// a pull reads whole blocks. On disk one fills its pages.
+pub(super) const BLOCK_LENGTH: usize = pieces::WHOLE - segment::CHECKSUM;
 
 /// Messages and facts to be kept, all of them or none.
 #[derive(Debug, Default)]

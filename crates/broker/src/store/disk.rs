@@ -1,221 +1,245 @@
-//! Messages and facts on disk, in one redb file. A commit is synced before it counts.
+//! Messages and facts on disk, in a few redb files. A commit is synced before it counts.
+//!
+//! Messages go into the newest file until that has its share of the data limit. Then a new one
+//! begins, and what is too much is deleted with the oldest one.
 
-use std::fs;
+use std::collections::VecDeque;
 use std::path::Path;
 
-use posthaste_protocol::stored::body_crc;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-
-use super::{Block, Change, Commit, Fact, Store, StoreError};
+use super::folder::{Folder, sync_folder};
+use super::segment::{Ends, Medium, Opening, Segment};
+use super::{Block, Commit, Fact, Full, Limit, Store, StoreError, WhenFull};
 use crate::error::BrokerError;
-use crate::location::{MAX_OFFSET, QueueKey};
+use crate::location::QueueKey;
 
-/// Physical offset of a block's first message; the block's checksum and records.
-const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
-/// A fact's key; the fact as JSON.
-const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
-/// Figures about the rest.
-const FIGURES: TableDefinition<'_, &str, u64> = TableDefinition::new("figures");
+/// A file takes this part of the data limit: so much is deleted at once.
+const SHARE: u64 = 16;
 
-/// Figure: how the tables are laid out.
-const FORMAT: &str = "format";
-/// The layout that is written and read here.
-const FORMAT_1: u64 = 1;
-/// Figure: bytes of all blocks.
-const BYTES: &str = "bytes";
-
-/// Bytes of a block's checksum.
-const CHECKSUM: usize = 4;
-
-/// Left to itself, redb's cache grows past 1 GiB.
-const CACHE: usize = 16 * 1024 * 1024;
-const FILE_NAME: &str = "broker.redb";
-
-/// Keeps everything in one file.
+/// Keeps everything in the files of one folder.
 #[derive(Debug)]
 pub(crate) struct DiskStore {
-    database: Database,
-    bytes: u64,
-    limit: u64,
+    /// None in tests whose only file is in memory.
+    folder: Option<Folder>,
+    /// Files that are only read, oldest first. Their numbers come before that of the active one.
+    sealed: VecDeque<Segment>,
+    active: Segment,
+    /// Number of the active file.
+    number: u64,
+    ends: Ends,
+    limit: Limit,
+    dropped: u64,
+    /// The disk had no room when it was last looked at.
+    starved: bool,
 }
 
 impl DiskStore {
-    /// Opens or creates the store in `folder`. It is full once its messages have `limit` bytes.
-    pub(crate) fn open(folder: &Path, limit: u64) -> Result<Self, BrokerError> {
-        let unusable = |source| BrokerError::DataFolder { folder: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(unusable)?;
-        let database = redb::Builder::new().set_cache_size(CACHE).create(folder.join(FILE_NAME));
-        let store = database
-            .map_err(|error| StoreError::from(redb::Error::from(error)))
-            .and_then(|database| Self::prepare(database, limit));
-        store.map_err(|error| error.into_broker_error(folder))
+    /// Opens or creates the store in `folder`.
+    pub(crate) fn open(folder: &Path, limit: Limit) -> Result<Self, BrokerError> {
+        Self::open_folder(folder, limit).map_err(|error| error.into_broker_error(folder))
     }
 
-    /// Opens or creates the store in `backend`.
+    fn open_folder(path: &Path, limit: Limit) -> Result<Self, StoreError> {
+        let folder = Folder::create(path, &mut sync_folder)?;
+        let mut numbers = folder.files()?;
+        if numbers.is_empty() {
+            let empty = |file: &Path| Segment::create(file, None, &Ends::default());
+            folder.add(1, empty, &mut sync_folder)?;
+            numbers.push(1);
+        }
+        let open = |number: u64| Segment::open(Medium::File(folder.path(number)), Opening::Checked);
+        let number = numbers.pop().unwrap_or(1);
+        // The newest first: it tells a second broker that the folder is in use.
+        let active = open(number)?;
+        let sealed = numbers.into_iter().map(open).collect::<Result<_, _>>()?;
+        Self::with(Some(folder), sealed, active, number, limit)
+    }
+
+    /// Opens or creates the store in a file in memory, which it keeps to itself.
     #[cfg(test)]
     pub(crate) fn with_backend(
-        backend: impl redb::StorageBackend,
-        limit: u64,
+        file: super::watched::Watched,
+        bytes: u64,
     ) -> Result<Self, StoreError> {
-        let database = redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend);
-        Self::prepare(database.map_err(redb::Error::from)?, limit)
+        let limit = Limit { bytes, when_full: WhenFull::Refuse };
+        Self::with(None, VecDeque::new(), Segment::in_memory(file)?, 1, limit)
     }
 
-    fn prepare(database: Database, limit: u64) -> Result<Self, StoreError> {
-        let bytes = match read_figures(&database)? {
-            Some((FORMAT_1, bytes)) => bytes,
-            Some((other, _)) => {
-                return Err(StoreError::Damaged(format!("its format {other} is not known here")));
-            }
-            None => {
-                create_tables(&database)?;
-                0
-            }
-        };
-        Ok(Self { database, bytes, limit })
+    /// Has every read come to the file.
+    #[cfg(test)]
+    pub(crate) fn forget_what_was_read(&mut self) {
+        self.active.open_again(Opening::Uncached).expect("open again");
     }
 
-    /// The last block that begins in a range of physical offsets.
-    fn last_block(&self, from: u64, to: u64) -> Result<Option<Block>, redb::Error> {
-        let blocks = self.database.begin_read()?.open_table(BLOCKS)?;
-        let Some(entry) = blocks.range(from..=to)?.next_back() else { return Ok(None) };
-        let (key, value) = entry?;
-        let first = key.value() % MAX_OFFSET;
-        Ok(Some(unseal(first, value.value())?))
+    fn with(
+        folder: Option<Folder>,
+        sealed: VecDeque<Segment>,
+        active: Segment,
+        number: u64,
+        limit: Limit,
+    ) -> Result<Self, StoreError> {
+        let ends = active.ends()?;
+        Ok(Self { folder, sealed, active, number, ends, limit, dropped: 0, starved: false })
     }
 
-    fn write(&mut self, commit: Commit) -> Result<(), redb::Error> {
-        let (blocks, changes) = commit.into_parts();
-        let transaction = self.database.begin_write()?;
-        let mut bytes = self.bytes;
-        {
-            let mut table = transaction.open_table(BLOCKS)?;
-            for (queue, block) in blocks {
-                let length = CHECKSUM + block.bytes.len();
-                let mut place = table.insert_reserve(queue.physical(block.first), length)?;
-                seal(&block, place.as_mut());
-                bytes += length as u64;
-            }
-            let mut table = transaction.open_table(FACTS)?;
-            for change in changes {
-                match change {
-                    Change::Put(fact) => {
-                        // Plain data with text keys: writing it as JSON cannot fail.
-                        let text = serde_json::to_vec(&fact).unwrap_or_default();
-                        table.insert(fact.key().as_str(), text.as_slice())?;
-                    }
-                    Change::Forget(key) => {
-                        table.remove(key.as_str())?;
-                    }
-                }
-            }
-            transaction.open_table(FIGURES)?.insert(BYTES, bytes)?;
+    /// Bytes of all files.
+    fn length(&self) -> u64 {
+        self.active.length + self.sealed.iter().map(|segment| segment.length).sum::<u64>()
+    }
+
+    /// All files, newest first.
+    fn newest_first(&self) -> impl Iterator<Item = &Segment> {
+        std::iter::once(&self.active).chain(self.sealed.iter().rev())
+    }
+
+    fn oldest(&self) -> &Segment {
+        self.sealed.front().unwrap_or(&self.active)
+    }
+
+    fn end(&self, queue: QueueKey) -> u64 {
+        self.ends.get(&queue).copied().unwrap_or(0)
+    }
+
+    /// Begins a new file once the newest has its share. What is in the folder is as good as before
+    /// when that fails.
+    fn begin_file_if_due(&mut self) -> Result<(), StoreError> {
+        if self.active.bytes < self.limit.bytes / SHARE {
+            return Ok(());
         }
-        transaction.commit()?;
-        self.bytes = bytes;
-        Ok(())
+        let new = match self.new_file() {
+            Ok(Some(new)) => new,
+            Ok(None) => return Ok(()),
+            Err(StoreError::NoRoom) => {
+                tracing::warn!("the disk has no room for a new file; the newest takes more");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.number += 1;
+        let mut full = std::mem::replace(&mut self.active, new);
+        let closed = full.open_again(Opening::AgainToRead);
+        self.sealed.push_back(full);
+        closed
+    }
+
+    /// The file behind the newest.
+    fn new_file(&self) -> Result<Option<Segment>, StoreError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let next = self.number + 1;
+        let fill = |file: &Path| Segment::create(file, Some(&self.active), &self.ends);
+        folder.add(next, fill, &mut sync_folder)?;
+        match Segment::open(Medium::File(folder.path(next)), Opening::Again) {
+            Ok(new) => Ok(Some(new)),
+            Err(error) => {
+                // The next start would take it for the newest.
+                folder.delete(next, &mut sync_folder)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Deletes the oldest files while all together are too long.
+    fn drop_oldest(&mut self) {
+        let Some(folder) = &self.folder else { return };
+        while self.length() > self.limit.bytes
+            && let Some(oldest) = self.sealed.pop_front()
+        {
+            self.dropped += oldest.messages_until(self.oldest());
+            let number = self.number - 1 - self.sealed.len() as u64;
+            oldest.close();
+            if let Err(error) = folder.delete(number, &mut sync_folder) {
+                let file = folder.path(number);
+                tracing::error!(%error, file = %file.display(), "an old file cannot be deleted");
+            }
+        }
     }
 }
 
 impl Store for DiskStore {
     fn facts(&self) -> Result<Vec<Fact>, StoreError> {
-        let read = || -> Result<Vec<Fact>, redb::Error> {
-            let facts = self.database.begin_read()?.open_table(FACTS)?;
-            let read =
-                |entry: Result<(redb::AccessGuard<'_, &str>, redb::AccessGuard<'_, &[u8]>), _>| {
-                    let (key, text) = entry?;
-                    let damaged = |e| redb::Error::Corrupted(format!("fact {}: {e}", key.value()));
-                    serde_json::from_slice(text.value()).map_err(damaged)
-                };
-            facts.iter()?.map(read).collect()
-        };
-        read().map_err(StoreError::from)
+        self.active.facts()
     }
 
-    fn first_offset(&self, _queue: QueueKey) -> u64 {
-        0
+    fn first_offset(&self, queue: QueueKey) -> u64 {
+        self.oldest().base(queue)
     }
 
     fn end_offset(&self, queue: QueueKey) -> Result<u64, StoreError> {
-        let last = self.last_block(queue.physical(0), queue.physical(MAX_OFFSET - 1))?;
-        Ok(last.map_or(0, |block| block.end()))
+        Ok(self.end(queue))
     }
 
     fn block(&self, queue: QueueKey, offset: u64) -> Result<Option<Block>, StoreError> {
-        let block = self.last_block(queue.physical(0), queue.physical(offset))?;
-        Ok(block.filter(|block| offset < block.end()))
+        if offset >= self.end(queue) {
+            return Ok(None);
+        }
+        let segment = self.newest_first().find(|segment| segment.base(queue) <= offset);
+        segment.map(|segment| segment.block(queue, offset)).transpose()
     }
 
     fn blocks_before(
         &self,
         queue: QueueKey,
         offset: u64,
-        room: usize,
+        mut room: usize,
     ) -> Result<Vec<Block>, StoreError> {
-        let read = || -> Result<Vec<Block>, redb::Error> {
-            let blocks = self.database.begin_read()?.open_table(BLOCKS)?;
-            let (mut room, mut read) = (room, Vec::new());
-            for entry in blocks.range(queue.physical(0)..queue.physical(offset))?.rev() {
-                let (key, value) = entry?;
-                let block = unseal(key.value() % MAX_OFFSET, value.value())?;
-                let was_last = block.bytes.len() >= room;
-                room = room.saturating_sub(block.bytes.len());
-                read.push(block);
-                if was_last {
-                    break;
-                }
+        let mut found = Vec::new();
+        for segment in self.newest_first().filter(|segment| segment.base(queue) < offset) {
+            if !segment.add_blocks_before(queue, offset, &mut room, &mut found)? {
+                break;
             }
-            Ok(read)
-        };
-        read().map_err(StoreError::from)
+        }
+        Ok(found)
     }
 
     fn requests_per_turn(&self) -> usize {
         4_096
     }
 
-    fn is_full(&self) -> bool {
-        self.bytes >= self.limit
+    fn full(&self) -> Option<Full> {
+        if self.starved {
+            return Some(Full::Disk);
+        }
+        let refuses = self.limit.when_full == WhenFull::Refuse;
+        (refuses && self.length() >= self.limit.bytes).then_some(Full::Limit)
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn look_for_room(&mut self) {
+        let has_room = match &self.folder {
+            Some(folder) => folder.has_room(),
+            None => self.active.has_room(),
+        };
+        self.starved = self.starved && !has_room;
+    }
+
+    fn open_again(&mut self) -> Result<(), StoreError> {
+        self.starved = true;
+        self.active.open_again(Opening::Again)?;
+        for closed in self.sealed.iter_mut().filter(|segment| segment.is_closed()) {
+            closed.open_again(Opening::AgainToRead)?;
+        }
+        self.ends = self.active.ends()?;
+        Ok(())
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.active.is_confirmed
+    }
+
+    fn confirm(&mut self) -> Result<(), StoreError> {
+        self.active.confirm()
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
-        self.write(commit).map_err(StoreError::from)
-    }
-}
-
-/// The format, and the bytes of all blocks; `None` of a store that is new.
-fn read_figures(database: &Database) -> Result<Option<(u64, u64)>, redb::Error> {
-    let figures = match database.begin_read()?.open_table(FIGURES) {
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-        figures => figures?,
-    };
-    let read = |name| Ok::<_, redb::Error>(figures.get(name)?.map_or(0, |figure| figure.value()));
-    Ok(Some((read(FORMAT)?, read(BYTES)?)))
-}
-
-fn create_tables(database: &Database) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    transaction.open_table(BLOCKS)?;
-    transaction.open_table(FACTS)?;
-    transaction.open_table(FIGURES)?.insert(FORMAT, FORMAT_1)?;
-    transaction.commit()?;
-    Ok(())
-}
-
-/// Writes a block to its place in the file: its checksum, and behind it the block.
-fn seal(block: &Block, place: &mut [u8]) {
-    if let Some((checksum, records)) = place.split_first_chunk_mut::<CHECKSUM>() {
-        *checksum = body_crc(&block.bytes).to_be_bytes();
-        records.copy_from_slice(&block.bytes);
-    }
-}
-
-/// The block that was sealed.
-fn unseal(first: u64, sealed: &[u8]) -> Result<Block, redb::Error> {
-    match sealed.split_first_chunk::<CHECKSUM>() {
-        Some((crc, bytes)) if u32::from_be_bytes(*crc) == body_crc(bytes) => {
-            Ok(Block { first, bytes: bytes.to_vec().into() })
+        let mut ends = std::mem::take(&mut self.ends);
+        let written = self.active.write(commit, &mut ends);
+        self.ends = ends;
+        written?;
+        if self.limit.when_full == WhenFull::Drop {
+            self.drop_oldest();
         }
-        _ => Err(redb::Error::Corrupted(format!("the checksum of the block at {first} is wrong"))),
+        self.begin_file_if_due()
     }
 }

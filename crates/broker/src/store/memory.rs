@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::commit::BLOCK_LENGTH;
-use super::{Block, Commit, Fact, Store, StoreError};
+use super::{Block, Commit, Fact, Full, Store, StoreError};
 use crate::location::QueueKey;
 
 /// What a block costs beside its bytes, roughly.
@@ -20,6 +20,7 @@ pub(crate) struct MemoryStore {
     ages: VecDeque<QueueKey>,
     bytes: u64,
     limit: u64,
+    dropped: u64,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ struct MemoryQueue {
 impl MemoryStore {
     /// A store that keeps at most `limit` bytes, and the newest block whatever its size.
     pub(crate) fn new(limit: u64) -> Self {
-        Self { queues: FxHashMap::default(), ages: VecDeque::new(), bytes: 0, limit }
+        Self { queues: FxHashMap::default(), ages: VecDeque::new(), bytes: 0, limit, dropped: 0 }
     }
 
     fn push(&mut self, key: QueueKey, block: Block) {
@@ -53,6 +54,7 @@ impl MemoryStore {
         if let Some(block) = queue.blocks.pop_front() {
             self.bytes -= cost(&block);
             queue.first = queue.blocks.front().map_or(queue.end, |next| next.first);
+            self.dropped += queue.first - block.first;
         }
     }
 }
@@ -97,8 +99,12 @@ impl Store for MemoryStore {
         512
     }
 
-    fn is_full(&self) -> bool {
-        false
+    fn full(&self) -> Option<Full> {
+        None
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {

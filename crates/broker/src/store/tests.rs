@@ -8,10 +8,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::watched::Watched;
-use super::{Commit, DiskStore, Fact, MemoryStore, Record, Store, StoreError};
+use super::{
+    Commit, DiskStore, Fact, Full, Limit, MemoryStore, Record, Store, StoreError, WhenFull,
+};
 use crate::location::QueueKey;
 
 const QUEUES: u16 = 3;
+
+/// A folder that takes no time to sync where there is one: that files are synced is tested elsewhere.
+fn quick_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("folder")
+}
+
+/// More than any test stores.
+const AMPLE: Limit = Limit { bytes: u64::MAX, when_full: WhenFull::Refuse };
 
 fn key(queue: u16) -> QueueKey {
     QueueKey { topic: 1, queue }
@@ -56,6 +66,12 @@ impl Model {
             *end += 1;
         }
         store.commit(commit).expect("commit");
+    }
+
+    /// A message is stored that was appended otherwise.
+    fn took(&mut self, message: StoredMessage) {
+        self.ends[usize::try_from(message.queue_id).expect("a queue")] += 1;
+        self.appended.push(message);
     }
 
     /// Everything from the first offset on is there and right, and nothing else. Says how many
@@ -243,47 +259,328 @@ fn the_oldest_go_first_whatever_their_queue() {
 #[test]
 fn a_folder_is_used_by_one_at_a_time() {
     let folder = tempfile::tempdir().expect("folder");
-    let first = DiskStore::open(folder.path(), u64::MAX).expect("open");
-    let second = DiskStore::open(folder.path(), u64::MAX).expect_err("already open");
+    let first = DiskStore::open(folder.path(), AMPLE).expect("open");
+    let second = DiskStore::open(folder.path(), AMPLE).expect_err("already open");
     assert!(second.to_string().contains("in use by another broker"), "{second}");
     drop(first);
-    DiskStore::open(folder.path(), u64::MAX).expect("free again");
+    DiskStore::open(folder.path(), AMPLE).expect("free again");
+}
+
+/// A folder whose only file has 300 messages, as a broker leaves it that is stopped.
+fn folder_of_300() -> (tempfile::TempDir, Model) {
+    let folder = quick_folder();
+    let mut model = Model::default();
+    let mut store = DiskStore::open(folder.path(), AMPLE).expect("open");
+    for n in 0..100 {
+        model.commit(&mut store, &[(0, 100 + n), (1, 100), (2, 100)]);
+    }
+    (folder, model)
+}
+
+/// Starts with 512 bytes damaged, at `step` after `step` bytes: either everything is there, or the
+/// error names the file, and that is as it was.
+fn start_with_damage(step: usize) {
+    let (folder, model) = folder_of_300();
+    let file = folder.path().join("broker.redb");
+    let bytes = std::fs::read(&file).expect("read");
+    let mut refused = 0;
+    for at in (0..bytes.len()).step_by(step) {
+        for damage in [|byte: u8| byte ^ 0x55, |_| 0] {
+            let mut damaged = bytes.clone();
+            damaged[at..at + 512].iter_mut().for_each(|byte| *byte = damage(*byte));
+            std::fs::write(&file, &damaged).expect("write");
+            match DiskStore::open(folder.path(), AMPLE) {
+                Ok(store) => assert_eq!(model.check(&store), 300, "at {at}"),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains("damaged (broker.redb: "), "at {at}: {text}");
+                    assert!(std::fs::read(&file).expect("read") == damaged, "at {at}: changed");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 20, "only {refused} starts met the damage");
 }
 
 #[test]
-fn a_flipped_bit_is_noticed_and_no_other_message_is_lost_by_it() {
-    let folder = tempfile::tempdir().expect("folder");
-    let mut model = Model::default();
-    let mut store = DiskStore::open(folder.path(), u64::MAX).expect("open");
-    for _ in 0..20 {
-        model.commit(&mut store, &[(0, 600)]);
+fn a_damaged_page_is_an_error_of_the_start_that_names_the_file_and_never_a_message_less() {
+    start_with_damage(4096);
+}
+
+/// Minutes of work: `cargo test -p posthaste-broker --lib -- --ignored`.
+#[test]
+#[ignore = "takes long"]
+fn damage_anywhere_is_an_error_of_the_start_that_names_the_file() {
+    start_with_damage(512);
+}
+
+/// What is damaged while the broker runs is met by a read. Each ends in the message, or in an error
+/// that names the file.
+#[test]
+fn a_read_that_meets_damage_is_an_error_and_what_lies_behind_it_can_be_read() {
+    let (mut file, mut model) = (Watched::default(), Model::default());
+    let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+    for n in 0..100 {
+        model.commit(&mut store, &[(0, 100 + n), (1, 100), (2, 100)]);
     }
     drop(store);
-    let file = folder.path().join("broker.redb");
-    let mut bytes = std::fs::read(&file).expect("read");
-    let body = vec![7u8; 600];
-    let places: Vec<usize> =
-        bytes.windows(600).enumerate().filter(|(_, w)| *w == body).map(|(at, _)| at).collect();
-    assert!(!places.is_empty());
-    for at in places {
-        bytes[at + 300] ^= 1;
+    let (mut right, mut damaged) = (0, 0);
+    for at in (0..).step_by(4096) {
+        if at + 512 > file.length() {
+            break;
+        }
+        file = file.copy();
+        let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+        store.forget_what_was_read();
+        let before = file.damage(at, 512);
+        for message in &model.appended {
+            let offset = message.queue_offset as u64;
+            match store.block(key(message.queue_id as u16), offset) {
+                Ok(block) => {
+                    let record = block.and_then(|block| block.records_from(offset).next());
+                    let read = record.and_then(|record| record.message());
+                    assert_eq!(read.as_ref(), Some(message), "at {at}");
+                    right += 1;
+                }
+                Err(StoreError::Damaged(text)) => {
+                    assert!(text.contains("memory: "), "{text}");
+                    damaged += 1;
+                }
+                Err(error) => panic!("at {at}: {error}"),
+            }
+        }
+        file.put_back(at, &before);
     }
-    std::fs::write(&file, &bytes).expect("write");
+    assert!(damaged > 0, "no read met the damage");
+    assert!(right > damaged * 4, "{right} can be read, {damaged} cannot");
+}
 
-    let store = DiskStore::open(folder.path(), u64::MAX).expect("the rest is as it was");
-    assert!(matches!(store.block(key(0), 7), Err(StoreError::Damaged(_))));
-    for offset in (0..20).filter(|offset| *offset != 7) {
-        assert!(read(&store, 0, offset).is_some(), "{offset}");
+#[test]
+fn an_empty_or_cut_file_is_damaged_and_no_new_store() {
+    for length in [0, 1, 4096, 100_000] {
+        let (folder, _) = folder_of_300();
+        let file = folder.path().join("broker.redb");
+        let writable = std::fs::OpenOptions::new().write(true).open(&file).expect("open");
+        writable.set_len(length).expect("cut");
+        let error = DiskStore::open(folder.path(), AMPLE).expect_err("damaged").to_string();
+        assert!(error.contains("damaged (broker.redb: "), "{length}: {error}");
+        assert_eq!(std::fs::metadata(&file).expect("there").len(), length, "it was changed");
     }
+}
+
+#[test]
+fn after_a_full_disk_everything_that_was_promised_is_there_and_more_is_taken() {
+    let (file, mut model) = (Watched::default(), Model::default());
+    let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+    model.commit(&mut store, &[(0, 10), (1, 10_000)]);
+    for after in 0..12 {
+        file.set_full(Some(after));
+        // It fits until the disk takes no more writes.
+        let lost = loop {
+            let mut commit = Commit::default();
+            let next = message(0, model.ends[0], 30_000);
+            commit.append(key(0), &next);
+            match store.commit(commit) {
+                Ok(()) => model.took(next),
+                Err(StoreError::NoRoom) => break next,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        match store.open_again() {
+            Ok(()) => {}
+            // Even that may take some room.
+            Err(StoreError::NoRoom) => {
+                assert_eq!(store.full(), Some(Full::Disk));
+                file.set_full(None);
+                store.open_again().expect("what was there is there");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(store.full(), Some(Full::Disk));
+        if store.end_offset(key(0)).expect("end") > model.ends[0] {
+            model.took(lost);
+        }
+        file.set_full(None);
+        store.look_for_room();
+        assert_eq!(store.full(), None);
+        model.check(&store);
+        model.commit(&mut store, &[(0, 10)]);
+    }
+    drop(store);
+    model.check(&DiskStore::with_backend(file, u64::MAX).expect("open"));
+}
+
+#[test]
+fn a_sync_that_fails_is_no_full_disk() {
+    let file = Watched::default();
+    let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+    file.set_broken(true);
+    let mut commit = Commit::default();
+    commit.append(key(0), &message(0, 0, 10));
+    assert!(matches!(store.commit(commit), Err(StoreError::Io(_))));
+}
+
+/// The bytes of all files of a folder.
+fn length_of(folder: &std::path::Path) -> u64 {
+    let files = std::fs::read_dir(folder).expect("folder");
+    files.map(|file| file.expect("file").metadata().expect("metadata").len()).sum()
+}
+
+/// Reads everything that a store has of some queues; says how many messages that are.
+fn count_kept(store: &DiskStore, ends: &[u64], body: usize) -> u64 {
+    let mut kept = 0;
+    for (queue, end) in (0..).zip(ends) {
+        let first = store.first_offset(key(queue));
+        let mut next = first;
+        while let Some(block) = store.block(key(queue), next).expect("readable") {
+            for record in block.records_from(next) {
+                let message = record.message().expect("a message");
+                assert_eq!(message.queue_offset as u64, next);
+                assert!(message.body.len() == body && message.body[body - 1] == next as u8);
+                next += 1;
+            }
+        }
+        assert_eq!(next, *end);
+        kept += end - first;
+    }
+    kept
+}
+
+const LEAST: u64 = 16 << 20;
+
+/// Fills a folder with bodies of a length, until `enough`; gives back where the queues end.
+fn pour(store: &mut DiskStore, folder: &std::path::Path, body: usize, enough: u64) -> Vec<u64> {
+    // As much as a busy turn takes, or a message alone.
+    let count = (256 * 1024 / body).max(1);
+    let mut ends = vec![0; 3];
+    let mut poured = 0;
+    while poured < enough && store.full().is_none() {
+        let mut commit = Commit::default();
+        for n in 0..count {
+            let end = &mut ends[n % 3];
+            commit.append(key((n % 3) as u16), &message((n % 3) as u16, *end, body));
+            *end += 1;
+        }
+        store.commit(commit).expect("commit");
+        poured += (count * body) as u64;
+        let length = length_of(folder);
+        assert!(length * 10 <= LEAST * 14, "{length} bytes with bodies of {body}");
+    }
+    ends
+}
+
+#[test]
+fn a_folder_stays_within_its_limit_and_keeps_the_newest() {
+    for body in [1 << 10, 64 << 10, 1 << 20] {
+        let folder = quick_folder();
+        let limit = Limit { bytes: LEAST, when_full: WhenFull::Drop };
+        let mut store = DiskStore::open(folder.path(), limit).expect("open");
+        let ends = pour(&mut store, folder.path(), body, 3 * LEAST);
+        let kept = count_kept(&store, &ends, body);
+        assert!(kept * body as u64 > LEAST / 2, "only {kept} of {body} bytes are kept");
+        assert_eq!(store.dropped() + kept, ends.iter().sum::<u64>());
+        assert!(store.first_offset(key(0)) > 0);
+        drop(store);
+        let store = DiskStore::open(folder.path(), limit).expect("open");
+        assert_eq!(count_kept(&store, &ends, body), kept);
+        assert!(length_of(folder.path()) * 10 <= LEAST * 14);
+    }
+}
+
+#[test]
+fn a_folder_that_drops_nothing_is_full_at_its_limit_and_has_everything() {
+    let folder = quick_folder();
+    let limit = Limit { bytes: LEAST, when_full: WhenFull::Refuse };
+    let mut store = DiskStore::open(folder.path(), limit).expect("open");
+    let ends = pour(&mut store, folder.path(), 64 << 10, 3 * LEAST);
+    assert_eq!((store.full(), store.dropped()), (Some(Full::Limit), 0));
+    let kept = count_kept(&store, &ends, 64 << 10);
+    assert_eq!(kept, ends.iter().sum::<u64>());
+    assert!(kept * (64 << 10) > LEAST / 2, "full with {kept} messages");
+}
+
+/// What was kept beside messages, and where queues end, is known whatever has been dropped.
+#[test]
+fn facts_and_ends_outlive_the_files_in_which_they_were_written() {
+    let folder = quick_folder();
+    let limit = Limit { bytes: LEAST, when_full: WhenFull::Drop };
+    let mut store = DiskStore::open(folder.path(), limit).expect("open");
+    let (timer, quiet) = (Fact::Timer { offset: 1, due: 7, id_hash: -1 }, key(9));
+    let mut commit = Commit::default();
+    commit.put(timer.clone());
+    commit.append(quiet, &message(9, 0, 10));
+    store.commit(commit).expect("commit");
+    pour(&mut store, folder.path(), 1 << 20, 2 * LEAST);
+    for _ in 0..2 {
+        assert_eq!(store.facts().expect("facts"), std::slice::from_ref(&timer));
+        assert_eq!(store.end_offset(quiet).expect("end"), 1);
+        assert_eq!(store.first_offset(quiet), 1, "it was dropped");
+        assert_eq!(store.block(quiet, 0).expect("readable"), None);
+        assert!(store.blocks_before(quiet, 1, 1_000).expect("readable").is_empty());
+        assert!(!folder.path().join("broker.redb").exists(), "the first file is still there");
+        drop(store);
+        store = DiskStore::open(folder.path(), limit).expect("open");
+    }
+    let mut commit = Commit::default();
+    commit.append(quiet, &message(9, 1, 10));
+    store.commit(commit).expect("commit");
+    assert!(store.block(quiet, 1).expect("readable").is_some());
+}
+
+/// A new file that cannot be completed, or an old one that is missing, is nothing that goes unnoticed.
+#[test]
+fn a_file_that_is_missing_is_told_and_one_that_was_never_complete_is_not_read() {
+    let folder = quick_folder();
+    let limit = Limit { bytes: LEAST, when_full: WhenFull::Drop };
+    let mut store = DiskStore::open(folder.path(), limit).expect("open");
+    let ends = pour(&mut store, folder.path(), 64 << 10, LEAST / 2);
+    drop(store);
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("broker-00000099.redb.new"), "half of it").expect("write");
+    let store = DiskStore::open(folder.path(), limit).expect("open");
+    assert_eq!(count_kept(&store, &ends, 64 << 10), ends.iter().sum::<u64>());
+    drop(store);
+    std::fs::rename(path("broker-00000003.redb"), path("elsewhere")).expect("rename");
+    let error = DiskStore::open(folder.path(), limit).expect_err("a gap").to_string();
+    assert!(error.contains("broker-00000003.redb is missing"), "{error}");
+}
+
+/// After a crash the last commit may be incomplete; once it is confirmed, it is not taken for that.
+#[test]
+fn damage_after_a_crash_is_never_taken_for_a_commit_that_was_not_completed() {
+    let lost = |is_confirmed: bool| {
+        let (file, mut model) = (Watched::default(), Model::default());
+        let mut store = DiskStore::with_backend(file.clone(), u64::MAX).expect("open");
+        for _ in 0..30 {
+            model.commit(&mut store, &[(0, 100), (1, 100), (2, 100)]);
+        }
+        if is_confirmed {
+            store.confirm().expect("confirm");
+        }
+        assert_eq!(store.is_confirmed(), is_confirmed);
+        let pages = (0..file.length()).step_by(4096);
+        let lost = pages.filter(|at| {
+            let crashed = file.copy();
+            crashed.damage(*at, 512);
+            match DiskStore::with_backend(crashed, u64::MAX) {
+                Err(_) => false,
+                Ok(store) => store.end_offset(key(0)).expect("end") < 30,
+            }
+        });
+        lost.count()
+    };
+    assert_eq!(lost(true), 0);
+    assert!(lost(false) > 0, "the test would not notice it");
 }
 
 #[test]
 fn a_file_that_is_no_store_is_reported_and_left_alone() {
     for garbage in [b"not a store".to_vec(), vec![0; 8192], vec![0xFF; 1 << 20]] {
-        let folder = tempfile::tempdir().expect("folder");
+        let folder = quick_folder();
         let file = folder.path().join("broker.redb");
         std::fs::write(&file, &garbage).expect("write");
-        let error = DiskStore::open(folder.path(), u64::MAX).expect_err("garbage");
+        let error = DiskStore::open(folder.path(), AMPLE).expect_err("garbage");
         assert!(error.to_string().contains("damaged"), "{error:?}");
         assert_eq!(std::fs::read(&file).expect("read"), garbage, "it was changed");
     }
@@ -291,8 +588,8 @@ fn a_file_that_is_no_store_is_reported_and_left_alone() {
 
 #[test]
 fn a_truncated_file_is_reported() {
-    let folder = tempfile::tempdir().expect("folder");
-    let mut store = DiskStore::open(folder.path(), u64::MAX).expect("open");
+    let folder = quick_folder();
+    let mut store = DiskStore::open(folder.path(), AMPLE).expect("open");
     let mut model = Model::default();
     for _ in 0..50 {
         model.commit(&mut store, &[(0, 30_000)]);
@@ -302,7 +599,7 @@ fn a_truncated_file_is_reported() {
     let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
     let length = file.metadata().expect("metadata").len();
     file.set_len(length / 2).expect("truncate");
-    let reported = match DiskStore::open(folder.path(), u64::MAX) {
+    let reported = match DiskStore::open(folder.path(), AMPLE) {
         Err(_) => true,
         Ok(store) => (0..50).any(|offset| store.block(key(0), offset).is_err()),
     };
@@ -326,14 +623,15 @@ fn after_a_failed_sync_nothing_unsynced_counts() {
 }
 
 #[test]
-fn a_store_is_full_at_its_limit_also_after_a_restart() {
+fn a_store_that_drops_nothing_is_full_at_its_limit_also_after_a_restart() {
     let file = Watched::default();
     let mut store = DiskStore::with_backend(file.clone(), 2_000).expect("open");
     let mut model = Model::default();
     model.commit(&mut store, &[(0, 1_000)]);
-    assert!(!store.is_full());
+    assert_eq!(store.full(), None);
     model.commit(&mut store, &[(0, 1_000)]);
-    assert!(store.is_full());
+    assert_eq!(store.full(), Some(Full::Limit));
     drop(store);
-    assert!(DiskStore::with_backend(file, 2_000).expect("open").is_full());
+    let store = DiskStore::with_backend(file, 2_000).expect("open");
+    assert_eq!(store.full(), Some(Full::Limit));
 }

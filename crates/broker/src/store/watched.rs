@@ -17,6 +17,8 @@ struct State {
     file: InMemoryBackend,
     /// Every sync fails from now on.
     broken: AtomicBool,
+    /// So many more writes go well, and those after them find the disk full.
+    writes_left: Mutex<Option<usize>>,
     /// Something was written since the last sync.
     dirty: AtomicBool,
     syncs: AtomicU64,
@@ -41,6 +43,55 @@ impl std::fmt::Debug for State {
 impl Watched {
     pub(crate) fn set_broken(&self, broken: bool) {
         self.0.broken.store(broken, Ordering::SeqCst);
+    }
+
+    /// The disk is full after so many more writes, or has room.
+    pub(crate) fn set_full(&self, after: Option<usize>) {
+        *self.0.writes_left.lock().expect("lock") = after;
+    }
+
+    fn take_room(&self) -> Result<()> {
+        match &mut *self.0.writes_left.lock().expect("lock") {
+            None => Ok(()),
+            Some(0) => Err(std::io::ErrorKind::StorageFull.into()),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.writes_left.lock().expect("lock").is_none()
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn length(&self) -> u64 {
+        self.0.file.len().expect("length")
+    }
+
+    /// Another file with the same content.
+    pub(crate) fn copy(&self) -> Self {
+        let mut bytes = vec![0; self.length() as usize];
+        self.0.file.read(0, &mut bytes).expect("read");
+        let copy = Self::default();
+        copy.0.file.set_len(self.length()).expect("length");
+        copy.0.file.write(0, &bytes).expect("write");
+        copy
+    }
+
+    /// Changes bytes behind everybody's back; gives back what was there.
+    pub(crate) fn damage(&self, at: u64, length: usize) -> Vec<u8> {
+        let mut before = vec![0; length];
+        self.0.file.read(at, &mut before).expect("read");
+        let changed: Vec<u8> = before.iter().map(|byte| byte ^ 0x55).collect();
+        self.put_back(at, &changed);
+        before
+    }
+
+    /// Undoes [`damage`](Self::damage).
+    pub(crate) fn put_back(&self, at: u64, bytes: &[u8]) {
+        self.0.file.write(at, bytes).expect("write");
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
@@ -118,6 +169,7 @@ impl StorageBackend for Watched {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        self.take_room()?;
         self.0.dirty.store(true, Ordering::SeqCst);
         self.log().push(Operation::Write(offset, data.to_vec()));
         self.0.file.write(offset, data)

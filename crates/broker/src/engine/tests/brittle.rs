@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::location::QueueKey;
-use crate::store::{Block, Commit, Fact, Store, StoreError};
+use crate::store::{Block, Commit, Fact, Full, Store, StoreError};
 
 /// What the test holds of the store that the engine has.
 #[derive(Default)]
@@ -83,8 +83,12 @@ impl Store for BrittleStore {
         self.1.requests_per_turn()
     }
 
-    fn is_full(&self) -> bool {
-        self.1.is_full()
+    fn full(&self) -> Option<Full> {
+        self.1.full()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.1.dropped()
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {

@@ -91,6 +91,8 @@ fn a_delayed_message_outlives_a_restart_and_comes_once() {
 fn a_restart_without_news_writes_nothing_of_its_own() {
     let file = Watched::default();
     drop(open(&file));
+    // The file is as short as it can be after that.
+    drop(DiskStore::with_backend(file.clone(), u64::MAX).expect("open"));
     let syncs_of = |open: &dyn Fn()| {
         let before = file.syncs();
         open();
@@ -175,6 +177,70 @@ fn after_a_failed_commit_nothing_succeeds_and_nothing_new_is_seen() {
     assert_eq!(bench.bodies("orders", 0), ["kept"]);
     let max = MaxOffset { topic: "orders".into(), ..MaxOffset::default() };
     assert_eq!(bench.call(0, &max).offset, 1);
+}
+
+/// The disk is full for a while: what was promised is kept, what was refused is not there, and as
+/// soon as there is room everything goes on without a restart.
+#[test]
+fn a_disk_that_was_full_is_written_again_within_a_second() {
+    let sent = |name: &str, value: &str, body: &str| {
+        with_properties(&[(name, value), ("PGROUP", "payers")], message("orders", 1, body))
+    };
+    // Even opening the file again may take some room, or it may not.
+    for writes in [0, 3, 30] {
+        let file = Watched::default();
+        let mut bench = open(&file);
+        bench.call(0, &message("orders", 0, "kept"));
+        bench.call(0, &sent("DELAY", "2", "delayed"));
+        bench.call(0, &sent("TIMER_DELAY_MS", "6000", "timer"));
+        bench.call(1, &heartbeat("c1", "readers", subscription("orders", "*", 3)));
+        let update = UpdateConsumerOffset {
+            group: "readers".into(),
+            topic: "orders".into(),
+            offset: 1,
+            ..UpdateConsumerOffset::default()
+        };
+        bench.call(1, &update);
+
+        file.set_full(Some(writes));
+        bench.put(0, &message("new-topic", 0, "lost"));
+        let large = "x".repeat(300_000);
+        let mut answers = bench.settle();
+        while answers[0].1.response_code() == ResponseCode::SUCCESS {
+            bench.put(0, &message("orders", 2, &large));
+            answers = bench.settle();
+        }
+        // Whether that one is stored is not known.
+        assert_eq!(answers[0].1.response_code(), ResponseCode::SYSTEM_ERROR);
+        bench.pass(300);
+        for request in [message("orders", 0, "refused"), sent("TRAN_MSG", "true", "half")] {
+            let refused = bench.ask(0, &request);
+            assert_eq!(refused.response_code(), ResponseCode::SERVICE_NOT_AVAILABLE);
+            assert!(refused.remark.is_some_and(|remark| remark.contains("the disk is full")));
+        }
+        bench.pass(10_000);
+        assert!(bench.read("orders", 1).is_empty(), "it was delivered to a full disk");
+
+        file.set_full(None);
+        assert!(bench.engine.next_wake().is_some_and(|wake| wake <= bench.now + 1_000));
+        bench.pass(1_000);
+        assert_eq!(bench.call(0, &message("orders", 0, "next")).queue_offset, 1);
+        bench.pass(1_000);
+        for _ in 0..2 {
+            assert_eq!(bench.bodies("orders", 0), ["kept", "next"]);
+            let mut delivered = bench.bodies("orders", 1);
+            delivered.sort_unstable();
+            assert_eq!(delivered, ["delayed", "timer"], "{writes}");
+            let query = QueryConsumerOffset {
+                group: "readers".into(),
+                topic: "orders".into(),
+                ..QueryConsumerOffset::default()
+            };
+            assert_eq!(bench.call(1, &query).offset, 1);
+            drop(bench);
+            bench = open(&file);
+        }
+    }
 }
 
 #[test]

@@ -245,6 +245,7 @@ fn a_full_store_waits_instead_of_turning_in_circles() {
     bench.call(0, &timer("TIMER_DELAY_SEC", 5, "timer"));
     bench.call(0, &with_properties(&[("DELAY", "2")], message("orders", 1, "level")));
     bench.call(0, &message("orders", 0, &"x".repeat(3_000)));
+    bench.pass(1_000);
     assert!(bench.engine.next_wake().is_none());
     let until = bench.now + 10_000;
     bench.engine.tick(until, &mut bench.effects);

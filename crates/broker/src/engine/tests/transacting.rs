@@ -533,6 +533,7 @@ fn without_room_a_commit_waits_and_a_rollback_does_not() {
     assert_eq!(full, ResponseCode::SERVICE_NOT_AVAILABLE);
     bench.call(0, &end(&two, decision::ROLLBACK));
     bench.call(1, &beat(GROUP));
+    bench.pass(1_000);
     let wake = bench.engine.next_wake();
     assert!(wake.is_none(), "a full store is no reason to turn in circles: {wake:?}");
     drop(bench);

@@ -1,0 +1,86 @@
+//! What becomes of the engine when its store fails, and what it does for its store in quiet moments.
+
+use super::halves::Halves;
+use super::schedule::Schedule;
+use super::timers::Timers;
+use super::topics::Topics;
+use super::{Engine, Millis};
+use crate::store::{Fact, Full, StoreError};
+
+/// A full disk is looked at again after so long.
+const LOOK_FOR_ROOM_MS: Millis = 500;
+/// The last commit is confirmed after so long without another one.
+pub(super) const CONFIRMED_AFTER_MS: Millis = 1_000;
+
+impl Engine {
+    /// Looks whether a full disk has room, and confirms the last commit, when it is time to.
+    pub(super) fn look_after_store(&mut self, now: Millis) {
+        if self.is_starved() && now >= self.look_for_room_at {
+            self.look_for_room_at = now + LOOK_FOR_ROOM_MS;
+            self.store.look_for_room();
+            if self.must_restore {
+                self.restore_if_possible();
+            }
+        }
+        if self.is_to_confirm() && now >= self.confirm_at {
+            let confirmed = self.store.confirm();
+            confirmed.unwrap_or_else(|error| self.go_on_after(error));
+        }
+    }
+
+    /// When there is something to do for the store.
+    pub(super) fn store_wakes(&self) -> [Option<Millis>; 2] {
+        [
+            self.is_starved().then_some(self.look_for_room_at),
+            self.is_to_confirm().then_some(self.confirm_at),
+        ]
+    }
+
+    /// A commit has failed. What is kept is not known then, unless the disk was only full.
+    pub(super) fn go_on_after(&mut self, error: StoreError) {
+        match error {
+            StoreError::NoRoom => {
+                tracing::error!("the disk is full; messages are refused until it has room");
+                self.restore_if_possible();
+            }
+            error => self.fail(&error),
+        }
+    }
+
+    fn restore_if_possible(&mut self) {
+        let restored = self.store.open_again().and_then(|()| self.restore_again());
+        self.must_restore = matches!(restored, Err(StoreError::NoRoom));
+        match restored {
+            Ok(()) | Err(StoreError::NoRoom) => {}
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the store could not be written; nothing more is stored");
+        self.failure = Some(error.to_string());
+    }
+
+    /// Whether the disk had no room when it was last looked at.
+    fn is_starved(&self) -> bool {
+        self.failure.is_none() && self.store.full() == Some(Full::Disk)
+    }
+
+    fn is_to_confirm(&self) -> bool {
+        self.check_working().is_ok() && !self.store.is_confirmed()
+    }
+
+    /// Goes on where the store has ended, after a commit that did not find room: as after a restart,
+    /// but that the clients and what their groups have come to are known.
+    fn restore_again(&mut self) -> Result<(), StoreError> {
+        self.topics = Topics::default();
+        self.schedule = Schedule::default();
+        self.timers = Timers::default();
+        self.halves = Halves::default();
+        let is_of_group =
+            |fact: &Fact| matches!(fact, Fact::Offset { .. } | Fact::Subscriptions { .. });
+        let facts = self.store.facts()?.into_iter().filter(|fact| !is_of_group(fact)).collect();
+        self.groups.all_offsets_are_dirty();
+        self.restore(facts)
+    }
+}
