@@ -1,9 +1,12 @@
 //! Who this program is to a cluster, and how its connections are encrypted.
 
+use std::path::Path;
+
 use posthaste::{Credentials, Tls};
 
 use crate::args::Global;
 use crate::exit::Failure;
+use crate::talk::Talk;
 
 /// Where a secret may be that is in no file.
 const SECRET: &str = "POSTHASTE_SECRET_KEY";
@@ -18,8 +21,13 @@ pub(crate) fn keys(global: &Global) -> Result<Option<(String, String)>, Failure>
         };
     };
     let secret = match &global.secret_key_file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+        Some(path) => {
+            if let Some(warning) = others_can_read(path) {
+                Talk::new(global).warning(&warning);
+            }
+            std::fs::read_to_string(path)
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?
+        }
         None => std::env::var(SECRET).unwrap_or_default(),
     };
     // Editors end files with a newline.
@@ -29,6 +37,22 @@ pub(crate) fn keys(global: &Global) -> Result<Option<(String, String)>, Failure>
             .help(format!("Put it in a file, for --secret-key-file, or into {SECRET}.")));
     }
     Ok(Some((access_key.clone(), secret.to_owned())))
+}
+
+/// What to say of a secret that other users of the machine can read.
+#[cfg(unix)]
+fn others_can_read(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o044 != 0).then(|| {
+        let path = path.display();
+        format!("others can read the secret in {path} (mode {mode:03o}): chmod 600 {path}")
+    })
+}
+
+#[cfg(not(unix))]
+fn others_can_read(_: &Path) -> Option<String> {
+    None
 }
 
 /// The same for a producer.

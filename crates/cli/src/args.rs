@@ -159,6 +159,14 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
+    /// Space that the files of --data may take, at least 16MiB
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = value::size, requires = "data")]
+    pub(crate) data_limit: u64,
+
+    /// At the --data-limit: drop the oldest messages of all topics, or refuse new ones
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "data")]
+    pub(crate) when_full: WhenFull,
+
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) listen: IpAddr,
@@ -188,6 +196,11 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "PORT", default_value_t = 9876)]
     pub(crate) namesrv_port: u16,
 
+    /// Connections that one address may have, other than this machine's own: give more where many
+    /// clients come from one address, as behind NAT
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) connections_per_address: usize,
+
     /// Create this topic at the start (repeatable)
     #[arg(long = "topic", visible_alias = "seed-topic", value_name = "NAME:QUEUES", value_parser = value::seed_topic)]
     pub(crate) topics: Vec<(String, u32)>,
@@ -199,6 +212,16 @@ pub(crate) struct Dev {
     /// Refuse sends to topics that do not exist, instead of creating them
     #[arg(long)]
     pub(crate) no_auto_create: bool,
+}
+
+/// What becomes of a new message at the data limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum WhenFull {
+    /// It is stored; the oldest messages are dropped
+    #[default]
+    Drop,
+    /// It is refused
+    Refuse,
 }
 
 /// `posthaste send`

@@ -1,10 +1,13 @@
 //! `posthaste dev`: name server and broker in one process, to develop against.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use posthaste_broker::{Broker, BrokerError};
+use std::time::Duration;
+
+use posthaste_broker::{Broker, BrokerError, WhenFull};
 use serde::Serialize;
 
 use crate::access;
@@ -14,6 +17,9 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Stdout;
 use crate::talk::Talk;
+
+/// How often it is said that messages have been dropped.
+const REPORT: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failure> {
@@ -46,10 +52,44 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
         // The broker is there all the same.
         talk.failure(&failure);
     }
-    interrupt.next().await;
-    talk.note("stopping");
-    broker.stop().await;
-    Ok(Exit::Done)
+    tokio::select! {
+        () = interrupt.next() => {
+            talk.note("stopping");
+            broker.stop().await;
+            Ok(Exit::Done)
+        }
+        failure = broker.failed() => Err(Failure::new(Exit::Failed, "broker", chain(&failure))
+            .help("What was acknowledged before is in the --data directory, if there is one.")
+            .help("Please report this, with the lines above.")),
+        never = report_dropped(|| broker.stats().dropped, |text| talk.warning(text), args) => {
+            match never {}
+        }
+    }
+}
+
+/// Says once a minute how many messages have been dropped since it was last said.
+async fn report_dropped(
+    dropped: impl Fn() -> u64,
+    say: impl Fn(&str),
+    args: &args::Dev,
+) -> Infallible {
+    let limit = match &args.data {
+        Some(_) => format!("--data-limit of {}", size(args.data_limit)),
+        None => format!("--memory of {}", size(args.memory)),
+    };
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(REPORT).await;
+        let now = dropped();
+        if now > told {
+            let many = now - told;
+            let messages = if many == 1 { "message was" } else { "messages were" };
+            say(&format!(
+                "the oldest {many} {messages} dropped in a minute: the {limit} is reached"
+            ));
+        }
+        told = now;
+    }
 }
 
 async fn start(args: &args::Dev, keys: Option<(String, String)>) -> Result<Broker, Failure> {
@@ -58,6 +98,7 @@ async fn start(args: &args::Dev, keys: Option<(String, String)>) -> Result<Broke
         .name_server_port(args.namesrv_port)
         .broker_port(args.port)
         .memory_limit(args.memory)
+        .connections_per_address(args.connections_per_address)
         .auto_create_topics(!args.no_auto_create);
     if args.anyone_may_connect {
         builder = builder.allow_anyone_to_connect();
@@ -72,7 +113,12 @@ async fn start(args: &args::Dev, keys: Option<(String, String)>) -> Result<Broke
         builder = builder.advertise(host.as_str());
     }
     if let Some(directory) = &args.data {
-        builder = builder.data_dir(directory.clone());
+        let when_full = match args.when_full {
+            args::WhenFull::Drop => WhenFull::Drop,
+            args::WhenFull::Refuse => WhenFull::Refuse,
+        };
+        builder = builder.data_dir(directory.clone()).data_limit(args.data_limit);
+        builder = builder.when_full(when_full);
     }
     for (topic, queues) in &args.topics {
         builder = builder.topic(topic.as_str(), *queues);
@@ -124,7 +170,16 @@ fn banner(stdout: &mut Stdout, global: &Global, args: &args::Dev, broker: &Broke
         "broker        {address}   advertises {advertised} (change with --advertise)"
     ));
     match &args.data {
-        Some(directory) => stdout.line(format_args!("storage       {}", directory.display())),
+        Some(directory) => stdout.line(format_args!(
+            "storage       {}, {} (--data-limit, --when-full)",
+            directory.display(),
+            match args.when_full {
+                args::WhenFull::Drop => format!("newest {} kept", size(args.data_limit)),
+                args::WhenFull::Refuse => {
+                    format!("sends are refused beyond {}", size(args.data_limit))
+                }
+            }
+        )),
         None => stdout.line(format_args!(
             "storage       memory, newest {} kept (use --data DIR to persist)",
             size(args.memory)
@@ -151,6 +206,7 @@ fn size(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{} KiB", bytes >> 10),
         0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{} GiB", bytes >> 30),
         _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
     }
 }
@@ -162,4 +218,40 @@ struct Ready {
     name_server: String,
     broker: String,
     ready_ms: u128,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Args, Command};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_a_minute_says_how_many_were_dropped() {
+        for (flags, limit) in [
+            (&["--memory", "64MiB"][..], "--memory of 64 MiB"),
+            (&["--data", "d"], "--data-limit of 1 GiB"),
+            (&["--data", "d", "--data-limit", "20MiB"], "--data-limit of 20 MiB"),
+        ] {
+            let args = Args::parse_from(["posthaste", "dev"].iter().chain(flags));
+            let Command::Dev(args) = args.command else { panic!("dev") };
+            let (dropped, said) = (Cell::new(0), RefCell::new(Vec::new()));
+            let say = |text: &str| said.borrow_mut().push(text.to_owned());
+            let report = report_dropped(|| dropped.get(), say, &args);
+            tokio::pin!(report);
+            for (now, lines) in [(0, 0), (1, 1), (1, 1), (5_001, 2), (5_001, 2)] {
+                dropped.set(now);
+                assert!(tokio::time::timeout(REPORT, &mut report).await.is_err());
+                assert_eq!(said.borrow().len(), lines, "{now}: {said:?}");
+            }
+            let said = said.borrow();
+            let text =
+                format!("the oldest 1 message was dropped in a minute: the {limit} is reached");
+            assert_eq!(said[0], text);
+            assert!(said[1].contains("the oldest 5000 messages were dropped"), "{said:?}");
+        }
+    }
 }

@@ -63,6 +63,64 @@ async fn it_says_where_it_is_and_stops_when_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_banner_says_what_happens_at_the_data_limit() {
+    for (flags, said) in [
+        (&[][..], "newest 1 GiB kept (--data-limit, --when-full)"),
+        (&["--data-limit", "20MiB"], "newest 20 MiB kept (--data-limit, --when-full)"),
+        (&["--when-full", "refuse"], "sends are refused beyond 1 GiB (--data-limit, --when-full)"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("new").join("data");
+        let args = ["dev", "--port", "0", "--namesrv-port", "0", "--data", data.to_str().unwrap()];
+        let args: Vec<&str> = args.iter().chain(flags).copied().collect();
+        let mut child = posthaste(&args).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut storage = String::new();
+        while !storage.starts_with("storage") {
+            storage = next_line(&mut stdout).await.expect("it says where it keeps messages");
+        }
+        assert_eq!(storage, format!("storage       {}, {said}", data.display()));
+        signal(&child, "INT").await;
+        finish(child).await.expect_code(0);
+    }
+    let small = run(posthaste(&["dev", "--data", "x", "--data-limit", "1MiB"]), "").await;
+    let small = small.expect_code(2);
+    assert!(small.stderr.contains("at least 16 MiB"), "{}", small.stderr);
+}
+
+/// What takes more than the limit goes through, the folder stays as it is, and the newest are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_that_is_full_goes_on_with_the_newest_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let dev = dev(&["--data", data, "--data-limit", "16MiB", "--topic", "T:1"]).await;
+    let lines: String = (0..500).map(|n| format!("{n:060000}\n")).collect();
+    dev.run(&["send", "T", "-q", "-z", "none"], &lines).await.expect_code(0);
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes < 14 * 16 * 1024 * 1024 / 10, "{bytes}");
+    let described =
+        dev.run(&["topic", "describe", "T", "-o", "json"], "").await.expect_code(0).json();
+    let queue = &described[0]["queues"][0];
+    assert_eq!(queue["max_offset"], 500);
+    let min = queue["min_offset"].as_u64().unwrap();
+    assert!((220..380).contains(&min), "{queue}");
+    dev.stop("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_whose_file_is_empty_is_damaged_and_no_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broker.redb"), "").unwrap();
+    let data = folder.path().to_str().unwrap();
+    let args = ["dev", "--port", "0", "--namesrv-port", "0", "--data", data];
+    let refused = run(posthaste(&args), "").await.expect_code(1);
+    for said in [data, "damaged (broker.redb: it is empty)", "restore the file from a copy"] {
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_explained() {
     let dev = dev(&[]).await;
     let port = dev.name_server.port().to_string();

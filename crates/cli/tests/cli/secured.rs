@@ -131,3 +131,19 @@ async fn a_broker_that_is_not_trusted_is_not_even_connected_to() {
     let wrong = wrong.expect_code(2);
     assert!(wrong.stderr.contains("`broker:10911` has a port"), "{}", wrong.stderr);
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder();
+    let secret = path(&folder, "secret");
+    for (mode, is_warned) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false)] {
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+        let args = ["-n", "127.0.0.1:1", "--access-key", "orders", "--secret-key-file", &secret];
+        let args: Vec<&str> = args.into_iter().chain(["topic", "list"]).collect();
+        let run = run(posthaste(&args), "").await.expect_code(3);
+        let warning = format!("others can read the secret in {secret} (mode {mode:03o})");
+        assert_eq!(run.stderr.contains(&warning), is_warned, "{}", run.stderr);
+    }
+}
