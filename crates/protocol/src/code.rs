@@ -130,6 +130,8 @@ codes! {
         GET_CONSUMER_STATUS_FROM_CLIENT = 221,
         /// Set a consumer group's offsets.
         INVOKE_BROKER_TO_RESET_OFFSET = 222,
+        /// Which offsets the members of a consumer group have.
+        INVOKE_BROKER_TO_GET_CONSUMER_STATUS = 223,
         /// The topics of a cluster.
         GET_TOPICS_BY_CLUSTER = 224,
         /// Create many consumer groups or change their configuration.

@@ -43,7 +43,8 @@ pub use consumer::{
 };
 pub use group::{
     CloneOffsets, DeleteGroup, GroupConfig, GroupConfigOf, GroupConfigs, GroupConfigsOf,
-    ResetOffset, ResetOffsets, RetryPolicy, SetGroups,
+    MembersOffsets, MembersOffsetsOf, OwnOffsetsOf, ResetOffset, ResetOffsets, RetryPolicy,
+    SetGroups,
 };
 pub use offset::{EarliestStoreTime, MaxOffset, MinOffset, OffsetAnswer, SearchOffset, StoreTime};
 pub use online::{

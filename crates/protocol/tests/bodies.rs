@@ -6,9 +6,9 @@ use bytes::Bytes;
 use posthaste_protocol::request::{
     Admin, BrokerConsumeStats, BrokerData, BrokerStats, CheckClientConfig, ClusterInfo,
     ConsumeQueue, ConsumeStats, ConsumerConnection, ConsumerGroup, CreateTopics, GroupConfig,
-    GroupConfigs, GroupList, Heartbeat, KvTable, LockQueues, ProducerConnection, ProducerGroup,
-    ProducerTable, QueueData, QueueName, ResetOffsets, SetGroups, Subscription, SubscriptionAnswer,
-    TimeSpans, TopicConfig, TopicConfigs, TopicList, TopicRoute, TopicStats,
+    GroupConfigs, GroupList, Heartbeat, KvTable, LockQueues, MembersOffsets, ProducerConnection,
+    ProducerGroup, ProducerTable, QueueData, QueueName, ResetOffsets, SetGroups, Subscription,
+    SubscriptionAnswer, TimeSpans, TopicConfig, TopicConfigs, TopicList, TopicRoute, TopicStats,
 };
 use posthaste_protocol::{Command, DecodeError, Fields, Payload, RequestCode, json};
 
@@ -150,6 +150,7 @@ fn what_5_5_0_answers_is_read_and_written_alike() {
         GroupList: r#"{"groupList":["admCG"]}"#,
         TopicList: r#"{"brokerAddr":"127.0.0.1:29111","topicList":["AdmTopic"]}"#,
         KvTable: r#"{"table":{"msgPutTotalTodayNow":"20","brokerActive":"true","putTps":"0.0  "}}"#,
+        MembersOffsets: r#"{"consumerTable":{"192.0.2.2@24970#358288627972":{{"brokerName":"broker-a","queueId":2,"topic":"AdmTopic"}:5,{"brokerName":"broker-a","queueId":3,"topic":"AdmTopic"}:5}},"messageQueueTable":{}}"#,
         ResetOffsets: r#"{"offsetTable":{{"brokerName":"broker-a","queueId":2,"topic":"AdmTopic"}:0,{"brokerName":"broker-a","queueId":3,"topic":"AdmTopic"}:7}}"#,
         SubscriptionAnswer: r#"{"group":"admCG","subscriptionData":{"classFilterMode":false,"codeSet":[2598919,2598920],"expressionType":"TAG","subString":"TagA || TagB","subVersion":1796080611016,"tagsSet":["TagA","TagB"],"topic":"AdmTopic"},"topic":"AdmTopic"}"#,
         TopicConfig: r#"{"attributes":{},"order":false,"perm":6,"readQueueNums":4,"topicFilterType":"SINGLE_TAG","topicName":"AdmTopic","topicSysFlag":0,"writeQueueNums":4}"#,
@@ -219,6 +220,7 @@ fn requests_of_tools_are_written_as_they_were_read() {
                 ("isForce", "true"),
             ],
         ),
+        (223, &[("topic", "t"), ("group", "g"), ("clientAddr", "c")]),
         (224, &[("cluster", "c")]),
         (225, &[]),
         (300, &[("topic", "t")]),

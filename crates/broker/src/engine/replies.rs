@@ -2,8 +2,9 @@
 //! them, and questions of others.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
-use posthaste_protocol::request::SendAnswer;
+use posthaste_protocol::request::{MembersOffsets, SendAnswer};
 use rustc_hash::FxHashMap;
 
 use super::{Millis, SessionId, effects::Caller};
@@ -36,6 +37,8 @@ pub(crate) enum Waiting {
         /// Name of the group.
         group: String,
     },
+    /// It is one of several that are told together, by the last one of them.
+    Offsets(Arc<Mutex<MembersOffsets>>),
 }
 
 /// All that are on their way.
@@ -78,10 +81,19 @@ impl Replies {
         lost
     }
 
-    /// Gives everything back.
+    /// What was asked for a caller's request is not waited for any more.
+    pub(crate) fn forget_question(&mut self, caller: Caller) {
+        self.pushed.retain(|_, pushed| pushed.caller != caller);
+        self.drop_passed();
+    }
+
+    /// Gives all replies back.
     pub(crate) fn forget_all(&mut self) -> Vec<Pushed> {
-        self.deadlines.clear();
-        self.pushed.drain().map(|(_, pushed)| pushed).collect()
+        let is_reply = |pushed: &Pushed| matches!(pushed.waiting, Waiting::Reply(_));
+        let replies = self.pushed.extract_if(|_, pushed| is_reply(pushed));
+        let replies = replies.map(|(_, pushed)| pushed).collect();
+        self.drop_passed();
+        replies
     }
 
     /// What has taken too long.

@@ -24,6 +24,7 @@ impl Engine {
         match request {
             Admin::RunningInfoOf(request) => self.running_info(now, caller, &request, out),
             Admin::ConsumeDirectly(request) => self.consume_directly(now, caller, request, out),
+            Admin::MembersOffsetsOf(request) => self.members_offsets(now, caller, &request, out),
             Admin::WipeWritePermission(request) => {
                 let result = self.wipe_write_permission(&request);
                 out.answer(caller, result);

@@ -1,14 +1,16 @@
 //! Who is connected and consumes what; and what a consumer says of itself, which is asked of it.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use posthaste_protocol::ResponseCode;
 use posthaste_protocol::id::OffsetId;
 use posthaste_protocol::request::{
     Connection, ConsumeDirectly, ConsumerConnection, ConsumerConnectionOf, ConsumersOfTopic, Empty,
-    GroupList, ProducerConnection, ProducerConnectionOf, ProducerInfo, ProducerTable, RawBody,
-    Request, RunningInfoOf, SubscriptionAnswer, SubscriptionOf, TopicList, TopicsOfConsumer,
+    GroupList, MembersOffsets, MembersOffsetsOf, OwnOffsetsOf, ProducerConnection,
+    ProducerConnectionOf, ProducerInfo, ProducerTable, RawBody, Request, RunningInfoOf,
+    SubscriptionAnswer, SubscriptionOf, TopicList, TopicsOfConsumer,
 };
+use posthaste_protocol::{Fields, Payload as _, ResponseCode};
 
 use crate::engine::effects::{Caller, Effects};
 use crate::engine::replies::{Pushed, Waiting};
@@ -151,6 +153,38 @@ impl Engine {
         })
     }
 
+    /// 223: asks the members of a group which offsets they have; who does not say it is left out.
+    pub(crate) fn members_offsets(
+        &mut self,
+        now: Millis,
+        caller: Caller,
+        request: &MembersOffsetsOf,
+        out: &mut Effects,
+    ) {
+        let MembersOffsetsOf { topic, group, client_id } = request.clone();
+        let is_meant = |id: &String| client_id.as_ref().is_none_or(|meant| meant == id);
+        let known = self.groups.get(&group);
+        let members = known.into_iter().flat_map(|group| &group.members);
+        let members = members.filter(|(id, _)| is_meant(id)).map(|(id, to)| (id.clone(), *to));
+        let members: Vec<(String, SessionId)> = members.collect();
+        if members.is_empty() {
+            let why = format!("No Any Consumer online in the consumer group: [{group}]");
+            return out.refuse(caller, &Refusal::system_error(why));
+        }
+        let all = Arc::new(Mutex::new(MembersOffsets::default()));
+        for (client_id, to) in members {
+            if self.replies.is_full() {
+                self.replies.forget_question(caller);
+                let why = "too many clients are asked something";
+                return out.refuse(caller, &Refusal::busy(why));
+            }
+            let waiting = Waiting::Offsets(Arc::clone(&all));
+            let opaque = self.replies.insert(now, Pushed { caller, to, client_id, waiting });
+            let (topic, group) = (topic.clone(), group.clone());
+            out.ask(to, opaque, &OwnOffsetsOf { topic, group });
+        }
+    }
+
     fn ask_consumer<R: Request>(
         &mut self,
         now: Millis,
@@ -172,6 +206,25 @@ impl Engine {
         let client_id = client_id.to_owned();
         let opaque = self.replies.insert(now, Pushed { caller, to, client_id, waiting });
         out.ask(to, opaque, request);
+    }
+}
+
+/// Notes what one of several consumers has said; the last one's answer lets all of it go.
+pub(super) fn told_together(
+    caller: Caller,
+    client_id: String,
+    all: Arc<Mutex<MembersOffsets>>,
+    answer: Option<Answer>,
+    out: &mut Effects,
+) {
+    let said = answer.filter(|answer| answer.code == ResponseCode::SUCCESS);
+    let said = said.and_then(|answer| MembersOffsets::read(&Fields::new(), &answer.body).ok());
+    if let Some(MembersOffsets { own, .. }) = said {
+        let mut told = all.lock().unwrap_or_else(PoisonError::into_inner);
+        told.members.insert(client_id, own);
+    }
+    if let Some(told) = Arc::into_inner(all) {
+        out.answer(caller, Ok(told.into_inner().unwrap_or_else(PoisonError::into_inner)));
     }
 }
 

@@ -4,7 +4,7 @@ use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{PushReply, SendAnswer, SendMessage};
 use posthaste_protocol::{ResponseCode, StoredMessage};
 
-use super::online::hand_on;
+use super::online::{hand_on, told_together};
 use super::send::{check_body, check_length};
 use crate::engine::effects::{Caller, Effects};
 use crate::engine::replies::{Pushed, Waiting};
@@ -134,6 +134,7 @@ impl Engine {
         let Pushed { caller, client_id, waiting, .. } = pushed;
         match waiting {
             Waiting::Question { group } => hand_on(caller, (&group, &client_id), answer, effects),
+            Waiting::Offsets(all) => told_together(caller, client_id, all, answer, effects),
             Waiting::Reply(stored) => {
                 if answer.is_some_and(|answer| answer.code == ResponseCode::SUCCESS) {
                     return effects.answer(caller, Ok(stored));

@@ -6,9 +6,9 @@ use super::{
     ClusterInfoOf, ConsumeDirectly, ConsumeQueueOf, ConsumeStatsOf, ConsumerConnectionOf,
     ConsumersOfTopic, CreateTopics, DeleteGroup, DeleteKvConfig, DeleteTopic,
     DeleteTopicInNameServer, GiveWritePermission, GroupConfig, GroupConfigOf, GroupConfigsOf,
-    KvConfigOf, NameServerConfigOf, NameServerSystemTopics, ProducerConnectionOf, ProducersOf,
-    Request, ResetOffset, RunningInfoOf, RuntimeInfoOf, SetGroups, SubscriptionOf, TimeSpansOf,
-    TopicConfigOf, TopicConfigsOf, TopicStatsOf, TopicsOfCluster, TopicsOfConsumer,
+    KvConfigOf, MembersOffsetsOf, NameServerConfigOf, NameServerSystemTopics, ProducerConnectionOf,
+    ProducersOf, Request, ResetOffset, RunningInfoOf, RuntimeInfoOf, SetGroups, SubscriptionOf,
+    TimeSpansOf, TopicConfigOf, TopicConfigsOf, TopicStatsOf, TopicsOfCluster, TopicsOfConsumer,
     WipeWritePermission,
 };
 use crate::{Command, DecodeError};
@@ -82,6 +82,8 @@ admin! {
     DeleteTopicInNameServer(DeleteTopicInNameServer),
     /// 222.
     ResetOffset(ResetOffset),
+    /// 223.
+    MembersOffsetsOf(MembersOffsetsOf),
     /// 224.
     TopicsOfCluster(TopicsOfCluster),
     /// 225.

@@ -185,6 +185,54 @@ impl ResetOffsets {
 }
 
 fields! {
+    /// Asks which offsets the members of a group have in a topic.
+    MembersOffsetsOf {
+        /// Topic.
+        topic: String = "topic",
+        /// Consumer group.
+        group: String = "group",
+        /// `ip@instance` of the member that is meant; all when nothing is said.
+        client_id: Option<String> = "clientAddr",
+    }
+}
+request!(MembersOffsetsOf => INVOKE_BROKER_TO_GET_CONSUMER_STATUS, MembersOffsets);
+
+fields! {
+    /// Broker to consumer: which offsets do you have?
+    OwnOffsetsOf {
+        /// Topic.
+        topic: String = "topic",
+        /// Consumer group.
+        group: String = "group",
+    }
+}
+request!(OwnOffsetsOf => GET_CONSUMER_STATUS_FROM_CLIENT, MembersOffsets);
+
+/// Which offsets consumers have (Java: `GetConsumerStatusBody`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct MembersOffsets {
+    /// Those of each member, as a broker says.
+    #[serde(rename = "consumerTable")]
+    pub members: BTreeMap<String, QueueTable<i64>>,
+    /// Those of one consumer, as it says.
+    #[serde(rename = "messageQueueTable")]
+    pub own: QueueTable<i64>,
+}
+table_body!(MembersOffsets);
+
+impl MembersOffsets {
+    fn to_json(&self) -> String {
+        let member = |(id, queues): (&String, &QueueTable<i64>)| {
+            format!("{}:{}", super::table::to_json(id), queues.to_json())
+        };
+        let members: Vec<String> = self.members.iter().map(member).collect();
+        let (members, own) = (members.join(","), self.own.to_json());
+        format!(r#"{{"consumerTable":{{{members}}},"messageQueueTable":{own}}}"#)
+    }
+}
+
+fields! {
     /// Gives a group the offsets of another one.
     CloneOffsets {
         /// The group that has them.

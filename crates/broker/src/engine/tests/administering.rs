@@ -5,11 +5,12 @@ use posthaste_protocol::request::{
     BrokerConfigOf, BrokerConsumeStatsOf, BrokerStatsOf, BrokerSystemTopics, CloneOffsets,
     ClusterInfoOf, ConsumeDirectly, ConsumeQueueOf, ConsumeStatsOf, ConsumerConnectionOf,
     ConsumersOfTopic, CreateTopics, DeleteGroup, DeleteKvConfig, GiveWritePermission, GroupConfig,
-    GroupConfigOf, GroupConfigs, GroupConfigsOf, Heartbeat, KvConfigOf, NameServerConfigOf,
-    NameServerSystemTopics, ProducerConnectionOf, ProducerGroup, ProducersOf, Progress, PullAnswer,
-    QueryConsumerOffset, ResetOffset, RouteOf, RunningInfoOf, RuntimeInfoOf, SendBack, SetGroups,
-    SubscriptionOf, TimeSpansOf, TopicConfig, TopicConfigOf, TopicConfigs, TopicConfigsOf,
-    TopicStatsOf, TopicsOfCluster, TopicsOfConsumer, UpdateConsumerOffset, WipeWritePermission,
+    GroupConfigOf, GroupConfigs, GroupConfigsOf, Heartbeat, KvConfigOf, MembersOffsetsOf,
+    NameServerConfigOf, NameServerSystemTopics, ProducerConnectionOf, ProducerGroup, ProducersOf,
+    Progress, PullAnswer, QueryConsumerOffset, ResetOffset, RouteOf, RunningInfoOf, RuntimeInfoOf,
+    SendBack, SetGroups, SubscriptionOf, TimeSpansOf, TopicConfig, TopicConfigOf, TopicConfigs,
+    TopicConfigsOf, TopicStatsOf, TopicsOfCluster, TopicsOfConsumer, UpdateConsumerOffset,
+    WipeWritePermission,
 };
 use posthaste_protocol::{Command, Fields, Language, RequestCode, ResponseCode, StoredMessage};
 
@@ -213,6 +214,41 @@ fn a_consumer_that_does_not_answer_or_goes_is_not_waited_for() {
     bench.engine.close(SessionId(1), &mut bench.effects);
     let left = bench.settle();
     assert_eq!(left[0].1.response_code(), ResponseCode::CONSUME_MSG_TIMEOUT);
+}
+
+/// Each says what it has; who does not answer is left out.
+#[test]
+fn the_members_of_a_group_are_asked_for_their_offsets() {
+    let mut bench = with_a_consumer();
+    bench.call(2, &heartbeat("c2", "readers", subscription("orders", "*", 9)));
+    let all = MembersOffsetsOf { topic: "orders".into(), group: "readers".into(), client_id: None };
+    let opaque = bench.put(0, &all);
+    let left = bench.settle();
+    let asked = |session: u64| {
+        let mut to = left.iter().filter(|(to, command)| *to == session && command.code == 221);
+        to.next().expect("it is asked").1.opaque
+    };
+    let own = br#"{"messageQueueTable":{{"brokerName":"dev","queueId":0,"topic":"orders"}:2}}"#;
+    let answer = |opaque| Answer {
+        opaque,
+        code: ResponseCode::SUCCESS,
+        remark: None,
+        body: Bytes::from_static(own),
+    };
+    bench.engine.answered(SessionId(1), answer(asked(1)), &mut bench.effects);
+    assert!(bench.settle().is_empty(), "the other one is waited for");
+    bench.engine.close(SessionId(2), &mut bench.effects);
+    let mut left = bench.settle().into_iter();
+    let told = left.find(|(to, command)| *to == 0 && command.opaque == opaque);
+    let told = body(&told.expect("an answer").1);
+    let expected = r#"{"consumerTable":{"c1":{{"brokerName":"dev","queueId":0,"topic":"orders"}:2}},"messageQueueTable":{}}"#;
+    assert_eq!(told, expected);
+    for absent in [
+        MembersOffsetsOf { client_id: Some("c9".into()), ..all.clone() },
+        MembersOffsetsOf { group: "nobody".into(), ..all },
+    ] {
+        assert_eq!(bench.code(0, &absent), ResponseCode::SYSTEM_ERROR);
+    }
 }
 
 #[test]

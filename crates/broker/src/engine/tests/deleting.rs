@@ -258,7 +258,7 @@ fn topics_can_be_created_and_deleted_for_ever() {
                 ..TopicConfig::default()
             };
             // The last round's need the numbers of the first's.
-            let count = if round == 2 { 300 } else { 900 };
+            let count = if round == 2 { 250 } else { 900 };
             let names = &names[..count];
             bench.call(0, &CreateTopics { topics: names.iter().map(topic).collect() });
             for name in names.iter().step_by(5) {
@@ -274,7 +274,7 @@ fn topics_can_be_created_and_deleted_for_ever() {
     }
     // Topics with the numbers of others, and a restart.
     let mut bench = open(&file);
-    let late: Vec<String> = (0..60).map(|n| format!("late{n}")).collect();
+    let late: Vec<String> = (0..20).map(|n| format!("late{n}")).collect();
     for name in &late {
         bench.call(0, &create(name));
         bench.call(0, &with_properties(&[("KEYS", "k")], message(name, 0, "late")));
@@ -290,7 +290,7 @@ fn topics_can_be_created_and_deleted_for_ever() {
         let found = StoredMessage::decode_all(bench.call(0, &query).messages);
         assert_eq!(found.expect("records").len(), 1, "{name}");
     }
-    assert!(behind_others > 5, "{behind_others}");
+    assert!(behind_others > 2, "{behind_others}");
 }
 
 fn by_key() -> QueryMessages {
