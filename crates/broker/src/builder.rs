@@ -143,7 +143,8 @@ impl BrokerBuilder {
 
     /// The host that routes tell clients to connect to. Default: the address that is listened on.
     /// Set it when clients reach the broker by another name, as through a container's port; a
-    /// wrong one makes every send fail to connect.
+    /// wrong one makes every send fail to connect. A name or an address without a port. Needed when
+    /// the broker listens on every address (`0.0.0.0`, `::`), since none of these can be told.
     pub fn advertise(mut self, host: impl Into<String>) -> Self {
         self.advertise = Some(host.into());
         self
@@ -258,6 +259,13 @@ impl BrokerBuilder {
         if !self.listen.is_loopback() && !self.allow_anyone && self.accounts.is_empty() {
             return Err(BrokerError::NotLoopback(self.listen));
         }
+        match &self.advertise {
+            Some(host) => check_host(host).map_err(BrokerError::Setting)?,
+            None if self.listen.is_unspecified() => {
+                return Err(BrokerError::NoAddress(self.listen));
+            }
+            None => {}
+        }
         self.accounts.check().map_err(BrokerError::Setting)?;
         if !is_name(&self.broker_name, MAX_TOPIC_LENGTH) || self.broker_name == CLUSTER {
             return setting(format!("`{}` cannot be a broker's name", self.broker_name));
@@ -322,6 +330,38 @@ impl BrokerBuilder {
             address: format!("{host}:{}", address.port()),
             store_host: SocketAddr::from((ip, address.port())),
             auto_create_queues: self.auto_create_topics.then_some(self.default_topic_queues as u16),
+        }
+    }
+}
+
+/// Says what is wrong with a host that clients are told, if anything is.
+fn check_host(host: &str) -> Result<(), String> {
+    let ip = host.parse::<IpAddr>().ok();
+    if ip.is_some_and(|ip| ip.is_unspecified()) {
+        return Err(format!(
+            "clients cannot connect to {host}; advertise an address of the machine"
+        ));
+    }
+    let is_part_of_names = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if ip.is_some() || (!host.is_empty() && host.chars().all(is_part_of_names)) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{host}` cannot be advertised: write a host or an address, without scheme and port"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_advertised_is_a_host_that_can_be_connected_to() {
+        for host in ["broker", "broker-1.example.com", "my_host", "10.0.0.7", "::1", "fd00::7"] {
+            assert_eq!(check_host(host), Ok(()), "{host}");
+        }
+        for host in ["", " ", "0.0.0.0", "::", "host:10911", "10.0.0.7:1", "http://host", "a b"] {
+            assert!(check_host(host).is_err(), "{host}");
         }
     }
 }

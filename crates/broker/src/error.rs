@@ -25,6 +25,12 @@ pub enum BrokerError {
          listen on 127.0.0.1, demand access keys, or say that anyone may connect"
     )]
     NotLoopback(IpAddr),
+    /// The broker listens on all addresses of the machine, and clients cannot be told any of them.
+    #[error(
+        "{0} is every address of this machine, and none that a client can connect to; say with \
+         advertise how clients reach it"
+    )]
+    NoAddress(IpAddr),
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),

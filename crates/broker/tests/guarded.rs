@@ -130,7 +130,8 @@ async fn off_loopback_it_starts_with_accounts_alone() {
     let anywhere = || Broker::builder().listen(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let refused = anywhere().start().await;
     assert!(matches!(refused, Err(BrokerError::NotLoopback(_))), "{refused:?}");
-    let broker = anywhere().access_key("me", SECRET).start().await.expect("start");
+    let told = anywhere().access_key("me", SECRET).advertise("127.0.0.1");
+    let broker = told.start().await.expect("start");
     broker.stop().await;
     for wrong in [
         Broker::builder().access_key("me", "short"),

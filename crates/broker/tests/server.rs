@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -335,8 +335,21 @@ async fn other_machines_are_let_in_only_when_that_is_said() {
     let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let error = Broker::builder().listen(all).start().await.expect_err("not loopback");
     assert!(error.to_string().contains("anyone"), "{error}");
-    let open = Broker::builder().listen(all).allow_anyone_to_connect().start().await;
-    open.expect("said so").stop().await;
+    let open = || Broker::builder().listen(all).allow_anyone_to_connect().advertise("127.0.0.1");
+    open().start().await.expect("said so").stop().await;
+}
+
+/// It told clients to connect to 0.0.0.0.
+#[tokio::test]
+async fn every_address_of_the_machine_is_none_that_clients_can_be_told() {
+    for all in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        let everywhere = || Broker::builder().listen(all).allow_anyone_to_connect();
+        let error = everywhere().start().await.expect_err("nothing to tell");
+        assert!(matches!(error, BrokerError::NoAddress(_)), "{error:?}");
+        assert!(error.to_string().contains("advertise"), "{error}");
+        let error = everywhere().advertise(all.to_string()).start().await.expect_err("the same");
+        assert!(matches!(error, BrokerError::Setting(_)), "{error:?}");
+    }
 }
 
 #[tokio::test]

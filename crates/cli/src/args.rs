@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::bench::{Bench, Load};
@@ -33,9 +34,9 @@ pub(crate) struct Args {
 pub(crate) struct Global {
     /// Name servers, several separated by `;`
     ///
-    /// Without the flag and POSTHASTE_NAMESRV, the environment's NAMESRV_ADDR counts, then
-    /// 127.0.0.1:9876.
-    #[arg(short = 'n', long, global = true, value_name = "HOST:PORT", env = "POSTHASTE_NAMESRV")]
+    /// Without it the environment's POSTHASTE_NAMESRV counts, then NAMESRV_ADDR, then
+    /// 127.0.0.1:9876. A variable that is empty counts as not set.
+    #[arg(short = 'n', long, global = true, value_name = "HOST:PORT")]
     pub(crate) namesrv: Option<String>,
 
     /// How results are written to stdout
@@ -46,7 +47,11 @@ pub(crate) struct Global {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
-    /// Say more on stderr; -vv and -vvv even more
+    /// Say more on stderr: each failed message and what the library warns of; -vv also what it does,
+    /// -vvv everything
+    ///
+    /// The environment's POSTHASTE_LOG says it in more detail, in the words of tracing's EnvFilter:
+    /// POSTHASTE_LOG=posthaste=debug. It counts before -v.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -63,7 +68,7 @@ pub(crate) struct Global {
     pub(crate) broker_map: Vec<(String, String)>,
 
     /// Reach every broker at this host, whatever it advertises
-    #[arg(long, global = true, value_name = "HOST")]
+    #[arg(long, global = true, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) broker_host: Option<String>,
 
     /// Connect to these brokers only: hosts (by name or address) and networks (10.1.0.0/16),
@@ -78,7 +83,7 @@ pub(crate) struct Global {
     ///
     /// The secret comes from --secret-key-file, else from the environment's POSTHASTE_SECRET_KEY;
     /// never from the command line, which others can read.
-    #[arg(long, global = true, value_name = "KEY")]
+    #[arg(long, global = true, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) access_key: Option<String>,
 
     /// File with the secret of --access-key
@@ -185,7 +190,7 @@ pub(crate) struct Dev {
     pub(crate) tls_key: Option<PathBuf>,
 
     /// Host that clients are told to reach the broker at
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) advertise: Option<String>,
 
     /// Port of the broker; 0 takes a free one
@@ -250,7 +255,7 @@ pub(crate) struct Send {
     pub(crate) bodies: Vec<String>,
 
     /// Key of each message (repeatable)
-    #[arg(short, long = "key", value_name = "KEY")]
+    #[arg(short, long = "key", value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) keys: Vec<String>,
 
     /// Each record is a key, this text, and a body
@@ -262,7 +267,7 @@ pub(crate) struct Send {
     pub(crate) delim: Delimiter,
 
     /// Tag of each message
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) tag: Option<String>,
 
     /// Property of each message (repeatable)
@@ -280,8 +285,8 @@ pub(crate) struct Send {
     #[arg(long, conflicts_with = "files")]
     pub(crate) json: bool,
 
-    /// Send each of these files as one message
-    #[arg(short = 'F', long = "file", value_name = "PATH", num_args = 1.., conflicts_with_all = ["bodies", "lines"])]
+    /// Send this file as one message (repeatable); `-` is stdin
+    #[arg(short = 'F', long = "file", value_name = "PATH", conflicts_with_all = ["bodies", "lines"])]
     pub(crate) files: Vec<PathBuf>,
 
     /// Send the lines of this file
@@ -290,7 +295,7 @@ pub(crate) struct Send {
 
     /// Keep the order of messages that agree in this: `key`, or the name of a property, or of a
     /// field when bodies are JSON objects
-    #[arg(long, value_name = "key|FIELD", conflicts_with_all = ["queue", "oneway"])]
+    #[arg(long, value_name = "key|FIELD", conflicts_with_all = ["queue", "oneway"], value_parser = NonEmptyStringValueParser::new())]
     pub(crate) ordered_by: Option<String>,
 
     /// Send to this queue only
@@ -396,11 +401,11 @@ pub(crate) struct Tail {
     pub(crate) count: Option<u64>,
 
     /// Only messages with this tag
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) tag: Option<String>,
 
     /// Only messages with this key
-    #[arg(short, long, value_name = "KEY")]
+    #[arg(short, long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: Option<String>,
 }
 

@@ -13,19 +13,49 @@ const GROUP: &str = "posthaste-cli";
 /// Where name servers are looked for when nobody says anything.
 const DEFAULT: &str = "127.0.0.1:9876";
 
-/// The name servers: the flag or POSTHASTE_NAMESRV (both through the parser), else NAMESRV_ADDR,
-/// which users of RocketMQ's own tools have set already, else this machine.
+/// Where the environment may name the servers: our own variable, and the one that users of
+/// RocketMQ's own tools have set already. One that is empty counts as not set.
+const ENVIRONMENT: [&str; 2] = ["POSTHASTE_NAMESRV", "NAMESRV_ADDR"];
+
+/// The name servers: the flag, else the environment, else this machine.
 fn name_servers(global: &Global) -> Result<String, Failure> {
-    let given = global.namesrv.clone().filter(|text| !text.is_empty());
-    let (list, source) = match given {
-        Some(list) => (list, "-n/--namesrv or POSTHASTE_NAMESRV"),
-        None => match std::env::var("NAMESRV_ADDR") {
-            Ok(list) if !list.is_empty() => (list, "NAMESRV_ADDR"),
-            _ => (DEFAULT.to_owned(), "the default"),
-        },
-    };
+    let (list, source) = chosen(global.namesrv.as_deref(), |name| std::env::var(name).ok());
     value::name_servers(&list)
         .map_err(|why| Failure::usage(format!("name servers from {source}: {why}")))
+}
+
+/// The list that counts, and where it comes from.
+fn chosen(
+    flag: Option<&str>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> (String, &'static str) {
+    let set = |name| Some((environment(name).filter(|list| !list.is_empty())?, name));
+    match flag {
+        Some(list) => (list.to_owned(), "-n/--namesrv"),
+        None => {
+            ENVIRONMENT.into_iter().find_map(set).unwrap_or((DEFAULT.to_owned(), "the default"))
+        }
+    }
+}
+
+/// Refuses the flags that say which cluster is meant and how it is reached, for a command that goes
+/// to no cluster but its own: passed over in silence, they would be believed to work.
+pub(crate) fn refuse_flags(global: &Global, command: &str, why: &str) -> Result<(), Failure> {
+    let given = [
+        ("-n/--namesrv", global.namesrv.is_some()),
+        ("--broker-map", !global.broker_map.is_empty()),
+        ("--broker-host", global.broker_host.is_some()),
+        ("--trusted-brokers", !global.trusted_brokers.is_empty()),
+        ("--tls", global.tls),
+        ("--tls-ca", global.tls_ca.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            Err(Failure::usage(format!("{command} {why}: {flag} has no meaning there"))
+                .help("Leave it out."))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The rewriting of advertised addresses that `--broker-map` and `--broker-host` ask for.
@@ -134,6 +164,27 @@ fn join(host: &str, port: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers_come_from_the_flag_then_from_variables_that_are_set() {
+        for (flag, ours, theirs, expected) in [
+            (Some("f"), Some("o"), Some("t"), ("f", "-n/--namesrv")),
+            // An empty flag is an unset variable of a script: an error, and not the next source.
+            (Some(""), Some("o"), Some("t"), ("", "-n/--namesrv")),
+            (None, Some("o"), Some("t"), ("o", "POSTHASTE_NAMESRV")),
+            (None, Some(""), Some("t"), ("t", "NAMESRV_ADDR")),
+            (None, None, Some("t"), ("t", "NAMESRV_ADDR")),
+            (None, Some(""), Some(""), (DEFAULT, "the default")),
+            (None, None, None, (DEFAULT, "the default")),
+        ] {
+            let environment = |name: &str| match name {
+                "POSTHASTE_NAMESRV" => ours.map(str::to_owned),
+                _ => theirs.map(str::to_owned),
+            };
+            let (list, source) = chosen(flag, environment);
+            assert_eq!((list.as_str(), source), expected, "{flag:?} {ours:?} {theirs:?}");
+        }
+    }
 
     #[test]
     fn addresses_are_rewritten_by_pair_then_by_host() {

@@ -257,10 +257,19 @@ impl Feed {
     }
 }
 
+/// Whether a file's name stands for stdin.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn read_whole(path: &Path) -> Result<Bytes, String> {
     let read = || {
         let mut body = Vec::new();
-        File::open(path)?.take(LONGEST_RECORD as u64 + 1).read_to_end(&mut body)?;
+        let file: Box<dyn Read> = match is_stdin(path) {
+            true => Box::new(io::stdin()),
+            false => Box::new(File::open(path)?),
+        };
+        file.take(LONGEST_RECORD as u64 + 1).read_to_end(&mut body)?;
         Ok::<_, io::Error>(body)
     };
     match read() {

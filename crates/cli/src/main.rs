@@ -22,15 +22,17 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Format};
+use crate::args::{Args, Format, Global};
 use crate::exit::{Exit, Failure};
 use crate::output::{ErrorLine, Stdout};
 use crate::talk::Talk;
 
+/// What the environment says of the log.
+const LOG: &str = "POSTHASTE_LOG";
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr(args.global.verbose);
-    match run(&args) {
+    match log_to_stderr(&args.global).and_then(|()| run(&args)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             report(&args, &failure);
@@ -78,14 +80,23 @@ fn report(args: &Args, failure: &Failure) {
 }
 
 /// Errors of the library are returned, and told by the command: its log is for who asks for it.
-fn log_to_stderr(verbose: u8) {
-    let filter = match verbose {
-        0 => "error",
-        1 => "warn,posthaste=info,posthaste_broker=info",
-        2 => "info,posthaste=debug,posthaste_broker=debug",
-        _ => "trace",
+fn log_to_stderr(global: &Global) -> Result<(), Failure> {
+    let filter = match std::env::var(LOG) {
+        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(&filter).map_err(|error| {
+            Failure::usage(format!("{LOG}={filter}: {error}"))
+                .help(format!("Write it as {LOG}=warn or {LOG}=posthaste=debug."))
+        })?,
+        _ => EnvFilter::new(match global.verbose {
+            0 => "error",
+            1 => "warn",
+            2 => "info,posthaste=debug,posthaste_broker=debug",
+            _ => "trace",
+        }),
     };
-    let filter =
-        EnvFilter::try_from_env("POSTHASTE_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(Talk::has_colour(global.color))
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
 }

@@ -36,15 +36,20 @@ enum Progress {
 
 impl Talk {
     pub(crate) fn new(global: &Global) -> Self {
-        let colour = match global.color {
+        let colour = Self::has_colour(global.color);
+        Self { colour, quiet: global.quiet, progress: Progress::None, drawn: Instant::now() }
+    }
+
+    /// Whether stderr is written in colours.
+    pub(crate) fn has_colour(when: When) -> bool {
+        match when {
             When::Always => true,
             When::Never => false,
             When::Auto => {
                 io::stderr().is_terminal()
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
-        };
-        Self { colour, quiet: global.quiet, progress: Progress::None, drawn: Instant::now() }
+        }
     }
 
     /// Why a command failed, and what to do about it.

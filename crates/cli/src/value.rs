@@ -135,7 +135,7 @@ pub(crate) fn name_servers(text: &str) -> Result<String, String> {
     let servers = text.split([';', ',']).map(str::trim).filter(|server| !server.is_empty());
     let servers = servers.map(name_server).collect::<Result<Vec<_>, _>>()?;
     if servers.is_empty() {
-        Err("name a server, as in 127.0.0.1:9876".into())
+        Err("none is named; write one as 127.0.0.1:9876".into())
     } else {
         Ok(servers.join(";"))
     }

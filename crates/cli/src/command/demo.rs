@@ -8,6 +8,7 @@ use posthaste::{Message, Producer, ReadMessage};
 use posthaste_broker::Broker;
 
 use crate::args::Global;
+use crate::cluster;
 use crate::exit::{Exit, Failure};
 use crate::output::{Stdout, printable};
 use crate::talk::thousands;
@@ -23,7 +24,11 @@ const ALL: usize = 1 + ASYNC + ONE_WAY + ORDERS.len() * STEPS.len();
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the command.
-pub(crate) async fn run(_global: &Global) -> Result<Exit, Failure> {
+pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
+    cluster::refuse_flags(global, "demo", "brings a broker of its own")?;
+    if global.access_key.is_some() || global.secret_key_file.is_some() {
+        return Err(Failure::usage("demo brings a broker of its own, which takes no access key"));
+    }
     let mut page = Page(Stdout::new());
     page.line(
         "This demo sends messages through a real broker on this machine. It installs nothing,",

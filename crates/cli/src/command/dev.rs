@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use crate::access;
 use crate::args::{self, Format, Global};
+use crate::cluster;
 use crate::envelope::VERSION;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -23,6 +25,7 @@ const REPORT: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failure> {
+    cluster::refuse_flags(global, "dev", "starts a cluster of its own")?;
     let keys = access::keys(global)?;
     if !args.listen.is_loopback() && !args.anyone_may_connect && keys.is_none() {
         return Err(Failure::usage(format!(
@@ -92,6 +95,27 @@ async fn report_dropped(
     }
 }
 
+/// Why a broker does not listen everywhere without being told where clients find it.
+fn no_address(listen: IpAddr, addresses: &[IpAddr]) -> Failure {
+    let failure = Failure::usage(format!(
+        "{listen} is every address of this machine, and none that a client can connect to"
+    ));
+    match addresses {
+        [] => failure.help("Say how clients reach this machine: --advertise HOST"),
+        addresses => addresses.iter().fold(
+            failure.help("Say how clients reach this machine, as with one of these:"),
+            |failure, address| failure.help(format!("  --advertise {address}")),
+        ),
+    }
+}
+
+/// The addresses of this machine that others may reach it at.
+fn addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let others = interfaces.iter().filter(|interface| !interface.is_loopback());
+    others.map(if_addrs::Interface::ip).collect()
+}
+
 async fn start(args: &args::Dev, keys: Option<(String, String)>) -> Result<Broker, Failure> {
     let mut builder = Broker::builder()
         .listen(args.listen)
@@ -133,6 +157,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// What failed, and what to do about it where the error itself does not say.
 fn explain(error: &BrokerError, args: &args::Dev) -> Failure {
     let exit = match error {
+        BrokerError::NoAddress(listen) => return no_address(*listen, &addresses()),
         BrokerError::Setting(_) | BrokerError::NotLoopback(_) => Exit::Usage,
         _ => Exit::Failed,
     };

@@ -23,7 +23,7 @@ use crate::blueprint::Blueprint;
 use crate::cluster;
 use crate::envelope::{Content, VERSION};
 use crate::exit::{Exit, Failure, check_topic};
-use crate::input::{Input, Item, Source};
+use crate::input::{Input, Item, Source, is_stdin};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
 use crate::talk::{Talk, thousands};
@@ -84,6 +84,9 @@ fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
         return Ok((Source::Bodies { bodies: args.bodies.clone(), rounds }, unit));
     }
     if !args.files.is_empty() {
+        if args.files.iter().filter(|path| is_stdin(path)).count() > 1 {
+            return Err(Failure::usage("-F - is stdin, which can be read once only"));
+        }
         return Ok((Source::Files(args.files.clone()), "file"));
     }
     let delimiter = args.delim.clone();

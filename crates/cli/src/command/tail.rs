@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal;
 use std::pin::pin;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use posthaste::{AdminError, ReadFrom, ReadMessage, Reader};
+use posthaste::{Admin, AdminError, ReadFrom, ReadMessage, Reader};
 use serde::Serialize;
 
 use crate::args::{self, Format, From, Global};
@@ -14,6 +14,9 @@ use crate::exit::{Exit, Failure, check_topic};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
 use crate::talk::Talk;
+
+/// How long a topic that does not exist is left alone before it is looked up again.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Tail) -> Result<Exit, Failure> {
@@ -52,7 +55,8 @@ struct Tail<'a> {
 
 impl Tail<'_> {
     async fn run(&mut self, global: &Global) -> Result<Exit, Failure> {
-        let mut reader = self.open(global).await?;
+        let admin = cluster::admin(global).await?;
+        let mut reader = self.open(&admin, global).await?;
         let follows = self.args.until.is_none();
         if follows && (global.verbose > 0 || std::io::stderr().is_terminal()) {
             self.talk.note(&format!("following {}; Ctrl-C ends", self.args.topic));
@@ -78,12 +82,34 @@ impl Tail<'_> {
         Ok(if self.unreadable > 0 { Exit::Failed } else { Exit::Done })
     }
 
-    async fn open(&self, global: &Global) -> Result<Reader, Failure> {
-        let from = match self.args.from {
+    /// Opens the topic; while following, waits for one that does not exist yet.
+    async fn open(&mut self, admin: &Admin, global: &Global) -> Result<Reader, Failure> {
+        let mut from = match self.args.from {
             From::Start => ReadFrom::Start,
             From::End => ReadFrom::End,
         };
-        let admin = cluster::admin(global).await?;
+        loop {
+            match self.try_to_open(admin, from, global).await {
+                Ok(reader) => return Ok(reader),
+                Err(error @ AdminError::NoTopic { .. }) if self.args.until.is_none() => {
+                    // Whatever it will have is new.
+                    from = ReadFrom::Start;
+                    self.say_that_it_waits(&error);
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                // The topic was checked before: it is the tag.
+                Err(AdminError::Invalid(why)) => return Err(Failure::usage(why)),
+                Err(error) => return Err(cluster::failure(&error)),
+            }
+        }
+    }
+
+    async fn try_to_open(
+        &self,
+        admin: &Admin,
+        from: ReadFrom,
+        global: &Global,
+    ) -> Result<Reader, AdminError> {
         let mut reader = admin.reader(self.args.topic.as_str()).from(from).patience(global.timeout);
         if let Some(tag) = &self.args.tag {
             reader = reader.tag(tag.as_str());
@@ -91,11 +117,7 @@ impl Tail<'_> {
         if self.args.until.is_some() {
             reader = reader.until_now();
         }
-        reader.open().await.map_err(|error| match error {
-            // The topic was checked before: it is the tag.
-            AdminError::Invalid(why) => Failure::usage(why),
-            error => cluster::failure(&error),
-        })
+        reader.open().await
     }
 
     /// The next message. Writes out what waits when that takes a while.
@@ -108,6 +130,16 @@ impl Tail<'_> {
                 message = &mut next => return message,
                 () = sleep_until(flush_at), if flush_at.is_some() => {}
             }
+        }
+    }
+
+    /// Says that the topic is missing, once.
+    fn say_that_it_waits(&mut self, error: &AdminError) {
+        let trouble = error.to_string();
+        if trouble != self.trouble {
+            self.talk
+                .note(&format!("topic {} does not exist yet; waiting for it", self.args.topic));
+            self.trouble = trouble;
         }
     }
 

@@ -144,6 +144,43 @@ async fn it_does_not_listen_to_everybody_by_accident() {
         .await;
 }
 
+/// It advertised 0.0.0.0 then, which nobody else can connect to.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_not_listen_everywhere_without_saying_where_clients_find_it() {
+    for listen in ["0.0.0.0", "::"] {
+        let args = ["dev", "--listen", listen, "--anyone-may-connect", "--port", "0"];
+        let args = [&args[..], &["--namesrv-port", "0"]].concat();
+        let run = run(posthaste(&args), "").await.expect_code(2);
+        let expected = "is every address of this machine, and none that a client can connect to";
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        assert!(run.stderr.contains("--advertise "), "{}", run.stderr);
+    }
+    for host in ["", "0.0.0.0", "host:10911", "http://host"] {
+        let args = ["dev", "--port", "0", "--namesrv-port", "0", "--advertise", host];
+        let run = run(posthaste(&args), "").await.expect_code(2);
+        assert!(run.stderr.contains("advertise"), "{host}: {}", run.stderr);
+    }
+}
+
+/// They were passed over in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_of_another_cluster_have_no_meaning_where_the_cluster_is_its_own() {
+    for flag in [
+        &["-n", "host"][..],
+        &["--broker-host", "host"],
+        &["--broker-map", "a=b"],
+        &["--tls"],
+        &["--tls-ca", "file"],
+    ] {
+        for command in ["dev", "demo"] {
+            let args = [&[command][..], flag].concat();
+            let run = run(posthaste(&args), "").await.expect_code(2);
+            assert!(run.stderr.contains("has no meaning there"), "{args:?}: {}", run.stderr);
+        }
+    }
+    run(posthaste(&["demo", "--access-key", "k"]), "").await.expect_code(2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_seeded_and_others_may_be_refused() {
     let dev = dev(&["--topic", "Orders:3", "--seed-topic", "Payments:5", "--no-auto-create"]).await;

@@ -173,7 +173,7 @@ async fn files_whole_and_by_line() {
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     std::fs::write(&one, b"x\ny").unwrap();
     std::fs::write(&two, [0xff, 0x00, 0x80]).unwrap();
-    send(&broker, &["Whole", "-F", one.to_str().unwrap(), two.to_str().unwrap()], "")
+    send(&broker, &["Whole", "-F", one.to_str().unwrap(), "-F", two.to_str().unwrap()], "")
         .await
         .expect_code(0);
     let mut bodies: Vec<String> = landed(&broker, "Whole")
@@ -185,6 +185,63 @@ async fn files_whole_and_by_line() {
     assert_eq!(bodies, [r#""x\ny"null"#, r#"null"/wCA""#]);
     send(&broker, &["Lines", "-l", one.to_str().unwrap()], "").await.expect_code(0);
     assert_eq!(landed_bodies(&broker, "Lines").await, ["x", "y"]);
+}
+
+/// `-F blob Topic` took the topic for another file, and said that the topic was missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_takes_one_value_and_may_be_stdin() {
+    let broker = broker().await;
+    let folder = tempfile::tempdir().unwrap();
+    let blob = folder.path().join("blob");
+    std::fs::write(&blob, "from a file").unwrap();
+    send(&broker, &["-F", blob.to_str().unwrap(), "T"], "").await.expect_code(0);
+    let stdin = "from stdin,\nwith two lines\n";
+    send(&broker, &["T", "-F", "-"], stdin).await.expect_code(0);
+    assert_eq!(landed_bodies(&broker, "T").await, ["from a file", stdin]);
+    let twice = send(&broker, &["T", "-F", "-", "-F", "-"], stdin).await.expect_code(2);
+    assert!(twice.stderr.contains("stdin"), "{}", twice.stderr);
+}
+
+/// The library's log came in colours, whatever --color said.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_colours_only_where_they_are_wanted_too() {
+    for (when, coloured) in [("always", true), ("never", false), ("auto", false)] {
+        let args = ["-n", "127.0.0.1:1", "--timeout", "200ms", "send", "T", "x", "-vvv"];
+        let run = run(posthaste(&[&args[..], &["--color", when]].concat()), "").await;
+        let logged = run.stderr.lines().filter(|line| line.contains("posthaste"));
+        let logged: Vec<&str> = logged.collect();
+        assert!(logged.len() > 1, "{}", run.stderr);
+        assert_eq!(run.stderr.contains('\x1b'), coloured, "{when}: {:?}", run.stderr);
+    }
+    let mut command = posthaste(&["send", "T", "x"]);
+    command.env("POSTHASTE_LOG", "posthaste=loud");
+    let run = run(command, "").await.expect_code(2);
+    assert!(run.stderr.contains("POSTHASTE_LOG"), "{}", run.stderr);
+}
+
+/// An unset variable of a script: `-n "$SERVERS"`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_value_is_refused() {
+    for args in [
+        &["-n", "", "send", "T", "x"][..],
+        &["-n", " ; ", "send", "T", "x"],
+        &["send", "T", "x", "--broker-host", ""],
+        &["send", "T", "x", "--access-key", ""],
+        &["send", "T", "x", "--tag", ""],
+        &["send", "T", "x", "-k", ""],
+        &["send", "T", "x", "--ordered-by", ""],
+        &["send", "T", "--failed-to", "", "x"],
+        &["tail", "T", "--key", ""],
+        &["tail", "T", "--tag", ""],
+        &["dev", "--data", ""],
+        &["dev", "--advertise", ""],
+    ] {
+        // Of the environment it is none of their business.
+        let mut command = posthaste(args);
+        command.env("POSTHASTE_NAMESRV", "127.0.0.1:1");
+        let run = run(command, "").await.expect_code(2);
+        assert!(run.stderr.starts_with("error: "), "{args:?}: {}", run.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,24 @@ async fn an_envelope_has_everything_that_is_known() {
     assert!(landed["born_ms"].as_u64() <= landed["stored_ms"].as_u64(), "{landed}");
 }
 
+/// It exited with 3.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_does_not_exist_yet_is_waited_for_while_following() {
+    for from in ["start", "end"] {
+        let broker = broker().await;
+        let args = ["tail", "live", "--from", from, "-o", "json", "-C", "2"];
+        let mut child = posthaste_at(broker.name_server(), &args).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let waiting = next_line(&mut stderr).await.unwrap();
+        assert_eq!(waiting, "topic live does not exist yet; waiting for it");
+        send(&broker, &["live"], "a\nb\n").await.expect_code(0);
+        let run = finish(child).await.expect_code(0);
+        assert_eq!(run.json().len(), 2, "what landed before the tail was open counts, too");
+        let now = tail(&broker, &["other", "--from", from, "--until", "now"]).await;
+        assert!(now.expect_code(3).stderr.contains("other"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn text_is_one_safe_line_a_message() {
     let broker = broker().await;
