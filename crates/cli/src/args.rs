@@ -12,15 +12,35 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 pub(crate) use self::bench::{Bench, Load};
 use crate::value;
 
+/// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
+macro_rules! exit_codes {
+    () => {
+        "
+Exit codes:
+  0    done: every message read was stored (or there was nothing to send)
+  1    the command failed; certainly nothing was stored
+  2    usage, configuration, or an input that cannot be read or is not valid; nothing was stored
+  3    unreachable: no name server, no route, no broker; nothing was stored
+  4    partial: at least one message unknown, or something stored and something not, be it a message,
+       a bad line or a receipt that could not be written
+  5    refused: permission, signature, rules for topics; nothing was stored
+  130  interrupted"
+    };
+}
+
 /// Send messages to Apache RocketMQ, read back what landed, and develop against a broker that
 /// needs nothing installed.
 #[derive(Debug, Parser)]
 #[command(name = "posthaste", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "\
+#[command(after_help = concat!(
+    "\
 Try it:  posthaste demo
          posthaste dev                        (in another terminal)
          echo hello | posthaste send Orders
-         posthaste tail Orders")]
+         posthaste tail Orders
+",
+    exit_codes!()
+))]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -231,21 +251,13 @@ pub(crate) enum WhenFull {
 
 /// `posthaste send`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Exit codes:
-  0    every message read was stored (or there was nothing to send)
-  1    the command failed; certainly nothing was stored
-  2    usage, or an input that cannot be read or is not valid, and nothing was stored
-  3    unreachable: no name server, no route, no broker
-  4    partial: at least one message unknown, or some stored and some not, or receipts lost
-  5    refused: permission, signature, topic rules
-  130  interrupted
+#[command(after_help = concat!(exit_codes!(), "
 
 Receipts go to stdout in the order of the input, everything else to stderr. When their reader
 leaves, sending goes on. Only messages with --ordered-by are stored in the order of the input.
 
 The first Ctrl-C ends the reading and waits for what is on its way, up to --timeout; the second
-ends that at once, with each message in the counts and in --failed-to; a third ends the program.")]
+ends that at once, with each message in the counts and in --failed-to; a third ends the program."))]
 pub(crate) struct Send {
     /// Topic to send to
     pub(crate) topic: String,

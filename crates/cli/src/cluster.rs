@@ -3,8 +3,10 @@
 use posthaste::{Admin, AdminError, Producer, ProducerBuilder};
 
 use crate::access;
+use crate::advice;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::patience;
 use crate::value;
 
 /// The producer group of this program.
@@ -66,7 +68,11 @@ fn address_map(global: &Global) -> impl Fn(&str) -> Option<String> + Send + Sync
 
 /// A producer for the cluster, as the flags of every command have it.
 pub(crate) fn producer(global: &Global) -> Result<ProducerBuilder, Failure> {
-    let mut builder = Producer::builder(GROUP, name_servers(global)?)
+    let servers = name_servers(global)?;
+    if !global.quiet {
+        patience::speak_up(servers.clone(), global.timeout);
+    }
+    let mut builder = Producer::builder(GROUP, servers)
         .send_timeout(global.timeout)
         .address_map(address_map(global));
     if !global.trusted_brokers.is_empty() {
@@ -108,21 +114,8 @@ pub(crate) fn failure(error: &AdminError) -> Failure {
         AdminError::Timeout(_) => (Exit::Failed, "timeout"),
         _ => (Exit::Failed, "other"),
     };
-    let failure = Failure::new(exit, kind, error.to_string()).help(error.help());
-    match error {
-        AdminError::NoTopic { topic } => failure.help(create_topic_hint(topic)),
-        AdminError::Untrusted { .. } => failure.help(TRUST_HINT),
-        _ => failure,
-    }
-}
-
-/// What to type when a broker is missing among those that are trusted.
-pub(crate) const TRUST_HINT: &str =
-    "try:  posthaste --trusted-brokers THAT-HOST …        with the others that you trust";
-
-/// What to type when a topic is missing.
-pub(crate) fn create_topic_hint(topic: &str) -> String {
-    format!("try:  posthaste topic create {topic} --queues 8        or:  posthaste topic list")
+    let failure = Failure::new(exit, kind, error.to_string());
+    Failure { help: advice::of_call(error), ..failure }
 }
 
 fn rewrite(

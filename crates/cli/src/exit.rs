@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use posthaste::{ErrorKind, Outcome, SendError};
+use posthaste::{ErrorKind, Message, Outcome, SendError};
 
-use crate::cluster::{TRUST_HINT, create_topic_hint};
+use crate::advice;
 
 /// The exit codes. Scripts rely on them: a code keeps its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// No name server, no route, or no broker.
     Unreachable = 3,
-    /// At least one message unknown, or some stored and some not.
+    /// At least one message unknown, or something stored and something not: messages, bad lines,
+    /// receipts that could not be written.
     Partial = 4,
     /// Refused: permission, signature, topic rules.
     Refused = 5,
@@ -71,7 +72,8 @@ impl Failure {
             Outcome::NotStored => Exit::of(error.kind()),
             Outcome::Unknown => Exit::Partial,
         };
-        Self { help: advice(error), ..Self::new(exit, error.kind().as_str(), reason(error)) }
+        let kind = error.kind().as_str();
+        Self { help: advice::of_send(error), ..Self::new(exit, kind, reason(error)) }
     }
 
     /// Something in the command line or its environment.
@@ -92,41 +94,6 @@ pub(crate) fn reason(error: &SendError) -> String {
     // What became of it stands in the advice.
     let prefix = format!("{}: ", error.outcome());
     whole.strip_prefix(&prefix).unwrap_or(&whole).to_owned()
-}
-
-/// What became of a message that failed, and what to do, a line each.
-pub(crate) fn advice(error: &SendError) -> Vec<String> {
-    let outcome = match error.outcome() {
-        Outcome::NotStored => "not stored.",
-        Outcome::Unknown => {
-            "unknown: it may have been stored, and sending it again may store it twice."
-        }
-    };
-    [format!("{outcome} {}", error.help())].into_iter().chain(remedy(error)).collect()
-}
-
-/// What to type next, where a command can help.
-fn remedy(error: &SendError) -> Option<String> {
-    let topic = error.message().topic();
-    match error.kind() {
-        ErrorKind::NoTopic => Some(create_topic_hint(topic)),
-        ErrorKind::NoRoute => {
-            Some("try:  posthaste dev        (a broker here), or  posthaste -n HOST:PORT …".into())
-        }
-        ErrorKind::Tls => {
-            Some("try:  posthaste --tls-ca FILE …        with the authority that signed it".into())
-        }
-        ErrorKind::Untrusted => Some(TRUST_HINT.into()),
-        ErrorKind::Denied => {
-            Some("try:  posthaste --access-key KEY --secret-key-file FILE …".into())
-        }
-        ErrorKind::Connect => {
-            let address = &error.attempts().last()?.address;
-            let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
-            Some(format!("try:  posthaste --broker-map {host}=HOST-THAT-CAN-BE-REACHED …"))
-        }
-        _ => None,
-    }
 }
 
 /// Whether sending the same message again may end better, with nothing else changed.
@@ -151,4 +118,11 @@ pub(crate) fn check_topic(topic: &str) -> Result<(), Failure> {
     }
     Err(Failure::new(Exit::Refused, "invalid", format!("{topic:?} cannot be a topic"))
         .help("A topic has 1 to 127 characters of A-Z a-z 0-9 _ - % |"))
+}
+
+/// The rule for topics that are sent to: some belong to the broker.
+pub(crate) fn check_topic_to_send(topic: &str) -> Result<(), Failure> {
+    check_topic(topic)?;
+    Message::check_topic(topic)
+        .map_err(|why| Failure::new(Exit::Refused, "invalid", why).help("Choose another topic."))
 }

@@ -2,6 +2,7 @@
 //! that needs nothing installed.
 
 mod access;
+mod advice;
 mod args;
 mod blueprint;
 mod cluster;
@@ -12,6 +13,7 @@ mod input;
 mod interrupt;
 mod latency;
 mod output;
+mod patience;
 mod talk;
 mod value;
 

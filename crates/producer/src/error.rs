@@ -162,14 +162,21 @@ pub struct Attempt {
     pub reason: String,
 }
 
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Attempt {
+    fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.broker, self.address)?;
         if let Some(queue) = self.queue {
             write!(f, ", queue {queue}")?;
         }
-        write!(f, ", after {:.0?}: {}", self.took, self.kind)?;
-        if !self.reason.is_empty() {
+        write!(f, ", after {:.0?}", self.took)
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_place(f)?;
+        write!(f, ": {}", self.kind)?;
+        if !self.reason.is_empty() && self.reason != self.kind.to_string() {
             write!(f, " ({})", self.reason)?;
         }
         Ok(())
@@ -271,15 +278,19 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failure = &self.0;
         write!(f, "{}: topic {}: {}", failure.outcome, self.message().topic(), failure.kind)?;
-        if !failure.reason.is_empty() {
+        if !failure.reason.is_empty() && failure.reason != failure.kind.to_string() {
             write!(f, ": {}", failure.reason)?;
         }
-        if let Some(last) = failure.attempts.last() {
-            let count = failure.attempts.len();
-            let word = if count == 1 { "attempt" } else { "attempts" };
-            write!(f, " [{count} {word}, the last on {last}]")?;
+        let Some(last) = failure.attempts.last() else { return Ok(()) };
+        let count = failure.attempts.len();
+        let word = if count == 1 { "attempt" } else { "attempts" };
+        write!(f, " [{count} {word}, the last on ")?;
+        // What the line has said already it does not say again.
+        match (last.kind, &last.reason) == (failure.kind, &failure.reason) {
+            true => last.write_place(f)?,
+            false => write!(f, "{last}")?,
         }
-        Ok(())
+        f.write_str("]")
     }
 }
 
@@ -322,4 +333,60 @@ pub enum StartError {
         /// What it has not.
         lacks: &'static str,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_nothing_twice() {
+        let attempt = |kind, reason: &str| Attempt {
+            broker: "a".into(),
+            address: "10.0.0.7:10911".into(),
+            queue: Some(3),
+            took: Duration::from_millis(5),
+            kind,
+            outcome: Outcome::NotStored,
+            reason: reason.to_owned(),
+        };
+        let line = |kind, reason: &str, attempts| {
+            let content = Content::from(Message::new("T", "x"));
+            SendError::new(kind, Outcome::NotStored, reason, attempts, content).to_string()
+        };
+        let place = "a at 10.0.0.7:10911, queue 3, after 5ms";
+        for (kind, reason, attempts, expected) in [
+            (
+                ErrorKind::Invalid,
+                "the body is empty",
+                vec![],
+                "the message is not valid: the body is empty".to_owned(),
+            ),
+            (
+                ErrorKind::Denied,
+                "no perm",
+                vec![attempt(ErrorKind::Denied, "no perm")],
+                format!("permission denied: no perm [1 attempt, the last on {place}]"),
+            ),
+            (
+                ErrorKind::Timeout,
+                "no answer in time",
+                vec![attempt(ErrorKind::Timeout, "no answer in time")],
+                format!("no answer in time [1 attempt, the last on {place}]"),
+            ),
+            (
+                ErrorKind::Timeout,
+                "no answer in time",
+                vec![
+                    attempt(ErrorKind::Connect, "refused"),
+                    attempt(ErrorKind::Connect, "refused"),
+                ],
+                format!(
+                    "no answer in time [2 attempts, the last on {place}: no connection (refused)]"
+                ),
+            ),
+        ] {
+            assert_eq!(line(kind, reason, attempts), format!("not_stored: topic T: {expected}"));
+        }
+    }
 }

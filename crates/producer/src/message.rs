@@ -12,6 +12,7 @@ use posthaste_protocol::properties::name;
 use posthaste_protocol::stored::sys_flag;
 
 use crate::Text;
+use crate::validate;
 pub use treatment::Delay;
 pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};
 
@@ -147,6 +148,15 @@ impl Message {
         value: &(impl serde::Serialize + ?Sized),
     ) -> Result<Self, serde_json::Error> {
         Ok(Self::new(topic, serde_json::to_vec(value)?))
+    }
+
+    /// Says what keeps messages from being sent to a topic of this name, if anything does: a rule for
+    /// names, or that it is the broker's own. Every send checks it.
+    ///
+    /// # Errors
+    /// What is wrong with the name, in a few words.
+    pub fn check_topic(topic: &str) -> Result<(), String> {
+        validate::topic(topic).and_then(|()| validate::not_of_the_broker(topic))
     }
 
     fn labels(&mut self) -> &mut Labels {

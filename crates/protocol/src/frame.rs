@@ -112,6 +112,21 @@ pub fn whole_frames(bytes: &[u8], limit: usize) -> Result<usize, DecodeError> {
     Ok(whole)
 }
 
+/// What is wrong with four bytes that are no length: mostly they begin another protocol.
+fn no_length(bytes: [u8; 4]) -> String {
+    match &bytes {
+        b"HTTP" | b"GET " | b"POST" | b"HEAD" | b"PUT " | b"DELE" | b"OPTI" => {
+            "the other side speaks HTTP, not the RocketMQ protocol".to_owned()
+        }
+        // A handshake or an alert of TLS 1.x.
+        [0x15 | 0x16, 3, ..] => {
+            "the other side speaks TLS, and this connection is not encrypted".to_owned()
+        }
+        b"SSH-" => "the other side speaks SSH, not the RocketMQ protocol".to_owned(),
+        _ => format!("a length of {} bytes", i32::from_be_bytes(bytes)),
+    }
+}
+
 /// What a frame's prefix says.
 #[derive(Clone, Copy)]
 struct Layout {
@@ -132,7 +147,7 @@ impl Layout {
         let payload = usize::try_from(length)
             .ok()
             .filter(|n| (4..=longest).contains(n))
-            .ok_or_else(|| DecodeError::Frame(format!("a length of {length} bytes")))?;
+            .ok_or_else(|| DecodeError::Frame(no_length([l0, l1, l2, l3])))?;
         let Some(&[marker, h0, h1, h2]) = bytes.get(4..PREFIX) else {
             return Ok(None);
         };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::batch::{self, BatchEntry};
-use posthaste_protocol::frame::MAX_FRAME;
+use posthaste_protocol::frame::{self, MAX_FRAME};
 use posthaste_protocol::properties::{self, Properties};
 use posthaste_protocol::request::TopicRoute;
 use posthaste_protocol::{
@@ -66,6 +66,21 @@ fn soon<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
     assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
     done
+}
+
+#[test]
+fn another_protocol_is_told_by_its_first_words() {
+    for (bytes, expected) in [
+        (&b"HTTP/1.1 400"[..], "HTTP"),
+        (b"GET / HTTP/1.1", "HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "TLS"),
+        (b"\x16\x03\x03\x00\x7a\x02\x00", "TLS"),
+        (b"SSH-2.0-OpenSSH", "SSH"),
+        (b"\xff\xff\xff\xff\x00\x00\x00\x00", "a length of -1 bytes"),
+    ] {
+        let error = frame::whole_frames(bytes, MAX_FRAME).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -99,7 +99,10 @@ impl Engine {
         };
         queue.map(|queue| topic.key(queue)).ok_or_else(|| {
             let (id, config) = (message.queue_id, &topic.config);
-            Refusal::invalid(format!("request queueId[{id}] is illegal, {config:?}"))
+            let (name, queues) = (&config.name, topic.queue_count());
+            Refusal::invalid(format!(
+                "request queueId[{id}] is illegal, topic {name} has {queues} queues"
+            ))
         })
     }
 

@@ -26,12 +26,13 @@ use self::page::Page;
 use self::report::Report;
 use self::run::{Results, Run};
 use self::settings::Settings;
+use crate::advice;
 use crate::args::{Bench, Format, Global, Load};
 use crate::cluster;
-use crate::exit::{Exit, Failure, advice, check_topic, reason};
+use crate::exit::{Exit, Failure, check_topic_to_send, reason};
 use crate::interrupt::Interrupt;
 use crate::output::Stdout;
-use crate::talk::{Talk, thousands};
+use crate::talk::{Talk, counted};
 
 /// Bytes of messages on their way: the producer's own default.
 const PENDING_BYTES: usize = 32 << 20;
@@ -41,7 +42,7 @@ const BESIDE_BODY: usize = 1 << 10;
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> {
     let load = args.load();
-    check_topic(&load.topic)?;
+    check_topic_to_send(&load.topic)?;
     let settings = Settings::new(global, args)?;
     let talk = Talk::new(global);
     // Before anything is sent: a benchmark should not end with nowhere to write what it found.
@@ -149,18 +150,18 @@ fn conclude(
 fn warn(talk: &Talk, results: &Results) {
     if let Some(error) = &results.total.first {
         talk.error(&format!("the first message that failed: {}", reason(error)));
-        advice(error).iter().for_each(|line| talk.say(&format!("  {line}")));
+        advice::of_send(error).iter().for_each(|line| talk.say(&format!("  {line}")));
     }
     if results.total.weaker > 0 {
         talk.warning(&format!(
-            "{} of the messages were stored with less than the broker's full guarantee",
-            thousands(results.total.weaker)
+            "stored with less than the broker's full guarantee: {}",
+            counted(results.total.weaker, "message")
         ));
     }
     if results.overdue > 0 && !results.interrupted {
         talk.warning(&format!(
-            "the rate was not reached: {} sends that were due never began",
-            thousands(results.overdue)
+            "the rate was not reached: {} never began that should have",
+            counted(results.overdue, "send")
         ));
     }
 }

@@ -22,18 +22,18 @@ use crate::args::{self, Format, Global, OnError, When};
 use crate::blueprint::Blueprint;
 use crate::cluster;
 use crate::envelope::{Content, VERSION};
-use crate::exit::{Exit, Failure, check_topic};
+use crate::exit::{Exit, Failure, check_topic_to_send};
 use crate::input::{Input, Item, Source, is_stdin};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
-use crate::talk::{Talk, thousands};
+use crate::talk::{Talk, counted, thousands};
 
 /// Bytes of messages on their way: the producer's own default.
 const PENDING_BYTES: usize = 32 << 20;
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Failure> {
-    check_topic(&args.topic)?;
+    check_topic_to_send(&args.topic)?;
     let mut talk = Talk::new(global);
     let interactive = reads_stdin(args) && io::stdin().is_terminal();
     let (source, unit) = source(args)?;
@@ -138,12 +138,12 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank:
     let Report { tally, talk, unit, .. } = &report;
     let exit = tally.exit(args.strict);
     if blank > 0 {
-        talk.note(&format!("{} empty lines passed over", thousands(blank)));
+        talk.note(&format!("{} passed over", counted(blank, "empty line")));
     }
     if tally.weaker > 0 {
         talk.warning(&format!(
-            "{} of the messages were stored with less than the broker's full guarantee",
-            thousands(tally.weaker)
+            "stored with less than the broker's full guarantee: {}",
+            counted(tally.weaker, "message")
         ));
     }
     if tally.ended() == 0 && exit == Exit::Done {

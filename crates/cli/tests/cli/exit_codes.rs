@@ -33,9 +33,57 @@ async fn send_to(name_server: SocketAddr) -> Run {
 }
 
 fn assert_explains(run: &Run) {
-    assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
+    // A note may stand before it: that the command still tries.
+    assert!(run.stderr.lines().any(|line| line.starts_with("error: ")), "{}", run.stderr);
     assert!(run.stderr.contains("not stored."), "{}", run.stderr);
     assert_eq!(run.stdout, "");
+}
+
+/// One table for all commands: 5 for the rules for topics, wherever they are broken, and 4 wherever
+/// something was stored and something not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_has_one_meaning() {
+    let settings = Broker::builder().auto_create_topics(false).topic("T", 4);
+    let broker = settings.start().await.unwrap();
+    let taken = broker.name_server().port().to_string();
+    let send_json: &[&str] = &["send", "T", "--json", "--on-error", "continue"];
+    let stopping: &[&str] = &["send", "T", "--json"];
+    let (good, bad) = ("{\"body\":\"a\"}\n", "{\"bodie\":\"a\"}\n");
+    let large = format!("a\n{}\n", "x".repeat(5 << 20));
+    let rows: [(i32, &[&str], String); 21] = [
+        (0, send_json, good.repeat(2)),
+        (0, send_json, String::new()),
+        (0, &["topic", "create", "T", "--queues", "4", "--if-not-exists"], String::new()),
+        (1, &["dev", "--namesrv-port", &taken, "--port", "0"], String::new()),
+        (2, send_json, bad.to_owned()),
+        (2, stopping, bad.to_owned()),
+        (2, &["send", "T", ""], String::new()),
+        (2, &["send", "T", "x", "--rate", "fast"], String::new()),
+        (2, &["-n", "", "topic", "list"], String::new()),
+        (3, &["send", "Typo", "x"], String::new()),
+        (3, &["send", "T", "x", "--queue", "nope:0", "--timeout", "200ms"], String::new()),
+        (3, &["tail", "Typo", "--until", "now"], String::new()),
+        (3, &["topic", "update", "Typo", "--queues", "4"], String::new()),
+        (4, send_json, format!("{good}{bad}{good}")),
+        (4, stopping, format!("{good}{bad}{good}")),
+        (4, &["send", "T", "--on-error", "continue"], large),
+        (5, &["send", "TBW102", "x"], String::new()),
+        (5, &["send", "bad topic", "x"], String::new()),
+        (5, &["bench", "send", "--topic", "SELF_TEST_TOPIC", "--count", "1"], String::new()),
+        (5, &["topic", "create", "TBW102"], String::new()),
+        (5, &["topic", "create", "T"], String::new()),
+    ];
+    for (code, args, stdin) in rows {
+        let run = run(posthaste_at(broker.name_server(), args), stdin).await;
+        assert_eq!(run.code, code, "{args:?}: {}", run.stderr);
+        assert!(code == 0 || run.stderr.contains("error: "), "{args:?}: {}", run.stderr);
+    }
+    for help in [&["--help"][..], &["send", "--help"]] {
+        let help = run(posthaste(help), "").await.expect_code(0).stdout;
+        for code in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  ", "130"] {
+            assert!(help.contains(&format!("\n  {code}  ")), "{code}: {help}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,3 +22,4 @@ mod stdout;
 mod stream;
 mod tail;
 mod topic;
+mod words;

@@ -2,7 +2,7 @@
 
 use super::run::{Lap, Results};
 use super::settings::Settings;
-use crate::talk::thousands;
+use crate::talk::{counted, thousands};
 
 /// One second of the run.
 pub(super) fn lap_line(lap: &Lap, settings: &Settings) -> String {
@@ -35,8 +35,8 @@ pub(super) fn counts(results: &Results, settings: &Settings) -> Vec<String> {
     lines.extend(batches(results));
     if results.counts.busy > 0 {
         lines.push(format!(
-            "busy          {} requests refused, and sent again",
-            thousands(results.counts.busy)
+            "busy          {} refused, and sent again",
+            counted(results.counts.busy, "request")
         ));
     }
     lines

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::listener::Listener;
 use super::tally::Tally;
 use super::undelivered::Undelivered;
+use crate::advice;
 use crate::args::{self, Format, Global};
 use crate::envelope::VERSION;
-use crate::exit::{Failure, advice, reason, retryable};
+use crate::exit::{Failure, reason, retryable};
 use crate::output::Stdout;
 use crate::talk::Talk;
 
@@ -170,7 +171,7 @@ impl Report {
         let (text, advice) = match kind {
             // Nothing but a second interrupt, or the end of the time after the first, closes the producer.
             ErrorKind::Closed => (when_interrupted(outcome).into(), Vec::new()),
-            _ => (reason(&error), advice(&error)),
+            _ => (reason(&error), advice::of_send(&error)),
         };
         let text = text.as_str();
         if self.is_told(number, text) && self.failures == 1 {

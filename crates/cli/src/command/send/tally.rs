@@ -7,7 +7,7 @@ use posthaste::{ErrorKind, Outcome, SendError, SendStatus};
 
 use crate::exit::Exit;
 use crate::latency::Latency;
-use crate::talk::thousands;
+use crate::talk::{counted, thousands};
 
 /// Counts of a run.
 pub(crate) struct Tally {
@@ -154,7 +154,7 @@ impl Tally {
             let _ = write!(line, "        p50 {p50}  p99 {p99}  max {max}");
         }
         if self.busy > 0 {
-            let _ = write!(line, "        {} requests refused as busy", thousands(self.busy));
+            let _ = write!(line, "        {} refused as busy", counted(self.busy, "request"));
         }
         line
     }
@@ -351,6 +351,12 @@ mod tests {
         assert_eq!(
             tally.summary(Duration::from_millis(910)),
             "100,000 stored, 0 failed in 0.91 s (109,890/s)        p50 1.6 ms  p99 3.1 ms  max 3.1 ms"
+        );
+        tally.busy = 1;
+        assert!(
+            tally
+                .summary(Duration::from_millis(910))
+                .ends_with("max 3.1 ms        1 request refused as busy")
         );
         tally.busy = 1_234;
         assert!(
