@@ -116,12 +116,13 @@ async fn who_signs_nothing_is_let_go_after_the_time_for_the_first_frame() {
     while let Some(answer) = stranger.next().await {
         assert_eq!(answer.response_code(), ResponseCode::NO_PERMISSION);
         told += 1;
+        assert!(told <= 6, "it is told again and again");
         tokio::time::sleep(Duration::from_secs(1)).await;
         // It may have been closed meanwhile.
         let _ = stranger.try_put_raw(&unsigned).await;
     }
     assert!(silent.next().await.is_none());
-    assert!((2..=6).contains(&told), "{told}");
+    assert!(told >= 2, "{told}");
     assert!(begun.elapsed() <= Duration::from_secs(7), "{:?}", begun.elapsed());
 }
 
