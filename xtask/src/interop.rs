@@ -3,30 +3,30 @@
 //! What it needs from outside is fetched once into `target/interop`; what a run writes is under
 //! `target/interop/run` and stays there when something failed.
 
-mod agent;
-mod artefacts;
-mod broker;
+pub(crate) mod agent;
+pub(crate) mod artefacts;
+pub(crate) mod broker;
 mod cluster;
-mod consumer;
+pub(crate) mod consumer;
 mod conversation;
 mod embedded;
-mod envelope;
-mod guard;
-mod home;
-mod jvm;
+pub(crate) mod envelope;
+pub(crate) mod guard;
+pub(crate) mod home;
+pub(crate) mod jvm;
 mod mqadmin;
-mod name_server;
+pub(crate) mod name_server;
 mod ports;
-mod prerequisites;
+pub(crate) mod prerequisites;
 mod proxy;
 mod release;
 mod report;
 mod scenario;
 mod suite;
-mod tethered;
+pub(crate) mod tethered;
 mod tool;
-mod version;
-mod workshop;
+pub(crate) mod version;
+pub(crate) mod workshop;
 
 use std::process::ExitCode;
 
@@ -35,12 +35,10 @@ use self::suite::Suite;
 
 pub(crate) use self::suite::Selection;
 
-const SKIP_VARIABLE: &str = "POSTHASTE_SKIP_INTEROP";
-
 /// Runs what was selected. The last line on stdout says `interop: PASSED`, `SKIPPED` or `FAILED`.
 pub(crate) fn run(selection: Selection) -> ExitCode {
-    if std::env::var_os(SKIP_VARIABLE).is_some_and(|value| value == "1") {
-        println!("interop: SKIPPED ({SKIP_VARIABLE}=1)");
+    if prerequisites::are_waived() {
+        println!("interop: SKIPPED ({}=1)", prerequisites::SKIP_VARIABLE);
         return ExitCode::SUCCESS;
     }
     let mut report = Report::new();

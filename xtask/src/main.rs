@@ -5,6 +5,7 @@ mod counts;
 mod flood;
 mod half;
 mod interop;
+mod suites;
 mod tidy;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Chore {
     /// Proves Posthaste against real Apache RocketMQ servers and clients.
     Interop(interop::Selection),
+    /// Runs suites of others against the embedded broker: Apache's tests, and its command line tool.
+    Suites(suites::Selection),
     /// Counts allocations and instructions of each operation, and compares with COUNTS.md.
     Counts(counts::Selection),
     /// Plays rounds of random faults against the producer, and compares what it says with what was stored.
@@ -39,6 +42,7 @@ enum Chore {
 fn main() -> ExitCode {
     match Arguments::parse().chore {
         Chore::Interop(selection) => interop::run(selection),
+        Chore::Suites(selection) => suites::run(&selection),
         Chore::Counts(selection) => counts::run(&selection),
         Chore::Campaign(campaign) => campaign::run(&campaign),
         Chore::Tidy(wish) => tidy::run(&wish),

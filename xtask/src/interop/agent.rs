@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -35,6 +36,15 @@ pub(crate) enum Permission {
     ReadAndWrite,
 }
 
+/// What a call of RocketMQ's command line tool came to.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Printed {
+    /// Whether it ended by itself, within its time.
+    pub(crate) ended: bool,
+    #[serde(rename = "printed")]
+    pub(crate) text: String,
+}
+
 /// An official client in a process of its own, under remote control.
 pub(crate) struct Agent {
     name: String,
@@ -62,8 +72,21 @@ impl Agent {
 
     /// Starts the Go client.
     pub(crate) fn go(program: &Path, name_server: &str, folder: &Path) -> Result<Self> {
+        Self::other("go", &[program.to_path_buf()], name_server, folder)
+    }
+
+    /// Starts the client that a command runs; it is told the name server.
+    pub(crate) fn other(
+        client: &str,
+        command: &[PathBuf],
+        name_server: &str,
+        folder: &Path,
+    ) -> Result<Self> {
+        let (program, arguments) = command.split_first().context("a command without a program")?;
         let mut command = Command::new(program);
-        Self::converse("agent-go", command.arg(name_server), folder)
+        // The C++ client writes its log there.
+        command.args(arguments).arg(name_server).env("HOME", folder);
+        Self::converse(&format!("agent-{client}"), &mut command, folder)
     }
 
     fn converse(name: &str, command: &mut Command, folder: &Path) -> Result<Self> {
@@ -210,6 +233,17 @@ impl Agent {
     /// Takes a timer message back; gives back its id.
     pub(crate) fn recall(&self, producer: &str, topic: &str, handle: &str) -> Result<String> {
         self.ask("recall", json!({ "producer": producer, "topic": topic, "handle": handle }))
+    }
+
+    /// The id by which brokers know the client of a consumer.
+    pub(crate) fn client_id(&self, consumer: &str) -> Result<String> {
+        self.ask("client-id", json!({ "name": consumer }))
+    }
+
+    /// Runs RocketMQ's command line tool inside of the agent.
+    pub(crate) fn mqadmin(&self, arguments: &[String], limit: Duration) -> Result<Printed> {
+        let millis = u64::try_from(limit.as_millis())?;
+        self.ask("mqadmin", json!({ "arguments": arguments, "limitMillis": millis }))
     }
 
     fn ask<T: DeserializeOwned>(&self, verb: &str, command: Value) -> Result<T> {

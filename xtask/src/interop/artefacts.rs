@@ -10,11 +10,17 @@ use super::tool;
 use super::version::Version;
 use super::workshop::{self, Workshop};
 
+/// Where the sources of the agents are, and of what runs Apache's tests.
+const AGENTS: &str = "src";
+const TESTS: &str = "tests";
+
 /// What one version needs to run: its jars, and the helper programs compiled against them.
 pub(crate) struct Artefacts {
     version: Version,
     /// What names the jars.
     project: &'static str,
+    /// Where the helper programs are.
+    sources: PathBuf,
     jars: PathBuf,
     classes: PathBuf,
 }
@@ -22,17 +28,23 @@ pub(crate) struct Artefacts {
 impl Artefacts {
     /// Fetches and compiles what is not there yet.
     pub(crate) fn of(version: Version, workshop: &Workshop) -> Result<Self> {
-        Self::new(version, "pom.xml", &workshop.cache(version.as_str()))
+        Self::new(version, "pom.xml", AGENTS, &workshop.cache(version.as_str()))
     }
 
     /// As [`of`](Self::of), for a version's proxy, which brings jars of its own along.
     pub(crate) fn of_proxy(version: Version, workshop: &Workshop) -> Result<Self> {
-        Self::new(version, "proxy.xml", &workshop.cache(&format!("{version}-proxy")))
+        Self::new(version, "proxy.xml", AGENTS, &workshop.cache(&format!("{version}-proxy")))
     }
 
-    fn new(version: Version, project: &'static str, cache: &Path) -> Result<Self> {
+    /// As [`of`](Self::of), for Apache's own integration tests of a version.
+    pub(crate) fn of_tests(version: Version, workshop: &Workshop) -> Result<Self> {
+        Self::new(version, "tests.xml", TESTS, &workshop.cache(&format!("{version}-tests")))
+    }
+
+    fn new(version: Version, project: &'static str, sources: &str, cache: &Path) -> Result<Self> {
         let (jars, classes) = (cache.join("jars"), cache.join("classes"));
-        let artefacts = Self { version, project, jars, classes };
+        let sources = workshop::sources().join("java").join(sources);
+        let artefacts = Self { version, project, sources, jars, classes };
         artefacts.fetch().with_context(|| format!("fetching Apache RocketMQ {version}"))?;
         artefacts.compile().with_context(|| format!("compiling against {version}"))?;
         Ok(artefacts)
@@ -40,6 +52,11 @@ impl Artefacts {
 
     pub(crate) fn version(&self) -> Version {
         self.version
+    }
+
+    /// One of the jars.
+    pub(crate) fn jar(&self, name: &str) -> PathBuf {
+        self.jars.join(name)
     }
 
     pub(crate) fn class_path(&self) -> Result<OsString> {
@@ -62,7 +79,7 @@ impl Artefacts {
     }
 
     fn compile(&self) -> Result<()> {
-        let sources = java_sources()?;
+        let sources = java_sources(&self.sources)?;
         if is_older(&self.classes, &sources)? {
             remove(&self.classes)?;
         }
@@ -88,6 +105,33 @@ pub(crate) fn go_agent(workshop: &Workshop) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The Python client in an environment of its own, and its helper program: what to start.
+pub(crate) fn python_agent(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let sources = workshop::sources().join("python");
+    let environment = workshop.cache("python");
+    complete(&environment, |folder| {
+        println!("fetching the Python client …");
+        let mut python = Command::new("python3");
+        tool::run(python.args(["-m", "venv"]).arg(folder))?;
+        let mut pip = Command::new(folder.join("bin").join("python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
+        tool::run(pip.arg(sources.join("requirements.txt"))).map(drop)
+    })
+    .context("fetching the Python client")?;
+    Ok(vec![environment.join("bin").join("python"), sources.join("agent.py")])
+}
+
+/// The helper program on `rocketmq-client-rust`, built.
+pub(crate) fn rust_agent(workshop: &Workshop) -> Result<PathBuf> {
+    let target = workshop.cache("rust");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--locked", "--manifest-path"]);
+    build.arg(workshop::sources().join("rust").join("Cargo.toml"));
+    tool::run(build.arg("--target-dir").arg(&target)).context("building the Rust agent")?;
+    Ok(target.join("debug").join("interop-rust"))
+}
+
 /// Fills a folder unless it is there. It gets its name only when complete, so an interrupted run
 /// leaves nothing that a later one would take for whole.
 fn complete(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
@@ -108,10 +152,17 @@ fn remove(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn java_sources() -> Result<Vec<PathBuf>> {
-    let folder = workshop::sources().join("java").join("src").join("interop");
-    let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
-    entries.map(|entry| Ok(entry?.path())).collect()
+fn java_sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut sources = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => sources.extend(java_sources(&path)?),
+            false => sources.push(path),
+        }
+    }
+    Ok(sources)
 }
 
 fn is_older(built: &Path, sources: &[PathBuf]) -> Result<bool> {

@@ -22,6 +22,8 @@ pub(crate) struct Broker {
     folder: PathBuf,
     port: u16,
     guard: Option<Arc<Guard>>,
+    /// Settings that not every broker has.
+    further: Vec<&'static str>,
     process: Option<Tethered>,
 }
 
@@ -40,6 +42,7 @@ impl Broker {
             folder: folder.to_path_buf(),
             port: ports::free_port()?,
             guard: None,
+            further: Vec::new(),
             process: None,
         })
     }
@@ -47,6 +50,11 @@ impl Broker {
     /// What the broker will demand of whoever connects.
     pub(crate) fn guard(&mut self, guard: Option<Arc<Guard>>) {
         self.guard = guard;
+    }
+
+    /// Adds settings, such as `enablePropertyFilter=true`.
+    pub(crate) fn set(&mut self, settings: &[&'static str]) {
+        self.further.extend_from_slice(settings);
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -108,6 +116,10 @@ impl Broker {
     fn write_settings(&self) -> Result<PathBuf> {
         let path = self.home().join("broker.conf");
         let mut text = self.settings_text();
+        for line in &self.further {
+            text.push('\n');
+            text.push_str(line);
+        }
         if let Some(guard) = &self.guard {
             for line in guard.broker_settings(&self.home())? {
                 text.push('\n');

@@ -21,18 +21,27 @@ const CHECKED_AFTER: Duration = Duration::from_millis(1_500);
 pub(crate) enum Client {
     Java(Version),
     Go,
+    /// By it the C++ client too: the Python client stands on it.
+    Python,
+    /// `rocketmq-client-rust`.
+    Rust,
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 3] =
-        [Self::Java(Version::V4_7_0), Self::Java(Version::V5_5_0), Self::Go];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Java(Version::V4_7_0),
+        Self::Java(Version::V5_5_0),
+        Self::Go,
+        Self::Python,
+        Self::Rust,
+    ];
 
-    /// The version that a selection by version means by this client. The Go client has its own
-    /// numbers, and goes with the newest.
+    /// The version that a selection by version means by this client. Those that are not of Java have
+    /// numbers of their own, and go with the newest.
     pub(crate) fn version(self) -> Version {
         match self {
             Self::Java(version) => version,
-            Self::Go => Version::V5_5_0,
+            Self::Go | Self::Python | Self::Rust => Version::V5_5_0,
         }
     }
 
@@ -40,6 +49,8 @@ impl Client {
         match self {
             Self::Java(version) => format!("java-{version}"),
             Self::Go => "go".to_owned(),
+            Self::Python => "python".to_owned(),
+            Self::Rust => "rust".to_owned(),
         }
     }
 
@@ -47,15 +58,25 @@ impl Client {
     pub(crate) fn provide(self, workshop: &Workshop) -> Result<Program> {
         Ok(match self {
             Self::Java(version) => Program::Java(Box::new(Artefacts::of(version, workshop)?)),
-            Self::Go => Program::Go(artefacts::go_agent(workshop)?),
+            Self::Go => self.other(vec![artefacts::go_agent(workshop)?]),
+            Self::Python => self.other(artefacts::python_agent(workshop)?),
+            Self::Rust => self.other(vec![artefacts::rust_agent(workshop)?]),
         })
+    }
+
+    fn other(self, command: Vec<PathBuf>) -> Program {
+        Program::Other { name: self.name(), command }
     }
 }
 
 /// A client that can be started.
 pub(crate) enum Program {
     Java(Box<Artefacts>),
-    Go(PathBuf),
+    Other {
+        name: String,
+        /// The program, and what it is told first.
+        command: Vec<PathBuf>,
+    },
 }
 
 /// The embedded broker, and an official client to use it.
@@ -85,7 +106,7 @@ impl Embedded {
         let name_server = broker.name_server().to_string();
         let agent = match program {
             Program::Java(artefacts) => Agent::java(artefacts, &name_server, folder, &options)?,
-            Program::Go(program) => Agent::go(program, &name_server, folder)?,
+            Program::Other { name, command } => Agent::other(name, command, &name_server, folder)?,
         };
         Ok(Self { agent, _broker: broker, _runtime: runtime })
     }

@@ -2,20 +2,29 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use super::SKIP_VARIABLE;
+/// Set to 1, it lets a machine go without.
+pub(crate) const SKIP_VARIABLE: &str = "POSTHASTE_SKIP_INTEROP";
 
-const TOOLS: [(&str, &str); 4] =
-    [("java", "-version"), ("javac", "-version"), ("mvn", "-v"), ("go", "version")];
+/// A program, and an argument with which it does nothing.
+type Tool = (&'static str, &'static str);
 
-/// Checks that the tools which the suite calls can be run.
-pub(crate) fn check() -> Result<()> {
+pub(crate) const JAVA: [Tool; 3] = [("java", "-version"), ("javac", "-version"), ("mvn", "-v")];
+pub(crate) const CLIENTS: [Tool; 2] = [("go", "version"), ("python3", "--version")];
+
+/// Whether the proof against others is not wanted.
+pub(crate) fn are_waived() -> bool {
+    std::env::var_os(SKIP_VARIABLE).is_some_and(|value| value == "1")
+}
+
+/// Checks that the tools which a suite calls can be run.
+pub(crate) fn check(tools: &[Tool]) -> Result<()> {
     let missing: Vec<&str> =
-        TOOLS.iter().filter(|(tool, flag)| !runs(tool, flag)).map(|(tool, _)| *tool).collect();
+        tools.iter().filter(|(tool, flag)| !runs(tool, flag)).map(|(tool, _)| *tool).collect();
     if missing.is_empty() {
         return Ok(());
     }
     bail!(
-        "cannot run {}: the interop suite needs a JDK (11 or newer), Maven and Go. \
+        "cannot run {}: it takes a JDK (11 or newer), Maven, and for the interop suite Go and Python. \
          Install them, or set {SKIP_VARIABLE}=1 to go without this proof",
         missing.join(", ")
     )

@@ -160,6 +160,9 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
 
 /// The scenarios of a client against the embedded broker, in the order in which they run.
 pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
+    if let Client::Python | Client::Rust = client {
+        return vec![("pushed", reverse::pushed)];
+    }
     let mut scenarios: Vec<(&'static str, ReverseCheck)> = vec![
         ("exchanged", reverse::exchanged),
         ("created", reverse::created),
@@ -185,7 +188,7 @@ pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
 /// Those of a client that signs against an embedded broker that wants it.
 pub(crate) fn on_guarded_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
     match client {
-        Client::Go => Vec::new(),
+        Client::Go | Client::Python | Client::Rust => Vec::new(),
         Client::Java(_) => vec![
             ("guarded-exchanged", reverse::exchanged),
             ("guarded-created", reverse::created),

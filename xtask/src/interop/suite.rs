@@ -52,7 +52,8 @@ pub(crate) struct Suite {
 
 impl Suite {
     pub(crate) fn prepare(selection: Selection) -> Result<Self> {
-        prerequisites::check()?;
+        prerequisites::check(&prerequisites::JAVA)?;
+        prerequisites::check(&prerequisites::CLIENTS)?;
         Ok(Self { selection, workshop: Workshop::open()? })
     }
 

@@ -20,6 +20,7 @@ final class Agent {
     private final Transactions transactions;
     private final Requests requests;
     private final Searches searches;
+    private final Tool tool;
 
     private Agent(String nameServers) {
         lines = Lines.takeStandardOutput();
@@ -29,6 +30,7 @@ final class Agent {
         transactions = new Transactions(nameServers);
         requests = new Requests(nameServers, producers);
         searches = new Searches(producers);
+        tool = new Tool(nameServers);
     }
 
     public static void main(String[] args) throws IOException {
@@ -62,6 +64,8 @@ final class Agent {
                 return HashChoice.of(command);
             case "consumer":
                 return consumers.start(command);
+            case "client-id":
+                return consumers.clientId(command);
             case "stop":
                 return producers.stop(command) || consumers.stop(command) || transactions.stop(command)
                     || requests.stop(command);
@@ -93,6 +97,8 @@ final class Agent {
                 return searches.byId(command);
             case "recall":
                 return searches.recall(command);
+            case "mqadmin":
+                return tool.call(command);
             default:
                 throw new IllegalArgumentException("unknown command " + command.text("do"));
         }

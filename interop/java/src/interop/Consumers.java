@@ -48,6 +48,11 @@ final class Consumers {
         return true;
     }
 
+    /** The id by which brokers know the consumer's client. */
+    String clientId(Command command) {
+        return started.get(command.text("name")).buildMQClientId();
+    }
+
     boolean stop(Command command) {
         DefaultMQPushConsumer consumer = started.remove(command.text("name"));
         if (consumer == null) {

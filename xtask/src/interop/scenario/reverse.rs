@@ -23,7 +23,8 @@ pub(crate) use self::timed::{recalled, timed};
 pub(crate) use self::transacted::transacted;
 
 /// The topics that must be there before, and how many queues they have.
-pub(crate) const TOPICS: [(&str, u32); 10] = [
+pub(crate) const TOPICS: [(&str, u32); 11] = [
+    ("pushed", 4),
     ("exchanged", 4),
     ("shared", 8),
     ("retried", 4),
@@ -48,6 +49,26 @@ pub(crate) fn exchanged(embedded: &Embedded) -> Result<String> {
     let sent = exchange::send_all(embedded.agent(), TOPIC)?;
     exchange::receive_all(embedded.agent(), TOPIC, &sent)?;
     Ok(format!("{} messages", sent.len()))
+}
+
+/// What is sent while a push consumer receives reaches it as it was sent, each message once.
+pub(crate) fn pushed(embedded: &Embedded) -> Result<String> {
+    const TOPIC: &str = "pushed";
+    const TAG: &str = "counted";
+    let agent = embedded.agent();
+    let consumer = agent.start_consumer(&Subscription::new("pushed-consumer", TOPIC))?;
+    until_it_receives(agent, TOPIC, &consumer)?;
+    send(agent, TOPIC, 1..=40, Some(TAG))?;
+    let mut received = Vec::new();
+    while received.len() < 40 {
+        let next = consumer.take(1, LIMIT)?;
+        received.extend(next.into_iter().filter(|one| one.message.tags.as_deref() == Some(TAG)));
+    }
+    received.extend(consumer.drain(SILENCE));
+    ensure!(received.len() == 40, "{} deliveries of 40 messages", received.len());
+    ensure!(bodies(&received) == numbered(1..=40), "{received:?}");
+    agent.stop(consumer.name())?;
+    Ok("40 messages".to_owned())
 }
 
 /// A send to a topic that does not exist creates it.
@@ -134,6 +155,19 @@ pub(crate) fn resumed(embedded: &Embedded) -> Result<String> {
     ensure!(surplus.is_empty(), "delivered again: {surplus:?}");
     agent.stop(after.name())?;
     Ok("60 messages over a restart".to_owned())
+}
+
+/// Sends in rounds until a consumer receives: some begin with what comes after they have a queue.
+fn until_it_receives(agent: &Agent, topic: &str, consumer: &Consumer) -> Result<()> {
+    const ROUNDS: i32 = 40;
+    for round in 1..=ROUNDS {
+        // One for each queue.
+        send(agent, topic, round * 1_000 + 1..=round * 1_000 + 4, None)?;
+        if !consumer.drain(SILENCE).is_empty() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the consumer never received anything")
 }
 
 /// Sends in rounds until one round is shared by both consumers, none of it lost or doubled.
