@@ -244,7 +244,8 @@ impl Producer {
     /// so itself. Messages that [linger](ProducerBuilder::linger) leave at once meanwhile. New ones
     /// are accepted and not waited for.
     ///
-    /// No message lives beyond its own deadline, so this ends by the last of theirs.
+    /// No message lives beyond its own deadline, so this ends by the last of theirs. Flushes take turns: one that
+    /// has to wait for another awaits what was accepted until its turn came.
     ///
     /// # Cancellation
     /// Dropping the future changes nothing for the messages.

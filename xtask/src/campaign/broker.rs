@@ -49,6 +49,8 @@ struct Inner {
 struct Listening {
     listener: Arc<TcpListener>,
     accepts: Option<JoinHandle<()>>,
+    /// How often it has been told to be down, and not to be up again.
+    downs: usize,
     /// Ports of before: nobody else gets them while the round runs.
     held: Vec<Arc<TcpListener>>,
 }
@@ -81,7 +83,7 @@ struct Treatment {
 impl Broker {
     pub(super) fn start(world: &Arc<World>, place: usize) -> std::io::Result<Self> {
         let listener = Arc::new(listen()?);
-        let listening = Listening { listener, accepts: None, held: Vec::new() };
+        let listening = Listening { listener, accepts: None, downs: 0, held: Vec::new() };
         let broker = Self(Arc::new(Inner {
             place,
             name: name_of(place),
@@ -133,8 +135,12 @@ impl Broker {
     /// Refuses connections, and cuts those that are there.
     pub(super) fn down(&self) {
         let mut listening = lock(&self.0.listening);
-        // The socket stays bound, so that its port is nobody else's.
-        let _ = SockRef::from(&*listening.listener).shutdown(Shutdown::Both);
+        // The socket stays bound, so that its port is nobody else's. Not twice: what it accepts later
+        // would be shut down too.
+        if listening.downs == 0 {
+            let _ = SockRef::from(&*listening.listener).shutdown(Shutdown::Both);
+        }
+        listening.downs += 1;
         if let Some(accepts) = listening.accepts.take() {
             accepts.abort();
         }
@@ -142,9 +148,14 @@ impl Broker {
         self.cut_links(Close::Reset);
     }
 
-    /// Listens again, where it did.
+    /// Listens again, where it did; unless it has moved meanwhile, or somebody else has it down.
     pub(super) fn up(&self) -> std::io::Result<()> {
         let mut listening = lock(&self.0.listening);
+        if listening.downs != 1 {
+            listening.downs = listening.downs.saturating_sub(1);
+            return Ok(());
+        }
+        listening.downs = 0;
         SockRef::from(&*listening.listener).listen(256)?;
         // Registered anew: the runtime takes one that was shut down for closed, for good.
         let again = listening.listener.as_fd().try_clone_to_owned()?;
@@ -160,6 +171,7 @@ impl Broker {
         let listener = Arc::new(listen()?);
         let mut listening = lock(&self.0.listening);
         let old = std::mem::replace(&mut listening.listener, listener);
+        listening.downs = 0;
         listening.held.push(old);
         drop(listening);
         self.accept();

@@ -7,7 +7,7 @@ use posthaste::{MessageQueue, Producer};
 
 use super::broker::name_of;
 use super::deed::NUMBER;
-use super::journal::{CallId, Decided, End, Verb};
+use super::journal::{CallId, End, Verb};
 use super::plan::Plan;
 use super::round::calm_message;
 use super::trouble::{Servers, topic_name};
@@ -96,7 +96,7 @@ async fn send_each(stage: &Stage, topic: &str, producer: &Producer) {
         Ok(begun) => {
             journal.end(call, begun_at(&begun));
             let failed = begun.commit().await.err().map(|error| error.outcome());
-            journal.note(call, |call| call.decided = Some(Decided { commit: true, failed }));
+            journal.decided(call, true, failed);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posthaste::blocking::Producer;
 
-use super::journal::{Decided, End, Verb};
+use super::journal::{End, Verb};
 use super::plan::TROUBLE;
 use super::verbs::{Hand, all_stored, written};
 
@@ -66,6 +66,6 @@ impl Hand {
         let commit = self.dice.bool();
         let ended = if commit { begun.commit() } else { begun.rollback() };
         let failed = ended.err().map(|error| error.outcome());
-        self.stage.journal.note(call, |call| call.decided = Some(Decided { commit, failed }));
+        self.stage.journal.decided(call, commit, failed);
     }
 }

@@ -161,6 +161,8 @@ pub(super) struct Call {
 /// How a caller ended a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decided {
+    /// When its caller was told.
+    pub(super) at: Duration,
     pub(super) commit: bool,
     /// `None`: confirmed.
     pub(super) failed: Option<Outcome>,
@@ -242,6 +244,12 @@ impl Journal {
     pub(super) fn accepted(&self, call: CallId) {
         let now = self.world.now();
         self.note(call, |call| call.accepted = Some(now));
+    }
+
+    /// A caller is told how a transaction ended.
+    pub(super) fn decided(&self, call: CallId, commit: bool, failed: Option<Outcome>) {
+        let decided = Decided { at: self.world.now(), commit, failed };
+        self.note(call, |call| call.decided = Some(decided));
     }
 
     /// A caller is told of the end of a call.

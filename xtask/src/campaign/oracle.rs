@@ -8,9 +8,9 @@ use std::time::Duration;
 use posthaste::{ErrorKind, Outcome, TransactionState};
 use posthaste_protocol::request::decision;
 
-use super::facts::{Facts, Index};
+use super::facts::{Closed, Facts, Index};
 use super::fault::Fault;
-use super::journal::{Call, End, Place, Unit, Verb};
+use super::journal::{Call, Decided, End, Place, Unit, Verb};
 use super::record::{Copied, Number, Request};
 use super::verbs::checker_says;
 
@@ -429,20 +429,26 @@ fn report(index: &Index<'_>) -> Vec<Lie> {
         }
     }
     for call in index.facts.calls.iter().filter(|call| call.verb == Verb::Begin) {
-        lies.extend(undecided(index, call, &close.undecided));
+        lies.extend(undecided(index, call, close));
     }
     lies
 }
 
-/// A transaction whose end was confirmed is not undecided; one that nobody has ended is.
-fn undecided(index: &Index<'_>, call: &Call, undecided: &[String]) -> Option<Lie> {
-    let (_, End::Acked(places)) = call.end()? else { return None };
+/// A transaction whose end was confirmed before is not undecided; one that had begun, and that nobody has
+/// ended, is.
+fn undecided(index: &Index<'_>, call: &Call, close: &Closed) -> Option<Lie> {
+    let (begun_at, End::Acked(places)) = call.end()? else { return None };
     let id = &places.first()?.id;
-    let is_reported = undecided.contains(id);
+    let is_reported = close.undecided.contains(id);
     let asked = index.facts.record.asked.contains(&call.numbers.start);
+    let long_before = |at: Duration| index.is_late(call.verb, at, close.begun);
     let text = match call.decided {
-        Some(decided) if decided.failed.is_none() && is_reported => "undecided, and confirmed",
-        None if !asked && !is_reported => "nobody has ended it, and it is not reported",
+        Some(Decided { at, failed: None, .. }) if is_reported && long_before(at) => {
+            "undecided, and confirmed before"
+        }
+        None if !asked && !is_reported && long_before(*begun_at) => {
+            "nobody has ended it, and it is not reported"
+        }
         _ => return None,
     };
     Some(lie(Rule::Report, first(call), text))

@@ -25,8 +25,9 @@ use super::world::World;
 
 /// Beyond this something hangs.
 const HANG: Duration = Duration::from_secs(30);
-/// Within so many pulses after `close` nothing is left of a producer.
-const GONE: Duration = Duration::from_secs(2);
+/// So long after `close` nothing is left of a producer. A connection that no route leads to any more, to a
+/// broker that owes it an answer, is there until the broker is taken for dead.
+const GONE: Duration = Duration::from_secs(40);
 
 /// What came of a round.
 pub(super) struct Judged {

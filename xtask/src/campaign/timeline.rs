@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::broker::name_of;
 use super::facts::{Facts, Index};
 use super::journal::Call;
-use super::oracle::Lie;
+use super::oracle::{Lie, Rule};
 use super::record::Number;
 
 /// Lines that are told of a lie at the most.
@@ -25,8 +25,9 @@ pub(super) fn of(facts: &Facts, lie: &Lie) -> String {
             _ => (Duration::ZERO, Duration::MAX),
         };
     for (at, text) in &facts.record.events {
-        // What began before may still go on.
-        if *at <= to && *at + Duration::from_secs(1) >= from {
+        // What began before may still go on, or have left something behind.
+        let lasts = if lie.rule == Rule::NotStoredInCalm { to } else { Duration::from_secs(1) };
+        if *at <= to && *at + lasts >= from {
             lines.push((*at, text.clone()));
         }
     }
@@ -98,6 +99,6 @@ fn tell_call(call: &Call, number: Number, lines: &mut Vec<(Duration, String)>) {
         lines.push((*at, format!("{number}: its caller is told: {end:?}")));
     }
     if let Some(decided) = call.decided {
-        lines.push((call.deadline(), format!("{number}: {decided:?}")));
+        lines.push((decided.at, format!("{number}: its caller is told: {decided:?}")));
     }
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::deed::NUMBER;
 use super::fault::{Fault, dice};
-use super::journal::{CallId, Decided, End, Journal, Place, Unit, Verb};
+use super::journal::{CallId, End, Journal, Place, Unit, Verb};
 use super::plan::{Caller, TROUBLE};
 use super::record::Number;
 use super::trouble::topic_name;
@@ -172,8 +172,9 @@ impl Hand {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
             if self.dice.u32(..200) == 0 && !self.stage.is_closing() {
-                let longest = self.stage.longest;
-                self.stage.wait("flush", longest, producer.flush()).await;
+                // Those of others take their turns first.
+                let most = 2 * self.stage.longest;
+                self.stage.wait("flush", most, producer.flush()).await;
             }
         }
     }
@@ -425,7 +426,7 @@ impl Hand {
         let stage = self.stage.clone();
         let ended = stage.wait("a transaction's end", timeout, ending).await;
         let failed = ended.err().map(|error| error.outcome());
-        self.stage.journal.note(call, |call| call.decided = Some(Decided { commit, failed }));
+        self.stage.journal.decided(call, commit, failed);
     }
 
     async fn request(&mut self, producer: &Producer) {

@@ -7,8 +7,7 @@ use posthaste::{ErrorKind, Outcome};
 use posthaste_protocol::request::decision;
 
 use super::*;
-use crate::campaign::facts::{Closed, Counted};
-use crate::campaign::journal::Decided;
+use crate::campaign::facts::Counted;
 use crate::campaign::pulse::Pulses;
 use crate::campaign::record::{Decision, Link};
 use crate::campaign::verbs::Wait;
@@ -38,7 +37,7 @@ fn truth() -> Facts {
     facts.calls.push(call(Verb::Batch, 4..6, ms(400)));
     store(&mut facts, &[4, 5], ms(405), ms(5));
     let mut begun = call(Verb::Begin, 6..7, ms(500));
-    begun.decided = Some(Decided { commit: true, failed: None });
+    begun.decided = Some(Decided { at: ms(520), commit: true, failed: None });
     facts.calls.push(begun);
     store(&mut facts, &[6], ms(505), ms(5));
     let decision = Decision { id: id(6), code: decision::COMMIT, from_check: false };
@@ -168,7 +167,7 @@ fn each_lie_about_a_message_is_found() {
 
 #[test]
 fn each_lie_about_a_producer_is_found() {
-    let changes: [(Rule, Change); 13] = [
+    let changes: [(Rule, Change); 14] = [
         (Rule::LateCall, |facts| {
             let ended = Some(ms(900));
             facts.waits.push(Wait { what: "close", begun: ms(0), most: ms(500), ended });
@@ -177,7 +176,7 @@ fn each_lie_about_a_producer_is_found() {
         (Rule::Transaction, |facts| facts.record.decisions[0].code = decision::ROLLBACK),
         (Rule::Transaction, |facts| {
             let failed = Some(Outcome::NotStored);
-            facts.calls[5].decided = Some(Decided { commit: true, failed });
+            facts.calls[5].decided = Some(Decided { at: ms(520), commit: true, failed });
         }),
         (Rule::Reply, |facts| facts.calls[0].ends[0].1 = End::Replied(Some(7))),
         (Rule::Counts, |facts| facts.counted.in_flight = 1),
@@ -187,6 +186,7 @@ fn each_lie_about_a_producer_is_found() {
         (Rule::Report, |facts| facts.close.as_mut().unwrap().undelivered = vec![0]),
         (Rule::Report, |facts| facts.close.as_mut().unwrap().begun = ms(600)),
         (Rule::Report, |facts| facts.close.as_mut().unwrap().undecided = vec![id(6)]),
+        (Rule::Report, |facts| facts.calls[5].decided = None),
         (Rule::LeftOver, |facts| facts.left.push("a task".into())),
         (Rule::Panic, |facts| facts.panics.push("somewhere".into())),
         (Rule::Unreadable, |facts| facts.record.unreadable.push("half a frame".into())),
@@ -199,7 +199,7 @@ fn each_lie_about_a_producer_is_found() {
 /// What cannot be known, or was not awaited, is not called a lie.
 #[test]
 fn what_is_no_lie_is_not_called_one() {
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
         ("late by less than 20 pulses", |facts| facts.calls[3].ends[0].0 = ms(895)),
         ("late while nothing ran", |facts| {
             facts.calls[3].ends[0].0 = ms(5_000);
@@ -228,6 +228,10 @@ fn what_is_no_lie_is_not_called_one() {
             facts.calls[1].ends = vec![(ms(600), failure(ErrorKind::Timeout, Outcome::Unknown))];
             facts.record.requests[1].numbers = vec![1, 2];
             facts.counted = Counted { sent: 7, acked: 5, unknown: 2, ..Counted::default() };
+        }),
+        ("undecided when the report was made, and confirmed later", |facts| {
+            facts.calls[5].decided.as_mut().unwrap().at = ms(2_010);
+            facts.close.as_mut().unwrap().undecided = vec![id(6)];
         }),
         ("dropped, and stored", |facts| facts.calls[0].ends[0].1 = End::Dropped),
     ];
