@@ -452,13 +452,11 @@ impl Engine {
                 self.show(now, &queues, effects);
             }
             Err(error) => {
-                // Whether it was written cannot be known, and the code must not say that it wasn't.
-                let refusal = Refusal::system_error(format!("storing failed: {error}"));
+                let refusal = self.refusal_after(error, &queues);
                 effects.lost(&refusal);
                 for pushed in self.replies.forget_all() {
                     effects.answer::<Empty>(pushed.caller, Err(refusal.clone()));
                 }
-                self.go_on_after(error);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! What becomes of the engine when its store fails, and what it does for its store in quiet moments.
 
 use super::halves::Halves;
+use super::refusal::Refusal;
 use super::schedule::Schedule;
 use super::timers::Timers;
 use super::topics::Topics;
-use super::{Engine, Millis};
+use super::{Engine, Millis, disk_full};
+use crate::location::QueueKey;
 use crate::store::{Fact, Full, StoreError};
 
 /// A full disk is looked at again after so long.
@@ -36,8 +38,26 @@ impl Engine {
         ]
     }
 
+    /// Goes on after a commit with messages for `queues` that has failed; says what becomes of what was
+    /// in it.
+    pub(super) fn refusal_after(&mut self, error: StoreError, queues: &[QueueKey]) -> Refusal {
+        // Whether it was written cannot be known, and the code must not say that it wasn't.
+        let unknown = Refusal::system_error(format!("storing failed: {error}"));
+        let ends = |engine: &Self| -> Vec<u64> {
+            queues.iter().map(|queue| engine.topics.ends(*queue).committed).collect()
+        };
+        let before = ends(self);
+        self.go_on_after(error);
+        // All of it or nothing was written: where queues have not grown it is nothing.
+        let is_known = !queues.is_empty() && self.check_working().is_ok();
+        match is_known && ends(self) == before {
+            true => disk_full(),
+            false => unknown,
+        }
+    }
+
     /// A commit has failed. What is kept is not known then, unless the disk was only full.
-    pub(super) fn go_on_after(&mut self, error: StoreError) {
+    fn go_on_after(&mut self, error: StoreError) {
         match error {
             StoreError::NoRoom => {
                 tracing::error!("the disk is full; messages are refused until it has room");

@@ -19,6 +19,10 @@ struct State {
     broken: AtomicBool,
     /// So many more writes go well, and those after them find the disk full.
     writes_left: Mutex<Option<usize>>,
+    /// A full disk takes what lies where something was written before.
+    may_overwrite: AtomicBool,
+    /// Where the last byte was written, and one more.
+    written: AtomicU64,
     /// Something was written since the last sync.
     dirty: AtomicBool,
     syncs: AtomicU64,
@@ -50,7 +54,16 @@ impl Watched {
         *self.0.writes_left.lock().expect("lock") = after;
     }
 
-    fn take_room(&self) -> Result<()> {
+    /// A full disk takes what lies where something was written before; otherwise it takes nothing.
+    pub(crate) fn set_may_overwrite(&self, may: bool) {
+        self.0.may_overwrite.store(may, Ordering::SeqCst);
+    }
+
+    fn take_room(&self, end: u64) -> Result<()> {
+        let is_new = end > self.0.written.load(Ordering::SeqCst);
+        if !is_new && self.0.may_overwrite.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         match &mut *self.0.writes_left.lock().expect("lock") {
             None => Ok(()),
             Some(0) => Err(std::io::ErrorKind::StorageFull.into()),
@@ -169,7 +182,9 @@ impl StorageBackend for Watched {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
-        self.take_room()?;
+        let end = offset + data.len() as u64;
+        self.take_room(end)?;
+        self.0.written.fetch_max(end, Ordering::SeqCst);
         self.0.dirty.store(true, Ordering::SeqCst);
         self.log().push(Operation::Write(offset, data.to_vec()));
         self.0.file.write(offset, data)
