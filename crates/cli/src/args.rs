@@ -348,7 +348,8 @@ pub(crate) struct Send {
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) on_error: OnError,
 
-    /// Write what was not delivered to this file, as JSON lines for `send --json`
+    /// Write what was not delivered to this file, as JSON lines for `send --json`; records that are no
+    /// messages as they came
     #[arg(long, value_name = "FILE")]
     pub(crate) failed_to: Option<PathBuf>,
 

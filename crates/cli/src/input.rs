@@ -36,12 +36,20 @@ pub(crate) enum Source {
     Files(Vec<PathBuf>),
 }
 
+/// A record that is no message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadRecord {
+    pub(crate) why: String,
+    /// As it came. Nothing of one that was not read whole.
+    pub(crate) record: Option<Bytes>,
+}
+
 /// What the input gave.
 pub(crate) enum Item {
     /// A message, and which of the input it is, from 1.
     Message { number: u64, message: Message },
     /// A record that is no message.
-    Bad { number: u64, why: String },
+    Bad { number: u64, bad: BadRecord },
     /// The input cannot be read any further.
     Unreadable(String),
 }
@@ -203,7 +211,7 @@ impl Feed {
                     Piece::Record(record) if record.is_empty() => self.number += 1,
                     Piece::Record(record) => self.record(record)?,
                     Piece::TooLong => {
-                        self.bad(format!("longer than {} MiB", LONGEST_RECORD >> 20))?
+                        self.bad(format!("longer than {} MiB", LONGEST_RECORD >> 20), None)?
                     }
                 }
             }
@@ -219,7 +227,7 @@ impl Feed {
         for path in paths {
             match read_whole(path) {
                 Ok(body) => self.record(body)?,
-                Err(why) => self.bad(format!("{}: {why}", path.display()))?,
+                Err(why) => self.bad(format!("{}: {why}", path.display()), None)?,
             }
             // Files may be large: a batch of them would be a lot of memory.
             self.hand_over()?;
@@ -228,18 +236,18 @@ impl Feed {
     }
 
     fn record(&mut self, record: Bytes) -> Result<(), Gone> {
-        match self.blueprint.message(record) {
+        match self.blueprint.message(record.clone()) {
             Ok(message) => {
                 self.number += 1;
                 self.push(Item::Message { number: self.number, message })
             }
-            Err(why) => self.bad(why),
+            Err(why) => self.bad(why, Some(record)),
         }
     }
 
-    fn bad(&mut self, why: String) -> Result<(), Gone> {
+    fn bad(&mut self, why: String, record: Option<Bytes>) -> Result<(), Gone> {
         self.number += 1;
-        self.push(Item::Bad { number: self.number, why })
+        self.push(Item::Bad { number: self.number, bad: BadRecord { why, record } })
     }
 
     fn push(&mut self, item: Item) -> Result<(), Gone> {

@@ -23,7 +23,7 @@ use crate::blueprint::Blueprint;
 use crate::cluster;
 use crate::envelope::{Content, VERSION};
 use crate::exit::{Exit, Failure, check_topic_to_send};
-use crate::input::{Input, Item, Source, is_stdin};
+use crate::input::{BadRecord, Input, Item, Source, is_stdin};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
 use crate::talk::{Talk, counted, thousands};
@@ -157,7 +157,7 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank:
     if let Some(last) = stopped_after.filter(|_| !unit.is_empty()) {
         talk.say(&format!("stopped after {unit} {}; what follows was not sent", thousands(last)));
     }
-    if let Some(path) = report.undelivered().filter(|_| tally.not_stored + tally.unknown > 0) {
+    if let Some(path) = report.undelivered().filter(|_| tally.failures() > 0) {
         talk.note(&format!("undelivered messages are in {}, for  send --json", path.display()));
     }
     exit
@@ -187,7 +187,7 @@ async fn dry_run(
                 show(&mut stdout, global.output, &message);
                 shown += 1;
             }
-            Item::Bad { number, why } => {
+            Item::Bad { number, bad: BadRecord { why, .. } } => {
                 talk.error(&format!("{unit} {number}: {why}"));
                 exit = Exit::Usage;
             }

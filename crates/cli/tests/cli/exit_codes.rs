@@ -160,7 +160,8 @@ async fn four_for_a_file_that_cannot_be_read_among_stored_ones() {
     let file = folder.path().join("body");
     std::fs::write(&file, "a").unwrap();
     let (file, folder) = (file.to_str().unwrap(), folder.path().to_str().unwrap());
-    let run = send(&broker, &["T", "-F", file, folder, file], "").await.expect_code(4);
+    let files = ["T", "-F", file, "-F", folder, "-F", file];
+    let run = send(&broker, &files, "").await.expect_code(4);
     assert!(run.stderr.contains("stopped after file 2"), "{}", run.stderr);
     assert_eq!(landed_bodies(&broker, "T").await, ["a"]);
 }

@@ -21,6 +21,21 @@ async fn a_misspelt_field_is_refused_and_nothing_is_stored_without_its_key_and_t
     assert_eq!((&landed[0]["body"], &landed[0]["keys"]), (&json!("good"), &json!(["k"])));
 }
 
+/// They were in no file, and had to be looked for in the input by their numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_no_messages_are_kept_as_they_came() {
+    let broker = broker().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("failed");
+    let lines = "{\"body\":\"a\"}\n{\"bodie\": 1}\nnonsense\n{\"body\":\"b\"}\n";
+    let path = file.to_str().unwrap();
+    let flags = ["T", "--json", "--on-error", "continue", "--failed-to", path];
+    let run = send(&broker, &flags, lines).await.expect_code(4);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"bodie\": 1}\nnonsense\n");
+    assert!(run.stderr.contains(path), "{}", run.stderr);
+    assert_eq!(landed(&broker, "T").await.len(), 2);
+}
+
 /// What a message is: everything but where it was, when, and how its send ended.
 fn content(lines: &[Value]) -> Vec<String> {
     const CONTENT: [&str; 6] = ["keys", "tag", "properties", "ordered_by", "body", "body_b64"];

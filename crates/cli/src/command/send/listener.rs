@@ -5,6 +5,8 @@ use std::time::Duration;
 use posthaste::Message;
 use tokio::time::Instant;
 
+use crate::input::BadRecord;
+
 /// Is told by the loop what became of each record, in the order of the input.
 pub(crate) trait Listener {
     /// What a message has that ended well.
@@ -27,7 +29,7 @@ pub(crate) trait Listener {
     );
 
     /// A record is no message.
-    fn bad(&mut self, number: u64, why: &str);
+    fn bad(&mut self, number: u64, bad: &BadRecord);
 
     /// The input cannot be read any further. This is told at once, before what is on its way ends.
     fn unreadable(&mut self, why: &str);

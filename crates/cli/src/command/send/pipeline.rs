@@ -194,8 +194,8 @@ where
         self.in_a_row += 1;
         match item {
             Item::Message { number, message } => self.send(number, message, interrupt).await,
-            Item::Bad { number, why } => {
-                self.slots.add_bad(number, why);
+            Item::Bad { number, bad } => {
+                self.slots.add_bad(number, bad);
                 self.stop_early_if(self.settings.stop_on_error);
                 self.tell();
             }
@@ -246,7 +246,7 @@ where
     fn tell(&mut self) {
         while let Some(told) = self.slots.next_to_tell() {
             match told {
-                Told::Bad { number, why } => self.listener.bad(number, &why),
+                Told::Bad { number, bad } => self.listener.bad(number, &bad),
                 Told::Ended { number, keepsake, took, ending } => {
                     self.listener.ended(number, &keepsake, took, ending);
                 }

@@ -16,6 +16,7 @@ use crate::advice;
 use crate::args::{self, Format, Global};
 use crate::envelope::VERSION;
 use crate::exit::{Failure, reason, retryable};
+use crate::input::BadRecord;
 use crate::output::Stdout;
 use crate::talk::Talk;
 
@@ -288,7 +289,7 @@ impl Listener for Report {
         }
     }
 
-    fn bad(&mut self, number: u64, why: &str) {
+    fn bad(&mut self, number: u64, BadRecord { why, record }: &BadRecord) {
         self.tally.bad += 1;
         self.is_told(number, why);
         let object = ErrorObject {
@@ -298,6 +299,9 @@ impl Listener for Report {
             message: why,
         };
         self.error_line(number, &object);
+        if let (Some(undelivered), Some(record)) = (&mut self.undelivered, record) {
+            undelivered.write_record(record);
+        }
     }
 
     fn unreadable(&mut self, why: &str) {

@@ -63,6 +63,12 @@ impl Undelivered {
         self.keep(written.and(ended));
     }
 
+    /// A record that is no message, as it came: it can be corrected here, and is refused again else.
+    pub(super) fn write_record(&mut self, record: &[u8]) {
+        let written = self.file.write_all(record).and_then(|()| self.file.write_all(b"\n"));
+        self.keep(written);
+    }
+
     /// Hands over what waits; says what went wrong since it was last asked.
     pub(super) fn flush(&mut self) -> Option<String> {
         let flushed = self.file.flush();

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::input::BadRecord;
+
 /// The records that were taken and are not told yet.
 pub(super) struct Slots<K, E> {
     slots: VecDeque<Slot<K, E>>,
@@ -21,14 +23,14 @@ struct Slot<K, E> {
 
 enum What<K, E> {
     Message { keepsake: K, end: Option<(Instant, E)> },
-    Bad(String),
+    Bad(BadRecord),
 }
 
 /// A record whose turn it is to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told<K, E> {
     Ended { number: u64, keepsake: K, took: Duration, ending: E },
-    Bad { number: u64, why: String },
+    Bad { number: u64, bad: BadRecord },
 }
 
 impl<K, E> Slots<K, E> {
@@ -47,8 +49,8 @@ impl<K, E> Slots<K, E> {
     }
 
     /// Adds a record that is no message.
-    pub(super) fn add_bad(&mut self, number: u64, why: String) {
-        self.add(number, What::Bad(why));
+    pub(super) fn add_bad(&mut self, number: u64, bad: BadRecord) {
+        self.add(number, What::Bad(bad));
     }
 
     fn add(&mut self, number: u64, what: What<K, E>) {
@@ -74,7 +76,7 @@ impl<K, E> Slots<K, E> {
         let Slot { number, taken, what } = self.slots.pop_front()?;
         self.told += 1;
         Some(match what {
-            What::Bad(why) => Told::Bad { number, why },
+            What::Bad(bad) => Told::Bad { number, bad },
             What::Message { keepsake, end } => {
                 let (at, ending) = end?;
                 let took = at.saturating_duration_since(taken);
@@ -93,7 +95,8 @@ mod tests {
         let mut slots = Slots::new();
         let now = Instant::now();
         let first = slots.add_message(3, 'a');
-        slots.add_bad(5, "no".into());
+        let no = || BadRecord { why: "no".into(), record: None };
+        slots.add_bad(5, no());
         let second = slots.add_message(6, 'b');
         assert_eq!(slots.next_to_tell(), None, "the first is on its way");
         let took = slots.end(second, now + Duration::from_secs(2), "late");
@@ -101,7 +104,7 @@ mod tests {
         slots.end(first, now, "soon");
         let soon = Told::Ended { number: 3, keepsake: 'a', took: Duration::ZERO, ending: "soon" };
         assert_eq!(slots.next_to_tell(), Some(soon));
-        assert_eq!(slots.next_to_tell(), Some(Told::Bad { number: 5, why: "no".into() }));
+        assert_eq!(slots.next_to_tell(), Some(Told::Bad { number: 5, bad: no() }));
         assert_eq!(slots.len(), 1);
         let took = Duration::from_secs(2);
         let late = Told::Ended { number: 6, keepsake: 'b', took, ending: "late" };

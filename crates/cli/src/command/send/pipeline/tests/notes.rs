@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::script::number_of;
 use crate::command::send::listener::Listener;
+use crate::input::BadRecord;
 use crate::output::Stdout;
 
 /// What was told of a record.
@@ -72,7 +73,7 @@ impl Listener for Notes {
         self.tell(number, if ending.is_ok() { Told::Good } else { Told::Failed });
     }
 
-    fn bad(&mut self, number: u64, _: &str) {
+    fn bad(&mut self, number: u64, _: &BadRecord) {
         self.tell(number, Told::Bad);
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::script::{self, Answer};
-use crate::input::{Batch, Input, Item};
+use crate::input::{BadRecord, Batch, Input, Item};
 
 /// A record of the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,7 +91,9 @@ fn item(number: u64, record: Record) -> Option<Item> {
         Record::Message(_) => {
             Some(Item::Message { number, message: Message::new("T", number.to_string()) })
         }
-        Record::Bad => Some(Item::Bad { number, why: "bad".into() }),
+        Record::Bad => {
+            Some(Item::Bad { number, bad: BadRecord { why: "bad".into(), record: None } })
+        }
         Record::Blank => None,
     }
 }
