@@ -71,7 +71,7 @@ impl End {
 }
 
 /// What runs when a message has ended.
-pub(crate) type Callback = Box<dyn FnOnce(Result<Receipt, SendError>) + Send>;
+pub(crate) type Callback = Box<dyn FnOnce(End) + Send>;
 
 /// What is settled when a message is accepted.
 #[derive(Debug)]
@@ -170,7 +170,7 @@ pub(crate) enum Wake {
 }
 
 /// A callback, and what it is to be told.
-pub(crate) type CallbackRun = (Callback, Result<Receipt, SendError>);
+pub(crate) type CallbackRun = (Callback, End);
 
 impl Accepted {
     #[inline]
@@ -413,7 +413,7 @@ impl Accepted {
     pub(crate) fn on_end(&self, callback: Callback) -> Wake {
         let mut state = self.state();
         match state.take_end() {
-            Some(end) => wake_callback(callback, end),
+            Some(end) => Wake::Callback(Box::new((callback, end))),
             None => {
                 state.waiter = Waiter::Callback(callback);
                 Wake::Nothing
@@ -440,7 +440,7 @@ impl Accepted {
         match std::mem::replace(&mut state.waiter, Waiter::None) {
             Waiter::Callback(callback) => {
                 state.body = Body::Nothing;
-                wake_callback(callback, end)
+                Wake::Callback(Box::new((callback, end)))
             }
             Waiter::Waker(waker) => {
                 state.body = Body::End(end);
@@ -503,11 +503,6 @@ impl State {
             Body::Content(_) | Body::Nothing => None,
         }
     }
-}
-
-fn wake_callback(callback: Callback, end: End) -> Wake {
-    // One-way sends and batches have no callbacks.
-    end.receipt().map_or(Wake::Nothing, |result| Wake::Callback(Box::new((callback, result))))
 }
 
 impl fmt::Debug for Accepted {

@@ -8,8 +8,7 @@ use posthaste_protocol::answer::Stored;
 use posthaste_protocol::id::IdText;
 use posthaste_protocol::properties::{self, name};
 use posthaste_protocol::request::{
-    DEFAULT_TOPIC, OwnFields, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1,
-    SendTemplate,
+    OwnFields, SendBatch, SendMessage, SendMessageV1, SendReply, SendReplyV1, SendTemplate,
 };
 use posthaste_protocol::{Command, Properties};
 
@@ -181,7 +180,7 @@ impl Writer<'_> {
         SendMessage {
             group: Cow::Borrowed(&config.group),
             topic: Cow::Borrowed(self.topic),
-            default_topic: Cow::Borrowed(DEFAULT_TOPIC),
+            default_topic: Cow::Borrowed(&config.default_topic),
             default_topic_queues: i32::try_from(config.default_topic_queues).unwrap_or(i32::MAX),
             queue_id: self.queue,
             sys_flag: 0,

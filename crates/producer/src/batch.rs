@@ -357,7 +357,8 @@ mod tests {
             assert_eq!(share(&message, Mode::Sync, 1), Sharing::Alone, "{message:?}");
         }
         // Compressed ones among themselves.
-        let packed = Packed { body: Bytes::from_static(b"x"), sys_flag: 0x301 };
+        let body = Bytes::from_static(b"x");
+        let packed = Packed { body, others: Vec::new(), sys_flag: 0x301 };
         let mut content = Content::from(plain());
         content.pack(packed);
         let with_packed = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0x301 };

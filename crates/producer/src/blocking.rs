@@ -34,7 +34,7 @@ use std::time::Duration;
 
 pub use admin::Admin;
 pub use builder::ProducerBuilder;
-pub use delivery::Delivery;
+pub use delivery::{BatchDelivery, Delivery};
 pub use reader::{Reader, ReaderBuilder};
 pub use transaction::Transaction;
 
@@ -94,6 +94,16 @@ impl Producer {
     pub fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let accepted = self.runtime.wait(self.producer.enqueue(message))?;
         Ok(Delivery::new(accepted, self.runtime.clone()))
+    }
+
+    /// Accepts a batch, waiting for room if need be, and gives a handle of its delivery.
+    ///
+    /// # Errors
+    /// When the batch breaks a rule (see [`Batch`]), there is no room by its deadline, or the
+    /// producer is closed; nothing of it is stored then.
+    pub fn enqueue_batch(&self, batch: impl Into<Batch>) -> Result<BatchDelivery, SendError> {
+        let accepted = self.runtime.wait(self.producer.enqueue_batch(batch))?;
+        Ok(BatchDelivery::new(accepted, self.runtime.clone()))
     }
 
     /// As [`enqueue`](Self::enqueue), but fails with

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Callback, CallbackRun, Failed, Mode, Permit, Terms, Wake};
+use crate::accepted::{Accepted, Failed, Mode, Permit, Terms, Wake};
+use crate::callbacks::Callbacks;
 use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
@@ -29,7 +30,7 @@ use crate::stats::{Counters, Stats};
 use crate::trace::Lost;
 use crate::transaction::{Checks, Transactions, acquaintance};
 use crate::upkeep::Watch;
-use crate::{ErrorKind, Message, Outcome, Receipt, SendError, batch, validate};
+use crate::{ErrorKind, Message, Outcome, SendError, batch, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -61,7 +62,7 @@ pub(crate) struct Client {
     pub(crate) requests: Requests,
     /// Told when a broker is left out for its health.
     pub(crate) left_out: Notify,
-    callbacks: OnceLock<mpsc::Sender<CallbackRun>>,
+    callbacks: Callbacks,
 }
 
 /// Whether there was room for a message at once.
@@ -112,6 +113,7 @@ impl Client {
             checks: Checks::new(config.checks_at_once, config.checks_waiting),
             requests: Requests::default(),
             left_out: Notify::new(),
+            callbacks: Callbacks::new(config.callback_executor.clone()),
             config,
             runtime: runtime.clone(),
             observers,
@@ -126,7 +128,6 @@ impl Client {
             stopped: CancellationToken::new(),
             ended: Notify::new(),
             undelivered: Mutex::default(),
-            callbacks: OnceLock::new(),
         });
         client.spawn(crate::upkeep::run(client.clone()));
         client.spawn(crate::health::run(client.clone()));
@@ -252,7 +253,7 @@ impl Client {
         let Some(packed) = self.config.packing.pack(content) else {
             return self.size(content.count(), bytes, bytes);
         };
-        let (packed_bytes, body_bytes) = (packed.body.len(), content.first.body().len());
+        let (packed_bytes, body_bytes) = (packed.bytes(), content.body_bytes());
         content.pack(packed);
         self.size(content.count(), bytes + packed_bytes, bytes - (body_bytes - packed_bytes))
     }
@@ -407,13 +408,7 @@ impl Client {
         match wake {
             Wake::Nothing => {}
             Wake::Waker(waker) => waker.wake(),
-            Wake::Callback(run) => {
-                let callbacks = self.callbacks.get_or_init(start_callbacks);
-                if let Err(mpsc::SendError((callback, result))) = callbacks.send(*run) {
-                    // There is no thread to be had: better late here than never.
-                    run_callback(callback, result);
-                }
-            }
+            Wake::Callback(run) => self.callbacks.run(*run),
         }
     }
 
@@ -527,27 +522,6 @@ fn vip_address(advertised: &str) -> Option<String> {
 
 fn closed(content: Content) -> SendError {
     SendError::not_stored(ErrorKind::Closed, "", content)
-}
-
-/// Callbacks run on a thread of their own: one that blocks must not hold up a connection.
-fn start_callbacks() -> mpsc::Sender<CallbackRun> {
-    let (sender, receiver) = mpsc::channel::<CallbackRun>();
-    let thread = std::thread::Builder::new().name("posthaste-callbacks".into());
-    let started = thread.spawn(move || {
-        for (callback, result) in receiver {
-            run_callback(callback, result);
-        }
-    });
-    if let Err(error) = started {
-        tracing::error!(%error, "no thread for callbacks; they run where messages end");
-    }
-    sender
-}
-
-fn run_callback(callback: Callback, result: Result<Receipt, SendError>) {
-    if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
-        tracing::error!("a callback panicked; its message has ended all the same");
-    }
 }
 
 #[cfg(test)]

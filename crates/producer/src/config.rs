@@ -6,7 +6,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_protocol::request::DEFAULT_TOPIC;
+
 use crate::batch::Linger;
+use crate::callbacks::Executor;
 use crate::discovery::Discovery;
 use crate::identity::Identity;
 use crate::interceptor::Interceptor;
@@ -77,6 +80,10 @@ pub(crate) struct Config {
     pub(crate) max_pending_bytes: usize,
     pub(crate) max_message_size: usize,
     pub(crate) default_topic_queues: u32,
+    /// The topic that new ones are made like.
+    pub(crate) default_topic: Arc<str>,
+    /// Whose brokers are sent to before others.
+    pub(crate) zone: Option<String>,
     pub(crate) max_window: usize,
     pub(crate) connect_timeout: Duration,
     pub(crate) oneway_unlimited: bool,
@@ -95,6 +102,7 @@ pub(crate) struct Config {
     pub(crate) checks_at_once: usize,
     pub(crate) checks_waiting: usize,
     pub(crate) interceptors: Vec<Arc<dyn Interceptor>>,
+    pub(crate) callback_executor: Option<Arc<Executor>>,
     pub(crate) message_trace: bool,
     pub(crate) trace_topic: Arc<str>,
 }
@@ -122,6 +130,8 @@ impl ProducerBuilder {
             max_pending_bytes: 32 * 1024 * 1024,
             max_message_size: 4 * 1024 * 1024,
             default_topic_queues: 4,
+            default_topic: DEFAULT_TOPIC.into(),
+            zone: None,
             max_window: 1024,
             connect_timeout: Duration::from_secs(1),
             oneway_unlimited: false,
@@ -139,6 +149,7 @@ impl ProducerBuilder {
             checks_at_once: 16,
             checks_waiting: 2_000,
             interceptors: Vec::new(),
+            callback_executor: None,
             message_trace: false,
             trace_topic: TRACE_TOPIC.into(),
         };
@@ -182,7 +193,9 @@ impl ProducerBuilder {
     }
 
     /// Answers of brokers that are worth another attempt, beside those that always are (Java:
-    /// `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. Default: none. What
+    /// `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. It only adds: none of
+    /// those can be taken away, as `retryResponseCodes` can in Java; [`retries`](Self::retries) bounds
+    /// them all. Default: none. What
     /// a busy broker refuses (2, 215) waits and goes again anyway.
     #[must_use]
     pub fn retry_codes(mut self, codes: impl IntoIterator<Item = ResponseCode>) -> Self {
@@ -234,6 +247,34 @@ impl ProducerBuilder {
     #[must_use]
     pub fn default_topic_queues(mut self, queues: u32) -> Self {
         self.config.default_topic_queues = queues;
+        self
+    }
+
+    /// The topic that brokers make new ones like when a send creates them (Java: `createTopicKey`):
+    /// its brokers, and its settings there. Default: `TBW102`, which real brokers have with
+    /// `autoCreateTopicEnable`. Any other has to be there, with the permission to inherit from it (7).
+    ///
+    /// A topic without a route is sent to the brokers of this one; where this one has no route
+    /// either, to those of `TBW102` (Java 5.x looks for that alone). In no
+    /// [namespace](Self::namespace). [`start`](Self::start) refuses a name that no topic can have.
+    #[must_use]
+    pub fn create_topic_key(mut self, topic: impl Into<Text>) -> Self {
+        self.config.default_topic = topic.into().into_arc();
+        self
+    }
+
+    /// The zone that this producer is in (Java: `rocketmq.zone` with `rocketmq.zone.mode=true`):
+    /// brokers of that zone are sent to, and no others while one of them has a queue that may be
+    /// written. When none has, those of all zones take the messages, until the zone is back; Java
+    /// fails then. Default: none, all brokers alike.
+    ///
+    /// Name servers of 5.x know zones, and brokers say theirs (`zoneName` in the route); older name
+    /// servers answer with all brokers. Ordering keys pick among the queues of the zone, so that
+    /// producers in two zones take a key to different queues, as in Java. Calls of
+    /// [`Admin`](crate::Admin) and a [`Reader`](crate::Reader) see all zones.
+    #[must_use]
+    pub fn zone(mut self, name: impl Into<String>) -> Self {
+        self.config.zone = Some(name.into());
         self
     }
 
@@ -312,8 +353,11 @@ impl ProducerBuilder {
 
     /// Bodies of so many bytes and more are compressed, if that makes them smaller. Default: 4,096,
     /// as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off. Consumers
-    /// get bodies as they were sent, and do not notice. Batches of
-    /// [`send_batch`](Producer::send_batch) are not compressed.
+    /// get bodies as they were sent, and do not notice.
+    ///
+    /// Of a batch that is [sent as one](Producer::send_batch) all bodies are compressed when one of
+    /// them is so long and they get smaller together; Java leaves batches as they are. Turn it off for
+    /// topics of 5.x with batch queues (`queue.type=BatchCQ`), whose consumers cannot read such batches.
     #[must_use]
     pub fn compress_from(mut self, bytes: usize) -> Self {
         self.config.packing.from_bytes = bytes;
@@ -545,6 +589,28 @@ impl ProducerBuilder {
         self
     }
 
+    /// Has callbacks ([`on_complete`](crate::Delivery::on_complete)) run where `executor` runs what it
+    /// is given, such as a pool of threads (Java: `setCallbackExecutor`). Default: one after another
+    /// on a thread of the producer's own.
+    ///
+    /// The executor is called where messages end, so it must hand over and not wait. What it drops
+    /// without running it, or panics at, runs on the producer's own thread: each callback runs once.
+    ///
+    /// ```
+    /// # use posthaste::Producer;
+    /// let builder = Producer::builder("order-service", "127.0.0.1:9876")
+    ///     .callback_executor(|callback| drop(std::thread::spawn(callback)));
+    /// # drop(builder);
+    /// ```
+    #[must_use]
+    pub fn callback_executor(
+        mut self,
+        executor: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+    ) -> Self {
+        self.config.callback_executor = Some(Arc::new(executor));
+        self
+    }
+
     /// Adds an interceptor, which sees every attempt to send and may veto it or add properties.
     /// Default: none. Several are called in the order in which they are added; see [`Interceptor`]
     /// for where they run, and what they must not do there.
@@ -622,6 +688,11 @@ impl ProducerBuilder {
         for topic in &config.topics {
             validate::topic(&config.on_wire(topic)).map_err(StartError::Setting)?;
         }
+        if let Some(zone) = &config.zone {
+            validate::field("zone", zone).map_err(StartError::Setting)?;
+        }
+        let key = validate::topic(&config.default_topic);
+        key.map_err(|error| StartError::Setting(format!("create_topic_key: {error}")))?;
         let trace_topic = validate::topic(&config.trace_topic)
             .and_then(|()| validate::not_of_the_broker(&config.trace_topic));
         trace_topic.map_err(|error| StartError::Setting(format!("trace_topic: {error}")))?;

@@ -18,7 +18,7 @@ pub(crate) struct Content {
 struct Beside {
     /// The messages of a batch, without the first.
     others: Vec<Message>,
-    /// The first message's body, compressed.
+    /// The bodies, compressed.
     packed: Option<Packed>,
     /// Attempts that interceptors have seen.
     attempts: u32,
@@ -27,12 +27,23 @@ struct Beside {
     added: Vec<Properties>,
 }
 
-/// A compressed body, which travels in place of the message's own.
+/// Compressed bodies, which travel in place of the messages' own: one flag says of all messages of a
+/// request how they are compressed.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
+    /// The first message's.
     pub(crate) body: Bytes,
-    /// What says how it is compressed.
+    /// Those of the others.
+    pub(crate) others: Vec<Bytes>,
+    /// What says how they are compressed.
     pub(crate) sys_flag: i32,
+}
+
+impl Packed {
+    /// Bytes of all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len() + self.others.iter().map(Bytes::len).sum::<usize>()
+    }
 }
 
 /// A message as it travels.
@@ -77,7 +88,12 @@ impl Content {
         self.beside.as_ref()?.packed.as_ref()
     }
 
-    /// From now on this travels in place of the first message's body.
+    /// Bytes of all bodies, as the application gave them.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.messages().map(|message| message.body().len()).sum()
+    }
+
+    /// From now on this travels in place of the bodies.
     pub(crate) fn pack(&mut self, packed: Packed) {
         self.beside().packed = Some(packed);
     }
@@ -94,7 +110,10 @@ impl Content {
 
     /// The messages as they travel.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let others = self.others().iter().map(|message| (message, message.body()));
+        let packed = |place: usize| self.packed().and_then(|packed| packed.others.get(place));
+        let others = self.others().iter().enumerate();
+        let others =
+            others.map(move |(place, message)| (message, packed(place).unwrap_or(message.body())));
         let all = std::iter::once((&self.first, self.wire_body())).chain(others).enumerate();
         all.map(|(place, (message, body))| Entry { message, body, added: self.added_to(place) })
     }
@@ -183,7 +202,7 @@ mod tests {
         content.add(vec![[("b", "4444"), ("c", "333")].into_iter().collect()]);
         assert_eq!(content.sent_bytes(), own + 2 + 6);
         // A compressed body travels in place of the other.
-        content.pack(Packed { body: Bytes::from_static(b"x"), sys_flag: 1 });
+        content.pack(Packed { body: Bytes::from_static(b"x"), others: Vec::new(), sys_flag: 1 });
         assert_eq!(content.sent_bytes(), own + 2 + 6 - 3);
         assert_eq!(content.into_messages().len(), 1);
     }

@@ -35,20 +35,46 @@ impl Delivery {
     /// Has `callback` run with the result, exactly once.
     ///
     /// Callbacks run one after another on a thread of their own: one that blocks holds up other
-    /// callbacks, and no send. One that panics ends alone.
+    /// callbacks, and no send. One that panics ends alone. They run elsewhere with a
+    /// [`callback_executor`](crate::ProducerBuilder::callback_executor).
     pub fn on_complete(self, callback: impl FnOnce(Result<Receipt, SendError>) + Send + 'static) {
+        self.on_end(End::receipt, callback);
+    }
+
+    fn on_end<T>(
+        self,
+        result: ResultOf<T>,
+        callback: impl FnOnce(Result<T, SendError>) + Send + 'static,
+    ) where
+        T: 'static,
+    {
         let Self { accepted, client, span } = self;
+        let tell = move |end| {
+            if let Some(result) = result(end) {
+                callback(result);
+            }
+        };
         let callback: Callback = match span.is_none() {
-            true => Box::new(callback),
+            true => Box::new(tell),
             false => {
                 let client = client.clone();
-                Box::new(move |result| {
-                    span.record_result(&result, &client);
-                    span.in_scope(|| callback(result));
+                Box::new(move |end| {
+                    span.record(&end, &client);
+                    span.in_scope(|| tell(end));
                 })
             }
         };
         client.wake(accepted.on_end(callback));
+    }
+
+    fn poll_result<T>(
+        &self,
+        context: &mut Context<'_>,
+        result: ResultOf<T>,
+    ) -> Poll<Result<T, SendError>> {
+        let end = ready!(self.accepted.poll_end(context));
+        self.span.record(&end, &self.client);
+        result(end).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -58,16 +84,62 @@ impl Future for Delivery {
     /// # Cancellation
     /// Dropping the future cancels nothing; see [`Delivery`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(end) = self.accepted.poll_end(context) else { return Poll::Pending };
-        self.span.record(&end, &self.client);
         // Neither one-way sends nor batches have a Delivery.
-        end.receipt().map_or(Poll::Pending, Poll::Ready)
+        self.poll_result(context, End::receipt)
     }
 }
 
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Delivery").field(&self.accepted).finish()
+    }
+}
+
+/// A batch that was accepted by [`enqueue_batch`](crate::Producer::enqueue_batch) and is on its way.
+///
+/// Await it for the receipts, or hand it a callback. Dropping it cancels nothing: the batch runs to
+/// its end, and counts in [`Stats`](crate::Stats).
+#[must_use = "a dropped BatchDelivery tells nobody whether the batch was stored"]
+#[derive(Debug)]
+pub struct BatchDelivery {
+    /// `None` of a batch without messages, until it has been told.
+    delivery: Option<Delivery>,
+}
+
+impl BatchDelivery {
+    pub(crate) fn new(delivery: Option<Delivery>) -> Self {
+        Self { delivery }
+    }
+
+    /// The unique id of each message, in their order, known before they are stored.
+    pub fn message_ids(&self) -> Vec<String> {
+        let ids = self.delivery.iter().flat_map(|one| one.accepted.ids());
+        ids.map(|id| id.to_string()).collect()
+    }
+
+    /// Has `callback` run with the result, exactly once: a receipt for each message, in their order.
+    /// Where it runs: see [`Delivery::on_complete`].
+    pub fn on_complete(
+        self,
+        callback: impl FnOnce(Result<Vec<Receipt>, SendError>) + Send + 'static,
+    ) {
+        match self.delivery {
+            Some(delivery) => delivery.on_end(End::receipts, callback),
+            None => callback(Ok(Vec::new())),
+        }
+    }
+}
+
+impl Future for BatchDelivery {
+    type Output = Result<Vec<Receipt>, SendError>;
+
+    /// # Cancellation
+    /// Dropping the future cancels nothing; see [`BatchDelivery`].
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &self.delivery {
+            Some(delivery) => delivery.poll_result(context, End::receipts),
+            None => Poll::Ready(Ok(Vec::new())),
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod batch;
 pub mod bench;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod callbacks;
 mod client;
 mod close;
 mod config;
@@ -106,7 +107,7 @@ pub use batch::Batch;
 pub use close::{CloseReport, Undelivered};
 pub use config::ProducerBuilder;
 pub use credentials::{Credentials, CredentialsProvider};
-pub use delivery::Delivery;
+pub use delivery::{BatchDelivery, Delivery};
 pub use discovery::NameServers;
 pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use health::FaultAvoidance;
@@ -122,5 +123,5 @@ pub use socks5::Socks5;
 pub use stats::{BrokerStats, Stats};
 pub use text::Text;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use tls::{Tls, TlsVersion};
 pub use transaction::{Transaction, TransactionError, TransactionState};

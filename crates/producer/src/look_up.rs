@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::request::DEFAULT_TOPIC;
+use posthaste_protocol::request::{DEFAULT_TOPIC, TopicRoute};
 
 use crate::ErrorKind;
 use crate::client::{Client, Phase};
@@ -91,9 +91,9 @@ impl Client {
     ) -> Result<Found, NoAnswer> {
         let deadline = Instant::now() + self.config().lookup_timeout;
         let wire_topic = self.config().on_wire(topic);
-        let (document, from_default) = match self.directory.route(&wire_topic, deadline).await? {
+        let (document, from_default) = match self.own_route(&wire_topic, deadline).await? {
             Some(document) => (document, false),
-            None => match self.directory.route(DEFAULT_TOPIC, deadline).await? {
+            None => match self.default_route(deadline).await? {
                 Some(document) => (document, true),
                 None => return Ok(Found::NoTopic),
             },
@@ -114,6 +114,34 @@ impl Client {
         };
         let route = Route::new(topic.clone(), wire_topic, plan, from_default, connection);
         Ok(Found::Route(Arc::new(route)))
+    }
+
+    /// What a name server says of a topic: of this producer's zone alone, while it can be sent to there.
+    async fn own_route(
+        &self,
+        wire_topic: &str,
+        deadline: Instant,
+    ) -> Result<Option<TopicRoute>, NoAnswer> {
+        let Some(zone) = &self.config().zone else {
+            return self.directory.route(wire_topic, deadline).await;
+        };
+        match self.directory.route_in_zone(wire_topic, zone, deadline).await? {
+            Some(own) if !route::can_be_written(&own) => {
+                tracing::debug!(topic = wire_topic, zone, "no queue in the zone may be written");
+                self.directory.route(wire_topic, deadline).await
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// What a name server says of the topic that new ones are made like; where that is unknown, of the
+    /// one that real brokers have for it.
+    async fn default_route(&self, deadline: Instant) -> Result<Option<TopicRoute>, NoAnswer> {
+        let key = &self.config().default_topic;
+        match self.own_route(key, deadline).await? {
+            None if **key != *DEFAULT_TOPIC => self.own_route(DEFAULT_TOPIC, deadline).await,
+            answer => Ok(answer),
+        }
     }
 
     /// Looks up the topics that were named at the start, before anything is sent to them, and lets
@@ -169,7 +197,13 @@ impl Client {
     }
 
     fn no_topic(self: &Arc<Self>, look_up: &LookUp) {
-        let reason = format!("no name server has a route to it, nor one to {DEFAULT_TOPIC}");
+        let key = &self.config().default_topic;
+        let reason = match **key == *DEFAULT_TOPIC {
+            true => format!("no name server has a route to it, nor one to {key}"),
+            false => {
+                format!("no name server has a route to it, nor one to {key} or {DEFAULT_TOPIC}")
+            }
+        };
         self.no_way(look_up, ErrorKind::NoTopic, &reason);
     }
 

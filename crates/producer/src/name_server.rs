@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use posthaste_protocol::request::{RouteOf, TopicRoute};
+use posthaste_protocol::request::{RouteInZone, RouteOf, TopicRoute};
 use posthaste_protocol::{Command, Payload as _, Request, ResponseCode, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -140,12 +140,23 @@ impl Directory {
         deadline: Instant,
     ) -> Result<Option<TopicRoute>, NoAnswer> {
         let request = RouteOf { topic: topic.to_owned(), standard_json: Some(true) };
-        let answer = self.ask(request, deadline).await?;
-        if answer.response_code() == ResponseCode::TOPIC_NOT_EXIST {
-            return Ok(None);
-        }
-        let document = json::read(&answer.body).map(Some);
-        document.map_err(|error| NoAnswer::unknown(format!("route of {topic}: {error}")))
+        read_route(topic, &self.ask(request, deadline).await?)
+    }
+
+    /// As [`route`](Self::route), with the brokers of a zone alone.
+    pub(crate) async fn route_in_zone(
+        &self,
+        topic: &str,
+        zone: &str,
+        deadline: Instant,
+    ) -> Result<Option<TopicRoute>, NoAnswer> {
+        let request = RouteInZone {
+            topic: topic.to_owned(),
+            standard_json: Some(true),
+            zone: zone.to_owned(),
+            only_zone: true,
+        };
+        read_route(topic, &self.ask(request, deadline).await?)
     }
 
     /// Asks until one says yes, or that there is no such topic. Every other answer counts as none.
@@ -163,6 +174,15 @@ impl Directory {
             }
         }
     }
+}
+
+/// A route, unless there is no such topic.
+fn read_route(topic: &str, answer: &Command) -> Result<Option<TopicRoute>, NoAnswer> {
+    if answer.response_code() == ResponseCode::TOPIC_NOT_EXIST {
+        return Ok(None);
+    }
+    let document = json::read(&answer.body).map(Some);
+    document.map_err(|error| NoAnswer::unknown(format!("route of {topic}: {error}")))
 }
 
 impl Known {

@@ -16,7 +16,7 @@ use crate::content::Content;
 use crate::discovery::Discovery;
 use crate::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 use crate::route::Target;
-use crate::trace::{Lost, Trace};
+use crate::trace::{Lost, Recalled, Trace};
 use crate::{Attempt, ErrorKind, Receipt, batch};
 
 pub(crate) struct Observers {
@@ -134,6 +134,13 @@ impl Observers {
             trace.transaction_ends(end);
         }
         self.tell(|interceptor| interceptor.transaction_ends(end));
+    }
+
+    /// A broker has answered to a recall.
+    pub(crate) fn recalled(&self, recalled: Recalled<'_>) {
+        if let Some(trace) = &self.trace {
+            trace.recalled(recalled);
+        }
     }
 
     pub(crate) fn trace(&self) -> Option<&Trace> {

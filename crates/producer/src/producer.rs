@@ -14,8 +14,8 @@ use crate::content::Content;
 use crate::delivery::{Awaited, waker};
 use crate::span::{SendSpan, send_span};
 use crate::{
-    Admin, Batch, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt, SendError,
-    StartError, Stats, Text,
+    Admin, Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, ProducerBuilder,
+    Receipt, SendError, StartError, Stats, Text,
 };
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
@@ -170,6 +170,31 @@ impl Producer {
         let waker = Some(waker().await);
         let (room, span) = self.accept(content, Mode::Sync, waker, span)?;
         Awaited::new(room, self.client(), span, End::receipts).await
+    }
+
+    /// Accepts a batch, waiting for room if need be, and gives a handle of its delivery: as
+    /// [`send_batch`](Self::send_batch), without waiting for the broker (Java: `send` of a collection
+    /// with a `SendCallback`). An empty batch is nothing to send; its handle has no receipts.
+    ///
+    /// # Errors
+    /// When the batch breaks a rule (see [`send_batch`](Self::send_batch)), there is no room by its
+    /// deadline, or the producer is closed; nothing of it is stored then.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it gives the handle means that the batch was not accepted. Dropping
+    /// the handle cancels nothing.
+    pub async fn enqueue_batch(&self, batch: impl Into<Batch>) -> Result<BatchDelivery, SendError> {
+        let Some(content) = Content::of_batch(batch.into()) else {
+            return Ok(BatchDelivery::new(None));
+        };
+        let count = content.count();
+        let span = |first: &Message| send_span!("enqueue_batch", self.client(), first, count);
+        let (room, span) = self.accept(content, Mode::Async, None, span)?;
+        let accepted = match room {
+            Room::Taken(accepted) => accepted,
+            Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
+        };
+        Ok(BatchDelivery::new(Some(self.delivery(accepted, span))))
     }
 
     /// Accepts a message or a batch, if there is room, in the span that is made of its first message.

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use posthaste_protocol::request::{Recall, RecallHandle};
+use posthaste_protocol::request::{Recall, RecallAnswer, RecallHandle};
 
+use crate::connection::CallError;
+use crate::trace::Recalled;
 use crate::{AdminError, Producer, validate};
 
 /// Topics whose messages are a consumer group's: nobody takes them back.
@@ -58,7 +60,19 @@ impl Producer {
             broker_name: Some(known.broker),
         };
         let answer = self.client().connection(address).call(&request, deadline).await;
+        self.show_recall(&topic, &known.unique_id, &answer);
         let answer = answer.map_err(|error| AdminError::of_call(error, &topic))?;
         Ok(answer.message_id)
+    }
+
+    /// Shows a broker's answer to those who look on; without one nobody knows what became of it.
+    fn show_recall(&self, topic: &str, id: &str, answer: &Result<RecallAnswer, CallError>) {
+        let Some(observers) = self.client().observers() else { return };
+        let (region, success) = match answer {
+            Ok(answer) => (answer.region.as_deref(), true),
+            Err(CallError::Refused { .. }) => (None, false),
+            Err(_) => return,
+        };
+        observers.recalled(Recalled { topic: &topic.into(), message_id: id, region, success });
     }
 }

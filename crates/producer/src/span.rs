@@ -129,15 +129,6 @@ impl SendSpan {
         }
     }
 
-    /// The send has ended with this result.
-    pub(crate) fn record_result(&self, result: &Result<Receipt, SendError>, client: &Client) {
-        match (&self.0, result) {
-            (None, _) => {}
-            (Some(span), Ok(receipt)) => stored(span, receipt, client),
-            (Some(span), Err(error)) => failed(span, error),
-        }
-    }
-
     /// The send has failed, perhaps before it was accepted.
     pub(crate) fn record_failed(&self, error: &SendError) {
         if let Some(span) = &self.0 {

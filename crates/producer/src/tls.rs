@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     self, AlertDescription, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
+    SignatureScheme, SupportedProtocolVersion, version,
 };
 
 use crate::address;
@@ -36,8 +36,25 @@ use crate::address;
 pub struct Tls {
     authorities: Vec<Pem>,
     client: Option<(Pem, Pem)>,
+    /// What the client's key is encrypted with.
+    #[cfg(feature = "encrypted-keys")]
+    key_password: Option<String>,
     server_name: Option<String>,
     accepts_any: bool,
+    least: TlsVersion,
+}
+
+const ONLY_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2, of 2008.
+    #[default]
+    V1_2,
+    /// TLS 1.3, of 2018.
+    V1_3,
 }
 
 /// Certificates or a key as text.
@@ -69,8 +86,9 @@ impl Tls {
     }
 
     /// Shows servers that ask for one this certificate, followed by those that lead to its root,
-    /// and proves with the key (PKCS#8, PKCS#1 or SEC1, not encrypted) that it is ours. Both are
-    /// PEM. Default: none.
+    /// and proves with the key (PKCS#8, PKCS#1 or SEC1) that it is ours. Both are PEM. Default: none.
+    ///
+    /// A key that is encrypted needs `client_key_password` (feature `encrypted-keys`).
     #[must_use]
     pub fn client_certificate(
         mut self,
@@ -78,6 +96,26 @@ impl Tls {
         key_pem: impl Into<Vec<u8>>,
     ) -> Self {
         self.client = Some((Pem::Text(certificate_pem.into()), Pem::Text(key_pem.into())));
+        self
+    }
+
+    /// The password of the key of [`client_certificate`](Self::client_certificate), when that is
+    /// encrypted (Java: `tls.client.keyPassword`). Such a key is a PKCS#8 one that begins with
+    /// `-----BEGIN ENCRYPTED PRIVATE KEY-----`, as `openssl pkcs8 -topk8` and `openssl genpkey` make
+    /// it; older forms are converted with the former. Default: none.
+    #[cfg(feature = "encrypted-keys")]
+    #[must_use]
+    pub fn client_key_password(mut self, password: impl Into<String>) -> Self {
+        self.key_password = Some(password.into());
+        self
+    }
+
+    /// The least version that is spoken: a server that speaks no newer one is not talked to, and sends
+    /// end as [`ErrorKind::Tls`](crate::ErrorKind::Tls). Default: TLS 1.2; older ones are never
+    /// spoken.
+    #[must_use]
+    pub fn least_version(mut self, version: TlsVersion) -> Self {
+        self.least = version;
         self
     }
 
@@ -106,7 +144,7 @@ impl Tls {
     pub(crate) fn connector(&self) -> Result<Connector, String> {
         let provider = Arc::new(ring::default_provider());
         let versions = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(self.versions())
             .map_err(|error| error.to_string())?;
         let trusting = if self.accepts_any {
             let verifier = Arc::new(AnyCertificate(provider));
@@ -130,6 +168,24 @@ impl Tls {
         })
     }
 
+    fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {
+        match self.least {
+            TlsVersion::V1_2 => rustls::ALL_VERSIONS,
+            TlsVersion::V1_3 => ONLY_1_3,
+        }
+    }
+
+    #[cfg(feature = "encrypted-keys")]
+    fn key_password(&self) -> Option<&str> {
+        self.key_password.as_deref()
+    }
+
+    #[cfg(not(feature = "encrypted-keys"))]
+    #[allow(clippy::unused_self)]
+    fn key_password(&self) -> Option<&str> {
+        None
+    }
+
     fn roots(&self) -> Result<RootCertStore, String> {
         let mut roots = RootCertStore::empty();
         for pem in &self.authorities {
@@ -149,7 +205,7 @@ impl Tls {
             return Ok(trusting.with_no_client_auth());
         };
         let chain = certificate.certificates("client certificate")?;
-        let key = key.key("client key")?;
+        let key = key.key("client key", self.key_password())?;
         let config = trusting.with_client_auth_cert(chain, key);
         config.map_err(|error| format!("client certificate and key: {error}"))
     }
@@ -161,6 +217,7 @@ impl fmt::Debug for Tls {
             .field("own_authorities", &self.authorities.len())
             .field("client_certificate", &self.client.is_some())
             .field("server_name", &self.server_name)
+            .field("least_version", &self.least)
             .field("accepts_any_certificate", &self.accepts_any)
             .finish()
     }
@@ -193,10 +250,44 @@ impl Pem {
         }
     }
 
-    fn key(&self, what: &str) -> Result<PrivateKeyDer<'static>, String> {
-        let wrong = |_| format!("{}: there is no unencrypted private key in it", self.name(what));
-        PrivateKeyDer::from_pem_slice(&self.read(what)?).map_err(wrong)
+    fn key(&self, what: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
+        let text = self.read(what)?;
+        if let Some(encrypted) = encrypted_key(&text) {
+            let decrypted = decrypt(encrypted, password);
+            return decrypted.map_err(|why| format!("{}: {why}", self.name(what)));
+        }
+        let wrong = |_| format!("{}: there is no private key in it", self.name(what));
+        PrivateKeyDer::from_pem_slice(&text).map_err(wrong)
     }
+}
+
+/// The part of a PEM that is an encrypted key, if there is one.
+fn encrypted_key(pem: &[u8]) -> Option<&str> {
+    const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+    let text = std::str::from_utf8(pem).ok()?;
+    let text = text.get(text.find(BEGIN)?..)?;
+    text.get(..text.find(END)? + END.len())
+}
+
+#[cfg(feature = "encrypted-keys")]
+fn decrypt(pem: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
+    use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
+
+    let password = password
+        .ok_or("the key is encrypted: give its password with `Tls::client_key_password`")?;
+    let (_, document) = SecretDocument::from_pem(pem).map_err(|error| error.to_string())?;
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes());
+    let encrypted = encrypted.map_err(|error| format!("the encrypted key: {error}"))?;
+    let key = encrypted.decrypt(password).map_err(|error| {
+        format!("the key cannot be decrypted; is its password right? ({error})")
+    })?;
+    Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
+}
+
+#[cfg(not(feature = "encrypted-keys"))]
+fn decrypt(_: &str, _: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
+    Err("the key is encrypted, which the feature `encrypted-keys` can read".into())
 }
 
 /// What connections are encrypted with, ready for use.
@@ -330,5 +421,39 @@ mod tests {
             let error = tls.connector().map(|_| ()).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    const CERTIFICATE: &str = include_str!("../tests/pki/keys/client.pem");
+    const AES: &str = include_str!("../tests/pki/keys/aes.pem");
+
+    fn shows(key: &str) -> Tls {
+        Tls::new().dangerous_accept_any_certificate().client_certificate(CERTIFICATE, key)
+    }
+
+    /// Made by `openssl pkcs8 -topk8`, with the password `hush`.
+    #[cfg(feature = "encrypted-keys")]
+    #[test]
+    fn an_encrypted_key_is_read_with_its_password() {
+        let keys = [
+            AES,
+            include_str!("../tests/pki/keys/aes-sha1.pem"),
+            include_str!("../tests/pki/keys/des3.pem"),
+            include_str!("../tests/pki/keys/scrypt.pem"),
+        ];
+        for key in keys {
+            // That certificate and key belong together is looked at.
+            shows(key).client_key_password("hush").connector().map(|_| ()).unwrap();
+            let wrong = shows(key).client_key_password("hash").connector().map(|_| ());
+            assert!(wrong.unwrap_err().contains("is its password right"));
+            let missing = shows(key).connector().map(|_| ()).unwrap_err();
+            assert!(missing.contains("client_key_password"), "{missing}");
+        }
+    }
+
+    #[cfg(not(feature = "encrypted-keys"))]
+    #[test]
+    fn an_encrypted_key_says_what_can_read_it() {
+        let error = shows(AES).connector().map(|_| ()).unwrap_err();
+        assert!(error.contains("`encrypted-keys`"), "{error}");
     }
 }

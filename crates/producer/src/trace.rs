@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::record::Recalled;
 use self::record::{Parcel, Record};
 use crate::accepted::{Accepted, Mode};
 use crate::client::{Client, Room};
@@ -116,6 +117,11 @@ impl Trace {
         self.put(end.topic, || Record::of_transaction_end(&self.group, end));
     }
 
+    /// A broker has answered to a recall.
+    pub(crate) fn recalled(&self, recalled: Recalled<'_>) {
+        self.put(recalled.topic, || Record::of_recall(&self.group, recalled));
+    }
+
     fn put(&self, topic: &str, record: impl FnOnce() -> Record) {
         if topic.starts_with(&*self.topic) {
             return;
@@ -160,6 +166,7 @@ fn config_of_sender(config: &Config) -> Config {
         max_pending_bytes: 2 * AT_ONCE * LARGEST,
         max_message_size: LARGEST,
         interceptors: Vec::new(),
+        callback_executor: None,
         message_trace: false,
         checker: None,
         linger: None,

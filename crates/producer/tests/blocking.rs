@@ -264,3 +264,44 @@ fn a_setting_that_is_wrong_is_an_error_of_the_start() {
     let error = Producer::builder("", "127.0.0.1:9876").start().unwrap_err();
     assert!(matches!(error, StartError::Group(_)), "{error:?}");
 }
+
+#[test]
+fn a_batch_can_be_handed_over_and_waited_for_later() {
+    let server = serve(Broker::builder());
+    let producer = producer(&server);
+    let batch = || [Message::new("batches", "a"), Message::new("batches", "b")];
+    let delivery = producer.enqueue_batch(batch()).unwrap();
+    let ids = delivery.message_ids();
+    let receipts = delivery.wait().unwrap();
+    assert_eq!(receipts.iter().map(|one| one.message_id()).collect::<Vec<_>>(), ids);
+    let mut delivery = producer.enqueue_batch(batch()).unwrap();
+    let receipts = loop {
+        match delivery.wait_timeout(Duration::from_millis(1)) {
+            Ok(end) => break end.unwrap(),
+            Err(again) => delivery = again,
+        }
+    };
+    assert_eq!(receipts.len(), 2);
+    let (sender, receiver) = mpsc::channel();
+    let delivery = producer.enqueue_batch(batch()).unwrap();
+    delivery.on_complete(move |result| sender.send(result).unwrap());
+    assert_eq!(receiver.recv().unwrap().unwrap().len(), 2);
+    assert_eq!(server.broker.stats().messages, 6);
+}
+
+/// Java: `setCallbackExecutor`.
+#[test]
+fn callbacks_run_on_the_application_s_own_threads() {
+    let server = serve(Broker::builder());
+    let builder = builder(&server).callback_executor(|callback| {
+        thread::Builder::new().name("own".into()).spawn(callback).unwrap();
+    });
+    let producer = builder.start().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let delivery = producer.enqueue(Message::new("t", "x")).unwrap();
+    delivery.on_complete(move |result| {
+        let name = thread::current().name().map(str::to_owned);
+        sender.send((name, result.is_ok())).unwrap();
+    });
+    assert_eq!(receiver.recv().unwrap(), (Some("own".to_owned()), true));
+}

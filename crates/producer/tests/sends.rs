@@ -1,6 +1,6 @@
 //! Sends to the embedded broker.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::time::Duration;
 
@@ -177,4 +177,59 @@ async fn a_batch_that_breaks_a_rule_is_refused_as_a_whole() {
         producer.send_batch(part).await.unwrap();
     }
     assert_eq!(broker.stats().messages, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_can_be_handed_over_and_awaited_later() {
+    let (broker, producer) = start().await;
+    let batch = |n: usize| (0..3).map(move |m| Message::new("batches", format!("{n}:{m}")));
+    let mut deliveries = Vec::new();
+    for n in 0..20 {
+        let delivery = producer.enqueue_batch(batch(n).collect::<Vec<_>>()).await.unwrap();
+        deliveries.push((delivery.message_ids(), delivery));
+    }
+    for (ids, delivery) in deliveries {
+        let receipts = delivery.await.unwrap();
+        let stored: Vec<_> = receipts.iter().map(|receipt| receipt.message_id()).collect();
+        assert_eq!(ids, stored);
+        // Together, in one queue and one after another.
+        let places = receipts.iter().map(|one| (one.queue(), one.queue_offset()));
+        let first = places.clone().next().unwrap();
+        assert!(places.zip(0..).all(|(place, n)| place == (first.0, first.1 + n)));
+    }
+    // By a callback, too; and one without messages is stored at once.
+    for (messages, expected) in [(batch(20).collect::<Vec<_>>(), 3), (Vec::new(), 0)] {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let delivery = producer.enqueue_batch(messages).await.unwrap();
+        assert_eq!(delivery.message_ids().len(), expected);
+        delivery.on_complete(move |result| sender.send(result).unwrap());
+        assert_eq!(receiver.await.unwrap().unwrap().len(), expected);
+    }
+    assert!(producer.enqueue_batch(Vec::<Message>::new()).await.unwrap().await.unwrap().is_empty());
+    let mixed = [Message::new("batches", "a"), Message::new("other", "b")];
+    let error = producer.enqueue_batch(mixed).await.unwrap_err();
+    assert_eq!((error.kind(), error.into_messages().len()), (ErrorKind::Invalid, 2));
+    assert_eq!(broker.stats().messages, 63);
+}
+
+/// Consumers get what was sent, whichever of the bodies were worth it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_compressed_and_read_as_it_was_sent() {
+    let (_broker, producer) = start().await;
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(6000).collect();
+    let bodies = [vec![b'x'; 100_000], b"short".to_vec(), noise];
+    let batch: Vec<_> = bodies.iter().map(|body| Message::copied("packed", body)).collect();
+    producer.send_batch(batch).await.unwrap();
+    let small = [Message::new("packed", "a"), Message::new("packed", "b")];
+    producer.send_batch(small).await.unwrap();
+    let mut reader = producer.admin().reader("packed").until_now().open().await.unwrap();
+    let mut read = Vec::new();
+    while let Some(message) = reader.next().await.unwrap() {
+        read.push((message.body().to_vec(), message.stored_body().len()));
+    }
+    read.sort_by_key(|(body, _)| std::cmp::Reverse(body.len()));
+    let [long, noise, short, a, b] = &read[..] else { panic!("{} messages", read.len()) };
+    assert_eq!([&long.0, &short.0, &noise.0], [&bodies[0], &bodies[1], &bodies[2]]);
+    assert!(long.1 < 1000, "{} bytes are stored", long.1);
+    assert_eq!((a.1, b.1), (1, 1), "what is short travels as it is");
 }

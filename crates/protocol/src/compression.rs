@@ -44,6 +44,12 @@ impl Compression {
     /// `level` is from 1, fast, to 9, small, with zlib, where 0 is not at all and more counts as 9;
     /// from 1 to 22 with zstd, where 0 is its own default, 3. LZ4 has none.
     pub fn compress(self, body: &[u8], level: u32) -> Option<Bytes> {
+        self.compress_anyway(body, level).filter(|packed| packed.len() < body.len())
+    }
+
+    /// As [`compress`](Self::compress), also when that makes the body larger. `None` of a level that
+    /// the library refuses.
+    pub fn compress_anyway(self, body: &[u8], level: u32) -> Option<Bytes> {
         let packed = match self {
             Self::Zlib => zlib(body, level),
             #[cfg(feature = "lz4")]
@@ -52,7 +58,7 @@ impl Compression {
             Self::Zstd => zstd::bulk::compress(body, i32::try_from(level).unwrap_or(i32::MAX)),
         };
         // Writing to memory does not fail; a level that the library refuses does.
-        packed.ok().filter(|packed| packed.len() < body.len()).map(Bytes::from)
+        packed.ok().map(Bytes::from)
     }
 }
 

@@ -58,8 +58,8 @@ pub use query::{IndexType, QueryAnswer, QueryMessages};
 pub use recall::{Recall, RecallAnswer, RecallHandle};
 pub use reply::{PushReply, SendReply, SendReplyV1};
 pub use route::{
-    BrokerData, DEFAULT_TOPIC, QueueData, QueueMapping, RouteOf, SELF_TEST_TOPIC, TopicRoute,
-    permission,
+    BrokerData, DEFAULT_TOPIC, QueueData, QueueMapping, RouteInZone, RouteOf, SELF_TEST_TOPIC,
+    TopicRoute, permission,
 };
 pub use send::{
     AnswerTemplate, OwnFields, SendAnswer, SendBatch, SendMessage, SendMessageV1, SendTemplate,

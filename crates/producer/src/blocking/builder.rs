@@ -44,6 +44,9 @@ settings! {
     max_pending(messages: usize, bytes: usize);
     max_message_size(bytes: usize);
     default_topic_queues(queues: u32);
+    create_topic_key(topic: impl Into<Text>);
+    zone(name: impl Into<String>);
+    callback_executor(executor: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static);
     max_window(requests: usize);
     connect_timeout(timeout: Duration);
     oneway_unlimited();

@@ -46,6 +46,11 @@ pub(crate) fn writable_queues(document: &TopicRoute) -> Vec<BrokerQueues> {
     plan
 }
 
+/// Whether a topic has a queue that may be written now.
+pub(crate) fn can_be_written(document: &TopicRoute) -> bool {
+    writable_queues(document).iter().any(|of_broker| of_broker.address.is_some())
+}
+
 /// Those that may be written, on brokers that have a master. While none has one, as when all masters
 /// are away and slaves are left, those of all: messages wait for a master then.
 fn of_ordinary(document: &TopicRoute) -> Vec<BrokerQueues> {

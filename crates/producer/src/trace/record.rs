@@ -93,6 +93,33 @@ impl Record {
     }
 }
 
+/// What became of the wish to take a message back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recalled<'a> {
+    pub(crate) topic: &'a Arc<str>,
+    pub(crate) message_id: &'a str,
+    pub(crate) region: Option<&'a str>,
+    /// Whether the broker has noted the wish.
+    pub(crate) success: bool,
+}
+
+impl Record {
+    /// A broker has answered to a recall.
+    pub(super) fn of_recall(group: &str, recalled: Recalled<'_>) -> Self {
+        let Recalled { topic, message_id, region, success } = recalled;
+        let fields: [&dyn std::fmt::Display; 7] = [
+            &"Recall",
+            &ms_since_1970(SystemTime::now()),
+            &region.unwrap_or(DEFAULT_REGION),
+            &group,
+            topic,
+            &message_id,
+            &success,
+        ];
+        Self { topic: topic.clone(), text: record(&fields), keys: message_id.to_owned() }
+    }
+}
+
 fn record(fields: &[&dyn std::fmt::Display]) -> String {
     let mut text = String::with_capacity(256);
     for (place, field) in fields.iter().enumerate() {
@@ -267,6 +294,23 @@ mod tests {
         let told = "EndTransaction|r|g|t|ID|null|null|127.0.0.1:10911|2|null|UNKNOW|true\u{2}";
         assert_eq!(text(&checked), (told.to_owned(), "ID".to_owned()));
         assert_eq!(state_name(TransactionState::Rollback), "ROLLBACK_MESSAGE");
+    }
+
+    #[test]
+    fn a_recall_is_told_as_java_does() {
+        let topic: Arc<str> = "t".into();
+        let recalled =
+            Recalled { topic: &topic, message_id: "ID", region: Some("r"), success: true };
+        let refused = Recalled { region: None, success: false, ..recalled };
+        for (recalled, expected) in [
+            (recalled, "Recall|r|g|t|ID|true\u{2}"),
+            (refused, "Recall|DefaultRegion|g|t|ID|false\u{2}"),
+        ] {
+            let Record { topic, text, keys } = Record::of_recall("g", recalled);
+            let mut fields: Vec<&str> = text.split('\u{1}').collect();
+            assert!(fields.remove(1).parse::<u64>().unwrap() > 1_700_000_000_000);
+            assert_eq!((&*topic, &*fields.join("|"), &*keys), ("t", expected, "ID"));
+        }
     }
 
     #[test]

@@ -4,12 +4,16 @@
 
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../scripted/mod.rs"]
+mod scripted;
 
 mod address_server;
 mod clusters;
+mod default_topic;
 mod identity;
 mod namespace;
 mod ready;
 mod replaced;
 mod static_topics;
 mod upkeep;
+mod zones;

@@ -362,3 +362,22 @@ async fn without_a_trace_topic_the_trace_alone_is_lost() {
     let stats = producer.stats();
     assert_eq!((stats.acked, stats.traces_lost), (1, 1));
 }
+
+/// Java tells of it too, when a property of its process says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recall_leaves_a_record() {
+    let broker = Broker::builder().start().await.unwrap();
+    let name_server = broker.name_server().to_string();
+    let builder = Producer::builder("recalls", name_server.as_str()).send_timeout(TIME);
+    let producer = builder.message_trace(true).start().await.unwrap();
+    let later = Message::new("timers", "x").deliver_after(Duration::from_secs(3600));
+    let receipt = producer.send(later).await.unwrap();
+    let id = producer.recall(receipt.recall_handle().unwrap()).await.unwrap();
+    assert_eq!(id, receipt.message_id());
+    assert!(soon(producer.close(TIME)).await.is_clean());
+    let all = traces(&name_server, TRACE_TOPIC).await;
+    let records: Vec<_> = all.iter().flat_map(|(_, records)| records).collect();
+    let recall = records.iter().find(|record| record[0] == "Recall").expect("no record of it");
+    let told: Vec<&str> = recall.iter().skip(3).map(String::as_str).collect();
+    assert_eq!(told, ["recalls", "timers", &id, "true"], "{recall:?}");
+}

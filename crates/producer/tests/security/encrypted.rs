@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use posthaste::{Credentials, Message, Producer, Tls};
+use posthaste::{Credentials, ErrorKind, Message, Outcome, Producer, Tls, TlsVersion};
 use posthaste_broker::{Broker, BrokerBuilder};
 
 use crate::fake::{
     Action, Broker as Fake, NameServer, Say, broker_data, queue_data, route, soon, until,
 };
-use crate::pki::{self, Authority, BOTH, Certificate, Door};
+use crate::pki::{self, Authority, BOTH, Certificate, Door, TLS_1_2, TLS_1_3};
 
 fn encrypted(certificate: &Certificate) -> BrokerBuilder {
     let Certificate { chain, key } = certificate.clone();
@@ -165,4 +165,38 @@ fn a_blocking_producer_has_the_same_settings() {
             .unwrap();
     producer.send(Message::new("t", "x")).unwrap();
     assert!(producer.close(Duration::from_secs(5)).is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_speaks_no_version_that_is_new_enough_is_told_nothing() {
+    let authority = Authority::new("ours");
+    let broker = Fake::start("a").await;
+    let server = NameServer::of(&[&broker], 4).await;
+    for (spoken, least, works) in [
+        (TLS_1_2, TlsVersion::V1_2, true),
+        (TLS_1_2, TlsVersion::V1_3, false),
+        (TLS_1_3, TlsVersion::V1_3, true),
+        (BOTH, TlsVersion::V1_3, true),
+    ] {
+        let config = || pki::server(&authority.issue(&["127.0.0.1"]), spoken, None);
+        let names = Door::before(&server.address(), config()).await;
+        let door = Door::before(&broker.address(), config()).await;
+        let mut document = route(&[], 0);
+        document.brokers.push(broker_data("a", &door.address));
+        document.queues.push(queue_data("a", 4, 6));
+        server.otherwise(Say::Route(document));
+        let tls = Tls::new().ca_pem(authority.pem.clone()).least_version(least);
+        let builder = Producer::builder("security", &*names.address).tls(tls);
+        let producer = builder.send_timeout(Duration::from_secs(20)).start().await.unwrap();
+        let sent = soon(producer.send(Message::new("t", "x"))).await;
+        match sent {
+            Ok(_) => assert!(works, "{spoken:?} {least:?}"),
+            Err(error) => {
+                assert!(!works, "{spoken:?} {least:?}: {error}");
+                let end = (error.kind(), error.outcome());
+                assert_eq!(end, (ErrorKind::Tls, Outcome::NotStored), "{error}");
+                assert_eq!((names.passed(), door.passed()), (0, 0));
+            }
+        }
+    }
 }

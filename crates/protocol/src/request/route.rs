@@ -34,6 +34,21 @@ fields! {
 }
 request!(RouteOf => GET_ROUTEINFO_BY_TOPIC, TopicRoute);
 
+fields! {
+    /// As [`RouteOf`], with the brokers of one zone alone (5.x; older name servers answer with all).
+    RouteInZone {
+        /// Topic.
+        topic: String = "topic",
+        /// Asks for standard JSON.
+        standard_json: Option<bool> = "acceptStandardJsonOnly",
+        /// The zone.
+        zone: String = "__ZONE_NAME",
+        /// Whether others are left out.
+        only_zone: bool = "__ZONE_MODE",
+    }
+}
+request!(RouteInZone => GET_ROUTEINFO_BY_TOPIC, TopicRoute);
+
 /// A topic's queues and the brokers that have them (Java: `TopicRouteData`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
