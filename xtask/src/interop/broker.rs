@@ -24,6 +24,8 @@ pub(crate) struct Broker {
     guard: Option<Arc<Guard>>,
     /// Settings that not every broker has.
     further: Vec<&'static str>,
+    /// Whether it creates topics that are sent to, and has the default topic.
+    creates_topics: bool,
     process: Option<Tethered>,
 }
 
@@ -43,6 +45,7 @@ impl Broker {
             port: ports::free_port()?,
             guard: None,
             further: Vec::new(),
+            creates_topics: true,
             process: None,
         })
     }
@@ -90,6 +93,20 @@ impl Broker {
     /// Starts the broker under an address that it never had before.
     pub(crate) fn start_elsewhere(&mut self) -> Result<()> {
         self.port = ports::free_port()?;
+        self.start()
+    }
+
+    /// Starts the broker once more, so that it creates topics that are sent to, or does not. It has no
+    /// topics any more, since it would keep the default topic too.
+    pub(crate) fn restart_without_topics(&mut self, creates_topics: bool) -> Result<()> {
+        self.stop()?;
+        self.creates_topics = creates_topics;
+        for name in ["topics.json", "topics.json.bak"] {
+            let path = self.home().join("store/config").join(name);
+            if path.exists() {
+                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
         self.start()
     }
 
@@ -145,7 +162,7 @@ impl Broker {
             format!("storePathRootDir={store}"),
             format!("storePathCommitLog={store}/commitlog"),
             format!("timerStorePath={store}/timer"),
-            "autoCreateTopicEnable=true".to_owned(),
+            format!("autoCreateTopicEnable={}", self.creates_topics),
             // 5.x: topics may be for every kind of message.
             "enableMixedMessageType=true".to_owned(),
             // 5.x: whoever sends to a broker that stops is told for so long.

@@ -26,7 +26,9 @@ mod proxied;
 mod queued;
 mod recalled;
 mod requests;
+mod restarted;
 mod reverse;
+mod shrunk;
 mod signed;
 mod special;
 mod static_topic;
@@ -129,6 +131,8 @@ pub(crate) fn on_cluster(version: Version, burst: Burst) -> Vec<Scenario> {
         Scenario::new("large", large::run),
         Scenario::new("delayed", delayed::run),
         Scenario::new("transactions", transactions::run),
+        Scenario::new("restarted", restarted::run),
+        Scenario::new("shrunk", shrunk::run),
         Scenario::new("found", found::run),
         Scenario::new("administered", administered::run),
         Scenario::new("recalled", recalled::run),

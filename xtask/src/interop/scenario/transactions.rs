@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use posthaste::{Message, Producer, ProducerBuilder, ReadMessage, TransactionState};
+use posthaste::{ErrorKind, Message, Producer, ProducerBuilder, ReadMessage, TransactionState};
 
 use crate::interop::cluster::Cluster;
 use crate::interop::consumer::{Consumer, Subscription};
@@ -26,7 +26,7 @@ const ROLLED_BACK: &str = "rolled back";
 const BY_LOCAL_CODE: &str = "committed by local code";
 const LEFT: &str = "left, and committed when asked the second time";
 const LEFT_FOR_GOOD: &str = "left, and rolled back when asked";
-const KILLED: &str = "left by a process that was killed, and committed when asked";
+pub(super) const KILLED: &str = "left by a process that was killed, and committed when asked";
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     run_on(cluster, TOPIC)
@@ -76,7 +76,11 @@ pub(super) fn two_of_three(
     cluster.agent().stop(consumer.name())
 }
 
-async fn start(entrance: String, group: &str, asked: Arc<AtomicUsize>) -> Result<Producer> {
+pub(super) async fn start(
+    entrance: String,
+    group: &str,
+    asked: Arc<AtomicUsize>,
+) -> Result<Producer> {
     let checker = move |half: ReadMessage| {
         let (body, before) = (half.body().clone(), asked.fetch_add(1, Ordering::Relaxed));
         async move {
@@ -93,6 +97,10 @@ async fn start(entrance: String, group: &str, asked: Arc<AtomicUsize>) -> Result
 
 async fn decide(producer: &Producer, topic: &'static str) -> Result<()> {
     let begin = |body: &'static str| producer.begin(Message::new(topic, body).tag("half"));
+    // Brokers would take a delayed half message, and not deliver it after its commit.
+    let delayed = Message::new(topic, LEFT).deliver_after(Duration::from_secs(1));
+    let refused = producer.begin(delayed).await.err().context("a delayed half message began")?;
+    ensure!(refused.kind() == ErrorKind::Invalid, "{refused}");
     // The first that is asked for is this one.
     drop(begin(LEFT).await?);
     begin(COMMITTED).await?.commit().await?;
@@ -104,7 +112,7 @@ async fn decide(producer: &Producer, topic: &'static str) -> Result<()> {
 }
 
 /// Another member of the group begins a transaction and dies.
-fn kill_a_member(entrance: &str, topic: &str) -> Result<()> {
+pub(super) fn kill_a_member(entrance: &str, topic: &str) -> Result<()> {
     let mut member = Command::new(std::env::current_exe()?)
         .args(["half", "--name-server", entrance])
         .args(["--group", topic, "--topic", topic, "--body", KILLED])
@@ -119,7 +127,11 @@ fn kill_a_member(entrance: &str, topic: &str) -> Result<()> {
     Ok(())
 }
 
-fn receive(consumer: &Consumer, topic: &str, awaited: &mut BTreeSet<&str>) -> Result<()> {
+pub(super) fn receive(
+    consumer: &Consumer,
+    topic: &str,
+    awaited: &mut BTreeSet<&str>,
+) -> Result<()> {
     while !awaited.is_empty() {
         for delivery in consumer.take(1, ASKED_WITHIN).with_context(|| format!("{awaited:?}"))? {
             let text = delivery.message.text();
