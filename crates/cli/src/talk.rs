@@ -1,10 +1,12 @@
 //! What is said on stderr: errors, warnings, the summary, progress.
 
+mod bar;
+
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 
 use crate::args::{Global, When};
@@ -15,15 +17,12 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal to draw a bar on.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// Characters of what a bar says. With the two before it and the cursor behind it, the line fits
-/// into 40 columns: so it is never wrapped, also not when the terminal becomes that narrow while it
-/// is there. What was wrapped is not cleared as a whole.
-const WIDTH: usize = 37;
-
 /// Whoever speaks on stderr.
 pub(crate) struct Talk {
     colour: bool,
     quiet: bool,
+    /// The log goes to stderr, too, and knows of no bar.
+    logs: bool,
     progress: Progress,
     drawn: Instant,
 }
@@ -37,7 +36,13 @@ enum Progress {
 impl Talk {
     pub(crate) fn new(global: &Global) -> Self {
         let colour = Self::has_colour(global.color);
-        Self { colour, quiet: global.quiet, progress: Progress::None, drawn: Instant::now() }
+        Self {
+            colour,
+            quiet: global.quiet,
+            logs: global.verbose > 0 || std::env::var_os("POSTHASTE_LOG").is_some(),
+            progress: Progress::None,
+            drawn: Instant::now(),
+        }
     }
 
     /// Whether stderr is written in colours.
@@ -100,7 +105,7 @@ impl Talk {
     pub(crate) fn start_progress(&mut self, when: When) {
         self.progress = match self.wants_progress(when) {
             false => Progress::None,
-            true if io::stderr().is_terminal() => Progress::Bar(bar(ProgressDrawTarget::stderr())),
+            true if io::stderr().is_terminal() && !self.logs => Progress::Bar(bar::on_stderr()),
             true => Progress::Lines,
         };
     }
@@ -142,7 +147,7 @@ impl Talk {
         match &self.progress {
             Progress::None => {}
             Progress::Bar(bar) => {
-                bar.set_message(state(Some(WIDTH)));
+                bar.set_message(state(Some(bar::WIDTH)));
                 bar.tick();
             }
             Progress::Lines => self.say(&state(None)),
@@ -156,14 +161,6 @@ impl Talk {
             bar.finish_and_clear();
         }
     }
-}
-
-fn bar(target: ProgressDrawTarget) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// `1,234,567`

@@ -48,7 +48,9 @@ pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Fail
     if args.dry_run {
         return dry_run(global, args, &talk, unit, start_input()?).await;
     }
-    talk.start_progress(if interactive { When::Never } else { args.progress });
+    // No line is drawn where the user types, or where bodies land that may have no line ends.
+    let in_the_way = interactive || (args.tee && Stdout::is_terminal());
+    talk.start_progress(if in_the_way { When::Never } else { args.progress });
     let report = Report::new(global, args, talk, unit)?;
     let producer = start_producer(global, args).await?;
     // The first ends the reading, the second what is on its way.
