@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use posthaste::{Message, Producer, StartError};
-use posthaste_protocol::RequestCode;
-use posthaste_protocol::request::{HeartbeatAnswer, UnregisterClient};
+use posthaste_protocol::request::HeartbeatAnswer;
 
 use crate::fake::{Broker, NameServer, one_broker, producer, soon, until};
 
@@ -25,9 +24,7 @@ async fn a_client_id_has_address_instance_and_unit() {
     assert_eq!(heartbeat.client_id, "10.1.2.3@orders-7@east");
     assert_eq!(heartbeat.producers[0].group_name, "faults");
     soon(producer.close(Duration::from_secs(5))).await;
-    let others = broker.others();
-    let left = others.iter().find(|one| one.request_code() == RequestCode::UNREGISTER_CLIENT);
-    let left: UnregisterClient = left.unwrap().read().unwrap();
+    let left = broker.goodbye().await;
     assert_eq!(left.client_id, "10.1.2.3@orders-7@east");
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use posthaste::{Admin, Credentials, ErrorKind, Message, MessageQueue, Producer, TransactionState};
 use posthaste_broker::Broker;
-use posthaste_protocol::request::UnregisterClient;
-use posthaste_protocol::{Command, RequestCode, sign};
+use posthaste_protocol::{Command, sign};
 
 use crate::fake::{self, NameServer, soon};
 
@@ -173,9 +172,7 @@ async fn the_group_has_its_namespace_everywhere_on_the_wire() {
     assert!(batch[0].outer.as_ref().unwrap().contains("INSTANCE_ID\u{1}shop\u{2}"));
 
     soon(producer.close(Duration::from_secs(5))).await;
-    let others = broker.others();
-    let left = others.iter().find(|one| one.request_code() == RequestCode::UNREGISTER_CLIENT);
-    let left: UnregisterClient = left.unwrap().read().unwrap();
+    let left = broker.goodbye().await;
     assert_eq!(left.producer_group.as_deref(), Some("shop%faults"));
 }
 

@@ -15,9 +15,10 @@ async fn topics_named_at_the_start_are_ready_before_their_first_message() {
     let builder = producer(&[&server]).topics(["missing", "known"]);
     let producer = builder.start().await.unwrap();
     until("its broker knows the producer", || broker.heartbeats().len() == 1).await;
-    assert_eq!((server.asked("known"), server.asked("missing")), (1, 1));
+    until("the other was looked up too", || server.asked("missing") > 0).await;
+    // The first message asks nobody: it would get no answer.
+    server.say("known", Say::Nothing);
     soon(producer.send(Message::new("known", "x"))).await.unwrap();
-    assert_eq!((server.asked("known"), broker.connections()), (1, 1));
 }
 
 /// One that nobody answers for holds up no other, and one that is denied is not asked for again.

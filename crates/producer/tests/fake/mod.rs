@@ -20,7 +20,7 @@ use posthaste_protocol::frame::MAX_FRAME;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
     BrokerData, Empty, Heartbeat, HeartbeatAnswer, Payload, QueueData, RouteOf, SendAnswer,
-    SendMessage, SendReply, TopicRoute,
+    SendMessage, SendReply, TopicRoute, UnregisterClient,
 };
 use posthaste_protocol::{
     Command, Fields, Frame, Incoming, Properties, Request, RequestCode, ResponseCode, batch,
@@ -407,6 +407,14 @@ impl Broker {
 
     pub fn count_of(&self, code: RequestCode) -> usize {
         self.0.others.lock().unwrap().iter().filter(|other| other.code == code.0).count()
+    }
+
+    /// Awaits that a client leaves its group: `close` does not wait until that has been read.
+    pub async fn goodbye(&self) -> UnregisterClient {
+        let code = RequestCode::UNREGISTER_CLIENT;
+        until("a client leaves its group", || self.count_of(code) > 0).await;
+        let left = self.others().into_iter().find(|one| one.request_code() == code);
+        left.expect("it has been counted").read().expect("it reads")
     }
 
     pub fn answers(&self) -> Vec<Command> {

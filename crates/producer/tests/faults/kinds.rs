@@ -107,10 +107,15 @@ async fn long_bodies_are_compressed_alone_and_in_batches() {
     assert!(broker.seen().iter().any(|seen| seen.together > 1 && seen.sys_flag != 0));
     assert_eq!(broker.seen_count(), 200);
 
-    // A batch that a caller makes is left as it is.
-    soon(producer.send_batch([long(1), long(2)])).await.unwrap();
-    let sent = broker.seen().pop().unwrap();
-    assert_eq!((sent.sys_flag, sent.together), (0, 2));
+    // A batch that a caller makes has one flag for all its bodies: the short one is compressed too.
+    let batch = [long(1), Message::new("t", "2")];
+    soon(producer.send_batch(batch.clone())).await.unwrap();
+    let sent = broker.seen();
+    for (seen, message) in sent.iter().skip(200).zip(&batch) {
+        assert_eq!((seen.sys_flag, seen.together), (0x301, 2));
+        assert_eq!(decompressed(seen).as_bytes(), message.body());
+    }
+    assert_eq!(sent.len(), 202);
 
     soon(off.send(long(1))).await.unwrap();
     assert_eq!(broker.seen().pop().unwrap().sys_flag, 0);

@@ -141,30 +141,40 @@ async fn many_senders_share_one_look_up() {
     assert_eq!(server.asked("t"), 1);
 }
 
-/// Whoever waits longest has come first: those after it do not wait as long as it.
+/// Who has most time has come first: those after it do not wait as long. The look-up goes on all the time,
+/// since the name server answers others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_waiter_for_a_route_ends_by_its_own_deadline() {
-    let silent = NameServer::start().await;
-    silent.otherwise(Say::Nothing);
-    for server in [silent.address(), refusing().await] {
-        let builder = Producer::builder("faults", server).send_timeout(Duration::from_secs(3600));
-        let producer = builder.start().await.unwrap();
-        let patient = producer.enqueue(message("patient")).await.unwrap();
-        // The look-up waits for the deadline of the first.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        for deadline in [100, 50, 10] {
-            let hasty = producer.with_timeout(Duration::from_millis(deadline));
-            for message in [message("hasty"), message("hasty").order_by("k")] {
-                let error = soon(hasty.send(message)).await.unwrap_err();
-                let ended = (error.kind(), error.outcome());
-                assert_eq!(ended, (ErrorKind::NoRoute, Outcome::NotStored), "{error}");
+    let (broker, server) = (Broker::start("a").await, NameServer::start().await);
+    server.otherwise(Say::Nothing);
+    server.say("known", Say::Route(route(&[&broker], 1)));
+    let hour = Duration::from_secs(3600);
+    let builder = producer(&[&server]).send_timeout(hour).lookup_timeout(hour);
+    let producer = builder.start().await.unwrap();
+    let others = tokio::spawn({
+        let admin = producer.admin();
+        async move {
+            loop {
+                admin.publish_queues("known").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
-        assert_eq!(producer.stats().in_flight, 1, "the first waits on");
-        drop(patient);
-        soon(producer.close(Duration::ZERO)).await;
-        assert_all_ended(&producer);
+    });
+    let patient = producer.enqueue(message("patient")).await.unwrap();
+    until("it is looked up", || server.asked("t") == 1).await;
+    for deadline in [100, 50, 10] {
+        let hasty = producer.with_timeout(Duration::from_millis(deadline));
+        for message in [message("hasty"), message("hasty").order_by("k")] {
+            let error = soon(hasty.send(message)).await.unwrap_err();
+            let ended = (error.kind(), error.outcome());
+            assert_eq!(ended, (ErrorKind::NoRoute, Outcome::NotStored), "{error}");
+        }
     }
+    assert_eq!((server.asked("t"), producer.stats().in_flight), (1, 1), "the first waits on");
+    others.abort();
+    drop(patient);
+    soon(producer.close(Duration::ZERO)).await;
+    assert_all_ended(&producer);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
