@@ -15,11 +15,12 @@ const OPENED: [&str; 6] = [
     "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
 ];
 
-/// A Java process with a version's classes that keeps all of its files under `home`. The caller adds
-/// the main class.
+/// A Java process with a version's classes that keeps all of its files under `home`, which has to be there.
+/// The caller adds the main class.
 pub(crate) fn command(artefacts: &Artefacts, home: &Path, options: &[&str]) -> Result<Command> {
     let mut java = Command::new("java");
-    java.args(options)
+    java.current_dir(home)
+        .args(options)
         .args(OPENED)
         .arg(format!("-Duser.home={}", home.display()))
         // A process that is killed leaves its native libraries there.

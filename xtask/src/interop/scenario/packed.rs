@@ -1,4 +1,5 @@
-//! Compressed bodies, alone and in batches, reach the official consumer as they were.
+//! Compressed bodies, alone, in batches that load makes and in batches that a caller makes, reach the
+//! official consumer as they were.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +15,8 @@ const TOPIC: &str = "packed";
 const LIMIT: Duration = Duration::from_secs(60);
 /// Enough to have some wait, and share batches.
 const MESSAGES: usize = 400;
+/// Of a batch that a caller makes.
+const IN_A_BATCH: usize = 12;
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     run_on(cluster, TOPIC)
@@ -48,10 +51,7 @@ async fn send(
     let producer = builder.start().await?;
     let mut deliveries = Vec::new();
     for number in 0..MESSAGES {
-        let key = format!("{kind:?}-{number}");
-        // Every third is short enough to be left as it is.
-        let body =
-            format!("{key} größer ").repeat(if number % 3 == 0 { 2 } else { 500 }).into_bytes();
+        let (key, body) = sample(kind, number);
         let message = Message::new(topic, body.clone()).key(key.as_str());
         deliveries.push(producer.enqueue(message).await?);
         sent.insert(key, body);
@@ -59,8 +59,36 @@ async fn send(
     for delivery in deliveries {
         delivery.await?;
     }
+    explicitly(&producer, topic, kind, sent).await?;
     let stats = producer.stats();
     ensure!(stats.batched > 0, "nothing left in a batch: {stats:?}");
     ensure!(producer.close(LIMIT).await.is_clean(), "not all were stored");
     Ok(stats.batched)
+}
+
+/// A batch that a caller makes: one flag says of all its bodies that they are compressed, also of those that
+/// would have been left as they are.
+async fn explicitly(
+    producer: &Producer,
+    topic: &'static str,
+    kind: Compression,
+    sent: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<()> {
+    let samples: Vec<_> = (MESSAGES..MESSAGES + IN_A_BATCH).map(|n| sample(kind, n)).collect();
+    let batch: Vec<_> = samples
+        .iter()
+        .map(|(key, body)| Message::new(topic, body.clone()).key(key.as_str()))
+        .collect();
+    let receipts = producer.send_batch(batch).await?;
+    ensure!(receipts.len() == IN_A_BATCH, "{} receipts", receipts.len());
+    sent.extend(samples);
+    Ok(())
+}
+
+/// A key and a body; every third is so short that it is sent as it is when it is alone.
+fn sample(kind: Compression, number: usize) -> (String, Vec<u8>) {
+    let key = format!("{kind:?}-{number}");
+    let times = if number % 3 == 0 { 2 } else { 500 };
+    let body = format!("{key} größer ").repeat(times).into_bytes();
+    (key, body)
 }
