@@ -14,7 +14,7 @@ pub(crate) enum Compared {
     Counts,
     /// As lines, but all numbers are the same.
     Numbers,
-    /// As counts, without the lines about what every real cluster has for its own use.
+    /// As numbers, without the lines about what every real cluster has for its own use.
     Topics,
     /// The names of settings alone: the embedded broker has some of those that a real one has.
     Keys,
@@ -119,12 +119,10 @@ impl Reader {
         let lines = match how {
             Compared::Lines => lines.collect(),
             Compared::Counts => lines.map(|line| self.without_counts(&line)).collect(),
-            Compared::Numbers => {
-                lines.map(|line| self.numbers.replace_all(&line, "NUMBER").into_owned()).collect()
-            }
+            Compared::Numbers => lines.map(|line| self.without_numbers(&line)).collect(),
             Compared::Topics => lines
                 .filter(|line| !is_internal(line))
-                .map(|line| self.without_counts(&line))
+                .map(|line| self.without_numbers(&line))
                 .collect(),
             Compared::Keys => lines.map(|line| key(&line)).filter(|key| !is_of_4_x(key)).collect(),
         };
@@ -136,6 +134,10 @@ impl Reader {
             rule.replace_all(&line, *word).into_owned()
         };
         self.chance.iter().fold(line.to_owned(), replaced).trim().to_owned()
+    }
+
+    fn without_numbers(&self, line: &str) -> String {
+        self.numbers.replace_all(line, "NUMBER").into_owned()
     }
 
     fn without_counts(&self, line: &str) -> String {
