@@ -88,7 +88,7 @@ async fn explicitly(
 /// A key and a body; every third is so short that it is sent as it is when it is alone.
 fn sample(kind: Compression, number: usize) -> (String, Vec<u8>) {
     let key = format!("{kind:?}-{number}");
-    let times = if number % 3 == 0 { 2 } else { 500 };
+    let times = if number.is_multiple_of(3) { 2 } else { 500 };
     let body = format!("{key} größer ").repeat(times).into_bytes();
     (key, body)
 }
