@@ -31,6 +31,8 @@ fn me() -> Credentials {
 async fn a_route_that_names_a_stranger_gets_neither_access_key_nor_connection() {
     let stranger = Broker::start("stranger").await;
     let server = NameServer::of(&[&stranger], 4).await;
+    // It is to be created.
+    server.say("u", Say::Code(17));
     let builder = producer(&[&server]).credentials(me()).trusted_brokers(["10.0.0.0/8", "broker"]);
     let builder = builder.topics(["t"]).message_trace(true);
     let builder = builder.transaction_checker(|_| async { TransactionState::Unknown });
