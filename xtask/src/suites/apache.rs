@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use posthaste_broker::Broker;
 
-use self::known::{Known, OnReal};
+use self::known::Known;
 use self::runner::{Ended, Runner};
 use super::Selection;
 use super::server::Server;
@@ -55,7 +55,7 @@ pub(crate) fn run(selection: &Selection, workshop: &Workshop) -> Result<Tally> {
     let list = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let mut known = known::read(&list)?;
     if selection.server == Subject::Real {
-        known.retain(|_, known| known.on_real != OnReal::Passes);
+        known.retain(|_, known| known.fails_everywhere);
     }
     let folder = workshop.run().join("apache");
     fs::create_dir_all(&folder)?;
@@ -73,14 +73,7 @@ pub(crate) fn run(selection: &Selection, workshop: &Workshop) -> Result<Tally> {
     arena.try_again(&mut ended, &known)?;
     let mut tally = Tally::new("Apache's tests", "tests");
     for (test, failure) in &ended {
-        let known = known.get(test).copied();
-        // What it does is news, and neither good nor bad.
-        let is_news = selection.server == Subject::Real
-            && known.is_some_and(|known| known.on_real == OnReal::Untried);
-        match is_news {
-            true => tally.listed(test, if failure.is_some() { "fails" } else { "passes" }),
-            false => note(&mut tally, test, failure.as_deref(), known),
-        }
+        note(&mut tally, test, failure.as_deref(), known.get(test).copied());
     }
     Ok(tally)
 }

@@ -72,7 +72,8 @@ const NOISE: [&str; 5] = [
 ];
 
 /// Addresses, times, ids and measures, and the words in their place.
-const CHANCE: [(&str, &str); 10] = [
+const CHANCE: [(&str, &str); 11] = [
+    (r"spentTimeMills=\d+", "TIME"),
     (r"\$\$Lambda\$[^@]*", "LAMBDA"),
     (r"\s+", " "),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d([.,]\d+)?", "TIME"),

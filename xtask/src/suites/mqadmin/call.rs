@@ -13,8 +13,6 @@ pub(crate) enum Verdict {
     Right,
     /// It refuses, and says that it does not know the request. A real broker serves it.
     Refused,
-    /// It answers, where a real broker's answer is more than the tool can read.
-    Served,
 }
 
 /// A line of the table.
@@ -36,7 +34,6 @@ impl Call {
         let expected = match expected.as_str() {
             "right" => Verdict::Right,
             "refused" => Verdict::Refused,
-            "served" => Verdict::Served,
             other => bail!("{line}: `{other}` is no verdict"),
         };
         let for_developers = match developers.as_str() {
