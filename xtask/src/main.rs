@@ -5,6 +5,7 @@ mod counts;
 mod flood;
 mod half;
 mod interop;
+mod steady;
 mod suites;
 mod tidy;
 
@@ -29,8 +30,13 @@ enum Chore {
     Counts(counts::Selection),
     /// Plays rounds of random faults against the producer, and compares what it says with what was stored.
     Campaign(campaign::Campaign),
+    /// Runs the tests again and again on a machine that is kept busy, and names those that fail.
+    Steady(steady::Selection),
     /// Checks the file map and the compiler version.
     Tidy(tidy::Wish),
+    /// Keeps a core busy until the standard input ends; part of `steady`.
+    #[command(hide = true)]
+    Busy,
     /// Begins a transaction and waits to be killed; part of the interop suite.
     #[command(hide = true)]
     Half(half::Half),
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
         Chore::Suites(selection) => suites::run(&selection),
         Chore::Counts(selection) => counts::run(&selection),
         Chore::Campaign(campaign) => campaign::run(&campaign),
+        Chore::Steady(selection) => steady::run(&selection),
+        Chore::Busy => steady::keep_busy(),
         Chore::Tidy(wish) => tidy::run(&wish),
         Chore::Half(half) => half::run(&half),
         Chore::Flood(flood) => flood::run(&flood),
