@@ -32,7 +32,7 @@ enum Chore {
     Campaign(campaign::Campaign),
     /// Runs the tests again and again on a machine that is kept busy, and names those that fail.
     Steady(steady::Selection),
-    /// Checks the file map and the compiler version.
+    /// Checks the file map, the floors of the crates, and the compiler version.
     Tidy(tidy::Wish),
     /// Keeps a core busy until the standard input ends; part of `steady`.
     #[command(hide = true)]
