@@ -231,7 +231,11 @@ impl From<CallError> for Failure {
             CallError::Refused { code, remark, .. } if answer::is_denied(*code, remark) => {
                 (ErrorKind::Denied, Outcome::NotStored)
             }
-            CallError::Refused { code, .. } => (ErrorKind::Rejected(*code), Outcome::NotStored),
+            CallError::Refused { code, remark, .. } => match answer::judge(*code, remark).outcome {
+                Outcome::NotStored => (ErrorKind::Rejected(*code), Outcome::NotStored),
+                // The broker may have failed after it had noted the end.
+                Outcome::Unknown => (ErrorKind::Broker(*code), Outcome::Unknown),
+            },
             CallError::Garbled { .. } => (ErrorKind::Protocol, Outcome::Unknown),
         };
         Self { kind, outcome, reason: error.to_string() }

@@ -9,7 +9,7 @@ use posthaste::{
     ErrorKind, Message, Outcome, Producer, ReadMessage, TransactionError, TransactionState,
 };
 use posthaste_protocol::request::{CheckTransaction, EndTransaction, decision};
-use posthaste_protocol::{RequestCode, StoredMessage};
+use posthaste_protocol::{RequestCode, ResponseCode, StoredMessage};
 
 use crate::fake::{
     Action, Broker, NameServer, Say, one_broker, producer, request_of, route, soon, until,
@@ -195,11 +195,16 @@ async fn an_end_that_does_not_arrive_is_an_error() {
     let (broker, _server, producer) = checked(TransactionState::Unknown).await;
     let begin = || async { soon(producer.begin(Message::new("t", "x"))).await.unwrap() };
 
-    broker.refuse(END, 1);
-    let error = soon(begin().await.commit()).await.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::NotStored);
-    assert!(matches!(error.kind(), ErrorKind::Rejected(_)), "{error}");
-    assert!(error.help().contains("checker"), "{}", error.help());
+    // Some codes prove that the broker has not noted the end; code 1 says only that it failed.
+    for (code, kind, outcome) in [
+        (13, ErrorKind::Rejected(ResponseCode(13)), Outcome::NotStored),
+        (1, ErrorKind::Broker(ResponseCode(1)), Outcome::Unknown),
+    ] {
+        broker.refuse(END, code);
+        let error = soon(begin().await.commit()).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{error}");
+        assert!(error.help().contains("checker"), "{}", error.help());
+    }
 
     broker.answer_others(false);
     let brief = producer.with_timeout(Duration::from_secs(2));
