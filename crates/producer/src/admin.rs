@@ -30,7 +30,7 @@ use crate::connection::CallError;
 use crate::message::QueueNames;
 use crate::route::{self, WireQueue};
 use crate::timestamp::{ms_since_1970, system_time};
-use crate::{MessageQueue, Producer, ReadMessage, ReaderBuilder, validate};
+use crate::{MessageQueue, Producer, ReadMessage, validate};
 
 /// How long a call may take, unless told otherwise (Java: `timeoutMillis` of `MQAdminImpl`).
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -55,6 +55,13 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 pub struct Admin {
     producer: Producer,
     timeout: Duration,
+}
+
+impl Producer {
+    /// Topics and offsets of the cluster.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
 }
 
 impl Admin {
@@ -286,11 +293,6 @@ impl Admin {
         message_id: &str,
     ) -> Result<Vec<ReadMessage>, AdminError> {
         find::by_unique_id(self, topic, message_id).await
-    }
-
-    /// Settings of a reader of `topic`, which sees what landed there.
-    pub fn reader(&self, topic: impl Into<String>) -> ReaderBuilder {
-        ReaderBuilder::new(self.clone(), topic.into())
     }
 
     /// # Errors

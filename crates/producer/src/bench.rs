@@ -29,7 +29,7 @@ pub const ALL: &[Named] = &[
     ("choose among 1 broker of 8 queues", || choose(1)),
     ("choose among 16 brokers of 8 queues", || choose(16)),
     ("an answer into the window", answer),
-    ("a request into the pending table and out", pending_operation),
+    ("a request into the pending table and out", || Box::new(pending_operation(messages(1001)))),
     ("1,024 messages through the outbox, singly", || through_outbox(1)),
     ("1,024 messages through the outbox, as a batch", || through_outbox(MOST_MESSAGES)),
 ];
@@ -84,7 +84,7 @@ fn route(brokers: usize) -> Arc<Route> {
 }
 
 /// So many messages for one line of an outbox.
-pub(crate) fn messages(count: usize) -> Vec<Waiting> {
+fn messages(count: usize) -> Vec<Waiting> {
     let (route, ids, now) = (route(1), UniqueIds::new(own_ip()), Instant::now());
     let broker = route.brokers.first().expect("a broker");
     let deadline = now + Duration::from_secs(86_400);

@@ -1,5 +1,6 @@
 //! A message and where it should go.
 
+mod read_message;
 mod treatment;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use posthaste_protocol::stored::sys_flag;
 
 use crate::Text;
 use crate::validate;
+pub use read_message::ReadMessage;
 pub use treatment::Delay;
 pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};
 

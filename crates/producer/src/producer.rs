@@ -14,7 +14,7 @@ use crate::content::Content;
 use crate::delivery::{Awaited, waker};
 use crate::span::{SendSpan, send_span};
 use crate::{
-    Admin, Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, ProducerBuilder,
+    Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, ProducerBuilder,
     Receipt, SendError, StartError, Stats, Text,
 };
 
@@ -281,11 +281,6 @@ impl Producer {
     /// What the producer has counted.
     pub fn stats(&self) -> Stats {
         self.handle.client.stats()
-    }
-
-    /// Topics and offsets of the cluster.
-    pub fn admin(&self) -> Admin {
-        Admin::new(self.clone())
     }
 
     /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and

@@ -1,7 +1,6 @@
 //! Reading what landed in a topic.
 
 mod builder;
-mod message;
 mod puller;
 mod queues;
 mod supervisor;
@@ -19,9 +18,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 
 pub use builder::{ReadFrom, ReaderBuilder};
-pub use message::ReadMessage;
 
-use crate::{Admin, AdminError, MessageQueue};
+use crate::{Admin, AdminError, MessageQueue, ReadMessage};
 
 /// Reads what landed in a topic, all queues of it, without a consumer group: no offset of anybody
 /// moves, and nobody else gets fewer messages for it.

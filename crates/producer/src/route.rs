@@ -20,10 +20,8 @@ pub(crate) use self::broker::{RouteBroker, Target};
 pub(crate) use self::departures::Departures;
 pub(crate) use self::holder::WireQueue;
 use self::line::Line;
-pub(crate) use self::plan::{
-    BrokerQueues, MOST_QUEUES, can_be_written, limit_queues, writable_queues,
-};
-pub(crate) use self::static_topic::logical_queues;
+pub(crate) use self::plan::{BrokerQueues, can_be_written, limit_queues, writable_queues};
+pub(crate) use self::static_topic::{MOST_QUEUES, logical_queues};
 
 use crate::accepted::Accepted;
 use crate::connection::{Connection, Order};

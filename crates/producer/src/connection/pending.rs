@@ -313,9 +313,10 @@ fn next_after(opaque: i32) -> i32 {
     opaque.checked_add(1).unwrap_or(0)
 }
 
-/// A request into the table and out, with a thousand others in it, for the benchmarks.
+/// A request into the table and out, with a thousand others in it, for the benchmarks. Takes the
+/// messages of all, which are more than a thousand.
 #[cfg(feature = "bench")]
-pub(crate) fn operation() -> crate::bench::Operation {
+pub(crate) fn operation(mut free: Vec<Waiting>) -> impl FnMut() {
     let mut pending = Pending::default();
     let mut insert = move |waiting: Waiting| {
         let until = waiting.until;
@@ -324,11 +325,10 @@ pub(crate) fn operation() -> crate::bench::Operation {
         pending.insert(opaque, Asker::Messages(sent), Instant::now(), until, until);
         pending.take_sent(opaque.saturating_sub(1000))
     };
-    let mut free = crate::bench::messages(1001);
-    Box::new(move || {
+    move || {
         if let Some(waiting) = free.pop() {
             let sent = insert(waiting).map(|(sent, _)| sent.messages);
             free.extend(sent.into_iter().flatten());
         }
-    })
+    }
 }

@@ -47,6 +47,13 @@ pub struct ReaderBuilder {
     waits_for_topic: bool,
 }
 
+impl Admin {
+    /// Settings of a reader of `topic`, which sees what landed there.
+    pub fn reader(&self, topic: impl Into<String>) -> ReaderBuilder {
+        ReaderBuilder::new(self.clone(), topic.into())
+    }
+}
+
 impl ReaderBuilder {
     pub(crate) fn new(admin: Admin, topic: String) -> Self {
         Self {

@@ -3,10 +3,8 @@
 
 use posthaste_protocol::request::{TopicRoute, permission};
 
-use super::static_topic::{LogicalQueues, logical_queues};
+use super::static_topic::{LogicalQueues, MOST_QUEUES, logical_queues};
 
-/// A topic has no more queues than this, whatever a name server says.
-pub(crate) const MOST_QUEUES: usize = 1 << 16;
 /// The broker of logical queues that no broker has.
 const NO_BROKER: &str = "__syslo__none__";
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use posthaste_protocol::request::{QueueMapping, TopicRoute};
 
-use super::plan::MOST_QUEUES;
-
+/// A topic has no more queues than this, whatever a name server says.
+pub(crate) const MOST_QUEUES: usize = 1 << 16;
 /// What the broker of logical queues is called, before their scope.
 const MOCK_BROKER: &str = "__syslo__";
 const GLOBAL: &str = "__global__";
