@@ -1,5 +1,9 @@
 //! An accepted message: from its permit to its end, which comes exactly once.
 
+pub(crate) mod budget;
+pub(crate) mod counter;
+mod epoch;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,9 +13,9 @@ use std::time::Instant;
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::{IdText, UniqueId};
 
+pub(crate) use self::epoch::{Epoch, Epochs};
 use crate::batch::{MOST_MESSAGES, Sharing};
 use crate::content::Content;
-use crate::flush::Epoch;
 use crate::message::Destination;
 use crate::timestamp::Present;
 use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch};

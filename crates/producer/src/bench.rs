@@ -7,11 +7,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::accepted::{Accepted, Mode, Permit, Terms};
+use crate::accepted::{Accepted, Epoch, Mode, Permit, Terms};
 use crate::batch::{self, MOST_MESSAGES, Room};
 use crate::connection::pending_operation;
 use crate::content::Content;
-use crate::flush::Epoch;
 use crate::outbox::{Outbox, Waiting};
 use crate::route::{BrokerQueues, Route, Target};
 use crate::unique_id::{UniqueIds, own_ip};

@@ -1,5 +1,16 @@
 //! What all parts of a producer share: settings, routes, connections, counters.
 
+mod acquaintance;
+mod check;
+mod close;
+mod deliver;
+mod flush;
+pub(crate) mod look_up;
+mod probe;
+mod replies;
+mod retry;
+mod upkeep;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,22 +26,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accepted::{Accepted, Failed, Mode, Permit, Terms, Wake};
 use crate::callbacks::Callbacks;
-use crate::close::Undelivered;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
 use crate::content::Content;
 use crate::intake::Intake;
+use crate::ledger::{Checks, Requests, Transactions};
 use crate::meters::Meters;
 use crate::name_server::Directory;
 use crate::observers::Observers;
 use crate::order::Lanes;
-use crate::request::Requests;
-use crate::route::RouteTable;
+use crate::route::{RouteTable, Watch};
 use crate::stats::{Counters, Stats};
 use crate::trace::Lost;
-use crate::transaction::{Checks, Transactions, acquaintance};
-use crate::upkeep::Watch;
-use crate::{ErrorKind, Message, Outcome, SendError, batch, validate};
+use crate::{ErrorKind, Message, Outcome, SendError, Undelivered, batch, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -129,8 +137,8 @@ impl Client {
             ended: Notify::new(),
             undelivered: Mutex::default(),
         });
-        client.spawn(crate::upkeep::run(client.clone()));
-        client.spawn(crate::health::run(client.clone()));
+        client.spawn(upkeep::run(client.clone()));
+        client.spawn(probe::run(client.clone()));
         client.look_up_ahead();
         client.discover(client.config.name_servers.clone());
         if client.config.checker.is_some() {

@@ -1,5 +1,8 @@
 //! What a producer can be told, with its defaults.
 
+mod avoidance;
+mod checker;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -8,6 +11,9 @@ use std::time::Duration;
 
 use posthaste_protocol::request::DEFAULT_TOPIC;
 
+pub use self::avoidance::FaultAvoidance;
+pub(crate) use self::checker::Checker;
+pub use self::checker::TransactionState;
 use crate::batch::Linger;
 use crate::callbacks::Executor;
 use crate::discovery::Discovery;
@@ -20,11 +26,10 @@ use crate::seal::Seal;
 #[cfg(feature = "tls")]
 use crate::tls::{Connector, Tls};
 use crate::trace::TRACE_TOPIC;
-use crate::transaction::Checker;
 use crate::trusted::TrustedBrokers;
 use crate::{
-    Compression, CredentialsProvider, FaultAvoidance, NameServers, ReadMessage, ResponseCode,
-    Socks5, StartError, Text, TransactionState, runtime, validate,
+    Compression, CredentialsProvider, NameServers, ReadMessage, ResponseCode, Socks5, StartError,
+    Text, runtime, validate,
 };
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be

@@ -4,6 +4,9 @@
 //! they drop, no half frame is ever written.
 
 pub(crate) mod dial;
+pub(crate) mod failure;
+mod health;
+pub(crate) mod load;
 mod mailbox;
 pub(crate) mod outgoing;
 mod pending;
@@ -11,26 +14,22 @@ pub(crate) mod reach;
 mod task;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
 use self::task::Remains;
 use crate::client::Client;
-use crate::health::Health;
 use crate::outbox::{self, Waiting};
-use crate::queue::BrokerLoad;
 use crate::stats::BrokerStats;
 
 #[cfg(feature = "bench")]
 pub(crate) use pending::operation as pending_operation;
-
-/// How long a broker is left out after a connect to it failed.
-const UNREACHABLE_FOR: Duration = Duration::from_secs(2);
 
 /// The shared handle of a connection; it is dialled when first needed, and again when lost.
 #[derive(Debug)]
@@ -101,26 +100,6 @@ pub(crate) enum Peer {
     NameServer,
     /// Gets heartbeats.
     Broker,
-}
-
-/// What others see of a connection's task.
-#[derive(Debug)]
-pub(crate) struct Load {
-    /// Messages in flight.
-    in_flight: AtomicUsize,
-    /// Requests in flight that carry messages.
-    requests: AtomicUsize,
-    window: AtomicUsize,
-    /// When a connect failed last, in ms since `born`, plus one.
-    failed_at: AtomicU64,
-    /// Whether a connection stands.
-    connected: AtomicBool,
-    pub(crate) health: Health,
-    /// Messages that callers took back since the last sweep.
-    withdrawn: AtomicUsize,
-    /// The protocol version that the peer declared last; 0: none yet.
-    version: AtomicI32,
-    born: Instant,
 }
 
 impl Connection {
@@ -310,40 +289,5 @@ impl Call {
             // The caller may have stopped waiting.
             let _ = answer.send(Err(error()));
         }
-    }
-}
-
-impl Load {
-    fn new() -> Self {
-        Self {
-            in_flight: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
-            window: AtomicUsize::new(0),
-            failed_at: AtomicU64::new(0),
-            connected: AtomicBool::new(false),
-            health: Health::new(),
-            withdrawn: AtomicUsize::new(0),
-            version: AtomicI32::new(0),
-            born: Instant::now(),
-        }
-    }
-
-    pub(crate) fn is_left_out(&self) -> bool {
-        self.is_unreachable() || self.health.is_left_out()
-    }
-
-    fn is_unreachable(&self) -> bool {
-        let failed_at = self.failed_at.load(Ordering::Relaxed);
-        let now = || self.born.elapsed().as_millis() as u64 + 1;
-        failed_at != 0 && now().saturating_sub(failed_at) < UNREACHABLE_FOR.as_millis() as u64
-    }
-
-    fn connect_failed(&self) {
-        self.failed_at.store(self.born.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-    }
-
-    fn connected(&self) {
-        self.failed_at.store(0, Ordering::Relaxed);
-        self.connected.store(true, Ordering::Relaxed);
     }
 }

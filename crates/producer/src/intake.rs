@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use posthaste_protocol::id::UniqueId;
 use tokio::sync::{AcquireError, Semaphore};
 
-use crate::accepted::Permit;
-use crate::flush::{Epoch, Epochs};
-use crate::retry::Budget;
+use crate::accepted::budget::Budget;
+use crate::accepted::{Epoch, Epochs, Permit};
 use crate::unique_id::UniqueIds;
 
 /// Permits, ids and counts: what every send writes to.

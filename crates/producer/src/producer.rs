@@ -14,8 +14,8 @@ use crate::content::Content;
 use crate::delivery::{Awaited, waker};
 use crate::span::{SendSpan, send_span};
 use crate::{
-    Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, ProducerBuilder,
-    Receipt, SendError, StartError, Stats, Text,
+    Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt,
+    SendError, StartError, Stats, Text,
 };
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.

@@ -6,21 +6,12 @@ use posthaste_protocol::java;
 
 use crate::MessageQueue;
 use crate::accepted::Accepted;
+use crate::connection::load::BrokerLoad;
 use crate::message::{Destination, Selector};
 use crate::route::{Route, Target};
 
 /// A backlog that needs no comparison with the others'.
 const SMALL_BACKLOG: usize = 64;
-
-/// What is known of a broker when a message looks for one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct BrokerLoad {
-    /// Messages waiting for it and in flight to it.
-    pub(crate) backlog: usize,
-    /// Whether it is left out: connecting to it failed within the last two seconds, or it does not
-    /// answer as it should.
-    pub(crate) left_out: bool,
-}
 
 /// Chooses a target for a message without a queue of its own: round robin over the queues, leaving
 /// out `avoid`, brokers that are left out, those far behind the others, and those that hold

@@ -7,9 +7,9 @@ use posthaste_protocol::request::DEFAULT_TOPIC;
 use tokio::task::JoinSet;
 
 use crate::Producer;
+use crate::client::look_up::Found;
 use crate::client::{Client, Phase};
 use crate::config::LONGEST;
-use crate::look_up::Found;
 use crate::route::Route;
 
 /// Pause before what was missing is looked for again.

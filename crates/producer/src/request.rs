@@ -1,19 +1,13 @@
-//! Requests that are messages, and their replies (Java: `RequestFutureHolder`).
+//! Requests that are messages, and their replies.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use posthaste_protocol::properties::{self, name};
-use posthaste_protocol::request::PushReply;
-use posthaste_protocol::{Command, DecodeError, StoredMessage};
-use tokio::sync::oneshot;
+use posthaste_protocol::properties::name;
 
 use crate::client::Client;
 use crate::message::{Correlation, Part};
-use crate::timestamp::ms_since_1970;
-use crate::{Message, MessageQueue, Outcome, Producer, ReadMessage, Receipt, SendError};
+use crate::{Message, Outcome, Producer, ReadMessage, Receipt, SendError};
 
 /// What a cluster's topic for replies is called, behind the cluster's name.
 const REPLY_TOPIC: &str = "_REPLY_TOPIC";
@@ -119,59 +113,7 @@ impl ReadMessage {
     }
 }
 
-/// Requests that wait for their replies.
-#[derive(Debug, Default)]
-pub(crate) struct Requests(Mutex<Waiting>);
-
-type Waiting = HashMap<Arc<str>, oneshot::Sender<ReadMessage>>;
-
-/// A place in the table; given back when it is dropped.
-struct Expected<'a> {
-    id: Arc<str>,
-    requests: &'a Requests,
-    receiver: oneshot::Receiver<ReadMessage>,
-}
-
-impl Requests {
-    fn expect(&self, id: &Arc<str>) -> Expected<'_> {
-        let (sender, receiver) = oneshot::channel();
-        self.waiting().insert(id.clone(), sender);
-        Expected { id: id.clone(), requests: self, receiver }
-    }
-
-    /// Hands a reply over; `false` when nobody waits for it any more.
-    fn complete(&self, id: &str, reply: ReadMessage) -> bool {
-        let waits = self.waiting().remove(id);
-        waits.is_some_and(|waits| waits.send(reply).is_ok())
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Expected<'_> {
-    fn drop(&mut self) {
-        self.requests.waiting().remove(&self.id);
-    }
-}
-
 impl Client {
-    /// A broker hands over a reply.
-    pub(crate) fn take_reply(&self, request: &Command) -> Result<(), DecodeError> {
-        let push: PushReply = request.read()?;
-        let text = push.properties.clone().unwrap_or_default();
-        let id = properties::find(&text, name::CORRELATION_ID);
-        let id = id.ok_or(DecodeError::MissingField(name::CORRELATION_ID))?;
-        let topic = self.config().off_wire(&push.topic).into_owned();
-        if !self.requests.complete(id, reply_of(push, &topic, &text)) {
-            self.counters().late_replies.add_one();
-            self.meters().late_reply();
-            tracing::debug!(id, "a reply that nobody waits for any more");
-        }
-        Ok(())
-    }
-
     /// Repliers may reach any broker of the cluster, and that one must know this client: it gets a
     /// heartbeat, and its connection is kept. What goes wrong here shows when the reply is awaited.
     async fn be_found_by_repliers(self: &Arc<Self>, topic: &Arc<str>, deadline: Instant) {
@@ -195,37 +137,6 @@ impl Client {
             self.routes.put(route);
         }
     }
-}
-
-/// A pushed reply as a message.
-fn reply_of(push: PushReply, topic: &str, properties: &str) -> ReadMessage {
-    let mut text = properties.to_owned();
-    let now = ms_since_1970(SystemTime::now());
-    properties::push(&mut text, name::ARRIVE_TIME, &now.to_string());
-    let queue = MessageQueue::new(topic, "", push.queue_id);
-    let stored = StoredMessage {
-        topic: push.topic,
-        queue_id: push.queue_id,
-        queue_offset: 0,
-        physical_offset: 0,
-        flag: push.flag,
-        sys_flag: push.sys_flag,
-        born_at_ms: push.born_at_ms,
-        born_host: host(&push.born_host),
-        stored_at_ms: push.stored_at_ms,
-        store_host: host(&push.store_host),
-        reconsume_times: push.reconsume_times.unwrap_or_default(),
-        prepared_offset: 0,
-        body: push.body,
-        properties: text,
-    };
-    ReadMessage::new(queue, stored)
-}
-
-/// An address as brokers write it: 4.x puts a slash before it, and perhaps a name.
-fn host(text: &str) -> SocketAddr {
-    let address = text.rsplit('/').next().unwrap_or_default();
-    address.parse().unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
 }
 
 /// A random UUID, as Java's `UUID.randomUUID` writes it.
@@ -257,18 +168,5 @@ mod tests {
             assert!(parts[3].starts_with(['8', '9', 'a', 'b']), "{uuid}");
         }
         assert_ne!(random_uuid(), random_uuid());
-    }
-
-    #[test]
-    fn addresses_of_every_version_are_read() {
-        for (text, expected) in [
-            ("10.0.0.1:5555", "10.0.0.1:5555"),
-            ("/10.0.0.1:5555", "10.0.0.1:5555"),
-            ("host/10.0.0.1:5555", "10.0.0.1:5555"),
-            ("/[::1]:7", "[::1]:7"),
-            ("nonsense", "0.0.0.0:0"),
-        ] {
-            assert_eq!(host(text).to_string(), expected);
-        }
     }
 }

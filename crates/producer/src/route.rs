@@ -6,6 +6,7 @@ mod holder;
 mod line;
 mod plan;
 mod static_topic;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,12 +23,13 @@ pub(crate) use self::holder::WireQueue;
 use self::line::Line;
 pub(crate) use self::plan::{BrokerQueues, can_be_written, limit_queues, writable_queues};
 pub(crate) use self::static_topic::{MOST_QUEUES, logical_queues};
+pub(crate) use self::watch::Watch;
 
 use crate::accepted::Accepted;
+use crate::connection::load::BrokerLoad;
 use crate::connection::{Connection, Order};
 use crate::message::{Destination, QueueNames};
 use crate::padded::Padded;
-use crate::queue::BrokerLoad;
 use crate::{ErrorKind, MessageQueue};
 
 /// How long "no such topic" is believed without asking again.

@@ -1,6 +1,6 @@
 //! What a producer counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::accepted::counter::Counter;
 
 /// Counts of a producer since its start. Read with [`Producer::stats`](crate::Producer::stats).
 ///
@@ -88,23 +88,6 @@ pub(crate) struct Counters {
     pub(crate) late_replies: Counter,
     pub(crate) dropped_checks: Counter,
     pub(crate) traces_lost: Counter,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add_one(&self) {
-        self.add(1);
-    }
-
-    pub(crate) fn add(&self, count: usize) {
-        self.0.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Counters {

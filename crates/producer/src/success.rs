@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::accepted::{Accepted, End, Wake};
+use crate::accepted::{Accepted, End, Epoch, Wake};
 use crate::client::Client;
-use crate::flush::Epoch;
 use crate::meters::{Good, Tally};
 
 /// Messages, or batches, that have ended well since it was told last.

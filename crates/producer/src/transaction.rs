@@ -1,41 +1,27 @@
 //! Transactions: a half message that consumers see once it is committed.
 
-pub(crate) mod acquaintance;
-mod check;
 mod error;
-mod known;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::id::OffsetId;
-use posthaste_protocol::request::{EndTransaction, decision};
+use posthaste_protocol::request::EndTransaction;
 
-pub(crate) use check::{Checker, Checks};
 pub use error::TransactionError;
-pub(crate) use known::Transactions;
 
 use crate::client::{Client, Phase};
 use crate::connection::{CallError, Connection};
 use crate::interceptor::TransactionEnd;
 use crate::message::Part;
 use crate::route::Target;
-use crate::{ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, answer};
+use crate::{
+    ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, TransactionState, answer,
+};
 
 /// Pause before a broker that cannot be reached is told once more.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What becomes of a half message (Java: `LocalTransactionState`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TransactionState {
-    /// Consumers get it.
-    Commit,
-    /// Nobody ever gets it.
-    Rollback,
-    /// Not known yet: the broker asks the checker later.
-    Unknown,
-}
 
 /// A transaction that has begun: its half message is stored, and no consumer sees it.
 ///
@@ -336,24 +322,4 @@ fn half_place(receipt: &Receipt) -> Result<OffsetId, Failure> {
     let id = receipt.offset_message_id();
     let bad = |_| Failure::untold(ErrorKind::Protocol, format!("`{id}` is no offset message id"));
     id.parse().map_err(bad)
-}
-
-impl TransactionState {
-    fn decision(self) -> i32 {
-        match self {
-            Self::Commit => decision::COMMIT,
-            Self::Rollback => decision::ROLLBACK,
-            Self::Unknown => decision::UNKNOWN,
-        }
-    }
-}
-
-impl fmt::Display for TransactionState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Commit => "commit",
-            Self::Rollback => "rollback",
-            Self::Unknown => "unknown",
-        })
-    }
 }

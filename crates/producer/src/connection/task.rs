@@ -33,7 +33,7 @@ use super::{Call, Load, Order, Peer, dial};
 use crate::accepted::Accepted;
 use crate::batch::Singly;
 use crate::client::Client;
-use crate::deliver::AttemptFailed;
+use crate::connection::failure::AttemptFailed;
 use crate::meters::{BrokerMeters, Good};
 use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;

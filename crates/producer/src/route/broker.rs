@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{BrokerQueues, Departures};
 use crate::MessageQueue;
 use crate::connection::Connection;
+use crate::connection::load::BrokerLoad;
 use crate::message::QueueNames;
 use crate::padded::Padded;
-use crate::queue::BrokerLoad;
 
 /// A broker that has queues of a topic.
 ///

@@ -9,12 +9,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::Task;
 use crate::accepted::Accepted;
 use crate::connection::dial::{NoConnection, Stream};
+use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
-use crate::deliver::AttemptFailed;
 use crate::outbox::{self, Waiting};
-use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
 /// How long the peer may take to read what nobody is told of, if closing has so much time.

@@ -7,10 +7,9 @@ use posthaste_protocol::request::Heartbeat;
 
 use super::{Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
+use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::pending::Asker;
-use crate::deliver::AttemptFailed;
 use crate::outbox;
-use crate::retry::Ended;
 use crate::{ErrorKind, Outcome};
 
 impl Task {

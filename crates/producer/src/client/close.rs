@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::client::Client;
+use super::Client;
 use crate::connection::Order;
 use crate::observers::Observers;
-use crate::{ErrorKind, Message, Outcome, Receipt};
+use crate::{CloseReport, ErrorKind};
 
 /// How long beyond its time closing may take to leave the group, on all connections at once: a tenth of a
 /// second, less what waking up takes.
@@ -16,38 +16,6 @@ const GOODBYE: Duration = Duration::from_millis(80);
 /// How long the ends of messages are waited for when time is up. Every one comes at once, by whoever has the
 /// message; the report has them all.
 const ENDS: Duration = Duration::from_secs(5);
-
-/// What [`Producer::close`](crate::Producer::close) could not deliver.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct CloseReport {
-    /// Messages that ended badly after `close` was called. Their callers have been told too.
-    pub undelivered: Vec<Undelivered>,
-    /// Half messages of transactions that were begun here and are not decided, as far as is known
-    /// here, the oldest first; of very many the first 10,000. The brokers will ask another member
-    /// of the group about them.
-    pub undecided: Vec<Receipt>,
-}
-
-impl CloseReport {
-    /// Whether nothing failed after `close` was called, and no transaction that was begun here is
-    /// undecided. Sends that failed before are not in the report: see [`Stats`](crate::Stats).
-    pub fn is_clean(&self) -> bool {
-        self.undelivered.is_empty() && self.undecided.is_empty()
-    }
-}
-
-/// One message that closing could not deliver.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Undelivered {
-    /// The message.
-    pub message: Message,
-    /// Why.
-    pub kind: ErrorKind,
-    /// Whether it may have been stored all the same.
-    pub outcome: Outcome,
-}
 
 impl Client {
     /// Drains until `deadline`, ends what is left, says goodbye to the brokers; the message trace does

@@ -4,8 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::TransactionState;
-use crate::Receipt;
+use crate::{Receipt, TransactionState};
 
 /// So many undecided transactions are remembered at the most, for the report of `close`; and as many
 /// decisions, for brokers that ask all the same.
@@ -24,7 +23,7 @@ struct Known {
 }
 
 impl Transactions {
-    pub(super) fn begin(&self, receipt: &Receipt) {
+    pub(crate) fn begin(&self, receipt: &Receipt) {
         let mut known = self.known();
         if known.undecided.len() < MOST {
             known.undecided.insert(receipt.message_id().into(), receipt.clone());
@@ -32,7 +31,7 @@ impl Transactions {
     }
 
     /// The application has decided, and the broker has confirmed it.
-    pub(super) fn decide(&self, message_id: &str, state: TransactionState) {
+    pub(crate) fn decide(&self, message_id: &str, state: TransactionState) {
         let mut known = self.known();
         let id = known.undecided.remove_entry(message_id);
         let id = id.map_or_else(|| message_id.into(), |(id, _)| id);
@@ -47,12 +46,12 @@ impl Transactions {
     }
 
     /// What the application has decided, if it was here and not long ago.
-    pub(super) fn decision(&self, message_id: &str) -> Option<TransactionState> {
+    pub(crate) fn decision(&self, message_id: &str) -> Option<TransactionState> {
         self.known().decided.get(message_id).copied()
     }
 
     /// The checker has decided.
-    pub(super) fn checked(&self, message_id: &str) {
+    pub(crate) fn checked(&self, message_id: &str) {
         self.known().undecided.remove(message_id);
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, SELF_TEST_TOPIC};
 
-use crate::client::{Client, Phase};
+use super::{Client, Phase};
 use crate::connection::{Connection, Order};
 use crate::name_server::NoAnswer;
 

@@ -9,51 +9,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::retry::{self, Left, Next, OtherQueue};
+use super::{Client, Phase};
 use crate::accepted::{Accepted, Mode};
-use crate::client::{Client, Phase};
 use crate::connection::Connection;
+use crate::connection::failure::{AttemptFailed, Ended};
 use crate::message::Destination;
 use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
-use crate::retry::{self, Ended, Left, Next, OtherQueue};
 use crate::route::{Parked, Route, RouteBroker};
-use crate::{Attempt, ErrorKind, Outcome, queue};
+use crate::{ErrorKind, queue};
 
 /// No attempt is cut shorter than this for the sake of another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
 const PRODUCER_ENDED: &str = "the producer has ended";
-
-/// How an attempt failed.
-#[derive(Debug, Clone)]
-pub(crate) struct AttemptFailed {
-    /// Queue, once one was chosen.
-    pub(crate) queue: Option<i32>,
-    pub(crate) kind: ErrorKind,
-    pub(crate) outcome: Outcome,
-    pub(crate) reason: String,
-    pub(crate) ended: Ended,
-    /// Whether the route is looked up again, since it may be out of date.
-    pub(crate) refresh_route: bool,
-    /// Whether the messages go singly from now on.
-    pub(crate) singly: bool,
-}
-
-impl AttemptFailed {
-    /// An attempt of which nothing was written.
-    pub(crate) fn unsent(kind: ErrorKind, reason: impl Into<String>) -> Self {
-        Self {
-            queue: None,
-            kind,
-            outcome: Outcome::NotStored,
-            reason: reason.into(),
-            ended: Ended::Unsent,
-            refresh_route: false,
-            singly: false,
-        }
-    }
-}
 
 /// A message that can go nowhere: it has to end.
 pub(crate) struct Stranded {
@@ -529,19 +500,4 @@ fn attempt_end(
         end = end.min(now + (left / 2).max(SHORTEST_ATTEMPT));
     }
     end.min(most.map_or(end, |most| now + most))
-}
-
-impl AttemptFailed {
-    fn describe(&self, waiting: &Waiting, now: Instant) -> Attempt {
-        let target = &waiting.target;
-        Attempt {
-            broker: target.broker.name.clone(),
-            address: target.broker.connection.address().clone(),
-            queue: self.queue.or(target.queue),
-            took: now.saturating_duration_since(waiting.since),
-            kind: self.kind,
-            outcome: self.outcome,
-            reason: self.reason.clone(),
-        }
-    }
 }

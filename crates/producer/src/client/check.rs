@@ -1,42 +1,15 @@
 //! A broker asks what became of a half message, and the application's checker says it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{CheckTransaction, EndTransaction};
 use posthaste_protocol::{Command, DecodeError, StoredMessage};
-use tokio::sync::Semaphore;
 
-use super::TransactionState;
-use crate::client::Client;
+use super::Client;
 use crate::connection::WayBack;
 use crate::interceptor::TransactionEnd;
-use crate::{MessageQueue, ReadMessage};
-
-/// What the application says of half messages.
-pub(crate) type Checker = dyn Fn(ReadMessage) -> Answer + Send + Sync;
-/// What it will say of one.
-type Answer = Pin<Box<dyn Future<Output = TransactionState> + Send>>;
-
-/// Questions of brokers that are being answered, and those that wait.
-#[derive(Debug)]
-pub(crate) struct Checks {
-    running: Arc<Semaphore>,
-    /// Room for those that run and those that wait. What there is none for is dropped: the broker
-    /// asks again.
-    room: Arc<Semaphore>,
-}
-
-impl Checks {
-    /// So many run at once, and so many wait.
-    pub(crate) fn new(running: usize, waiting: usize) -> Self {
-        let semaphore =
-            |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
-        Self { running: semaphore(running), room: semaphore(running.saturating_add(waiting)) }
-    }
-}
+use crate::{MessageQueue, ReadMessage, TransactionState};
 
 impl Client {
     /// A broker asks. It gets no answer in the protocol's sense: the producer's word is a request

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, TopicRoute};
 
+use super::{Client, Phase};
 use crate::ErrorKind;
-use crate::client::{Client, Phase};
 use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, LookUp, Route};

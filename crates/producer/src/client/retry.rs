@@ -1,30 +1,9 @@
 //! Whether a failed attempt is followed by another.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::answer::Remedy;
-
-/// How an attempt ended, as far as the next one is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// Before a byte of it was written.
-    Unsent,
-    /// Likewise, and the broker will not be reached with the next try either: one of the two does
-    /// not trust the other.
-    NoTrust,
-    /// After it was written: no answer came, or the connection broke.
-    Unanswered,
-    /// With an answer that asks for this.
-    Answered(Remedy),
-}
-
-impl Ended {
-    /// Whether the next attempt waits for the route to be looked up again.
-    pub(crate) fn wants_new_route(self) -> bool {
-        self == Self::Answered(Remedy::TryOnceWithNewRoute)
-    }
-}
+use crate::connection::failure::Ended;
 
 /// Where a message may go whose queue its broker does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,41 +77,6 @@ pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> N
     Next::Again((PAUSE * 2u32.saturating_pow(left.used.min(5))).min(left.time / 2))
 }
 
-/// Bounds the retries of a producer: when everything fails, retries must not multiply the load.
-///
-/// Every accepted message adds a fifth of a retry; what is not used is kept up to `MAX`, enough
-/// for what is in flight when a broker dies.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    /// Fifths of a retry.
-    fifths: AtomicI64,
-}
-
-impl Budget {
-    const COST: i64 = 5;
-    const MAX: i64 = 4_000 * Self::COST;
-
-    pub(crate) fn new() -> Self {
-        Self { fifths: AtomicI64::new(Self::MAX) }
-    }
-
-    /// So many messages were accepted.
-    pub(crate) fn earn(&self, messages: usize) {
-        if self.fifths.load(Ordering::Relaxed) < Self::MAX {
-            self.fifths.fetch_add(messages as i64, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes a retry, if one is left.
-    pub(crate) fn take(&self) -> bool {
-        self.fifths
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fifths| {
-                (fifths >= Self::COST).then_some(fifths - Self::COST)
-            })
-            .is_ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,18 +125,5 @@ mod tests {
             assert_eq!(next(ended, left, || true), expected, "{ended:?} {left:?}");
         }
         assert_eq!(next(Ended::Unanswered, LEFT, || false), Next::Stop);
-    }
-
-    #[test]
-    fn the_budget_allows_a_retry_for_five_messages() {
-        let budget = Budget::new();
-        let mut burst = 0;
-        while budget.take() {
-            burst += 1;
-        }
-        assert_eq!(burst, 4_000);
-        budget.earn(9);
-        assert!(budget.take());
-        assert!(!budget.take());
     }
 }

@@ -1,0 +1,51 @@
+//! Flushing: awaiting the end of everything that was accepted before.
+
+use std::sync::Arc;
+
+use super::{Client, Phase};
+use crate::accepted::Epoch;
+use crate::connection::Order;
+
+impl Client {
+    /// Awaits the end of everything that has been accepted; nothing lingers meanwhile.
+    pub(crate) async fn flush(self: &Arc<Self>) {
+        let epochs = &self.intake.epochs;
+        let _flushing = epochs.begin_flush();
+        let _turn = epochs.turn_to_flush().await;
+        self.end_lingering();
+        // Should an earlier flush have been dropped half way, its epoch is not over yet.
+        self.all_ended_of(epochs.other()).await;
+        self.all_ended_of(epochs.begin_other()).await;
+    }
+
+    async fn all_ended_of(&self, epoch: Epoch) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            // Listen before looking, or the last end could slip in between.
+            ended.as_mut().enable();
+            if self.intake.epochs.is_over(epoch) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// What lingers looks whether it still may.
+    pub(crate) fn end_lingering(&self) {
+        if self.config().linger.is_some() {
+            for connection in self.connections() {
+                connection.order(Order::Look);
+            }
+        }
+    }
+
+    /// Whether messages wait for more of their kind, where a time for that is set.
+    pub(crate) fn lingers(&self) -> bool {
+        !self.intake.epochs.is_flushing() && self.phase() == Phase::Open
+    }
+
+    /// Whether somebody awaits ends.
+    pub(crate) fn ends_are_awaited(&self) -> bool {
+        self.phase() != Phase::Open || self.intake.epochs.is_flushing()
+    }
+}

@@ -1,0 +1,74 @@
+//! How an attempt failed.
+
+use std::time::Instant;
+
+use crate::answer::Remedy;
+use crate::outbox::Waiting;
+use crate::{Attempt, ErrorKind, Outcome};
+
+/// How an attempt ended, as far as the next one is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Before a byte of it was written.
+    Unsent,
+    /// Likewise, and the broker will not be reached with the next try either: one of the two does
+    /// not trust the other.
+    NoTrust,
+    /// After it was written: no answer came, or the connection broke.
+    Unanswered,
+    /// With an answer that asks for this.
+    Answered(Remedy),
+}
+
+impl Ended {
+    /// Whether the next attempt waits for the route to be looked up again.
+    pub(crate) fn wants_new_route(self) -> bool {
+        self == Self::Answered(Remedy::TryOnceWithNewRoute)
+    }
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone)]
+pub(crate) struct AttemptFailed {
+    /// Queue, once one was chosen.
+    pub(crate) queue: Option<i32>,
+    pub(crate) kind: ErrorKind,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: String,
+    pub(crate) ended: Ended,
+    /// Whether the route is looked up again, since it may be out of date.
+    pub(crate) refresh_route: bool,
+    /// Whether the messages go singly from now on.
+    pub(crate) singly: bool,
+}
+
+impl AttemptFailed {
+    /// An attempt of which nothing was written.
+    pub(crate) fn unsent(kind: ErrorKind, reason: impl Into<String>) -> Self {
+        Self {
+            queue: None,
+            kind,
+            outcome: Outcome::NotStored,
+            reason: reason.into(),
+            ended: Ended::Unsent,
+            refresh_route: false,
+            singly: false,
+        }
+    }
+}
+
+impl AttemptFailed {
+    /// What the message's error says of the attempt.
+    pub(crate) fn describe(&self, waiting: &Waiting, now: Instant) -> Attempt {
+        let target = &waiting.target;
+        Attempt {
+            broker: target.broker.name.clone(),
+            address: target.broker.connection.address().clone(),
+            queue: self.queue.or(target.queue),
+            took: now.saturating_duration_since(waiting.since),
+            kind: self.kind,
+            outcome: self.outcome,
+            reason: self.reason.clone(),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How many questions of brokers about transactions are answered at once, and how many wait.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+/// Questions of brokers that are being answered, and those that wait.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) running: Arc<Semaphore>,
+    /// Room for those that run and those that wait. What there is none for is dropped: the broker
+    /// asks again.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+impl Checks {
+    /// So many run at once, and so many wait.
+    pub(crate) fn new(running: usize, waiting: usize) -> Self {
+        let semaphore =
+            |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        Self { running: semaphore(running), room: semaphore(running.saturating_add(waiting)) }
+    }
+}
