@@ -2,10 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::header::{binary, json};
-use crate::request::{Payload, Request};
+use crate::header::{Envelope, Parts, binary, json};
+use crate::language::Language;
+use crate::payload::{Payload, Request};
 use crate::sign::{self, Signer};
-use crate::{DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCode, frame};
+use crate::{
+    DecodeError, Fields, Frame, HeaderEncoding, RequestCode, ResponseCode, VERSION, frame,
+};
 
 /// Bit of `flag`: this command answers another.
 pub(crate) const ANSWER: i32 = 1;
@@ -46,7 +49,7 @@ impl Command {
         Self {
             code: code.0,
             language: Language::Rust,
-            version: crate::VERSION,
+            version: VERSION,
             opaque,
             flag: 0,
             remark: None,
@@ -75,22 +78,28 @@ impl Command {
     /// # Errors
     /// [`DecodeError::Header`] when the header is not what its encoding says.
     pub fn decode(frame: Frame) -> Result<Self, DecodeError> {
-        match frame.encoding {
-            HeaderEncoding::Json => json::read(&frame.header, frame.body),
-            HeaderEncoding::Binary => binary::read(&frame.header, frame.body),
-        }
+        let parts = match frame.encoding {
+            HeaderEncoding::Json => json::read(&frame.header)?,
+            HeaderEncoding::Binary => binary::read(&frame.header)?,
+        };
+        let Parts { code, language, version, opaque, flag, remark, fields } = parts;
+        let (body, encoding) = (frame.body, frame.encoding);
+        Ok(Self { code, language, version, opaque, flag, remark, fields, body, encoding })
     }
 
     /// Appends the command, as a frame, to `out`. What the binary layout cannot carry, such as the
     /// codes above 200,000 of 5.5, is written as JSON, which every peer reads.
     pub fn encode(&self, out: &mut BytesMut) {
+        let envelope = self.envelope();
         let encoding = match self.encoding {
-            HeaderEncoding::Binary if binary::can_carry(self) => HeaderEncoding::Binary,
+            HeaderEncoding::Binary if binary::can_carry(&envelope, &self.fields) => {
+                HeaderEncoding::Binary
+            }
             _ => HeaderEncoding::Json,
         };
         let header = |out: &mut BytesMut| match encoding {
-            HeaderEncoding::Binary => binary::write(out, self),
-            HeaderEncoding::Json => json::write(out, &self.envelope(), |writer| {
+            HeaderEncoding::Binary => binary::write(out, &envelope, &self.fields),
+            HeaderEncoding::Json => json::write(out, &envelope, |writer| {
                 self.fields.iter().for_each(|(name, value)| writer.put(name, value));
             }),
         };
@@ -131,8 +140,8 @@ impl Command {
         }
     }
 
-    fn envelope(&self) -> json::Envelope<'_> {
-        json::Envelope {
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope {
             code: self.code,
             flag: self.flag,
             language: self.language,
@@ -190,8 +199,8 @@ pub fn put_request_with<R: Request>(
 }
 
 /// What the header of a request says beside its fields.
-pub(crate) fn request_envelope<R: Request>(opaque: i32, oneway: bool) -> json::Envelope<'static> {
-    json::Envelope {
+pub(crate) fn request_envelope<R: Request>(opaque: i32, oneway: bool) -> Envelope<'static> {
+    Envelope {
         code: R::CODE.0,
         flag: request_flag(oneway),
         language: Language::Rust,
@@ -224,87 +233,23 @@ pub(crate) fn answer_envelope(
     opaque: i32,
     code: ResponseCode,
     remark: Option<&str>,
-) -> json::Envelope<'_> {
-    json::Envelope {
+) -> Envelope<'_> {
+    Envelope {
         code: code.0,
         flag: ANSWER,
         language: Language::Java,
         opaque,
         remark,
-        version: crate::VERSION,
+        version: VERSION,
     }
 }
 
 fn put<P: Payload>(
     out: &mut BytesMut,
-    envelope: &json::Envelope<'_>,
+    envelope: &Envelope<'_>,
     payload: &P,
     put_body: impl FnOnce(&mut BytesMut),
 ) {
     let header = |out: &mut BytesMut| json::write(out, envelope, |writer| payload.write(writer));
     frame::put(out, HeaderEncoding::Json, header, put_body);
-}
-
-macro_rules! languages {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal $name:literal,)*) => {
-        /// The language of a client, as it declares it (Java: `LanguageCode`).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Language {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Language {
-            /// The name in a JSON header.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The number in a binary header.
-            pub fn code(self) -> u8 {
-                match self { $(Self::$variant => $code,)* }
-            }
-
-            /// The language of this name; one that is not known reads as `Other`.
-            pub fn from_name(name: &str) -> Self {
-                match name { $($name => Self::$variant,)* _ => Self::Other }
-            }
-
-            /// The language of this number; one that is not known reads as `Other`.
-            pub fn from_code(code: u8) -> Self {
-                match code { $($code => Self::$variant,)* _ => Self::Other }
-            }
-        }
-    };
-}
-
-languages! {
-    /// Java.
-    Java = 0 "JAVA",
-    /// C++.
-    Cpp = 1 "CPP",
-    /// .NET.
-    Dotnet = 2 "DOTNET",
-    /// Python.
-    Python = 3 "PYTHON",
-    /// Delphi.
-    Delphi = 4 "DELPHI",
-    /// Erlang.
-    Erlang = 5 "ERLANG",
-    /// Ruby.
-    Ruby = 6 "RUBY",
-    /// Any other, or one that is not known.
-    Other = 7 "OTHER",
-    /// HTTP.
-    Http = 8 "HTTP",
-    /// Go.
-    Go = 9 "GO",
-    /// PHP.
-    Php = 10 "PHP",
-    /// Open messaging.
-    Oms = 11 "OMS",
-    /// Rust.
-    Rust = 12 "RUST",
-    /// Node.js.
-    NodeJs = 13 "NODE_JS",
 }

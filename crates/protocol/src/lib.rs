@@ -20,25 +20,25 @@ mod header;
 pub mod id;
 pub mod java;
 pub mod json;
+mod language;
+mod payload;
 pub mod properties;
 mod received;
 pub mod request;
 pub mod sign;
 pub mod stored;
+mod version;
 
 pub use code::{RequestCode, ResponseCode};
-pub use command::{Command, Language};
+pub use command::Command;
 pub use compression::Compression;
 pub use error::DecodeError;
 pub use fields::{FieldSink, Fields};
 pub use frame::{Frame, FrameView, HeaderEncoding};
+pub use language::Language;
+pub use payload::{Payload, Request};
 pub use properties::Properties;
 pub use received::{ReceivedSend, SendReader};
-pub use request::{Incoming, Payload, Request};
+pub use request::Incoming;
 pub use stored::StoredMessage;
-
-/// The protocol version that every request declares: `V5_5_0` (`MQVersion` ordinal).
-///
-/// Newer than 475 it makes a 5.x server announce its shutdown with GO_AWAY, and from 401 on
-/// name servers answer routes in standard JSON.
-pub const VERSION: i32 = 513;
+pub use version::VERSION;

@@ -2,34 +2,34 @@
 //!
 //! Requests are never written in it: 4.9.7 and 5.5.0 refuse a signed one.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 
-use crate::command::{Command, Language};
+use super::{Envelope, Parts};
+use crate::DecodeError;
 use crate::fields::Fields;
-use crate::{DecodeError, HeaderEncoding};
+use crate::language::Language;
 
 /// Whether code, version and the names of the fields fit into their two bytes.
-pub(crate) fn can_carry(command: &Command) -> bool {
-    let longest_name = command.fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    i16::try_from(command.code).is_ok()
-        && i16::try_from(command.version).is_ok()
+pub(crate) fn can_carry(envelope: &Envelope<'_>, fields: &Fields) -> bool {
+    let longest_name = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    i16::try_from(envelope.code).is_ok()
+        && i16::try_from(envelope.version).is_ok()
         && i16::try_from(longest_name).is_ok()
 }
 
-/// Writes the header of a `command` that it [can carry](can_carry).
-pub(crate) fn write(out: &mut BytesMut, command: &Command) {
-    out.put_i16(command.code as i16);
-    out.put_u8(command.language.code());
-    out.put_i16(command.version as i16);
-    out.put_i32(command.opaque);
-    out.put_i32(command.flag);
-    let remark = command.remark.as_deref().unwrap_or_default();
+/// Writes a header that it [can carry](can_carry).
+pub(crate) fn write(out: &mut BytesMut, envelope: &Envelope<'_>, fields: &Fields) {
+    out.put_i16(envelope.code as i16);
+    out.put_u8(envelope.language.code());
+    out.put_i16(envelope.version as i16);
+    out.put_i32(envelope.opaque);
+    out.put_i32(envelope.flag);
+    let remark = envelope.remark.unwrap_or_default();
     out.put_i32(remark.len() as i32);
     out.put_slice(remark.as_bytes());
-    let length: usize =
-        command.fields.iter().map(|(name, value)| 6 + name.len() + value.len()).sum();
+    let length: usize = fields.iter().map(|(name, value)| 6 + name.len() + value.len()).sum();
     out.put_i32(length as i32);
-    for (name, value) in command.fields.iter() {
+    for (name, value) in fields.iter() {
         out.put_i16(name.len() as i16);
         out.put_slice(name.as_bytes());
         out.put_i32(value.len() as i32);
@@ -38,10 +38,10 @@ pub(crate) fn write(out: &mut BytesMut, command: &Command) {
 }
 
 /// Reads a header.
-pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
+pub(crate) fn read(header: &[u8]) -> Result<Parts, DecodeError> {
     let mut fields = Fields::new();
     let head = read_head(header, |name, value| fields.push(name, value))?;
-    Ok(Command {
+    Ok(Parts {
         code: head.code,
         language: head.language,
         version: head.version,
@@ -49,8 +49,6 @@ pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
         flag: head.flag,
         remark: Some(head.remark).filter(|text| !text.is_empty()).map(str::to_owned),
         fields,
-        body,
-        encoding: HeaderEncoding::Binary,
     })
 }
 

@@ -6,26 +6,17 @@ mod text;
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
 
-use crate::command::{Command, Language};
+use super::{Envelope, Parts};
+use crate::DecodeError;
 use crate::error::reason;
 use crate::fields::{FieldSink, Fields};
 use crate::json::is_object;
-use crate::{DecodeError, HeaderEncoding};
+use crate::language::Language;
 pub(crate) use text::put_escaped;
 use text::put_text;
-
-/// What a header says beside its fields; everything is known before the first field is written.
-pub(crate) struct Envelope<'a> {
-    pub(crate) code: i32,
-    pub(crate) flag: i32,
-    pub(crate) language: Language,
-    pub(crate) opaque: i32,
-    pub(crate) remark: Option<&'a str>,
-    pub(crate) version: i32,
-}
 
 /// Writes a header; `fields` hands over the fields, straight into the buffer.
 pub(crate) fn write(
@@ -188,13 +179,13 @@ struct Header<'a> {
 
 /// Reads a header. Keys that are not known are passed over, numbers that are missing read as 0;
 /// only `opaque` must be there, since nothing could be matched or answered without it.
-pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
+pub(crate) fn read(header: &[u8]) -> Result<Parts, DecodeError> {
     if !is_object(header) {
         return Err(DecodeError::Header("not a JSON object".into()));
     }
     let header: Header<'_> =
         serde_json::from_slice(header).map_err(|e| DecodeError::Header(reason(e)))?;
-    Ok(Command {
+    Ok(Parts {
         code: header.code,
         language: header.language.map_or(Language::Other, |name| Language::from_name(&name)),
         version: header.version,
@@ -202,7 +193,5 @@ pub(crate) fn read(header: &[u8], body: Bytes) -> Result<Command, DecodeError> {
         flag: header.flag,
         remark: header.remark.map(Cow::into_owned).filter(|remark| !remark.is_empty()),
         fields: header.fields.unwrap_or_default(),
-        body,
-        encoding: HeaderEncoding::Json,
     })
 }
