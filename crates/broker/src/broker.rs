@@ -54,14 +54,22 @@ pub struct BrokerStats {
     pub topics: u64,
 }
 
+impl BrokerBuilder {
+    /// Starts the broker, on the current tokio runtime and one thread of its own. Once this
+    /// returns, clients can connect.
+    ///
+    /// # Errors
+    /// When a port is taken, a setting makes no sense, or the data folder cannot be used.
+    pub async fn start(self) -> Result<Broker, BrokerError> {
+        self.check()?;
+        Broker::start_with(self, open_engine).await
+    }
+}
+
 impl Broker {
     /// Settings for a new broker.
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::default()
-    }
-
-    pub(crate) async fn start(settings: BrokerBuilder) -> Result<Self, BrokerError> {
-        Self::start_with(settings, open_engine).await
     }
 
     async fn start_with(

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::accounts::Accounts;
-use crate::broker::Broker;
 use crate::encryption::{Certificate, Encryption};
 use crate::engine::Identity;
 use crate::engine::halves::{LIFE_MS, Timing};
@@ -244,17 +243,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// Starts the broker, on the current tokio runtime and one thread of its own. Once this
-    /// returns, clients can connect.
-    ///
-    /// # Errors
-    /// When a port is taken, a setting makes no sense, or the data folder cannot be used.
-    pub async fn start(self) -> Result<Broker, BrokerError> {
-        self.check()?;
-        Broker::start(self).await
-    }
-
-    fn check(&self) -> Result<(), BrokerError> {
+    pub(crate) fn check(&self) -> Result<(), BrokerError> {
         let setting = |text: String| Err(BrokerError::Setting(text));
         if !self.listen.is_loopback() && !self.allow_anyone && self.accounts.is_empty() {
             return Err(BrokerError::NotLoopback(self.listen));

@@ -42,16 +42,14 @@ use self::replies::Replies;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
 use self::timers::Timers;
-use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, TopicConfig, Topics};
+use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, Topics};
 use crate::location::{MAX_OFFSET, MAX_QUEUES, QueueKey};
 use crate::request::{Answer, Request};
-use crate::store::{Commit, Fact, Full, Record, Store, StoreError};
+use crate::store::{Commit, Fact, Full, Record, Store, StoreError, TopicConfig};
+pub(crate) use crate::time::Millis;
 use posthaste_protocol::request::SendMessage;
 use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
 use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
-
-/// Milliseconds since 1970.
-pub(crate) type Millis = i64;
 
 /// What is due and cannot be read is tried again after so long.
 pub(crate) const READ_AGAIN_MS: Millis = 1_000;

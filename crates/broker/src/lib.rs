@@ -62,6 +62,7 @@ mod request;
 mod seats;
 mod server;
 mod store;
+mod time;
 mod turn;
 
 pub use broker::{Broker, BrokerStats};

@@ -9,12 +9,14 @@ mod folder;
 pub(crate) mod memory;
 mod pieces;
 mod segment;
+mod topic_config;
 
 pub(crate) use block::{Block, Record};
 pub(crate) use commit::{Change, Commit};
 pub(crate) use disk::DiskStore;
 pub(crate) use fact::Fact;
 pub(crate) use memory::MemoryStore;
+pub(crate) use topic_config::{Attributes, TopicConfig};
 
 use std::io;
 use std::path::Path;

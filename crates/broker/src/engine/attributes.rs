@@ -1,12 +1,8 @@
 //! The attributes of a topic (5.x): what there is, and how a request changes it (Java:
 //! `TopicAttributes`, `AttributeUtil`).
 
-use std::collections::BTreeMap;
-
 use super::refusal::Refusal;
-
-/// The attributes of a topic by their names.
-pub(crate) type Attributes = BTreeMap<String, String>;
+use crate::store::Attributes;
 
 /// What the value of an attribute may be.
 enum Values {

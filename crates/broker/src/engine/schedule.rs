@@ -4,16 +4,13 @@
 use posthaste_protocol::StoredMessage;
 use posthaste_protocol::properties::{Properties, name};
 
-use super::topics::{SCHEDULE_TOPIC, Topic};
+use super::topics::{LEVELS, SCHEDULE_TOPIC, Topic};
 use super::{Engine, Millis, READ_AGAIN_MS};
 use crate::location::QueueKey;
 use crate::store::{Commit, Fact, StoreError};
 
-/// How many levels there are.
-pub(crate) const LEVELS: usize = DELAYS_S.len();
-
 /// The delay of each level in seconds; the first is level 1.
-const DELAYS_S: [i64; 18] =
+const DELAYS_S: [i64; LEVELS] =
     [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200];
 
 /// How many messages of a level one turn delivers, so that others get their turn.

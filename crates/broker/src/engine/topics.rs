@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use posthaste_protocol::request::{self, DEFAULT_TOPIC, permission};
+use posthaste_protocol::request::{DEFAULT_TOPIC, permission};
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 
-use super::attributes::Attributes;
 use super::meter::Meter;
-use super::schedule::LEVELS;
 use super::{Identity, Millis};
 use crate::location::{MAX_QUEUES, MAX_TOPIC_NUMBER, QueueKey};
+use crate::store::{Attributes, TopicConfig};
 
 /// How many topics there may be, the system's among them.
 pub(crate) const MAX_TOPICS: usize = 1_000;
@@ -18,6 +16,8 @@ pub(crate) const MAX_TOPICS: usize = 1_000;
 pub(crate) const MAX_TOPIC_LENGTH: usize = 127;
 /// Where delayed messages wait; one queue per level.
 pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// How many levels of delay there are.
+pub(crate) const LEVELS: usize = 18;
 /// Where messages wait that are delivered at a time of their own.
 pub(crate) const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 /// Where half messages wait until they are decided.
@@ -44,45 +44,6 @@ const CLOSED: &[&str] = &[
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
 ];
-
-/// A topic as it is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TopicConfig {
-    /// Stands for the topic wherever messages are kept. It is given to another topic only after the
-    /// topic's deletion, and as late as can be.
-    pub(crate) number: u16,
-    /// Name.
-    pub(crate) name: String,
-    /// How many queues can be read.
-    pub(crate) read_queues: u16,
-    /// How many queues can be written.
-    pub(crate) write_queues: u16,
-    /// Bits of [`permission`].
-    pub(crate) perm: i32,
-    /// What else is said of it, such as `message.type` (5.x).
-    #[serde(default)]
-    pub(crate) attributes: Attributes,
-    /// Whether it is an ordered topic.
-    #[serde(default)]
-    pub(crate) order: bool,
-    /// Where queues begin whose earlier messages are those of a deleted topic of the same number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) bases: BTreeMap<u16, u64>,
-}
-
-impl From<&TopicConfig> for request::TopicConfig {
-    fn from(config: &TopicConfig) -> Self {
-        Self {
-            attributes: config.attributes.clone(),
-            order: config.order,
-            perm: config.perm,
-            read_queue_nums: i32::from(config.read_queues),
-            topic_name: config.name.clone(),
-            write_queue_nums: i32::from(config.write_queues),
-            ..Self::default()
-        }
-    }
-}
 
 /// A topic and its queues.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use posthaste_protocol::request::{
     CreateTopic, CreateTopics, DeleteTopic, DeleteTopicInNameServer, Empty, TopicConfig, TopicList,
 };
 
-use crate::engine::attributes::{self, Attributes};
+use crate::engine::attributes;
 use crate::engine::effects::Effects;
 use crate::engine::topics::{MAX_TOPIC_LENGTH, MAX_TOPICS, is_name, is_system};
 use crate::engine::{Engine, refusal::Refusal};
 use crate::location::MAX_QUEUES;
-use crate::store::{Commit, Fact};
+use crate::store::{Attributes, Commit, Fact};
 
 impl Engine {
     /// 17: creates a topic, or changes it. Fewer queues than before deletes no messages. Attributes

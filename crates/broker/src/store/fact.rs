@@ -3,8 +3,8 @@
 use posthaste_protocol::request::{GroupConfig, Subscription};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Millis;
-use crate::engine::topics::TopicConfig;
+use super::TopicConfig;
+use crate::time::Millis;
 
 /// Something to remember over a restart. The last fact of a [key](Fact::key) counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
