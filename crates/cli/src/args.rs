@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::bench::{Bench, Load};
+pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
 use crate::value;
 
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.

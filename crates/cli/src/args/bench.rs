@@ -1,12 +1,14 @@
 //! The flags of `posthaste bench`.
 
+mod condition;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
 
+pub(crate) use self::condition::{Comparison, Condition, Count, Figure};
 use super::When;
-use crate::command::bench::Condition;
 use crate::value;
 
 const EXIT_CODES: &str = "\

@@ -20,7 +20,6 @@ use askama::Template;
 use posthaste::Producer;
 use tokio::task::JoinSet;
 
-pub(crate) use self::condition::Condition;
 use self::load::Pattern;
 use self::page::Page;
 use self::report::Report;
