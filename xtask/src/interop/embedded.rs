@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 use super::agent::Agent;
 use super::artefacts::{self, Artefacts};
 use super::guard::{Authority, Guard};
-use super::scenario;
 use super::version::Version;
 use super::workshop::Workshop;
 
@@ -88,14 +87,20 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts the broker; `guarded`, it wants signatures, and takes TLS where the client has it.
-    pub(crate) fn start(program: &Program, folder: &Path, guarded: bool) -> Result<Self> {
+    /// Starts the broker with these topics and their numbers of queues; `guarded`, it wants signatures,
+    /// and takes TLS where the client has it.
+    pub(crate) fn start(
+        program: &Program,
+        folder: &Path,
+        topics: &[(&str, u32)],
+        guarded: bool,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let mut settings = Broker::builder()
             .transaction_timeout(CHECKED_AFTER)
             .transaction_check_interval(CHECKED_AFTER);
-        for (topic, queues) in scenario::TOPICS_BEFORE {
+        for &(topic, queues) in topics {
             settings = settings.topic(topic, queues);
         }
         let mut options = Vec::new();

@@ -134,7 +134,7 @@ impl Suite {
         let Some(program) = report.provision(&label, provide) else { return };
         let suffix = if guarded { "-guarded" } else { "" };
         let folder = self.workshop.run().join(format!("embedded-{}{suffix}", client.name()));
-        let start = || Embedded::start(&program, &folder, guarded);
+        let start = || Embedded::start(&program, &folder, &scenario::TOPICS_BEFORE, guarded);
         let Some(embedded) = report.stage(&format!("{label}/start"), start) else { return };
         for (name, check) in chosen {
             report.scenario(&name, scenario::LIMIT, || check(&embedded));
