@@ -1,8 +1,10 @@
 //! An accepted message: from its permit to its end, which comes exactly once.
 
+mod batch_room;
 pub(crate) mod budget;
 pub(crate) mod counter;
 mod epoch;
+mod sharing;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,12 +15,14 @@ use std::time::Instant;
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::{IdText, UniqueId};
 
+pub(crate) use self::batch_room::BatchRoom;
 pub(crate) use self::epoch::{Epoch, Epochs};
-use crate::batch::{MOST_MESSAGES, Sharing};
+pub(crate) use self::sharing::{MOST_MESSAGES, Sharing, sharing};
 use crate::content::Content;
 use crate::message::Destination;
+use crate::message::wire_size::stored_bytes;
 use crate::timestamp::Present;
-use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError, batch};
+use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError};
 
 /// Of a long row of attempts only so many are kept.
 const KEPT_ATTEMPTS: usize = 16;
@@ -304,7 +308,7 @@ impl Accepted {
     pub(crate) fn add(&self, properties: Vec<Properties>) {
         if let Body::Content(content) = &mut self.state().body {
             content.add(properties);
-            let stored = batch::stored_bytes(content.sent_bytes());
+            let stored = stored_bytes(content.sent_bytes());
             self.stored_bytes.store(u32::try_from(stored).unwrap_or(u32::MAX), Ordering::Relaxed);
         }
     }

@@ -16,8 +16,9 @@ use crate::accepted::Accepted;
 use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
 use crate::connection::outgoing::Outgoing;
-use crate::content::{self, Content, Entry};
+use crate::content::{Content, Entry};
 use crate::credentials::Credentials;
+use crate::message::wire_size::replaces;
 use crate::message::{BARE_PROPERTIES, Message, Part};
 use crate::outbox::Waiting;
 use crate::timestamp::Present;
@@ -216,7 +217,7 @@ fn put_properties(
 
 fn put_own_properties(out: &mut String, message: &Message, added: Option<&Properties>) {
     message.each_wire_property(|name, value| {
-        if !content::replaces(added, name) {
+        if !replaces(added, name) {
             properties::push(out, name, value);
         }
     });
@@ -273,8 +274,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::accepted::Sharing;
     use crate::accepted::tests::terms;
-    use crate::batch::Sharing;
     use crate::{Producer, ProducerBuilder};
 
     async fn assert_a_template_changes_nothing(builder: ProducerBuilder) {

@@ -7,8 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::accepted::{Accepted, Epoch, Mode, Permit, Terms};
-use crate::batch::{self, MOST_MESSAGES, Room};
+use crate::accepted::{Accepted, BatchRoom, Epoch, MOST_MESSAGES, Mode, Permit, Terms, sharing};
 use crate::connection::pending_operation;
 use crate::content::Content;
 use crate::outbox::{Outbox, Waiting};
@@ -58,7 +57,7 @@ fn through_outbox(most: usize) -> Operation {
             outbox.push(one);
         }
         while let Some(mut departure) =
-            outbox.next(false, |first| Room::beside(first, most, BATCH_BYTES))
+            outbox.next(false, |first| BatchRoom::beside(first, most, BATCH_BYTES))
         {
             waiting.append(&mut departure.messages);
         }
@@ -95,7 +94,7 @@ fn messages(count: usize) -> Vec<Waiting> {
             deadline,
             epoch: Epoch::default(),
             mode: Mode::Async,
-            sharing: batch::sharing(&content, Mode::Async, 300, BATCH_BYTES),
+            sharing: sharing(&content, Mode::Async, 300, BATCH_BYTES),
             permit: Permit { messages: 1, bytes: 512 },
             stored_bytes: 300,
             waker: None,

@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use crate::accepted::CallbackRun;
-
-/// Runs what it is given, at once or later, on whatever thread it likes.
-pub(crate) type Executor = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
+use crate::config::Executor;
 
 #[derive(Clone, Default)]
 pub(crate) struct Callbacks {

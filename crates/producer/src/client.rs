@@ -4,6 +4,7 @@ mod acquaintance;
 mod check;
 mod close;
 mod deliver;
+mod discover;
 mod flush;
 pub(crate) mod look_up;
 mod probe;
@@ -24,13 +25,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::accepted::{Accepted, Failed, Mode, Permit, Terms, Wake};
+use crate::accepted::{Accepted, Failed, Mode, Permit, Terms, Wake, sharing};
 use crate::callbacks::Callbacks;
 use crate::config::Config;
 use crate::connection::{Connection, Order, Peer};
 use crate::content::Content;
 use crate::intake::Intake;
 use crate::ledger::{Checks, Requests, Transactions};
+use crate::message::batch;
+use crate::message::wire_size::stored_bytes;
 use crate::meters::Meters;
 use crate::name_server::Directory;
 use crate::observers::Observers;
@@ -38,7 +41,7 @@ use crate::order::Lanes;
 use crate::route::{RouteTable, Watch};
 use crate::stats::{Counters, Stats};
 use crate::trace::Lost;
-use crate::{ErrorKind, Message, Outcome, SendError, Undelivered, batch, validate};
+use crate::{ErrorKind, Message, MessageQueue, Outcome, SendError, Undelivered, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -115,8 +118,8 @@ impl Client {
         let observers = Observers::of(&config, lost_traces(&counters, &meters), runtime);
         let client = Arc::new(Self {
             id: config.identity.client_id(ip),
-            lanes: Lanes::new(batch::most_bytes(&config)),
-            batch_bytes: batch::most_bytes(&config),
+            lanes: Lanes::new(config.batch_bytes()),
+            batch_bytes: config.batch_bytes(),
             transactions: Transactions::default(),
             checks: Checks::new(config.checks_at_once, config.checks_waiting),
             requests: Requests::default(),
@@ -294,7 +297,7 @@ impl Client {
             messages: at_most(count, max_pending_messages).unwrap_or(u32::MAX),
             bytes: at_most(held + MESSAGE_OVERHEAD * count, max_pending_bytes).unwrap_or(u32::MAX),
         };
-        Size { permit, stored_bytes: batch::stored_bytes(sent) }
+        Size { permit, stored_bytes: stored_bytes(sent) }
     }
 
     fn accepted(
@@ -314,7 +317,7 @@ impl Client {
             deadline,
             epoch,
             mode,
-            sharing: batch::sharing(&content, mode, stored_bytes, self.batch_bytes),
+            sharing: sharing(&content, mode, stored_bytes, self.batch_bytes),
             stored_bytes: u32::try_from(stored_bytes).unwrap_or(u32::MAX),
             permit,
             waker,
@@ -471,6 +474,12 @@ impl Client {
             catch_unwind(AssertUnwindSafe(|| map(address))).ok().flatten()
         });
         Arc::from(mapped.as_deref().unwrap_or(address))
+    }
+
+    /// The address of the broker that has a queue now.
+    pub(crate) fn address_of(&self, queue: &MessageQueue) -> Option<Arc<str>> {
+        let target = self.routes.get(queue.topic())?.target_of(queue)?;
+        Some(target.broker.connection.address().clone())
     }
 
     /// Connections to brokers and to name servers.

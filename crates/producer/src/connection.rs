@@ -11,6 +11,7 @@ mod mailbox;
 pub(crate) mod outgoing;
 mod pending;
 pub(crate) mod reach;
+pub(crate) mod refused_batch;
 mod task;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use posthaste_protocol::Properties;
 
+use crate::message::wire_size::property_bytes;
 use crate::{Batch, Message};
 
 #[derive(Debug, Clone)]
@@ -170,27 +171,10 @@ impl From<Message> for Content {
     }
 }
 
-/// Bytes of a message's properties as they travel, without the unique id.
-pub(crate) fn property_bytes(message: &Message, added: Option<&Properties>) -> usize {
-    let length = |name: &str, value: &str| name.len() + value.len() + 2;
-    let mut own = 0;
-    message.each_wire_property(|name, value| {
-        if !replaces(added, name) {
-            own += length(name, value);
-        }
-    });
-    let added = added.iter().flat_map(|added| added.iter());
-    own + added.map(|(name, value)| length(name, value)).sum::<usize>()
-}
-
-/// Whether something that was added takes the place of a property of the message's own.
-pub(crate) fn replaces(added: Option<&Properties>, name: &str) -> bool {
-    added.is_some_and(|added| added.get(name).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::wire_size::replaces;
 
     #[test]
     fn what_is_added_counts_and_takes_the_place_of_what_was_there() {

@@ -59,7 +59,7 @@ impl Delivery {
             false => {
                 let client = client.clone();
                 Box::new(move |end| {
-                    span.record(&end, &client);
+                    span.record(&end, &|queue| client.address_of(queue));
                     span.in_scope(|| tell(end));
                 })
             }
@@ -73,7 +73,7 @@ impl Delivery {
         result: ResultOf<T>,
     ) -> Poll<Result<T, SendError>> {
         let end = ready!(self.accepted.poll_end(context));
-        self.span.record(&end, &self.client);
+        self.span.record(&end, &|queue| self.client.address_of(queue));
         result(end).map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -213,7 +213,7 @@ impl<T> Future for Awaited<'_, T> {
         }
         let end = ready!(span.in_scope(|| accepted.poll_end(context)));
         *stage = Stage::Ended;
-        span.record(&end, client);
+        span.record(&end, &|queue| client.address_of(queue));
         result(end).map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -7,12 +7,9 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 pub(crate) use address_server::AddressServer;
 
 use crate::StartError;
-use crate::client::Client;
 
 /// What Java clients and RocketMQ's own tools read, too.
 const VARIABLE: &str = "NAMESRV_ADDR";
@@ -145,7 +142,7 @@ impl From<SocketAddr> for NameServers {
 }
 
 /// Splits `host:port;host:port`; spaces around a part are allowed, and one named twice counts once.
-fn addresses(list: &str) -> Result<Vec<Arc<str>>, String> {
+pub(crate) fn addresses(list: &str) -> Result<Vec<Arc<str>>, String> {
     let mut addresses: Vec<Arc<str>> = Vec::new();
     for address in list.split(';').map(str::trim).filter(|address| !address.is_empty()) {
         check(address)?;
@@ -190,32 +187,6 @@ fn check(address: &str) -> Result<(), String> {
     }
 }
 
-impl Client {
-    /// From now on these name servers are asked, and no others.
-    pub(crate) fn discover(self: &Arc<Self>, discovery: Discovery) {
-        match discovery {
-            Discovery::List(addresses) => {
-                self.directory.follow(None);
-                self.directory.put(self, &addresses, None);
-            }
-            Discovery::AddressServer(server) => {
-                let replaced = CancellationToken::new();
-                let (client, ended) = (self.clone(), replaced.clone());
-                // First of all the one before ends, which would put its list in the place of ours.
-                self.directory.follow(Some(replaced.drop_guard()));
-                self.spawn(async move {
-                    tokio::select! {
-                        biased;
-                        () = client.stopped.cancelled() => {}
-                        () = ended.cancelled() => {}
-                        () = server.follow(&client, &ended) => {}
-                    }
-                });
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,22 +220,6 @@ mod tests {
             let error = addresses(list).unwrap_err();
             assert!(error.contains(words) && !error.contains("secret"), "{list}: {error}");
         }
-    }
-
-    /// Its answer may have come in the very moment in which it was replaced.
-    #[tokio::test]
-    async fn an_address_server_that_was_replaced_puts_no_list_any_more() {
-        let producer = crate::Producer::builder("replaced", "old:1").start().await.unwrap();
-        let (client, replaced) = (producer.client(), CancellationToken::new());
-        let known = || -> Vec<Arc<str>> {
-            client.directory.all().iter().map(|one| one.address().clone()).collect()
-        };
-        client.directory.put(client, &["listed:1".into()], Some(&replaced));
-        assert_eq!(known(), ["listed:1".into()]);
-        client.directory.follow(Some(replaced.clone().drop_guard()));
-        producer.set_name_servers("new:1").unwrap();
-        client.directory.put(client, &["late:1".into()], Some(&replaced));
-        assert_eq!(known(), ["new:1".into()]);
     }
 
     #[test]

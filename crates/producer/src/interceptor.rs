@@ -4,8 +4,8 @@
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::IdText;
 
-use crate::route::Target;
-use crate::{Attempt, Message, Receipt, TransactionState, content, validate};
+use crate::message::wire_size::property_bytes;
+use crate::{Attempt, Message, Receipt, TransactionState, validate};
 
 /// Sees each attempt to send a message and what came of it, and each end of a transaction; may veto
 /// an attempt, or add properties.
@@ -81,7 +81,9 @@ pub trait Interceptor: Send + Sync + 'static {
 pub struct SendAttempt<'a> {
     pub(crate) message: &'a Message,
     pub(crate) id: IdText,
-    pub(crate) target: &'a Target,
+    /// Name and address of the broker.
+    pub(crate) broker: &'a str,
+    pub(crate) address: &'a str,
     pub(crate) number: u32,
     /// What travels with the message beside its own properties.
     pub(crate) added: &'a mut Properties,
@@ -105,12 +107,12 @@ impl SendAttempt<'_> {
 
     /// Name of the broker.
     pub fn broker(&self) -> &str {
-        &self.target.broker.name
+        self.broker
     }
 
     /// Address of the broker, as it is connected to.
     pub fn address(&self) -> &str {
-        self.target.broker.connection.address()
+        self.address
     }
 
     /// Which attempt of this message it is, from 1.
@@ -142,7 +144,7 @@ impl SendAttempt<'_> {
         validate::property(&name, &value)?;
         let before = self.added.clone();
         self.added.set(name, value);
-        let length = content::property_bytes(self.message, Some(self.added));
+        let length = property_bytes(self.message, Some(self.added));
         let fits = validate::properties_length(length);
         if fits.is_err() {
             *self.added = before;

@@ -37,7 +37,6 @@ mod address;
 mod admin;
 mod answer;
 mod attempt;
-mod batch;
 #[cfg(feature = "bench")]
 pub mod bench;
 #[cfg(feature = "blocking")]
@@ -97,17 +96,16 @@ mod validate;
 mod window;
 
 pub use admin::{Admin, AdminError, TopicOnBroker, TopicSettings, TopicType, TopicUpdate};
-pub use batch::Batch;
-pub use config::{FaultAvoidance, ProducerBuilder, TransactionState};
+pub use config::{FaultAvoidance, TransactionState};
 pub use credentials::{Credentials, CredentialsProvider};
 pub use delivery::{BatchDelivery, Delivery};
 pub use discovery::NameServers;
 pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use interceptor::{Interceptor, SendAttempt, TransactionEnd};
 pub use ledger::{CloseReport, Undelivered};
-pub use message::{Delay, Message, MessageQueue, ReadMessage};
+pub use message::{Batch, Delay, Message, MessageQueue, ReadMessage};
 pub use posthaste_protocol::{Compression, ResponseCode};
-pub use producer::Producer;
+pub use producer::{Producer, ProducerBuilder};
 pub use reader::{ReadFrom, Reader, ReaderBuilder};
 pub use ready::NotReady;
 pub use receipt::{Receipt, SendStatus};

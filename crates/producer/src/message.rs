@@ -1,7 +1,9 @@
 //! A message and where it should go.
 
+pub(crate) mod batch;
 mod read_message;
 mod treatment;
+pub(crate) mod wire_size;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use posthaste_protocol::stored::sys_flag;
 
 use crate::Text;
 use crate::validate;
+pub use batch::Batch;
 pub use read_message::ReadMessage;
 pub use treatment::Delay;
 pub(crate) use treatment::{Correlation, KNOWS_ALL_WISHES, Part, Treatment};

@@ -8,10 +8,9 @@ use posthaste_protocol::request::{RouteInZone, RouteOf, TopicRoute};
 use posthaste_protocol::{Command, Payload as _, Request, ResponseCode, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
-use crate::client::Client;
-use crate::connection::{CallError, Connection, Peer};
+use crate::connection::{CallError, Connection};
 use crate::{ErrorKind, answer};
 
 /// How long one name server is waited for alone before the next is asked too.
@@ -78,27 +77,23 @@ impl Directory {
     /// These are asked from now on, also by whoever waits for an answer of others, and for every
     /// route that is known. A connection that is not needed any more ends when nobody waits for it.
     ///
-    /// Nothing changes when whoever lists them has been `replaced`. It is asked where the change is
-    /// made, so that his list never comes after that of the one in his place.
+    /// Nothing changes when it `is_over`, which is asked where the change is made; `open` makes
+    /// connections to those that have none. Whether anything has changed.
     pub(crate) fn put(
         &self,
-        client: &Arc<Client>,
         addresses: &[Arc<str>],
-        replaced: Option<&CancellationToken>,
-    ) {
-        let changed = self.known.send_if_modified(|known| {
+        is_over: impl Fn() -> bool,
+        open: impl Fn(&Arc<str>) -> Arc<Connection>,
+    ) -> bool {
+        self.known.send_if_modified(|known| {
             let is_known = |address: &Arc<str>| known.connection_to(address).is_some();
             let same = known.servers.len() == addresses.len() && addresses.iter().all(is_known);
-            let is_over = replaced.is_some_and(CancellationToken::is_cancelled);
-            if same || is_over || client.stopped.is_cancelled() {
+            if same || is_over() {
                 return false;
             }
-            *known = Arc::new(known.replaced_by(addresses, client));
+            *known = Arc::new(known.replaced_by(addresses, open));
             true
-        });
-        if changed {
-            client.watch.poll_now();
-        }
+        })
     }
 
     /// A list could not be had. Whether there is one from before.
@@ -190,10 +185,14 @@ impl Known {
         self.servers.iter().find(|server| **server.address() == *address)
     }
 
-    fn replaced_by(&self, addresses: &[Arc<str>], client: &Arc<Client>) -> Self {
+    fn replaced_by(
+        &self,
+        addresses: &[Arc<str>],
+        open: impl Fn(&Arc<str>) -> Arc<Connection>,
+    ) -> Self {
         let connection = |address: &Arc<str>| match self.connection_to(address) {
             Some(known) => known.clone(),
-            None => Arc::new(Connection::new(client, address.clone(), Peer::NameServer)),
+            None => open(address),
         };
         let servers: Vec<_> = addresses.iter().map(connection).collect();
         let current = self.servers.get(self.current.load(Ordering::Relaxed));

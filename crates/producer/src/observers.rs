@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::content::Content;
 use crate::discovery::Discovery;
 use crate::interceptor::{Interceptor, SendAttempt, TransactionEnd};
-use crate::route::Target;
+use crate::message::batch;
 use crate::trace::{Lost, Recalled, Trace};
-use crate::{Attempt, ErrorKind, Receipt, batch};
+use crate::{Attempt, ErrorKind, Receipt};
 
 pub(crate) struct Observers {
     interceptors: Vec<Arc<dyn Interceptor>>,
@@ -62,7 +62,8 @@ impl Observers {
     pub(crate) fn attempt_begins(
         &self,
         accepted: &Accepted,
-        target: &Target,
+        broker: &str,
+        address: &str,
     ) -> Result<(), Stopped> {
         if self.interceptors.is_empty() {
             return Ok(());
@@ -71,7 +72,7 @@ impl Observers {
         let Some((number, mut content)) = accepted.begin_attempt() else { return Ok(()) };
         let mut added = content.added();
         for ((message, id), added) in content.messages().zip(accepted.ids()).zip(&mut added) {
-            self.ask(SendAttempt { message, id, target, number, added })?;
+            self.ask(SendAttempt { message, id, broker, address, number, added })?;
         }
         if added.iter().all(Properties::is_empty) {
             return Ok(());

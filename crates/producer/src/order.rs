@@ -9,8 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::accepted::{Accepted, Failed};
-use crate::batch::{MOST_MESSAGES, Room};
+use crate::accepted::{Accepted, BatchRoom, Failed, MOST_MESSAGES};
 use crate::message::Destination;
 use crate::{ErrorKind, MessageQueue};
 
@@ -430,7 +429,7 @@ impl State {
     fn next_of(&mut self, queue: &MessageQueue, batch_bytes: usize) -> Vec<Arc<Accepted>> {
         let Some(mut lane) = self.lanes.remove(queue) else { return Vec::new() };
         let mut next: Vec<Arc<Accepted>> = Vec::new();
-        let mut room: Option<Room> = None;
+        let mut room: Option<BatchRoom> = None;
         while lane.on_its_way.is_empty()
             && let Some(one) = lane.waiting.pop_front()
         {
@@ -444,7 +443,7 @@ impl State {
                 lane.waiting.push_front(one);
                 break;
             }
-            room.get_or_insert_with(|| Room::beside(&one, MOST_MESSAGES, batch_bytes));
+            room.get_or_insert_with(|| BatchRoom::beside(&one, MOST_MESSAGES, batch_bytes));
             self.waiting -= 1;
             if let Some(bound) = order_key(&one).and_then(|key| self.keys.get_mut(&key)) {
                 // What stands before it there has ended.
@@ -514,9 +513,9 @@ mod tests {
 
     use super::*;
     use crate::Message;
+    use crate::accepted::Sharing;
     use crate::accepted::tests::terms;
     use crate::accepted::{End, Terms};
-    use crate::batch::Sharing;
 
     fn shared(key: &'static str, sharing: Sharing) -> Arc<Accepted> {
         let message = Message::new("t", "x").order_by(key);

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use crate::accepted::Accepted;
-use crate::batch::{Room, Sharing, Trial};
+use crate::accepted::{Accepted, BatchRoom, Sharing};
+use crate::connection::refused_batch::Trial;
 use crate::route::Target;
 
 /// From so many lines on, unused ones are used again.
@@ -194,7 +194,7 @@ impl Outbox {
     pub(crate) fn next(
         &mut self,
         hold: bool,
-        room: impl FnOnce(&Accepted) -> Room,
+        room: impl FnOnce(&Accepted) -> BatchRoom,
     ) -> Option<Departure> {
         let holdable = !hold && !self.holdable.is_empty();
         let id = match holdable && (self.turn_of_holdable || self.at_once.is_empty()) {
@@ -341,8 +341,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::Message;
+    use crate::accepted::MOST_MESSAGES;
     use crate::accepted::tests::terms;
-    use crate::batch::MOST_MESSAGES;
     use crate::connection::Connection;
     use crate::content::Content;
     use crate::route::{BrokerQueues, Route, RouteBroker};
@@ -394,7 +394,8 @@ pub(crate) mod tests {
 
     /// The bodies of what leaves next.
     fn next(outbox: &mut Outbox, hold: bool) -> Option<String> {
-        let departure = outbox.next(hold, |first| Room::beside(first, MOST_MESSAGES, 1 << 20))?;
+        let departure =
+            outbox.next(hold, |first| BatchRoom::beside(first, MOST_MESSAGES, 1 << 20))?;
         let body = |waiting: &Waiting| {
             let text =
                 |content: &Content| String::from_utf8_lossy(content.first.body()).into_owned();
@@ -505,8 +506,8 @@ pub(crate) mod tests {
         one
     }
 
-    fn alone(first: &Accepted) -> Room {
-        Room::beside(first, 1, 1 << 20)
+    fn alone(first: &Accepted) -> BatchRoom {
+        BatchRoom::beside(first, 1, 1 << 20)
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The producer: hop 1 of a send.
 
+mod builder;
+
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
+pub use self::builder::ProducerBuilder;
 use crate::accepted::{Accepted, End, Mode};
 use crate::client::{Client, Room, Waits};
 use crate::config::{Config, LONGEST};
@@ -14,8 +17,8 @@ use crate::content::Content;
 use crate::delivery::{Awaited, waker};
 use crate::span::{SendSpan, send_span};
 use crate::{
-    Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, ProducerBuilder, Receipt,
-    SendError, StartError, Stats, Text,
+    Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, Receipt, SendError,
+    StartError, Stats,
 };
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
@@ -48,18 +51,6 @@ impl Drop for HandleOfAll {
 }
 
 impl Producer {
-    /// Settings of a producer of `group`, for the cluster of these name servers: a list,
-    /// `host:port;host:port`, or another way to find them ([`NameServers`]).
-    ///
-    /// A group has 1 to 120 characters of `A-Z a-z 0-9 _ - % |`, and is not `DEFAULT_PRODUCER`;
-    /// [`start`](ProducerBuilder::start) refuses others as [`StartError::Group`].
-    pub fn builder(
-        group: impl Into<Text>,
-        name_servers: impl Into<NameServers>,
-    ) -> ProducerBuilder {
-        ProducerBuilder::new(group.into().into_arc(), name_servers.into())
-    }
-
     pub(crate) fn launch(config: Config, runtime: &Handle) -> Self {
         let timeout = config.send_timeout;
         let client = Client::start(config, runtime);

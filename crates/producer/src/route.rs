@@ -443,8 +443,8 @@ fn is_another(cold: &HashMap<Arc<str>, Cold>, look_up: &LookUp) -> bool {
 mod tests {
     use super::*;
     use crate::Message;
+    use crate::accepted::Sharing;
     use crate::accepted::tests::terms;
-    use crate::batch::Sharing;
 
     fn message() -> Arc<Accepted> {
         let terms = terms(Instant::now() + Duration::from_secs(1), Sharing::Alone);

@@ -4,12 +4,13 @@
 //!
 //! Numbers are `i64`, which is all the numbers that OpenTelemetry has: others would be texts there.
 
+use std::sync::Arc;
+
 use tracing::field::display;
 use tracing::{Instrument as _, Span};
 
 use crate::accepted::End;
 use crate::address::host_and_port;
-use crate::client::Client;
 use crate::{Message, MessageQueue, Receipt, SendError};
 
 /// The span of one send; nothing while nobody listens. In memory of its own, since it is moved about
@@ -82,6 +83,9 @@ fn set_keys(span: &Span, message: &Message) {
     }
 }
 
+/// Gives the address of the broker that has a queue, if that is known.
+pub(crate) type AddressOf<'a> = dyn Fn(&MessageQueue) -> Option<Arc<str>> + 'a;
+
 impl SendSpan {
     #[inline]
     pub(crate) fn of(message: &Message, span: Span) -> Self {
@@ -121,11 +125,11 @@ impl SendSpan {
         }
     }
 
-    /// The send has ended.
+    /// The send has ended; `address_of` gives the address of a queue's broker.
     #[inline]
-    pub(crate) fn record(&self, end: &End, client: &Client) {
+    pub(crate) fn record(&self, end: &End, address_of: &AddressOf<'_>) {
         if let Some(span) = &self.0 {
-            ended(span, end, client);
+            ended(span, end, address_of);
         }
     }
 
@@ -138,12 +142,12 @@ impl SendSpan {
 }
 
 #[cold]
-fn ended(span: &Span, end: &End, client: &Client) {
+fn ended(span: &Span, end: &End, address_of: &AddressOf<'_>) {
     match end {
-        End::Stored(receipt) => stored(span, receipt, client),
+        End::Stored(receipt) => stored(span, receipt, address_of),
         End::BatchStored(receipts) => {
             if let Some(first) = receipts.first() {
-                stored_in(span, first.queue(), client);
+                stored_in(span, first.queue(), address_of);
             }
         }
         End::Written => drop(span.record("outcome", "oneway")),
@@ -151,17 +155,16 @@ fn ended(span: &Span, end: &End, client: &Client) {
     }
 }
 
-fn stored(span: &Span, receipt: &Receipt, client: &Client) {
+fn stored(span: &Span, receipt: &Receipt, address_of: &AddressOf<'_>) {
     span.record("messaging.message.id", receipt.message_id());
-    stored_in(span, receipt.queue(), client);
+    stored_in(span, receipt.queue(), address_of);
 }
 
-fn stored_in(span: &Span, queue: &MessageQueue, client: &Client) {
+fn stored_in(span: &Span, queue: &MessageQueue, address_of: &AddressOf<'_>) {
     span.record("messaging.destination.partition.id", queue.id().to_string());
     span.record("outcome", "acked");
-    let route = client.routes.get(queue.topic());
-    if let Some(target) = route.and_then(|route| route.target_of(queue)) {
-        server(span, target.broker.connection.address());
+    if let Some(address) = address_of(queue) {
+        server(span, &address);
     }
 }
 

@@ -28,9 +28,6 @@ use crate::span::SendSpan;
 use crate::validate::MAX_GROUP;
 use crate::{Message, Receipt, SendError};
 
-/// The topic that traces go to unless told otherwise (Java: `TopicValidator`).
-pub(crate) const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
-
 /// Records that may wait to be sent.
 const QUEUE: usize = 2048;
 /// So many records leave together, or what is there after so long (Java: `traceMsgBatchNum`).

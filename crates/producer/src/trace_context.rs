@@ -7,7 +7,8 @@ use posthaste_protocol::Properties;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::content::{Content, property_bytes};
+use crate::content::Content;
+use crate::message::wire_size::property_bytes;
 use crate::{Message, validate};
 
 const TRACEPARENT: &str = "traceparent";

@@ -266,7 +266,7 @@ mod tests {
             Message::new("t", "x").tag("a"),
             Message::new("t", "x").priority(1),
         ] {
-            let sent = crate::content::property_bytes(&message, None);
+            let sent = crate::message::wire_size::property_bytes(&message, None);
             assert_eq!(all_properties(&message), Ok(sent), "{message:?}");
         }
     }

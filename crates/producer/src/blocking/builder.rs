@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_the_asynchronous_builder_is_here() {
-        let config = include_str!("../config.rs");
+        let config = include_str!("../producer/builder.rs");
         let (builder, _) = config.split_once("pub async fn start").unwrap();
         let theirs = setters(builder, "pub fn ", "(");
         let (_, here) = include_str!("builder.rs").split_once("settings! {\n").unwrap();

@@ -258,7 +258,11 @@ impl Client {
             return Ok(Aim::Absent(accepted));
         };
         if let Some(observers) = self.observers()
-            && let Err(Stopped { kind, reason }) = observers.attempt_begins(&accepted, &target)
+            && let Err(Stopped { kind, reason }) = observers.attempt_begins(
+                &accepted,
+                &target.broker.name,
+                target.broker.connection.address(),
+            )
         {
             return Err(Stranded { accepted, kind, reason: reason.into() });
         }

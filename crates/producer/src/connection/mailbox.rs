@@ -161,7 +161,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::batch::Sharing;
+    use crate::accepted::Sharing;
     use crate::outbox::Waiting;
     use crate::outbox::tests::sharing_waiting;
 

@@ -31,9 +31,9 @@ use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
 use crate::accepted::Accepted;
-use crate::batch::Singly;
 use crate::client::Client;
 use crate::connection::failure::AttemptFailed;
+use crate::connection::refused_batch::Singly;
 use crate::meters::{BrokerMeters, Good};
 use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;
@@ -442,7 +442,7 @@ mod tests {
 
     use super::*;
     use crate::accepted::End;
-    use crate::batch::Sharing;
+    use crate::accepted::Sharing;
     use crate::outbox::tests::sharing_waiting;
     use crate::{Outcome, Producer};
 

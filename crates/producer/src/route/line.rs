@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
     use crate::Message;
+    use crate::accepted::Sharing;
     use crate::accepted::tests::terms;
-    use crate::batch::Sharing;
 
     #[test]
     fn it_says_which_comes_to_expire_first_and_when() {

@@ -13,13 +13,13 @@ use posthaste_protocol::{
 
 use super::leaving::WRITE_BUFFER;
 use super::{Lingering, Task};
-use crate::accepted::{Accepted, End};
+use crate::accepted::{Accepted, End, Sharing};
 use crate::answer::Remedy;
 use crate::attempt;
-use crate::batch::{self, Sharing, Trial};
 use crate::connection::WayBack;
 use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::pending::{Asker, Sent};
+use crate::connection::refused_batch::{self, Trial};
 use crate::message::KNOWS_ALL_WISHES;
 use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
@@ -101,7 +101,7 @@ impl Task {
                 let took = now.saturating_duration_since(sent_at);
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
-                    code if together > 1 && batch::is_refused(code) => {
+                    code if together > 1 && refused_batch::is_refused(code) => {
                         self.singly.add(&broker.topic, now);
                     }
                     code if code.means_stored() => {
@@ -219,7 +219,7 @@ impl Task {
             self.v1 = true;
             return self.put_back(sent);
         }
-        if shared && batch::is_refused(code) {
+        if shared && refused_batch::is_refused(code) {
             return self.go_in_smaller_batches(sent);
         }
         if code == ResponseCode::GO_AWAY {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::link::Unwritten;
 use super::{Lingering, SILENCE, Task};
 use crate::ErrorKind;
-use crate::accepted::{Accepted, End, Mode};
+use crate::accepted::{Accepted, BatchRoom, End, MOST_MESSAGES, Mode};
 use crate::attempt::{self, Form};
-use crate::batch::{Linger, MOST_MESSAGES, Room};
+use crate::config::Linger;
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Sent};
 use crate::credentials::Credentials;
@@ -45,7 +45,7 @@ impl Task {
                     Mode::Oneway => most.min(most_oneways),
                     Mode::Sync | Mode::Async => most,
                 };
-                Room::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
+                BatchRoom::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
             });
             let Some(departure) = departure else { break };
             self.put_messages(departure, *present.get_or_insert_with(|| Present::at(now)));

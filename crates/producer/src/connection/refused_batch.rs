@@ -1,0 +1,105 @@
+//! What a refused batch teaches: that a broker takes messages only one by one, or that one of them is
+//! bad.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use posthaste_protocol::ResponseCode;
+
+use crate::accepted::MOST_MESSAGES;
+
+/// How long a broker that stores messages of a topic only one by one is spared batches.
+const SINGLY_FOR: Duration = Duration::from_secs(600);
+
+/// Whether an answer may mean that it is the batch that was refused, and not what is in it: old
+/// DLedger brokers answer 13 to every batch, and brokers before 4.0 do not know them.
+pub(crate) fn is_refused(code: ResponseCode) -> bool {
+    matches!(code, ResponseCode::MESSAGE_ILLEGAL | ResponseCode::REQUEST_CODE_NOT_SUPPORTED)
+}
+
+/// The messages of a batch that a broker refused, on their way in smaller ones.
+///
+/// Only when every one of them was then stored in a request of its own was it the batch that the
+/// broker did not like, and not one of the messages.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    left: AtomicUsize,
+    spoiled: AtomicBool,
+}
+
+impl Trial {
+    pub(crate) fn of(messages: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(messages), spoiled: AtomicBool::new(false) })
+    }
+
+    /// A member was stored in a request of `together` messages. `true` when it was the last, and
+    /// all were stored singly.
+    pub(crate) fn stored(&self, together: usize) -> bool {
+        if together > 1 {
+            self.spoiled.store(true, Ordering::Relaxed);
+        }
+        let last = self.left.fetch_sub(1, Ordering::Relaxed) == 1;
+        last && !self.spoiled.load(Ordering::Relaxed)
+    }
+
+    /// A member ended otherwise: nothing can be said of the broker any more.
+    pub(crate) fn failed(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Topics whose messages a broker stores only one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Singly(HashMap<Arc<str>, Instant>);
+
+impl Singly {
+    /// The broker refuses batches of this topic.
+    pub(crate) fn add(&mut self, topic: &Arc<str>, now: Instant) {
+        tracing::warn!(%topic, "the broker refuses batches; its messages go singly for ten minutes");
+        self.0.insert(topic.clone(), now + SINGLY_FOR);
+    }
+
+    /// How many messages of the topic may share a request.
+    pub(crate) fn most(&mut self, topic: &str, now: Instant) -> usize {
+        match self.0.get(topic) {
+            None => MOST_MESSAGES,
+            Some(until) if *until > now => 1,
+            Some(_) => {
+                self.0.remove(topic);
+                MOST_MESSAGES
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_convicts_the_broker_when_all_were_stored_singly() {
+        let alone = Trial::of(3);
+        assert_eq!([1, 1, 1].map(|together| alone.stored(together)), [false, false, true]);
+        let in_part = Trial::of(3);
+        assert_eq!([1, 2, 1].map(|together| in_part.stored(together)), [false; 3]);
+        let one_failed = Trial::of(3);
+        one_failed.failed();
+        assert_eq!([1, 1, 1].map(|together| one_failed.stored(together)), [false; 3]);
+    }
+
+    #[test]
+    fn a_broker_is_spared_batches_of_a_topic_for_ten_minutes() {
+        let mut singly = Singly::default();
+        let now = Instant::now();
+        let topic: Arc<str> = "t".into();
+        assert_eq!(singly.most("t", now), MOST_MESSAGES);
+        singly.add(&topic, now);
+        let minutes = |minutes: u64| now + Duration::from_secs(60 * minutes);
+        assert_eq!(singly.most("t", minutes(9)), 1);
+        assert_eq!(singly.most("u", minutes(9)), MOST_MESSAGES);
+        assert_eq!(singly.most("t", minutes(10)), MOST_MESSAGES);
+        assert!(singly.0.is_empty(), "it is forgotten");
+    }
+}

@@ -1,0 +1,633 @@
+//! Settings of a producer, as an application makes them.
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Config, Linger};
+use crate::interceptor::Interceptor;
+use crate::namespace::Namespace;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+use crate::trusted::TrustedBrokers;
+use crate::{
+    Compression, CredentialsProvider, FaultAvoidance, NameServers, Producer, ReadMessage,
+    ResponseCode, Socks5, StartError, Text, TransactionState, runtime, validate,
+};
+
+/// Routes are not polled more often than this.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+/// Settings of a producer. [`start`](Self::start) makes it, or says which of them is outside of its
+/// range ([`StartError::Setting`]).
+///
+/// All times are more than 0, and what is longer than a year counts as a year.
+#[derive(Clone)]
+pub struct ProducerBuilder {
+    config: Config,
+    name_servers: NameServers,
+    namespace: Option<String>,
+    namespace_v2: Option<String>,
+    trusted_brokers: Option<Vec<String>>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new(group: Arc<str>, name_servers: NameServers) -> Self {
+        Self {
+            config: Config::of(group),
+            name_servers,
+            namespace: None,
+            namespace_v2: None,
+            trusted_brokers: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// How long a send may take in all: waiting for room, looking up the route, connecting, every
+    /// attempt. Default: 3 s. Shorter than a few round trips makes sends fail that would have been
+    /// stored; longer makes callers wait longer for bad news.
+    #[must_use]
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.config.send_timeout = timeout;
+        self
+    }
+
+    /// How often a failed [`send`](Producer::send), [`send_batch`](Producer::send_batch),
+    /// [`begin`](Producer::begin) or [`request`](Producer::request) is tried again. Default: 2.
+    /// What never left for a broker and what a busy broker refused does not count; the deadline
+    /// bounds it all.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.config.retries = retries;
+        self
+    }
+
+    /// As [`retries`](Self::retries), for [`enqueue`](Producer::enqueue),
+    /// [`try_enqueue`](Producer::try_enqueue) and [`send_oneway`](Producer::send_oneway).
+    /// Default: 2.
+    #[must_use]
+    pub fn async_retries(mut self, retries: u32) -> Self {
+        self.config.async_retries = retries;
+        self
+    }
+
+    /// Answers of brokers that are worth another attempt, beside those that always are (Java:
+    /// `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. It only adds: none of
+    /// those can be taken away, as `retryResponseCodes` can in Java; [`retries`](Self::retries) bounds
+    /// them all. Default: none. What
+    /// a busy broker refuses (2, 215) waits and goes again anyway.
+    #[must_use]
+    pub fn retry_codes(mut self, codes: impl IntoIterator<Item = ResponseCode>) -> Self {
+        self.config.retry_codes = codes.into_iter().collect();
+        self
+    }
+
+    /// The most that one attempt may take while there are retries left (Java:
+    /// `sendMsgMaxTimeoutPerRequest`). Default: none; half of the time that is left, and at least
+    /// 500 ms, while another broker could take the message, and otherwise all of it. An attempt that
+    /// ends so may have been stored, so that a short time makes duplicates. It is not for ordered
+    /// messages: their attempts end at their own deadline, or their order could be lost.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How brokers that are slow or do not answer are left out while others will do. Default: see
+    /// [`FaultAvoidance`].
+    #[must_use]
+    pub fn fault_avoidance(mut self, avoidance: FaultAvoidance) -> Self {
+        self.config.avoidance = avoidance;
+        self
+    }
+
+    /// How many messages, and how many bytes of them, may be on their way at once; further sends
+    /// wait, and one that finds no room by its deadline ends as
+    /// [`ErrorKind::BufferFull`](crate::ErrorKind::BufferFull). Default: 10,000 messages and 32
+    /// MiB; both at least 1, the bytes less than 4 GiB. Larger bounds do not make anything faster;
+    /// they let more pile up while a broker is slow.
+    #[must_use]
+    pub fn max_pending(mut self, messages: usize, bytes: usize) -> Self {
+        self.config.max_pending_messages = messages;
+        self.config.max_pending_bytes = bytes;
+        self
+    }
+
+    /// The largest body that is sent, in bytes. Default: 4 MiB, the brokers' own limit; raise it
+    /// only together with theirs (`maxMessageSize`), and to 15 MiB at the most. At least 1.
+    #[must_use]
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.config.max_message_size = bytes;
+        self
+    }
+
+    /// How many queues a topic gets at the most when the first send creates it. Default: 4; at
+    /// least 1. The broker's `defaultTopicQueueNums` (8) bounds it too.
+    #[must_use]
+    pub fn default_topic_queues(mut self, queues: u32) -> Self {
+        self.config.default_topic_queues = queues;
+        self
+    }
+
+    /// The topic that brokers make new ones like when a send creates them (Java: `createTopicKey`):
+    /// its brokers, and its settings there. Default: `TBW102`, which real brokers have with
+    /// `autoCreateTopicEnable`. Any other has to be there, with the permission to inherit from it (7).
+    ///
+    /// A topic without a route is sent to the brokers of this one; where this one has no route
+    /// either, to those of `TBW102` (Java 5.x looks for that alone). In no
+    /// [namespace](Self::namespace). [`start`](Self::start) refuses a name that no topic can have.
+    #[must_use]
+    pub fn create_topic_key(mut self, topic: impl Into<Text>) -> Self {
+        self.config.default_topic = topic.into().into_arc();
+        self
+    }
+
+    /// The zone that this producer is in (Java: `rocketmq.zone` with `rocketmq.zone.mode=true`):
+    /// brokers of that zone are sent to, and no others while one of them has a queue that may be
+    /// written. When none has, those of all zones take the messages, until the zone is back; Java
+    /// fails then. Default: none, all brokers alike.
+    ///
+    /// Name servers of 5.x know zones, and brokers say theirs (`zoneName` in the route); older name
+    /// servers answer with all brokers. Ordering keys pick among the queues of the zone, so that
+    /// producers in two zones take a key to different queues, as in Java. Calls of
+    /// [`Admin`](crate::Admin) and a [`Reader`](crate::Reader) see all zones.
+    #[must_use]
+    pub fn zone(mut self, name: impl Into<String>) -> Self {
+        self.config.zone = Some(name.into());
+        self
+    }
+
+    /// Ceiling of the window: how many requests may be in flight to one broker. Default: 1,024; at
+    /// least 1. The window finds its size by itself and stays far below this with a slow broker.
+    #[must_use]
+    pub fn max_window(mut self, requests: usize) -> Self {
+        self.config.max_window = requests;
+        self
+    }
+
+    /// How long a connect may take. Default: 1 s. A broker that does not answer a connect by then
+    /// is left out for two seconds, while others take its messages.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.connect_timeout = timeout;
+        self
+    }
+
+    /// Lets one-way messages leave as fast as the connection takes them. By default one in 64 goes
+    /// as an ordinary request, so that they leave at the broker's pace; without that a flood of
+    /// them is dropped by the broker, and nobody is told.
+    #[must_use]
+    pub fn oneway_unlimited(mut self) -> Self {
+        self.config.oneway_unlimited = true;
+        self
+    }
+
+    /// Whether messages that have to wait for room at a broker, or behind an ordered message of
+    /// their queue, leave together as one batch. Default: on. Callers do not notice, except by the
+    /// speed: each message keeps its own deadline, id, offset and outcome, and one that need not
+    /// wait leaves at once and alone. Off, every message is a request of its own, which costs a
+    /// broker several times the work.
+    #[must_use]
+    pub fn batching(mut self, on: bool) -> Self {
+        self.config.batching = on;
+        self
+    }
+
+    /// Has messages wait on purpose for others to share their batch: at most so long, and no longer
+    /// once so many bytes, as they are stored, wait for a broker, or 1,024 messages. Default: none;
+    /// under load messages share batches all the same ([`batching`](Self::batching)), and a lone one
+    /// leaves at once. A linger saves a broker requests when messages trickle in, and costs each of
+    /// them up to this time, but never more than half of what a send has until its deadline.
+    ///
+    /// A time of zero is none. Any other is refused together with
+    /// [`batching(false)`](Self::batching). A batch has 1 MiB at the most, whatever `max_bytes`
+    /// says.
+    ///
+    /// [`flush`](Producer::flush) and [`close`](Producer::close) end the wait. Messages that go
+    /// alone (delayed, transactional, ordered ones and the like) do not wait.
+    #[must_use]
+    pub fn linger(mut self, time: Duration, max_bytes: usize) -> Self {
+        self.config.linger = (!time.is_zero()).then_some(Linger { time, max_bytes });
+        self
+    }
+
+    /// How bodies are compressed, from [`compress_from`](Self::compress_from) bytes on. Default:
+    /// zlib, which every client reads. Consumers read the others, LZ4 and zstd (features `lz4`,
+    /// `zstd`), from 5.0 on, and older ones hand out garbage.
+    #[must_use]
+    pub fn compression(mut self, kind: Compression) -> Self {
+        self.config.packing.kind = kind;
+        self
+    }
+
+    /// How hard bodies are compressed. zlib: from 1, fast, to 9, small; 0 is not at all, and more
+    /// counts as 9. zstd: from 1 to 22; 0 is its own default, 3. LZ4 has no levels. Default: 5.
+    /// High levels cost far more time than they save bytes; the time is that of the task that
+    /// sends.
+    #[must_use]
+    pub fn compression_level(mut self, level: u32) -> Self {
+        self.config.packing.level = level;
+        self
+    }
+
+    /// Bodies of so many bytes and more are compressed, if that makes them smaller. Default: 4,096,
+    /// as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off. Consumers
+    /// get bodies as they were sent, and do not notice.
+    ///
+    /// Of a batch that is [sent as one](Producer::send_batch) all bodies are compressed when one of
+    /// them is so long and they get smaller together; Java leaves batches as they are. Turn it off for
+    /// topics of 5.x with batch queues (`queue.type=BatchCQ`), whose consumers cannot read such batches.
+    #[must_use]
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.config.packing.from_bytes = bytes;
+        self
+    }
+
+    /// Says what became of half messages that are undecided: those of transactions that were dropped,
+    /// whose process has died, or whose end did not reach the broker. [`begin`](Producer::begin) asks
+    /// for one. Default: none.
+    ///
+    /// Brokers ask any member of the producer group, so every member needs a checker that knows by
+    /// the message (its id, keys, properties) what was done, for instance from a database. With
+    /// [`Unknown`](TransactionState::Unknown) the broker asks again; so it does after a panic, which
+    /// ends the one check alone.
+    ///
+    /// A producer with a checker connects to the brokers of the default topic `TBW102`, and of
+    /// [`topics`](Self::topics), as soon as it starts, so that they know it and ask it before it has sent
+    /// anything. Where no broker has the default topic (`autoCreateTopicEnable=false`), it finds them by
+    /// `SELF_TEST_TOPIC`; where name servers have no route to that either, it warns in its log, and the
+    /// transactions' topics have to be named with [`topics`](Self::topics).
+    #[must_use]
+    pub fn transaction_checker<F, D>(mut self, checker: F) -> Self
+    where
+        F: Fn(ReadMessage) -> D + Send + Sync + 'static,
+        D: Future<Output = TransactionState> + Send + 'static,
+    {
+        self.config.checker = Some(Arc::new(move |half| Box::pin(checker(half))));
+        self
+    }
+
+    /// How many transaction checks run at once, and how many more wait; further ones are dropped
+    /// and counted, and the broker asks again. Default: 16 and 2,000; at once at least 1. More at
+    /// once than a database takes makes all of them late.
+    #[must_use]
+    pub fn max_transaction_checks(mut self, at_once: usize, waiting: usize) -> Self {
+        self.config.checks_at_once = at_once;
+        self.config.checks_waiting = waiting;
+        self
+    }
+
+    /// Rewrites the addresses that brokers advertise, for brokers behind Docker or NAT. The
+    /// function gets `host:port` and gives another, or `None` to leave it; should it panic, the
+    /// address stays as it is. It is not asked about name servers. Default: none.
+    #[must_use]
+    pub fn address_map(
+        mut self,
+        map: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.address_map = Some(Arc::new(map));
+        self
+    }
+
+    /// Who this producer is, to servers with access control (`aclEnable` of 4.x, authentication of
+    /// 5.x): every request is signed with these credentials, those to name servers too. They are
+    /// [`Credentials`](crate::Credentials), or a closure that gives those of the moment. Default:
+    /// none; a server that wants signatures then refuses with
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied).
+    ///
+    /// A signature proves who sends, and that nothing was changed on the way. Without TLS everybody
+    /// on the way can still read the messages.
+    #[must_use]
+    pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
+        self.config.seal.credentials = Some(Arc::new(provider));
+        self
+    }
+
+    /// Connects to these brokers alone, whatever a route says: hosts, by name or address, and
+    /// networks (`10.1.0.0/16`, `fd00::/8`). Default: to every broker that a route names.
+    ///
+    /// Whoever can change what a name server says can name a server of their own, and
+    /// [credentials](Self::credentials) would be shown to it, as would the messages. With this
+    /// nothing is sent to a server that is not in the list, not even a connect: a send ends as
+    /// [`ErrorKind::Untrusted`](crate::ErrorKind::Untrusted), if no other broker can take it.
+    ///
+    /// What counts is the address that is connected to, after the [address map](Self::address_map);
+    /// all its ports are trusted. A name in a route is trusted only when the list has that very
+    /// name, not for the address that it resolves to. Name servers that an
+    /// [address server](NameServers::address_server) lists have to be in the list too; those that
+    /// the application names itself do not. [`start`](Self::start) refuses an empty list, and what
+    /// is neither host nor network.
+    ///
+    /// ```
+    /// # use posthaste::{Credentials, Producer};
+    /// let builder = Producer::builder("order-service", "mq.example.org:9876")
+    ///     .credentials(Credentials::new("orders", "secret"))
+    ///     .trusted_brokers(["10.1.0.0/16", "broker.example.org"]);
+    /// # drop(builder);
+    /// ```
+    #[must_use]
+    pub fn trusted_brokers(mut self, brokers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.trusted_brokers = Some(brokers.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Encrypts every connection, to name servers and brokers alike, and checks whom it leads to:
+    /// see [`Tls`]. Default: off. The handshake counts into the
+    /// [`connect_timeout`](Self::connect_timeout). When it fails nothing is sent in plain text
+    /// instead: the send ends with [`ErrorKind::Tls`](crate::ErrorKind::Tls), if no other broker
+    /// can take it. (Java: `useTLS`, which checks nothing unless told to.)
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Reaches all servers through a SOCKS5 proxy, an address server too: see [`Socks5`]. Default:
+    /// none.
+    #[must_use]
+    pub fn socks5(mut self, proxy: Socks5) -> Self {
+        self.config.socks5 = Some(proxy);
+        self
+    }
+
+    /// Connects to brokers at the port two below the one that they advertise, which real brokers
+    /// serve with threads of its own (Java: `vipChannelEnabled`). Default: off. Where a firewall or
+    /// a container does not let that port through, every send fails to connect. An
+    /// [address map](Self::address_map) gets the address with that port. A
+    /// [`Reader`](crate::Reader) reads from the advertised port all the same, since the other one
+    /// serves no reads.
+    #[must_use]
+    pub fn vip_channel(mut self, on: bool) -> Self {
+        self.config.vip_channel = on;
+        self
+    }
+
+    /// Tells this producer apart from others of the same host in the brokers' listings: the client
+    /// id is `ip@instance`. Default: the process id and a random number.
+    ///
+    /// Two clients of one host must not have the same name: brokers push replies
+    /// ([`Producer::request`]) and transaction checks to either of them.
+    #[must_use]
+    pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+        self.config.identity.instance_name = Some(name.into());
+        self
+    }
+
+    /// The address in the client id and in the ids of messages. Default: the one that this host
+    /// uses towards others. It is a name and no more: behind NAT, hosts with the same address can be
+    /// told apart by it.
+    #[must_use]
+    pub fn client_ip(mut self, ip: IpAddr) -> Self {
+        self.config.identity.ip = Some(ip);
+        self
+    }
+
+    /// The unit, of several that an installation consists of, that this producer belongs to: the
+    /// last part of the client id (`ip@instance@unit`), and of what an
+    /// [address server](NameServers::address_server) is asked for. Default: none. Letters, digits
+    /// and `_ - .`.
+    #[must_use]
+    pub fn unit_name(mut self, name: impl Into<String>) -> Self {
+        self.config.identity.unit_name = Some(name.into());
+        self
+    }
+
+    /// Marks messages as being of a unit (`unitMode` in Java). Default: off. Brokers note it with
+    /// topics that they create for the sake of them.
+    #[must_use]
+    pub fn unit_mode(mut self, on: bool) -> Self {
+        self.config.identity.unit_mode = on;
+        self
+    }
+
+    /// Puts the group and every topic into a namespace, as Java does: on the wire they are called
+    /// `namespace%name`, and messages carry the namespace as property `INSTANCE_ID`. Here, in
+    /// messages, queues, receipts and errors, they keep their own names. Topics of the system are in
+    /// no namespace. Default: none.
+    ///
+    /// Consumers find the messages in the same namespace, or as `namespace%topic` without one. 1 to
+    /// 100 letters, digits, `_` or `-`; a topic with its namespace has 127 at the most, a group 120.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// A namespace of the second kind (5.x): names stay as they are, also on the wire, and every
+    /// request says the namespace beside (`ns`, and `nsd=true`). Default: none. It is for servers
+    /// that look at it: those of open-source RocketMQ do not. May be combined with
+    /// [`namespace`](Self::namespace).
+    #[must_use]
+    pub fn namespace_v2(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace_v2 = Some(namespace.into());
+        self
+    }
+
+    /// Topics that are looked up in the background as soon as the producer starts, and whose brokers
+    /// are connected to: their first messages then find everything ready. Default: none; a topic is
+    /// looked up when it is first sent to. A topic that does not exist is none to worry about.
+    #[must_use]
+    pub fn topics(mut self, topics: impl IntoIterator<Item = impl Into<Text>>) -> Self {
+        self.config.topics = topics.into_iter().map(|one| one.into().into_arc()).collect();
+        self
+    }
+
+    /// How long name servers, all together, may take to answer one question. Default: 3 s (Java:
+    /// `mqClientApiTimeout`). Then they are asked again, as long as a message waits.
+    #[must_use]
+    pub fn lookup_timeout(mut self, timeout: Duration) -> Self {
+        self.config.lookup_timeout = timeout;
+        self
+    }
+
+    /// How often every known topic is looked up again. Default: 30 s (Java:
+    /// `pollNameServerInterval`). Longer, and new queues and brokers are noticed later; what is in
+    /// trouble is looked up at once in any case. Shorter is more work for the name servers; shorter
+    /// than 100 ms counts as that.
+    #[must_use]
+    pub fn route_poll_interval(mut self, interval: Duration) -> Self {
+        self.config.route_poll_interval = interval;
+        self
+    }
+
+    /// How often each connected broker gets a heartbeat. Default: 30 s (Java:
+    /// `heartbeatBrokerInterval`); less than 120 s, after which brokers forget a client.
+    #[must_use]
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.config.heartbeat_interval = interval;
+        self
+    }
+
+    /// Whether heartbeats have a fingerprint, by which brokers of 5.x know what they have been told
+    /// before (`useHeartbeatV2` in Java). Default: off. It spares consumers with many subscriptions
+    /// traffic; to a producer it makes no difference. Older brokers ignore it.
+    #[must_use]
+    pub fn heartbeat_v2(mut self, on: bool) -> Self {
+        self.config.heartbeat_v2 = on;
+        self
+    }
+
+    /// Has callbacks ([`on_complete`](crate::Delivery::on_complete)) run where `executor` runs what it
+    /// is given, such as a pool of threads (Java: `setCallbackExecutor`). Default: one after another
+    /// on a thread of the producer's own.
+    ///
+    /// The executor is called where messages end, so it must hand over and not wait. What it drops
+    /// without running it, or panics at, runs on the producer's own thread: each callback runs once.
+    ///
+    /// ```
+    /// # use posthaste::Producer;
+    /// let builder = Producer::builder("order-service", "127.0.0.1:9876")
+    ///     .callback_executor(|callback| drop(std::thread::spawn(callback)));
+    /// # drop(builder);
+    /// ```
+    #[must_use]
+    pub fn callback_executor(
+        mut self,
+        executor: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+    ) -> Self {
+        self.config.callback_executor = Some(Arc::new(executor));
+        self
+    }
+
+    /// Adds an interceptor, which sees every attempt to send and may veto it or add properties.
+    /// Default: none. Several are called in the order in which they are added; see [`Interceptor`]
+    /// for where they run, and what they must not do there.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.config.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Whether where each message was stored, and how long that took, is told to a trace topic of
+    /// the cluster (`enableTrace` in Java), which RocketMQ's tools and dashboards read. Default: off.
+    ///
+    /// Traces go in the background, by a producer of their own in the group
+    /// `_INNER_TRACE_PRODUCER-…-PRODUCE`; sends neither wait for them nor fail with them. What
+    /// piles up beyond 2,048 records is dropped and counted in
+    /// [`Stats::traces_lost`](crate::Stats::traces_lost). [`close`](Producer::close) sends what is
+    /// left within its time. Failed and one-way sends leave no trace, nor does what a broker wants
+    /// none of. Each ten messages cost about one more, so do not switch it on for speed.
+    #[must_use]
+    pub fn message_trace(mut self, on: bool) -> Self {
+        self.config.message_trace = on;
+        self
+    }
+
+    /// The topic that [`message_trace`](Self::message_trace) goes to. Default:
+    /// `RMQ_SYS_TRACE_TOPIC`, which brokers have when their `traceTopicEnable` is set, and create
+    /// at the first trace when they create topics at all. Messages to topics that begin with its
+    /// name are not traced. [`start`](Self::start) refuses a name that no topic can have.
+    #[must_use]
+    pub fn trace_topic(mut self, name: impl Into<Text>) -> Self {
+        self.config.trace_topic = name.into().into_arc();
+        self
+    }
+
+    /// Starts the producer on the current tokio runtime, which has to have timers and I/O
+    /// (`enable_all`, as `#[tokio::main]` has them). No connection is waited for: that a name
+    /// server cannot be reached shows at the first send.
+    ///
+    /// # Errors
+    /// [`StartError`] when a setting is wrong; nothing is running then.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it gives the producer starts nothing.
+    // Async, although nothing is awaited yet: what a producer may have to ask before its first
+    // send must not change this signature.
+    #[allow(clippy::unused_async)]
+    pub async fn start(self) -> Result<Producer, StartError> {
+        let runtime = runtime::current()?;
+        Ok(Producer::launch(self.checked()?, &runtime))
+    }
+
+    fn checked(self) -> Result<Config, StartError> {
+        let mut config = self.config;
+        config.shorten_times();
+        config.identity.check().map_err(StartError::Setting)?;
+        config.name_servers = self.name_servers.checked(config.identity.unit_name.as_deref())?;
+        let namespace = self.namespace.as_deref().map(Namespace::new).transpose();
+        config.namespace = namespace.map_err(StartError::Setting)?;
+        if let Some(namespace) = self.namespace_v2 {
+            validate::field("namespace_v2", &namespace).map_err(StartError::Setting)?;
+            config.seal.fields = vec![("nsd", "true".to_owned()), ("ns", namespace)];
+        }
+        let trusted = self.trusted_brokers.as_deref().map(TrustedBrokers::new).transpose();
+        config.trusted = trusted.map_err(StartError::Setting)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            config.tls = Some(tls.connector().map_err(StartError::Tls)?);
+        }
+        if let Some(proxy) = &config.socks5 {
+            proxy.check().map_err(StartError::Setting)?;
+        }
+        validate::group(&config.group).map_err(StartError::Group)?;
+        config.group = config.on_wire(&config.own_group).into();
+        validate::group(&config.group).map_err(StartError::Group)?;
+        for topic in &config.topics {
+            validate::topic(&config.on_wire(topic)).map_err(StartError::Setting)?;
+        }
+        if let Some(zone) = &config.zone {
+            validate::field("zone", zone).map_err(StartError::Setting)?;
+        }
+        let key = validate::topic(&config.default_topic);
+        key.map_err(|error| StartError::Setting(format!("create_topic_key: {error}")))?;
+        let trace_topic = validate::topic(&config.trace_topic)
+            .and_then(|()| validate::not_of_the_broker(&config.trace_topic));
+        trace_topic.map_err(|error| StartError::Setting(format!("trace_topic: {error}")))?;
+        let positive = [
+            ("max_pending messages", config.max_pending_messages),
+            ("max_pending bytes", config.max_pending_bytes),
+            ("max_message_size", config.max_message_size),
+            ("default_topic_queues", config.default_topic_queues as usize),
+            ("max_window", config.max_window),
+            ("max_transaction_checks at once", config.checks_at_once),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(StartError::Setting(format!("{name} must be at least 1")));
+        }
+        if config.max_pending_messages > tokio::sync::Semaphore::MAX_PERMITS
+            || config.max_pending_bytes > u32::MAX as usize
+        {
+            return Err(StartError::Setting("max_pending is larger than 4 GiB".into()));
+        }
+        if config.linger.is_some() && !config.batching {
+            return Err(StartError::Setting("linger is of no use without batching".into()));
+        }
+        if config.max_message_size > 15 * 1024 * 1024 {
+            return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));
+        }
+        config.check_times().map_err(StartError::Setting)?;
+        config.route_poll_interval = config.route_poll_interval.max(SHORTEST_POLL);
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for ProducerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder")
+            .field("group", &self.config.group)
+            .field("name_servers", &self.name_servers)
+            .field("send_timeout", &self.config.send_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// Settings of a producer of `group`, for the cluster of these name servers: a list,
+    /// `host:port;host:port`, or another way to find them ([`NameServers`]).
+    ///
+    /// A group has 1 to 120 characters of `A-Z a-z 0-9 _ - % |`, and is not `DEFAULT_PRODUCER`;
+    /// [`start`](ProducerBuilder::start) refuses others as [`StartError::Group`].
+    pub fn builder(
+        group: impl Into<Text>,
+        name_servers: impl Into<NameServers>,
+    ) -> ProducerBuilder {
+        ProducerBuilder::new(group.into().into_arc(), name_servers.into())
+    }
+}
