@@ -1,16 +1,16 @@
 //! What all parts of a producer share: settings, routes, connections, counters.
 
-mod acquaintance;
+pub(crate) mod acquaintance;
 mod check;
 mod close;
 mod deliver;
 mod discover;
 mod flush;
 pub(crate) mod look_up;
-mod probe;
+pub(crate) mod probe;
 mod replies;
 mod retry;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -40,7 +40,6 @@ use crate::observers::Observers;
 use crate::order::Lanes;
 use crate::route::{RouteTable, Watch};
 use crate::stats::{Counters, Stats};
-use crate::trace::Lost;
 use crate::{ErrorKind, Message, MessageQueue, Outcome, SendError, Undelivered, validate};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
@@ -111,13 +110,17 @@ pub(crate) enum Phase {
 }
 
 impl Client {
-    pub(crate) fn start(config: Config, runtime: &Handle) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        runtime: &Handle,
+        counters: Arc<Counters>,
+        meters: Arc<Meters>,
+        observers: Option<Box<Observers>>,
+    ) -> Self {
         let ip = config.identity.ip();
-        let intake = Intake::new(config.max_pending_messages, config.max_pending_bytes, ip);
-        let (counters, meters) = (Arc::<Counters>::default(), Arc::new(Meters::of(&config)));
-        let observers = Observers::of(&config, lost_traces(&counters, &meters), runtime);
-        let client = Arc::new(Self {
+        Self {
             id: config.identity.client_id(ip),
+            intake: Intake::new(config.max_pending_messages, config.max_pending_bytes, ip),
             lanes: Lanes::new(config.batch_bytes()),
             batch_bytes: config.batch_bytes(),
             transactions: Transactions::default(),
@@ -130,7 +133,6 @@ impl Client {
             observers,
             meters,
             counters,
-            intake,
             routes: RouteTable::default(),
             watch: Watch::default(),
             directory: Directory::default(),
@@ -139,15 +141,7 @@ impl Client {
             stopped: CancellationToken::new(),
             ended: Notify::new(),
             undelivered: Mutex::default(),
-        });
-        client.spawn(upkeep::run(client.clone()));
-        client.spawn(probe::run(client.clone()));
-        client.look_up_ahead();
-        client.discover(client.config.name_servers.clone());
-        if client.config.checker.is_some() {
-            client.spawn(acquaintance::keep(client.clone()));
         }
-        client
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -520,14 +514,6 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-fn lost_traces(counters: &Arc<Counters>, meters: &Arc<Meters>) -> Lost {
-    let (counters, meters) = (counters.clone(), meters.clone());
-    Arc::new(move |records| {
-        counters.traces_lost.add(records);
-        meters.traces_lost(records);
-    })
 }
 
 /// The second address of a broker that advertises this one (Java: `MixAll.brokerVIPChannel`).

@@ -1,6 +1,6 @@
 //! Those who look on at sends: interceptors, and the message trace.
 //!
-//! They hang on at two places: where an attempt begins ([`Client::aim`](crate::client::Client)), and
+//! They hang on at two places: where an attempt begins, and
 //! where a message ends or an attempt fails. A producer without them pays a look at an empty place.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,6 @@ use std::slice;
 use std::sync::Arc;
 
 use posthaste_protocol::Properties;
-use tokio::runtime::Handle;
 
 use crate::accepted::{Accepted, End};
 use crate::config::Config;
@@ -16,7 +15,7 @@ use crate::content::Content;
 use crate::discovery::Discovery;
 use crate::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 use crate::message::batch;
-use crate::trace::{Lost, Recalled, Trace};
+use crate::trace::{Recalled, Trace};
 use crate::{Attempt, ErrorKind, Receipt};
 
 pub(crate) struct Observers {
@@ -43,9 +42,8 @@ pub(crate) struct StoredAt<'a> {
 
 impl Observers {
     /// `None` when nobody looks on.
-    pub(crate) fn of(config: &Config, lost: Lost, runtime: &Handle) -> Option<Box<Self>> {
+    pub(crate) fn of(config: &Config, trace: Option<Trace>) -> Option<Box<Self>> {
         let interceptors = config.interceptors.clone();
-        let trace = Trace::start(config, lost, runtime);
         let nobody = interceptors.is_empty() && trace.is_none();
         let max_message_size = config.max_message_size;
         (!nobody).then(|| Box::new(Self { interceptors, trace, max_message_size }))

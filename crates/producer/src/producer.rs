@@ -1,6 +1,8 @@
 //! The producer: hop 1 of a send.
 
 mod builder;
+mod start;
+mod trace_sender;
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -53,7 +55,7 @@ impl Drop for HandleOfAll {
 impl Producer {
     pub(crate) fn launch(config: Config, runtime: &Handle) -> Self {
         let timeout = config.send_timeout;
-        let client = Client::start(config, runtime);
+        let client = start::start(config, runtime);
         Self { handle: Arc::new(HandleOfAll { client, closed: OnceCell::new() }), timeout }
     }
 

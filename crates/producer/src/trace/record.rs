@@ -32,7 +32,7 @@ const DELAYED: u8 = 3;
 
 /// One message, or one end of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// The topic that it tells of.
     topic: Arc<str>,
     text: String,
@@ -42,7 +42,7 @@ pub(super) struct Record {
 
 impl Record {
     /// A message was stored.
-    pub(super) fn of_stored(
+    pub(crate) fn of_stored(
         group: &str,
         accepted: &Accepted,
         entry: Entry<'_>,
@@ -72,7 +72,7 @@ impl Record {
     }
 
     /// A transaction is about to end.
-    pub(super) fn of_transaction_end(group: &str, end: &TransactionEnd<'_>) -> Self {
+    pub(crate) fn of_transaction_end(group: &str, end: &TransactionEnd<'_>) -> Self {
         let fields: [&dyn std::fmt::Display; 13] = [
             &"EndTransaction",
             &ms_since_1970(SystemTime::now()),
@@ -105,7 +105,7 @@ pub(crate) struct Recalled<'a> {
 
 impl Record {
     /// A broker has answered to a recall.
-    pub(super) fn of_recall(group: &str, recalled: Recalled<'_>) -> Self {
+    pub(crate) fn of_recall(group: &str, recalled: Recalled<'_>) -> Self {
         let Recalled { topic, message_id, region, success } = recalled;
         let fields: [&dyn std::fmt::Display; 7] = [
             &"Recall",
@@ -168,16 +168,16 @@ fn state_name(state: TransactionState) -> &'static str {
 
 /// Records of one topic that go in one trace message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Parcel {
+pub(crate) struct Parcel {
     topic: Arc<str>,
     text: String,
     keys: String,
-    pub(super) records: usize,
+    pub(crate) records: usize,
 }
 
 impl Parcel {
     /// Parcels of at most so many bytes, in the order of their first records.
-    pub(super) fn of_all(records: Vec<Record>, largest: usize) -> Vec<Self> {
+    pub(crate) fn of_all(records: Vec<Record>, largest: usize) -> Vec<Self> {
         let mut parcels: Vec<Self> = Vec::new();
         for record in records {
             let of_topic = parcels.iter_mut().rfind(|parcel| parcel.topic == record.topic);
@@ -204,7 +204,7 @@ impl Parcel {
         self.records += 1;
     }
 
-    pub(super) fn into_message(self, topic: &Arc<str>) -> Message {
+    pub(crate) fn into_message(self, topic: &Arc<str>) -> Message {
         let keys = self.keys.split(' ').filter(|key| !key.is_empty());
         Message::new(topic.clone(), self.text).keys(keys)
     }
