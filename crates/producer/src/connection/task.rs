@@ -188,13 +188,17 @@ impl Task {
     }
 
     /// Whether nothing is left to do here: told to leave, which comes when every message has
-    /// ended, or without anybody who could still want something.
+    /// ended, or without anybody who could still want something. Messages hold their connection, so
+    /// one without handles owes nobody anything when the producer has ended.
     fn is_over(&self) -> bool {
-        let idle = self.outbox.is_empty()
-            && self.calls.is_empty()
-            && self.pending.is_empty()
-            && self.retiring.is_empty();
-        self.leaving.is_some() || (self.orders_ended && idle)
+        let idle = || {
+            self.outbox.is_empty()
+                && self.calls.is_empty()
+                && self.pending.is_empty()
+                && self.retiring.is_empty()
+        };
+        let is_nobodys = self.orders_ended && (self.client.stopped.is_cancelled() || idle());
+        self.leaving.is_some() || is_nobodys
     }
 
     async fn dial(&mut self) -> Option<Result<Stream, NoConnection>> {
@@ -218,6 +222,8 @@ impl Task {
             tokio::select! {
                 output = &mut future => return Some(output),
                 () = self.mailbox.filled(1) => self.take_orders(),
+                // The next round looks whether all is over.
+                () = stopped(&self.client), if self.orders_ended => {}
                 () = tokio::time::sleep_until(due.into()) => self.expire_waiting(Instant::now()),
             }
         }
@@ -344,6 +350,8 @@ impl Task {
             tokio::select! {
                 // They are taken out where the next round begins.
                 () = self.mailbox.filled(enough) => {}
+                // The next round looks whether all is over.
+                () = stopped(&self.client), if self.orders_ended => {}
                 written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
                     match written {
                         Ok(length) => {
@@ -406,6 +414,11 @@ impl Task {
             self.outbox.unblock(line);
         }
     }
+}
+
+/// Awaits the end of the producer, of which nobody tells a connection without handles.
+async fn stopped(client: &Client) {
+    client.stopped.cancelled().await;
 }
 
 /// Writes what waits; when nothing does, what the writer has kept.

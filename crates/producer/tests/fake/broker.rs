@@ -38,6 +38,8 @@ struct Inner {
     /// Frames that could not be read.
     broken_frames: AtomicUsize,
     accepted: AtomicUsize,
+    /// Connections that have ended.
+    ended: AtomicUsize,
     /// Connections that ended without a torn frame, and those with one.
     torn: AtomicUsize,
     address: Mutex<SocketAddr>,
@@ -72,6 +74,7 @@ impl Broker {
             answers: Mutex::default(),
             broken_frames: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
             torn: AtomicUsize::new(0),
             address: Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))),
             listening: Mutex::default(),
@@ -144,7 +147,11 @@ impl Broker {
             // It fails when it is down.
             while let Ok((stream, _)) = listens.accept().await {
                 let number = broker.0.accepted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(broker.clone().serve(number, stream));
+                let broker = broker.clone();
+                tokio::spawn(async move {
+                    broker.serve(number, stream).await;
+                    broker.0.ended.fetch_add(1, Ordering::Relaxed);
+                });
             }
         });
         *self.0.listening.lock().unwrap() = Some((listener, task.abort_handle()));
@@ -232,6 +239,11 @@ impl Broker {
 
     pub fn connections(&self) -> usize {
         self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections that have not ended.
+    pub fn open_connections(&self) -> usize {
+        self.connections() - self.0.ended.load(Ordering::Relaxed)
     }
 
     /// Frames that could not be read, and connections that ended inside of one.

@@ -15,6 +15,7 @@ mod go_away;
 mod health;
 mod kinds;
 mod linger;
+mod nobodys;
 mod oneway;
 mod order;
 mod outcomes;

@@ -19,7 +19,7 @@ use crate::fake::frames::answer;
 use crate::fake::seen::Seen;
 
 impl Broker {
-    pub(super) async fn serve(self, number: usize, stream: TcpStream) {
+    pub(super) async fn serve(&self, number: usize, stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
         let mut life = self.0.life.subscribe();
         let born = *life.borrow_and_update();
