@@ -182,6 +182,11 @@ impl Route {
         }
     }
 
+    /// Whether it names any queue that may be written, be its broker there or not.
+    pub(crate) fn names_queues(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
     /// Whether a broker has a queue that it has not denied.
     pub(crate) fn has_some_queue(&self) -> bool {
         self.brokers.iter().any(|broker| broker.departures.has_some())
@@ -246,7 +251,7 @@ impl LookUp {
     }
 }
 
-/// A topic without a route.
+/// A topic without a route, or with one that names no queue that may be written.
 #[derive(Debug)]
 enum Cold {
     /// It is being looked up, by the look-up of this number, which is told when a message comes that
@@ -283,11 +288,14 @@ impl RouteTable {
     /// As [`get`](Self::get), for a message that has been given the topic's route once: that may
     /// not be everybody's yet.
     pub(crate) fn known(&self, topic: &str) -> Option<Arc<Route>> {
-        self.get(topic).or_else(|| match self.cold().get(topic) {
+        if let Some(route) = self.get(topic).filter(|route| route.names_queues()) {
+            return Some(route);
+        }
+        match self.cold().get(topic) {
             Some(Cold::LookUp { found: Some(route), .. }) => Some(route.clone()),
             // It became everybody's just now.
             _ => self.get(topic),
-        })
+        }
     }
 
     /// Every route.
@@ -295,10 +303,15 @@ impl RouteTable {
         self.routes.load().values().cloned().collect()
     }
 
-    /// Has a message wait for its topic's route.
-    pub(crate) fn park(&self, accepted: Arc<Accepted>, now: Instant) -> Parked {
+    /// Has a message wait for its topic's route: for a newer one, where the known one names no queue
+    /// that may be written and the topic is being looked up, be it by those who are `refreshing` it.
+    pub(crate) fn park(&self, accepted: Arc<Accepted>, now: Instant, refreshing: bool) -> Parked {
         let mut cold = self.cold();
-        if let Some(route) = self.get(accepted.topic()) {
+        let is_looked_up =
+            refreshing || matches!(cold.get(accepted.topic()), Some(Cold::LookUp { .. }));
+        if let Some(route) = self.get(accepted.topic())
+            && (route.names_queues() || !is_looked_up)
+        {
             return Parked::Route(route, accepted);
         }
         match cold.get_mut(accepted.topic()) {
@@ -405,8 +418,8 @@ impl RouteTable {
         });
     }
 
-    /// The route of a topic that nobody has asked for yet. When messages have come meanwhile, it is
-    /// for those who look it up for them to say when the route is everybody's.
+    /// A topic's route that was looked up for no message. When messages wait for it meanwhile, it is for
+    /// those who look it up for them to say when the route is everybody's.
     pub(crate) fn put_ahead(&self, route: &Arc<Route>) {
         let mut cold = self.cold();
         if !matches!(cold.get(&route.topic), Some(Cold::LookUp { .. })) {
@@ -452,7 +465,7 @@ mod tests {
     }
 
     fn parked(table: &RouteTable) -> LookUp {
-        match table.park(message(), Instant::now()) {
+        match table.park(message(), Instant::now(), false) {
             Parked::First(look_up) => look_up,
             _ => panic!("it is being looked up already"),
         }

@@ -88,13 +88,17 @@ impl Client {
     /// Sends an accepted message on its way.
     pub(crate) fn deliver(self: &Arc<Self>, accepted: Arc<Accepted>) {
         let routes = self.routes.read();
-        if let Some(route) = routes.get(accepted.topic()) {
+        if let Some(route) = routes.get(accepted.topic())
+            && route.names_queues()
+        {
             let now = accepted.since;
             return self.enter(accepted, route, now);
         }
         drop(routes);
         let now = Instant::now();
-        match self.routes.park(accepted, now) {
+        // Asked first: what a look-up has brought by its end is seen below.
+        let refreshing = self.watch.refreshing().contains(accepted.topic());
+        match self.routes.park(accepted, now, refreshing) {
             Parked::Route(route, accepted) => self.enter(accepted, &route, now),
             Parked::Waits => {}
             Parked::First(look_up) => self.spawn(self.clone().look_up(look_up)),
@@ -105,7 +109,7 @@ impl Client {
     /// The route is known: an ordered message takes its place in its lane, any other may leave.
     pub(crate) fn enter(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Route, now: Instant) {
         if let Destination::Selected(select) = accepted.destination() {
-            if route.queues.is_empty() {
+            if !route.names_queues() {
                 return self.end_stranded(self.no_queue(accepted));
             }
             match queue::select(route, &**select) {

@@ -133,6 +133,6 @@ impl Client {
             return;
         }
         tracing::debug!(topic = %route.topic, brokers = ?route.places(), "route changed");
-        self.routes.put(route);
+        self.routes.put_ahead(&route);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use posthaste::Message;
+use posthaste::{ErrorKind, Message, Outcome};
 use posthaste_protocol::request::TopicRoute;
 
-use crate::fake::{Broker, NameServer, Say, broker_data, producer, route, soon, until};
+use crate::fake::{
+    Broker, NameServer, Say, Seen, broker_data, producer, queue_data, route, soon, until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn topics_named_at_the_start_are_ready_before_their_first_message() {
@@ -170,4 +172,48 @@ async fn an_ordered_topic_keeps_its_queues_while_a_broker_is_away() {
     let receipt = soon(waits).await.unwrap();
     assert_eq!((receipt.queue().broker(), receipt.queue().id()), ("b", 1));
     assert!(begun.elapsed() < Duration::from_secs(15));
+}
+
+/// The look-up that is under way may bring a queue; a send has time to wait, and asks by itself, since
+/// that one may never be answered. Without one what is known holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_beside_a_look_up_does_not_end_by_the_route_from_before() {
+    let (broker, server) = (Broker::start("a").await, NameServer::start().await);
+    let mut read_only = route(&[&broker], 1);
+    read_only.queues = vec![queue_data("a", 1, 4)];
+    let read_only = Say::Route(read_only);
+    let builder = producer(&[&server]).lookup_timeout(Duration::from_secs(3600));
+    let producer = builder.send_timeout(Duration::from_secs(60)).start().await.unwrap();
+    let message = |body: &str| Message::new("t", body.to_owned()).order_by("k");
+    server.say("t", read_only.clone());
+    let error = soon(producer.send(message("x"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoWritableQueue, "at once");
+
+    // The trouble has it looked up again and again; one of these look-ups is never answered.
+    server.say("t", Say::Nothing);
+    let asked = server.asked("t");
+    until("it is looked up again", || server.asked("t") > asked).await;
+    let hasty = producer.with_timeout(Duration::from_millis(50));
+    for message in [message("x"), Message::new("t", "x")] {
+        let error = soon(hasty.send(message)).await.unwrap_err();
+        let ended = (error.kind(), error.outcome());
+        assert_eq!(ended, (ErrorKind::NoRoute, Outcome::NotStored), "{error}");
+    }
+    let later = |say: &Say| Say::Later(Duration::from_millis(200), Box::new(say.clone()));
+    server.say("t", later(&read_only));
+    let error = soon(producer.send(message("x"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoWritableQueue, "it says so again");
+
+    server.say("t", later(&Say::Route(route(&[&broker], 1))));
+    let mut deliveries = Vec::new();
+    for n in 0..100 {
+        deliveries.push(producer.enqueue(message(&n.to_string())).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    for delivery in deliveries {
+        soon(delivery).await.unwrap();
+    }
+    let stored = broker.stored();
+    let expected: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    assert_eq!(stored.iter().map(Seen::text).collect::<Vec<_>>(), expected, "in their order");
 }
