@@ -257,7 +257,7 @@ impl BrokerBuilder {
         }
         self.accounts.check().map_err(BrokerError::Setting)?;
         if !is_name(&self.broker_name, MAX_TOPIC_LENGTH) || self.broker_name == CLUSTER {
-            return setting(format!("`{}` cannot be a broker's name", self.broker_name));
+            return setting(format!("`{}` is not a valid broker name", self.broker_name));
         }
         if self.data_limit < LEAST_DATA_LIMIT {
             return setting("the data limit is at least 16 MiB".to_owned());
@@ -271,7 +271,7 @@ impl BrokerBuilder {
         }
         for (topic, queues) in &self.topics {
             if !is_name(topic, MAX_TOPIC_LENGTH) {
-                return setting(format!("`{topic}` cannot be a topic's name"));
+                return setting(format!("`{topic}` is not a valid topic name"));
             }
             if !(1..=MAX_QUEUES).contains(queues) {
                 return setting(format!("topic {topic} needs 1 to {MAX_QUEUES} queues"));

@@ -22,13 +22,13 @@ pub enum BrokerError {
     /// The address can be reached from other machines, and nobody has said that this is meant.
     #[error(
         "{0} can be reached from other machines, and this broker lets anyone read and write; \
-         listen on 127.0.0.1, demand access keys, or say that anyone may connect"
+         listen on 127.0.0.1, require an access key, or allow anyone to connect"
     )]
     NotLoopback(IpAddr),
     /// The broker listens on all addresses of the machine, and clients cannot be told any of them.
     #[error(
-        "{0} is every address of this machine, and none that a client can connect to; say with \
-         advertise how clients reach it"
+        "{0} stands for every address of this machine, and a client cannot connect to it; set the \
+         address that clients use with advertise"
     )]
     NoAddress(IpAddr),
     /// A setting makes no sense.

@@ -43,7 +43,7 @@ fn for_message(trouble: Trouble<'_>) -> Vec<String> {
     let Trouble { kind, topic, text, broker, queue } = trouble;
     let line = |text: &str| vec![text.to_owned()];
     match kind {
-        ErrorKind::Invalid => line("Correct the message; sending it again as it is will not help."),
+        ErrorKind::Invalid => line("Correct the message; sent again unchanged, it fails again."),
         ErrorKind::NoRoute => name_server(text),
         ErrorKind::NoTopic => no_topic(topic),
         ErrorKind::NoWritableQueue => no_queue(topic, queue),
@@ -54,10 +54,11 @@ fn for_message(trouble: Trouble<'_>) -> Vec<String> {
         ErrorKind::Tls => encryption(text),
         ErrorKind::Untrusted => untrusted(),
         ErrorKind::ConnectionLost | ErrorKind::Timeout => line(
-            "The broker stopped answering. Look at its log and its load; --timeout gives it more time.",
+            "The broker stopped answering. Look at its log and its load; a longer --timeout gives \
+             it more time.",
         ),
         ErrorKind::Busy => line(
-            "The broker has more to do than it can. Send slower (--rate), or give each message more \
+            "The broker is overloaded. Send slower (--rate), or give each message more \
              time (--timeout).",
         ),
         ErrorKind::Unavailable => {
@@ -69,7 +70,7 @@ fn for_message(trouble: Trouble<'_>) -> Vec<String> {
         }
         ErrorKind::Protocol => line("Check that the address is that of a RocketMQ broker."),
         ErrorKind::EarlierFailed => line(
-            "Its order would be lost: send it again after the earlier message, whose error is above.",
+            "To keep the order, send it again after the earlier message, whose error is above.",
         ),
         ErrorKind::Closed => line("The run ended before it was sent."),
         _ => line("The broker's remark says why; its log may say more."),
@@ -82,7 +83,8 @@ pub(crate) fn of_call(error: &AdminError) -> Vec<String> {
     match error {
         AdminError::Unreachable(text) if text.starts_with("no name server") => name_server(text),
         AdminError::Unreachable(text) if text.starts_with("no broker") => line(
-            "Is a broker running that knows this name server (namesrvAddr in its broker.conf)?",
+            "Check that a broker is running and knows this name server (namesrvAddr in its \
+             broker.conf).",
         ),
         AdminError::Unreachable(text) => {
             let address = text.split(": ").next().unwrap_or_default();
@@ -94,17 +96,18 @@ pub(crate) fn of_call(error: &AdminError) -> Vec<String> {
         AdminError::Exists { topic, .. } => {
             vec![format!("try:  posthaste topic update {topic} --queues N")]
         }
-        AdminError::OutOfReach { .. } => line("To give them up, say --yes."),
+        AdminError::OutOfReach { .. } => line("To give those messages up, add --yes."),
         AdminError::Denied { .. } => {
             vec!["Check what this access key may do.".to_owned(), SIGN.to_owned()]
         }
         AdminError::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => line(
-            "This server is too old for the request, or a proxy. Ask the brokers' own name server (-n).",
+            "This server is too old for the request, or a proxy. Use the brokers' own name server \
+             (-n).",
         ),
         AdminError::Refused { .. } => line("The server's remark says why; its log may say more."),
-        AdminError::Timeout(_) => line("--timeout gives it more time."),
+        AdminError::Timeout(_) => line("A longer --timeout gives it more time."),
         AdminError::Protocol { .. } => line("Check that the address is that of a RocketMQ server."),
-        _ => line("Correct the command; the same again will not help."),
+        _ => line("Correct the command; the same command fails again."),
     }
 }
 
@@ -112,7 +115,7 @@ const SIGN: &str = "try:  posthaste --access-key KEY --secret-key-file FILE …"
 
 fn no_topic(topic: &str) -> Vec<String> {
     vec![
-        "The cluster has no such topic, and does not create it for a send.".to_owned(),
+        "The cluster does not have this topic, and does not create topics for a send.".to_owned(),
         format!("try:  posthaste topic create {topic} --queues 8        or:  posthaste topic list"),
     ]
 }
@@ -134,10 +137,11 @@ fn denied(topic: &str) -> Vec<String> {
 
 fn untrusted() -> Vec<String> {
     vec![
-        "If that broker belongs to the cluster, name it among those that you trust; if not, find out \
-         who registered it with the name server."
+        "If that broker belongs to the cluster, add it to --trusted-brokers. If not, find out who \
+         registered it with the name server."
             .to_owned(),
-        "try:  posthaste --trusted-brokers THAT-HOST …        with the others that you trust".to_owned(),
+        "try:  posthaste --trusted-brokers THAT-HOST …        with the other hosts that you trust"
+            .to_owned(),
     ]
 }
 
@@ -152,7 +156,7 @@ fn name_server(text: &str) -> Vec<String> {
         ("The server takes encrypted connections only.", "try:  posthaste --tls …")
     } else if text.contains("may not answer") {
         (
-            "Something listens there, and does not answer as a name server. Check the address.",
+            "Something listens there, but does not answer as a name server. Check the address.",
             "try:  posthaste -n HOST:9876 …",
         )
     } else {
@@ -173,8 +177,8 @@ fn connect(broker: &str, address: &str, text: &str) -> Vec<String> {
     }
     vec![
         format!(
-            "{broker} says that it is at {address}, which cannot be reached from here. That may be an \
-             address inside a container or another network."
+            "{broker} advertises the address {address}, which cannot be reached from here. That \
+             may be an address inside a container or another network."
         ),
         format!("try:  posthaste --broker-map {host}=HOST-THAT-CAN-BE-REACHED …"),
     ]
@@ -188,8 +192,8 @@ fn encryption(text: &str) -> Vec<String> {
         ];
     }
     vec![
-        "Check the server's certificate: who signed it, until when it is valid, and whether it names \
-         the host that is connected to."
+        "Check the server's certificate: who signed it, until when it is valid, and whether it \
+         names the host that you connect to."
             .to_owned(),
         "try:  posthaste --tls-ca FILE …        with the authority that signed it".to_owned(),
     ]
@@ -213,7 +217,7 @@ mod tests {
         let cases: [(Trouble<'_>, &[&str]); 15] = [
             (
                 trouble(ErrorKind::Invalid, ""),
-                &["Correct the message; sending it again as it is will not help."],
+                &["Correct the message; sent again unchanged, it fails again."],
             ),
             (
                 trouble(ErrorKind::NoRoute, "127.0.0.1:9876: Connection refused"),
@@ -236,7 +240,7 @@ mod tests {
             (
                 trouble(ErrorKind::NoTopic, ""),
                 &[
-                    "The cluster has no such topic, and does not create it for a send.",
+                    "The cluster does not have this topic, and does not create topics for a send.",
                     "try:  posthaste topic create T --queues 8        or:  posthaste topic list",
                 ],
             ),
@@ -259,7 +263,8 @@ mod tests {
             (
                 trouble(ErrorKind::Connect, "no route to host"),
                 &[
-                    "Broker b says that it is at 10.0.0.7:10911, which cannot be reached from here. That may be an address inside a container or another network.",
+                    "Broker b advertises the address 10.0.0.7:10911, which cannot be reached from \
+                     here. That may be an address inside a container or another network.",
                     "try:  posthaste --broker-map 10.0.0.7=HOST-THAT-CAN-BE-REACHED …",
                 ],
             ),
@@ -270,15 +275,15 @@ mod tests {
             (
                 trouble(ErrorKind::Tls, "invalid peer certificate: UnknownIssuer"),
                 &[
-                    "Check the server's certificate: who signed it, until when it is valid, and whether it names the host that is connected to.",
+                    "Check the server's certificate: who signed it, until when it is valid, and \
+                     whether it names the host that you connect to.",
                     "try:  posthaste --tls-ca FILE …        with the authority that signed it",
                 ],
             ),
             (
                 trouble(ErrorKind::Timeout, ""),
-                &[
-                    "The broker stopped answering. Look at its log and its load; --timeout gives it more time.",
-                ],
+                &["The broker stopped answering. Look at its log and its load; a longer \
+                     --timeout gives it more time."],
             ),
             (
                 trouble(ErrorKind::Denied, ""),
@@ -289,9 +294,8 @@ mod tests {
             ),
             (
                 trouble(ErrorKind::EarlierFailed, ""),
-                &[
-                    "Its order would be lost: send it again after the earlier message, whose error is above.",
-                ],
+                &["To keep the order, send it again after the earlier message, whose error is \
+                     above."],
             ),
             (trouble(ErrorKind::Closed, ""), &["The run ended before it was sent."]),
         ];
@@ -312,11 +316,12 @@ mod tests {
                 unreachable(
                     "no name server answered: h:1: no answer in time; a server that does not know a request may not answer it",
                 ),
-                "Something listens there, and does not answer as a name server. Check the address.",
+                "Something listens there, but does not answer as a name server. Check the address.",
             ),
             (
-                unreachable("no broker is known: the name server has a route neither to"),
-                "Is a broker running that knows this name server (namesrvAddr in its broker.conf)?",
+                unreachable("no broker is known: the name server has no route to"),
+                "Check that a broker is running and knows this name server (namesrvAddr in its \
+                 broker.conf).",
             ),
             (
                 unreachable("127.0.0.1:10911: Connection refused (os error 111)"),
@@ -324,11 +329,11 @@ mod tests {
             ),
             (
                 AdminError::Timeout("127.0.0.1:10911: no answer in time".into()),
-                "--timeout gives it more time.",
+                "A longer --timeout gives it more time.",
             ),
             (
                 AdminError::Invalid("topic TBW102 belongs to the broker".into()),
-                "Correct the command; the same again will not help.",
+                "Correct the command; the same command fails again.",
             ),
         ] {
             let lines = of_call(&error);

@@ -18,18 +18,18 @@ macro_rules! exit_codes {
         "
 Exit codes:
   0    done: every message read was stored (or there was nothing to send)
-  1    the command failed; certainly nothing was stored
-  2    usage, configuration, or an input that cannot be read or is not valid; nothing was stored
+  1    failed: the command failed, and certainly nothing was stored
+  2    usage: wrong options, or an input that cannot be read or is not valid; nothing was stored
   3    unreachable: no name server, no route, no broker; nothing was stored
-  4    partial: at least one message unknown, or something stored and something not, be it a message,
-       a bad line or a receipt that could not be written
+  4    partial: it is unknown whether a message was stored, or something was stored and something
+       else failed: a message, an input line, or the writing of a receipt
   5    refused: permission, signature, rules for topics; nothing was stored
   130  interrupted"
     };
 }
 
-/// Send messages to Apache RocketMQ, read back what landed, and develop against a broker that
-/// needs nothing installed.
+/// Send messages to Apache RocketMQ, read them back, and develop against a broker that needs
+/// nothing installed.
 #[derive(Debug, Parser)]
 #[command(name = "posthaste", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = concat!(
@@ -52,57 +52,59 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Name servers, several separated by `;`
+    /// Name servers, separated by `;`
     ///
-    /// Without it the environment's POSTHASTE_NAMESRV counts, then NAMESRV_ADDR, then
-    /// 127.0.0.1:9876. A variable that is empty counts as not set.
+    /// Without this option, the environment variable POSTHASTE_NAMESRV is used, then NAMESRV_ADDR,
+    /// then 127.0.0.1:9876. An empty variable counts as not set.
     #[arg(short = 'n', long, global = true, value_name = "HOST:PORT")]
     pub(crate) namesrv: Option<String>,
 
-    /// How results are written to stdout
+    /// Format of the results on stdout
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Format,
 
-    /// No receipts, no summary, no progress; errors stay
+    /// Print errors only: no receipts, no summary, no progress
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
-    /// Say more on stderr: each failed message and what the library warns of; -vv also what it does,
-    /// -vvv everything
+    /// Print more on stderr: each failed message and the library's warnings; -vv also what the
+    /// library does, -vvv everything
     ///
-    /// The environment's POSTHASTE_LOG says it in more detail, in the words of tracing's EnvFilter:
-    /// POSTHASTE_LOG=posthaste=debug. It counts before -v.
+    /// The environment variable POSTHASTE_LOG selects the library's log in more detail, in the
+    /// syntax of tracing's EnvFilter: POSTHASTE_LOG=posthaste=debug. For the log, it overrides -v.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// Deadline of each send and of each question to the cluster
+    /// Deadline of each send and of each other request to the cluster
     #[arg(long, global = true, value_name = "DURATION", default_value = "3s", value_parser = value::duration)]
     pub(crate) timeout: Duration,
 
-    /// Colours on stderr
+    /// Use colours on stderr
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
 
-    /// Reach the broker that is advertised as FROM at TO instead (host or host:port; repeatable)
+    /// Connect to TO where a broker advertises FROM (host or host:port; repeatable)
     #[arg(long, global = true, value_name = "FROM=TO", value_parser = value::broker_map)]
     pub(crate) broker_map: Vec<(String, String)>,
 
-    /// Reach every broker at this host, whatever it advertises
+    /// Connect to this host for every broker, whatever host it advertises
     #[arg(long, global = true, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) broker_host: Option<String>,
 
     /// Connect to these brokers only: hosts (by name or address) and networks (10.1.0.0/16),
     /// separated by commas (repeatable)
     ///
-    /// Without it, every broker that the name server names is connected to, and shown the access
-    /// key. A broker is known by the address that is connected to, after --broker-map.
+    /// Without this option, the producer connects to every broker that the name server names, and
+    /// sends it the access key (never the secret). The list is compared with the address after
+    /// --broker-map.
     #[arg(long, global = true, value_name = "HOST|NETWORK", value_delimiter = ',')]
     pub(crate) trusted_brokers: Vec<String>,
 
     /// Sign every request with this key, for clusters with access control
     ///
-    /// The secret comes from --secret-key-file, else from the environment's POSTHASTE_SECRET_KEY;
-    /// never from the command line, which others can read.
+    /// The secret comes from --secret-key-file, else from the environment variable
+    /// POSTHASTE_SECRET_KEY. It cannot be given on the command line, because other users of the
+    /// machine can read that.
     #[arg(long, global = true, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) access_key: Option<String>,
 
@@ -110,11 +112,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
 
-    /// Encrypt connections, and trust whom the operating system trusts
+    /// Encrypt connections; verify servers with the operating system's trust store
     #[arg(long, global = true)]
     pub(crate) tls: bool,
 
-    /// Encrypt connections, and trust the certificate authorities in this PEM file
+    /// Encrypt connections; verify servers with the certificate authorities in this PEM file
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
 }
@@ -124,11 +126,11 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     /// For people
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
-/// When something is done that suits terminals only.
+/// When to do something that suits terminals only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
     /// On a terminal
@@ -142,16 +144,16 @@ pub(crate) enum When {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a name server and a broker in one process, to develop against
+    /// Run a name server and a broker in one process, for development
     Dev(Dev),
     /// Send messages: from the command line, from stdin line by line, or from files
     Send(Box<Send>),
-    /// Show what landed in a topic, and what lands from now on
+    /// Show the messages of a topic, and new ones as they are stored
     Tail(Tail),
     /// List, create, change and describe topics
     #[command(subcommand)]
     Topic(Topic),
-    /// Measure how fast a cluster takes messages, and how long each takes
+    /// Measure how many messages a cluster takes per second, and how long each send takes
     #[command(subcommand)]
     Bench(Bench),
     /// Show in half a minute what a producer does, with nothing installed
@@ -178,17 +180,17 @@ impl Command {
 /// `posthaste dev`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --access-key and its secret every request must be signed by it.")]
+With --access-key and its secret, the broker takes only requests signed with them.")]
 pub(crate) struct Dev {
-    /// Keep messages in this directory; without it the newest are kept in memory
+    /// Store messages in this directory; without it, memory holds the newest ones
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Space that the files of --data may take, at least 16MiB
+    /// Disk space that the files in --data may take, at least 16MiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = value::size, requires = "data")]
     pub(crate) data_limit: u64,
 
-    /// At the --data-limit: drop the oldest messages of all topics, or refuse new ones
+    /// What to do with a new message when --data-limit is reached
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "data")]
     pub(crate) when_full: WhenFull,
 
@@ -196,56 +198,56 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) listen: IpAddr,
 
-    /// Let anyone who reaches the address connect: needed to listen off loopback without an
+    /// Let anyone who can reach the address connect; required to listen beyond loopback without an
     /// --access-key
     #[arg(long)]
     pub(crate) anyone_may_connect: bool,
 
-    /// Take encrypted connections too, with the certificate in this PEM file
+    /// Accept encrypted connections too, with the certificate in this PEM file
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// PEM file with the key of --tls-cert
+    /// PEM file with the private key of --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Host that clients are told to reach the broker at
+    /// Host name or address at which clients reach the broker
     #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) advertise: Option<String>,
 
-    /// Port of the broker; 0 takes a free one
+    /// Port of the broker; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 10911)]
     pub(crate) port: u16,
 
-    /// Port of the name server; 0 takes a free one
+    /// Port of the name server; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 9876)]
     pub(crate) namesrv_port: u16,
 
-    /// Connections that one address may have, other than this machine's own: give more where many
-    /// clients come from one address, as behind NAT
+    /// Connections that one remote address may have; raise it where many clients share an address,
+    /// as behind NAT
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) connections_per_address: usize,
 
-    /// Create this topic at the start (repeatable)
+    /// Create this topic at startup (repeatable)
     #[arg(long = "topic", visible_alias = "seed-topic", value_name = "NAME:QUEUES", value_parser = value::seed_topic)]
     pub(crate) topics: Vec<(String, u32)>,
 
-    /// Memory for messages; the oldest are dropped when it is full
+    /// Memory for messages; when it is full, the oldest are dropped
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = value::size, conflicts_with = "data")]
     pub(crate) memory: u64,
 
-    /// Refuse sends to topics that do not exist, instead of creating them
+    /// Refuse sends to topics that do not exist, instead of creating the topics
     #[arg(long)]
     pub(crate) no_auto_create: bool,
 }
 
-/// What becomes of a new message at the data limit.
+/// What happens to a new message at the data limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum WhenFull {
-    /// It is stored; the oldest messages are dropped
+    /// Store it, and drop the oldest messages of all topics
     #[default]
     Drop,
-    /// It is refused
+    /// Refuse it
     Refuse,
 }
 
@@ -253,16 +255,18 @@ pub(crate) enum WhenFull {
 #[derive(Debug, clap::Args)]
 #[command(after_help = concat!(exit_codes!(), "
 
-Receipts go to stdout in the order of the input, everything else to stderr. When their reader
-leaves, sending goes on. Only messages with --ordered-by are stored in the order of the input.
+Receipts go to stdout in the order of the input; everything else goes to stderr. Sending goes on
+when the reader of stdout leaves. Brokers keep the order of the input only among messages that
+share a value of --ordered-by.
 
-The first Ctrl-C ends the reading and waits for what is on its way, up to --timeout; the second
-ends that at once, with each message in the counts and in --failed-to; a third ends the program."))]
+The first Ctrl-C stops reading and waits for the messages in flight, up to --timeout. The second ends
+those messages at once; they still appear in the counts and in --failed-to. The third ends the
+program."))]
 pub(crate) struct Send {
     /// Topic to send to
     pub(crate) topic: String,
 
-    /// Bodies, one message each; without any, messages come from stdin
+    /// Message bodies, one message each; without any, messages are read from stdin
     #[arg(value_name = "BODY")]
     pub(crate) bodies: Vec<String>,
 
@@ -270,11 +274,11 @@ pub(crate) struct Send {
     #[arg(short, long = "key", value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) keys: Vec<String>,
 
-    /// Each record is a key, this text, and a body
+    /// Split each record into key and body where this text first occurs
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = clap::builder::ValueParser::new(value::delimiter), conflicts_with_all = ["json", "files"])]
     pub(crate) key_delim: Option<Delimiter>,
 
-    /// What separates messages on stdin and in -l files: \n \t \0 \x1e, or a longer text
+    /// Text that separates messages on stdin and in the -l file: \n \t \0 \x1e, or any other
     #[arg(short = 'D', long, value_name = "TEXT", default_value = r"\n", value_parser = clap::builder::ValueParser::new(value::delimiter))]
     pub(crate) delim: Delimiter,
 
@@ -286,14 +290,15 @@ pub(crate) struct Send {
     #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = value::property)]
     pub(crate) properties: Vec<(String, String)>,
 
-    /// Each record is a JSON object, as `tail -o json` and --failed-to write them
+    /// Read each record as a JSON object, as `tail -o json` and --failed-to write them
     ///
-    /// It has "body", or "body_b64" for bytes that are no text, and may have "keys" (a list), "tag",
-    /// "flag", "properties" (an object of texts), "priority", one of "ordered_by" and "to_queue"
-    /// (BROKER:ID), and one of "delay_ms", "deliver_at" (milliseconds since 1970) and
-    /// "delay_level". "topic", "broker", "queue", "offset" and what else says where a message was is
-    /// passed over: it goes to TOPIC. Any other field is an error. --queue and --ordered-by count
-    /// before the object's own place, its other fields before the other flags.
+    /// The object has "body", or "body_b64" for bytes that are not text. It may have "keys" (a
+    /// list), "tag", "flag", "properties" (an object of texts), "priority", one of "ordered_by" and
+    /// "to_queue" (BROKER:ID), and one of "delay_ms", "deliver_at" (milliseconds since 1970) and
+    /// "delay_level". Fields that say where a message was ("topic", "broker", "queue", "offset" and
+    /// the like) are ignored: the message goes to TOPIC. Any other field is an error. --queue and
+    /// --ordered-by override the object's "ordered_by" and "to_queue". Other fields of the object
+    /// override the options of the command line.
     #[arg(long, conflicts_with = "files")]
     pub(crate) json: bool,
 
@@ -301,12 +306,12 @@ pub(crate) struct Send {
     #[arg(short = 'F', long = "file", value_name = "PATH", conflicts_with_all = ["bodies", "lines"])]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Send the lines of this file
+    /// Send the lines of this file, one message each
     #[arg(short = 'l', long = "lines", value_name = "PATH", conflicts_with = "bodies")]
     pub(crate) lines: Option<PathBuf>,
 
-    /// Keep the order of messages that agree in this: `key`, or the name of a property, or of a
-    /// field when bodies are JSON objects
+    /// Send messages that share this value in order: `key`, the name of a property, or of a field
+    /// when bodies are JSON objects
     #[arg(long, value_name = "key|FIELD", conflicts_with_all = ["queue", "oneway"], value_parser = NonEmptyStringValueParser::new())]
     pub(crate) ordered_by: Option<String>,
 
@@ -314,46 +319,47 @@ pub(crate) struct Send {
     #[arg(long, value_name = "BROKER:ID", value_parser = value::queue)]
     pub(crate) queue: Option<(String, i32)>,
 
-    /// Have consumers get each message so long after it is stored (brokers of 5.x; older ones deliver
-    /// at once)
+    /// Deliver each message this long after it is stored (brokers of 5.x; older ones deliver at
+    /// once)
     #[arg(long, value_name = "DURATION", value_parser = value::duration, conflicts_with = "delay_level")]
     pub(crate) delay: Option<Duration>,
 
-    /// As --delay, by one of the levels that every broker has: 1 to 18 are 1s 5s 10s 30s 1m 2m 3m 4m
-    /// 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h, unless it is set up otherwise
+    /// Like --delay, by one of the levels that every broker has: 1 to 18 are 1s 5s 10s 30s 1m 2m 3m
+    /// 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h, unless the broker is configured otherwise
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=18))]
     pub(crate) delay_level: Option<u8>,
 
-    /// How bodies of 4 KiB and more are compressed; consumers older than 5.0 read none but zlib
+    /// How to compress bodies of 4 KiB and more; consumers older than 5.0 understand only zlib
     #[arg(short = 'z', long, value_name = "HOW", default_value = "zlib")]
     pub(crate) compression: Compression,
 
-    /// With bodies on the command line: how often they are sent. Otherwise: stop after N messages
+    /// With bodies on the command line: send them N times. Otherwise: stop after N messages
     #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
-    /// Send at this rate at most: 500/s, 30/m
+    /// Send no faster than this: 500/s, 30/m
     #[arg(long, value_name = "RATE", value_parser = value::rate)]
     pub(crate) rate: Option<f64>,
 
-    /// Messages that may wait for their answer at a time; fewer while answers are slow
+    /// Messages that may be in flight (sent and not yet answered) at a time; fewer while answers
+    /// are slow
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) in_flight: u32,
 
-    /// Further attempts for each message, within its deadline
+    /// Further attempts for a message that failed, within its --timeout
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) retries: u32,
 
-    /// What a message that fails, or a bad input line, means for those after it
+    /// What to do after a failed message or an invalid input line
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) on_error: OnError,
 
-    /// Write what was not delivered to this file, as JSON lines for `send --json`; records that are no
-    /// messages as they came
+    /// Write undelivered messages to this file, as JSON lines for `send --json`, and invalid
+    /// records unchanged
     #[arg(long, value_name = "FILE")]
     pub(crate) failed_to: Option<PathBuf>,
 
-    /// Do not wait for answers: fast, and nobody says whether a message was stored
+    /// Do not wait for answers: fast, but it stays unknown whether a message was stored
     #[arg(long)]
     pub(crate) oneway: bool,
 
@@ -365,11 +371,12 @@ pub(crate) struct Send {
     #[arg(long, conflicts_with_all = ["oneway", "failed_to", "tee"])]
     pub(crate) dry_run: bool,
 
-    /// Progress on stderr
+    /// Show progress on stderr
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 
-    /// Exit 4 when a message was stored with less than the broker's full guarantee
+    /// Exit 4 when a message was stored with less than the broker's full guarantee: not flushed to
+    /// disk in time, or not copied to a slave
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -386,10 +393,10 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-/// What a failure means for the messages after it.
+/// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnError {
-    /// Read no further; what is on its way ends as it ends
+    /// Read no further, and wait for the messages in flight
     Stop,
     /// Go on with the next message
     Continue,
@@ -405,7 +412,7 @@ pub(crate) struct Tail {
     #[arg(long, value_name = "WHERE", default_value = "start")]
     pub(crate) from: From,
 
-    /// Where to stop; without it, new messages are shown as they land
+    /// Where to stop; without it, new messages are shown as they are stored
     #[arg(long, value_name = "WHERE")]
     pub(crate) until: Option<Until>,
 
@@ -425,16 +432,16 @@ pub(crate) struct Tail {
 /// Where reading starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum From {
-    /// With the oldest message that is still there
+    /// With the oldest message that the broker still has
     Start,
-    /// With the next message that lands
+    /// With the next message that is stored
     End,
 }
 
 /// Where reading stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Until {
-    /// With the newest message there is when the command starts
+    /// With the newest message at the time the command starts
     Now,
 }
 
@@ -443,31 +450,31 @@ pub(crate) enum Until {
 pub(crate) enum Topic {
     /// List the topics of the cluster
     List {
-        /// The topics of the system too
+        /// Include the system's topics
         #[arg(short, long)]
         all: bool,
     },
     /// Create a topic on every broker that does not have it
     ///
-    /// Where the topic is, it is not changed: `topic update` does that.
+    /// The topic is not changed on brokers that have it already: use `topic update` for that.
     Create {
         /// Name of the topic
         topic: String,
         /// Queues on each broker
         #[arg(long, value_name = "N", default_value_t = 8, value_parser = queues())]
         queues: u32,
-        /// Exit 0 when the topic is there with as many queues, to read and to write
+        /// Exit 0 when the topic exists already, with this many queues to read and to write
         #[arg(long)]
         if_not_exists: bool,
     },
     /// Change how many queues a topic has on each broker
     ///
-    /// Fewer queues put the messages in the others out of consumers' reach. Such a change is refused
-    /// unless --yes says that it is meant. To take queues away without loss, let fewer be written
-    /// (--write-queues), and once the others are consumed, give the new number as --queues.
+    /// With fewer queues, consumers no longer reach the messages in the queues taken away. Such a
+    /// change is refused unless --yes is given. To take queues away without loss, lower
+    /// --write-queues first. When consumers have read the other queues, lower --queues, with --yes.
     #[command(group(clap::ArgGroup::new("change").required(true).multiple(true).args(["queues", "read_queues", "write_queues"])))]
     Update(TopicUpdate),
-    /// Show a topic's queues and how much is in them
+    /// Show a topic's queues, with the offsets of their messages
     Describe {
         /// Name of the topic
         topic: String,
@@ -488,7 +495,7 @@ pub(crate) struct TopicUpdate {
     /// Queues on each broker that producers write
     #[arg(long, value_name = "N", value_parser = queues())]
     pub(crate) write_queues: Option<u32>,
-    /// Change it also when messages get out of consumers' reach by it
+    /// Change the topic even if consumers then no longer reach some messages
     #[arg(short, long)]
     pub(crate) yes: bool,
 }

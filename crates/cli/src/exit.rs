@@ -116,7 +116,7 @@ pub(crate) fn check_topic(topic: &str) -> Result<(), Failure> {
     if (1..=127).contains(&topic.len()) && topic.chars().all(allowed) {
         return Ok(());
     }
-    Err(Failure::new(Exit::Refused, "invalid", format!("{topic:?} cannot be a topic"))
+    Err(Failure::new(Exit::Refused, "invalid", format!("{topic:?} is not a valid topic name"))
         .help("A topic has 1 to 127 characters of A-Z a-z 0-9 _ - % |"))
 }
 

@@ -133,7 +133,7 @@ impl Input {
     fn ended(&mut self) -> bool {
         let failed = self.thread.take().is_some_and(|thread| thread.join().is_err());
         if failed {
-            let why = "the input was not read to its end: reading it failed inside of this program";
+            let why = "the input was not read to its end: this program failed while reading it";
             self.current = vec![Item::Unreadable(why.into())].into_iter();
         }
         failed

@@ -11,11 +11,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "us" | "µs" => number / 1_000_000.0,
         "m" | "min" => number * 60.0,
         "h" => number * 3_600.0,
-        _ => return Err(format!("`{unit}` is no unit of time; write 500ms, 3s, 2m or 1h")),
+        _ => return Err(format!("`{unit}` is not a unit of time; write 500ms, 3s, 2m or 1h")),
     };
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a duration is more than nothing and less than for ever".into()),
+        _ => Err("a duration must be longer than 0 and not endless".into()),
     }
 }
 
@@ -27,11 +27,11 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         "k" | "kb" | "kib" => 1 << 10,
         "m" | "mb" | "mib" => 1 << 20,
         "g" | "gb" | "gib" => 1 << 30,
-        _ => return Err(format!("`{unit}` is no unit of size; write 64MiB, 512k or 1g")),
+        _ => return Err(format!("`{unit}` is not a unit of size; write 64MiB, 512k or 1g")),
     };
     let bytes = number * factor as f64;
     if bytes < 1.0 || bytes > (1_u64 << 50) as f64 {
-        return Err("a size is at least one byte and at most 1,048,576 GiB".into());
+        return Err("a size must be at least 1 byte and at most 1,048,576 GiB".into());
     }
     Ok(bytes as u64)
 }
@@ -41,7 +41,7 @@ pub(crate) fn body_size(text: &str) -> Result<usize, String> {
     let bytes = size(text)?;
     match usize::try_from(bytes) {
         Ok(bytes @ ..=0x40_0000) => Ok(bytes),
-        _ => Err("a body has at most 4 MiB".into()),
+        _ => Err("a body may have at most 4 MiB".into()),
     }
 }
 
@@ -54,13 +54,15 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
         "s" | "sec" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        other => return Err(format!("`{other}` is no unit of time; write 500/s, 30/m or 100/h")),
+        other => {
+            return Err(format!("`{other}` is not a unit of time; write 500/s, 30/m or 100/h"));
+        }
     };
     let rate = count / seconds;
     if (1e-5..=1e9).contains(&rate) {
         Ok(rate)
     } else {
-        Err("a rate is more than nothing and at most 1000000000/s".into())
+        Err("a rate must be more than 0 and at most 1000000000/s".into())
     }
 }
 
@@ -86,7 +88,7 @@ pub(crate) fn delimiter(text: &str) -> Result<Vec<u8>, String> {
             _ => return Err("known escapes are \\n \\r \\t \\0 \\\\ and \\xHH".into()),
         });
     }
-    if bytes.is_empty() { Err("a delimiter is not empty".into()) } else { Ok(bytes) }
+    if bytes.is_empty() { Err("a delimiter cannot be empty".into()) } else { Ok(bytes) }
 }
 
 fn hex_byte(text: &str) -> Option<u8> {
@@ -100,7 +102,7 @@ pub(crate) fn property(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => {
             Ok((name.into(), value.into()))
         }
-        _ => Err("write a property as NAME=VALUE, neither of them empty".into()),
+        _ => Err("write a property as NAME=VALUE; neither part may be empty".into()),
     }
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn name_servers(text: &str) -> Result<String, String> {
     let servers = text.split([';', ',']).map(str::trim).filter(|server| !server.is_empty());
     let servers = servers.map(name_server).collect::<Result<Vec<_>, _>>()?;
     if servers.is_empty() {
-        Err("none is named; write one as 127.0.0.1:9876".into())
+        Err("no name server is given; write one as 127.0.0.1:9876".into())
     } else {
         Ok(servers.join(";"))
     }

@@ -74,7 +74,7 @@ fn start_thread() -> mpsc::Sender<CallbackRun> {
 
 fn run_now((callback, end): CallbackRun) {
     if catch_unwind(AssertUnwindSafe(|| callback(end))).is_err() {
-        tracing::error!("a callback panicked; its message has ended all the same");
+        tracing::error!("a callback panicked; its message has ended nevertheless");
     }
 }
 

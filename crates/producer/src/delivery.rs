@@ -14,7 +14,7 @@ use crate::{Receipt, SendError};
 ///
 /// Await it for the receipt, or hand it a callback. Dropping it cancels nothing: the message runs
 /// to its end, and counts in [`Stats`](crate::Stats).
-#[must_use = "a dropped Delivery tells nobody whether the message was stored"]
+#[must_use = "dropping a Delivery loses the information whether the message was stored"]
 pub struct Delivery {
     accepted: Arc<Accepted>,
     client: Arc<Client>,
@@ -99,7 +99,7 @@ impl std::fmt::Debug for Delivery {
 ///
 /// Await it for the receipts, or hand it a callback. Dropping it cancels nothing: the batch runs to
 /// its end, and counts in [`Stats`](crate::Stats).
-#[must_use = "a dropped BatchDelivery tells nobody whether the batch was stored"]
+#[must_use = "dropping a BatchDelivery loses the information whether the batch was stored"]
 #[derive(Debug)]
 pub struct BatchDelivery {
     /// `None` of a batch without messages, until it has been told.

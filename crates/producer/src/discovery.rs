@@ -85,7 +85,7 @@ impl NameServers {
         let checked = match &self.source {
             Source::List(list) => addresses(list).map(Discovery::List),
             Source::Environment(None) => {
-                Err(format!("{VARIABLE} is not set; it takes `host:port;host:port`"))
+                Err(format!("{VARIABLE} is not set; set it to `host:port;host:port`"))
             }
             Source::Environment(Some(list)) => match addresses(list) {
                 Ok(list) => Ok(Discovery::List(list)),
@@ -151,7 +151,7 @@ pub(crate) fn addresses(list: &str) -> Result<Vec<Arc<str>>, String> {
         }
     }
     match addresses.is_empty() {
-        true => Err("none is given; it takes `host:port;host:port`".into()),
+        true => Err("no name server is given; write `host:port;host:port`".into()),
         false => Ok(addresses),
     }
 }
@@ -160,7 +160,7 @@ pub(crate) fn addresses(list: &str) -> Result<Vec<Arc<str>>, String> {
 fn check(address: &str) -> Result<(), String> {
     if address.contains('@') {
         let shown = without_user(address);
-        return Err(format!("there is a user name before `{shown}`, which would not be sent"));
+        return Err(format!("the user name before `{shown}` would not be sent"));
     }
     if address.contains("://") {
         return Err(format!(
@@ -203,8 +203,8 @@ mod tests {
             assert_eq!(found.iter().map(|one| &**one).collect::<Vec<_>>(), expected, "{list}");
         }
         for (list, words) in [
-            ("", "none is given"),
-            (" ; ;", "none is given"),
+            ("", "no name server is given"),
+            (" ; ;", "no name server is given"),
             ("a", "`a` is not `host:port`"),
             ("a:", "not `host:port`"),
             (":9876", "not `host:port`"),

@@ -248,26 +248,38 @@ impl SendError {
     pub fn help(&self) -> String {
         let topic = self.message().topic();
         match self.0.kind {
-            ErrorKind::Invalid => "Correct the message; sending it again as it is will not help.".into(),
-            ErrorKind::NoRoute => "Check the name server's address and that it runs; give several separated by `;`.".into(),
+            ErrorKind::Invalid => "Correct the message; sent again unchanged, it fails again.".into(),
+            ErrorKind::NoRoute => "Check the name server's address, and that it runs. Several \
+                                   addresses are separated by `;`.".into(),
             ErrorKind::NoTopic => format!(
                 "Create topic {topic} first, or let the brokers create topics (autoCreateTopicEnable)."
             ),
             ErrorKind::NoWritableQueue => format!(
-                "Topic {topic} exists, but no reachable master has a queue of it that may be written. Check the topic's permission and that its brokers run."
+                "Topic {topic} exists, but no reachable master has a queue of it that can be \
+                 written. Check the topic's permission and that its brokers run."
             ),
-            ErrorKind::Connect => "Check that the broker runs and that the address it advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
-            ErrorKind::Tls => "Check the server's certificate: who signed it (`Tls::ca_file`), until when it is valid, and that it names the host that is connected to (`Tls::server_name`); whether the server wants one of ours (`Tls::client_certificate`); and that the port speaks TLS at all.".into(),
+            ErrorKind::Connect => "Check that the broker runs, and that the address it advertises \
+                                   (brokerIP1) can be reached from here. Behind Docker or NAT, \
+                                   set an address map.".into(),
+            ErrorKind::Tls => "Check the server's certificate: who signed it (`Tls::ca_file`), \
+                               until when it is valid, and that it names the host that you \
+                               connect to (`Tls::server_name`). Check whether the server wants a \
+                               client certificate (`Tls::client_certificate`), and whether the \
+                               port speaks TLS at all.".into(),
             ErrorKind::Untrusted => "If that broker belongs to the cluster, add its host to the trusted brokers. If not, find out who registered it with the name server.".into(),
-            ErrorKind::ConnectionLost | ErrorKind::Timeout => "The broker stopped answering. Look at its log and load; a longer send timeout gives it more time.".into(),
+            ErrorKind::ConnectionLost | ErrorKind::Timeout => "The broker stopped answering. Look \
+                                                               at its log and its load. A longer \
+                                                               send timeout gives it more time.".into(),
             ErrorKind::Busy => "The broker is overloaded. Send slower, or give the send more time.".into(),
             ErrorKind::Unavailable => "The broker is stopping, full, or not a master. Look at its disk and its log.".into(),
             ErrorKind::Denied => format!("Check the credentials, and the permission of topic {topic} on the broker."),
             ErrorKind::Unsupported => "The broker is too old for this request, or is not a RocketMQ broker.".into(),
             ErrorKind::Rejected(_) | ErrorKind::Broker(_) => "See the broker's remark, and its log.".into(),
             ErrorKind::Protocol => "Check that the address is that of a RocketMQ broker.".into(),
-            ErrorKind::EarlierFailed => "See the error of the earlier message; send this one again after it to keep the order.".into(),
-            ErrorKind::Vetoed => "The application's own interceptor does not let it pass; its reason is in the error.".into(),
+            ErrorKind::EarlierFailed => "See the error of the earlier message. To keep the order, \
+                                         send this message again after it.".into(),
+            ErrorKind::Vetoed => "An interceptor of the application rejected it; the error has \
+                                  its reason.".into(),
             ErrorKind::BufferFull => "Wait for deliveries to end, or allow more pending messages.".into(),
             ErrorKind::Closed => "Send before closing the producer, or give `close` more time.".into(),
         }

@@ -315,7 +315,7 @@ fn describe() {
     metrics::describe_histogram!(DURATION, Unit::Seconds, "From acceptance to the end of a send");
     metrics::describe_counter!(RETRIES, Unit::Count, "Attempts that used up a retry");
     metrics::describe_counter!(TRACES_LOST, Unit::Count, "Records of the message trace lost");
-    metrics::describe_counter!(LATE_REPLIES, Unit::Count, "Replies nobody waited for");
+    metrics::describe_counter!(LATE_REPLIES, Unit::Count, "Replies that no request waited for");
     metrics::describe_counter!(DROPPED_CHECKS, Unit::Count, "Transaction checks dropped");
     metrics::describe_counter!(REQUESTS, Unit::Count, "Requests with messages");
     metrics::describe_counter!(BATCHES, Unit::Count, "Requests that were batches");

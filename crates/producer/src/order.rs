@@ -14,7 +14,7 @@ use crate::message::Destination;
 use crate::{ErrorKind, MessageQueue};
 
 /// Why messages fail with an earlier one of their key.
-pub(crate) const EARLIER_FAILED: &str = "it was accepted before that was known";
+pub(crate) const EARLIER_FAILED: &str = "it was accepted before the earlier failure was reported";
 
 /// Every queue that ordered messages are on their way to.
 #[derive(Debug)]

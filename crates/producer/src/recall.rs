@@ -35,7 +35,9 @@ impl Producer {
     /// Dropping the future drops the answer; the message may be taken back all the same.
     pub async fn recall(&self, handle: &str) -> Result<String, AdminError> {
         let known: RecallHandle = handle.parse().map_err(|_| {
-            AdminError::Invalid("this is no handle of a message that can be recalled".to_owned())
+            AdminError::Invalid(
+                "this is not the handle of a message that can be recalled".to_owned(),
+            )
         })?;
         validate::topic(&known.topic).map_err(AdminError::Invalid)?;
         if OF_GROUPS.iter().any(|prefix| known.topic.starts_with(prefix)) {

@@ -35,7 +35,8 @@ impl RequestError {
         match self {
             Self::Send(error) => error.help(),
             Self::NoReply { receipt, .. } => format!(
-                "Check that a consumer of topic {} runs that replies, and how far behind it is; a longer timeout gives it more time.",
+                "Check that a consumer of topic {} runs and replies, and how far behind it is. A \
+                 longer timeout gives it more time.",
                 receipt.queue().topic()
             ),
         }

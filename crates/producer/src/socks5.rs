@@ -101,8 +101,10 @@ impl Socks5 {
         match (version, chosen, &self.login) {
             (VERSION, NO_LOGIN, None) => Ok(()),
             (VERSION, LOGIN, Some((user, password))) => log_in(stream, user, password).await,
-            (VERSION, NO_METHOD, None) => Err(refused("it wants a login")),
-            (VERSION, NO_METHOD, Some(_)) => Err(refused("it takes no login with a password")),
+            (VERSION, NO_METHOD, None) => Err(refused("it requires a login")),
+            (VERSION, NO_METHOD, Some(_)) => {
+                Err(refused("it does not accept a user name and password"))
+            }
             _ => Err(no_socks()),
         }
     }
@@ -157,7 +159,7 @@ async fn ask(stream: &mut TcpStream, address: &str) -> io::Result<()> {
 }
 
 fn connect_request(address: &str) -> io::Result<Vec<u8>> {
-    let (host, port) = split(address).ok_or_else(|| refused("that is not host:port"))?;
+    let (host, port) = split(address).ok_or_else(|| refused("the address is not host:port"))?;
     let mut request = vec![VERSION, CONNECT, 0];
     match host.parse() {
         Ok(IpAddr::V4(ip)) => {
@@ -199,7 +201,7 @@ fn meaning(reply: u8) -> &'static str {
         4 => "host unreachable",
         5 => "the host refuses the connection",
         6 => "no answer from the host",
-        7 => "it does not connect",
+        7 => "it could not connect",
         8 => "it does not know this kind of address",
         _ => "it fails without a known reason",
     }

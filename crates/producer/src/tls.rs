@@ -316,7 +316,7 @@ impl Connector {
 fn host_of(address: &str) -> io::Result<ServerName<'static>> {
     let host = address::host(address);
     ServerName::try_from(host.to_owned()).map_err(|_| {
-        let wrong = format!("`{host}` is no name that a certificate could have");
+        let wrong = format!("`{host}` is not a name that a certificate can have");
         io::Error::other(rustls::Error::General(wrong))
     })
 }

@@ -134,7 +134,8 @@ impl Producer {
         if self.client().config().checker.is_none() {
             return Err(self.client().refuse(
                 ErrorKind::Invalid,
-                "a transaction needs a transaction_checker: the broker asks it for what is not decided",
+                "a transaction needs a transaction_checker: the broker asks it about undecided \
+                 transactions",
                 message.into(),
             ));
         }
@@ -320,6 +321,14 @@ impl Client {
 /// Where a half message lies.
 fn half_place(receipt: &Receipt) -> Result<OffsetId, Failure> {
     let id = receipt.offset_message_id();
-    let bad = |_| Failure::untold(ErrorKind::Protocol, format!("`{id}` is no offset message id"));
+    let bad = |_| {
+        Failure::untold(
+            ErrorKind::Protocol,
+            format!(
+                "`{id}` is not an offset message \
+                                                                id"
+            ),
+        )
+    };
     id.parse().map_err(bad)
 }

@@ -29,7 +29,7 @@ impl TrustedBrokers {
     /// What is wrong with it.
     pub(crate) fn new(list: &[String]) -> Result<Self, String> {
         if list.is_empty() {
-            return Err("trusted_brokers is empty: no broker could be sent to".into());
+            return Err("trusted_brokers is empty, so no broker could be used".into());
         }
         let entries = list.iter().map(|text| {
             Entry::parse(text.trim()).map_err(|why| format!("trusted_brokers: `{text}` {why}"))
@@ -72,7 +72,7 @@ impl Entry {
         match text {
             "" => Err(WANTED),
             _ if text.contains(':') => {
-                Err("has a port; leave that out: all ports of a host are trusted")
+                Err("has a port; leave the port out: all ports of a host are trusted")
             }
             _ if text.chars().all(in_names) => Ok(Self::Name(text.to_ascii_lowercase())),
             _ => Err(WANTED),

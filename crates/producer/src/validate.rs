@@ -93,7 +93,7 @@ pub(crate) fn field(what: &str, text: &str) -> Result<(), String> {
 /// Says what is wrong with a group's name, if anything is.
 pub(crate) fn group(group: &str) -> Result<(), String> {
     if group == "DEFAULT_PRODUCER" {
-        return Err("`DEFAULT_PRODUCER` is reserved; choose a name of your own".into());
+        return Err("`DEFAULT_PRODUCER` is reserved; choose another name".into());
     }
     name_of("group", group, MAX_GROUP)
 }
@@ -237,9 +237,9 @@ mod tests {
             (good().tag("a||b"), "separates tags"),
             (good().key("a b"), "space"),
             (good().order_by(""), "ordering key"),
-            (good().delay_level(0), "the first is 1"),
+            (good().delay_level(0), "the first level is 1"),
             (good().deliver_at(UNIX_EPOCH - Duration::from_secs(1)), "before 1970"),
-            (good().priority(-1), "the least is 0"),
+            (good().priority(-1), "the lowest is 0"),
             (good().lite_topic(" "), "lite topic"),
             (good().light_queue("a,b"), "light queue"),
             (good().light_queue("%LMQ%"), "light queue"),

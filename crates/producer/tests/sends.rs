@@ -161,8 +161,8 @@ async fn a_batch_that_breaks_a_rule_is_refused_as_a_whole() {
         ([Message::new("t", "a"), Message::new("t", "b").wait_stored(false)], "wait_stored"),
         ([Message::new("t", "a"), Message::new("t", "b").order_by("k")], "destination"),
         ([Message::new("t", "a"), Message::new("t", "")], "empty"),
-        ([Message::new("%RETRY%g", "a"), Message::new("%RETRY%g", "b")], "no batches"),
-        ([large(), large()], "split it"),
+        ([Message::new("%RETRY%g", "a"), Message::new("%RETRY%g", "b")], "does not take batches"),
+        ([large(), large()], "split the batch"),
     ] {
         let error = producer.send_batch(batch).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));

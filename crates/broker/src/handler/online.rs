@@ -137,9 +137,9 @@ impl Engine {
 
     fn with_message(&self, request: ConsumeDirectly) -> Result<ConsumeDirectly, Refusal> {
         let id = request.message_id.as_deref().unwrap_or_default();
-        let place: OffsetId = id
-            .parse()
-            .map_err(|_| Refusal::system_error(format!("{id:?} is no id of a stored message")))?;
+        let place: OffsetId = id.parse().map_err(|_| {
+            Refusal::system_error(format!("{id:?} is not the id of a stored message"))
+        })?;
         let record = self.record_at(place.offset)?;
         let record = record.ok_or_else(|| {
             Refusal::system_error(format!("can not find message by the offset, {}", place.offset))

@@ -64,7 +64,7 @@ impl Engine {
     fn check_half(&self, group: &str) -> Result<(), Refusal> {
         if !is_name(group, MAX_NAME) {
             return Err(Refusal::illegal(
-                "the producer group of the transaction is no name of a group",
+                "the producer group of the transaction is not a valid group name",
             ));
         }
         match self.halves.has_room(group) {
@@ -242,7 +242,7 @@ impl Engine {
         mut message: StoredMessage,
         commit: &mut Commit,
     ) {
-        tracing::warn!(offset, "a half message is given up: nobody has decided about it");
+        tracing::warn!(offset, "a half message is given up: no producer has decided about it");
         message.topic = UNDECIDED_TOPIC.to_owned();
         message.stored_at_ms = now;
         let stored = self.undecided_queue(commit);

@@ -17,19 +17,20 @@ Exit codes:
   1    a condition of --fail-if is true, or the command failed
   2    usage
   3    unreachable: no name server, no route, no broker
-  4    partial: at least one message unknown, or some stored and some not
-  5    refused: permission, signature, topic rules
-  130  interrupted; the summary is of what was measured until then
+  4    partial: it is unknown whether a message was stored, or some were stored and some were not
+  5    refused: permission, signature, rules for topics
+  130  interrupted; the summary covers what was measured until then
 
-Before the clock starts, each producer sends one message that connects it, and creates the topic
-where brokers do that. Latency is that of messages that were stored (one-way: handed over). With
---rate it counts from when the send should have begun, not from when there was room for it.
+Before the clock starts, each producer sends one message. It opens the connections, and creates the
+topic where brokers create topics. Latency is measured for messages that were stored (with --oneway:
+handed over). With --rate it counts from the time at which the send was due, even if the send had to
+wait for room.
 The summary goes to stderr; with -o json one object goes to stdout.";
 
 /// `posthaste bench`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Send as fast as brokers take it, or at a fixed rate, with many messages in flight
+    /// Send as fast as the brokers take messages, or at a fixed rate, with many messages in flight
     #[command(after_help = EXIT_CODES)]
     Send(Send),
     /// Send one message at a time, or at a fixed rate, and measure how long each takes
@@ -65,11 +66,11 @@ pub(crate) struct Send {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) in_flight: u32,
 
-    /// Do not wait for answers: fast, and nobody says whether a message was stored
+    /// Do not wait for answers: fast, but it stays unknown whether a message was stored
     #[arg(long, conflicts_with = "order_keys")]
     pub(crate) oneway: bool,
 
-    /// Order messages by key, with so many keys in turn
+    /// Order messages by key, using this many keys in turn
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) order_keys: Option<u32>,
 }
@@ -100,11 +101,12 @@ pub(crate) struct Load {
     #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
-    /// Producers, each with connections of its own
+    /// Number of producers, each with its own connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) producers: u32,
 
-    /// Begin so many sends, evenly spaced, whatever becomes of those before: 500/s, 30/m
+    /// Start this many sends, evenly spaced, without waiting for earlier ones to finish: 500/s,
+    /// 30/m
     #[arg(long, value_name = "RATE", value_parser = value::rate)]
     pub(crate) rate: Option<f64>,
 
@@ -112,14 +114,15 @@ pub(crate) struct Load {
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Option<String>,
 
-    /// Send each message in a request of its own, also where several have to wait
+    /// Send each message in a separate request, even when several are waiting
     #[arg(long)]
     pub(crate) no_batching: bool,
 
     /// Exit 1 when this is true, as in 'p99>10ms', 'rate<50000/s', 'errors>0' (repeatable)
     ///
-    /// One of p50 p90 p95 p99 p99.9 max mean, with a duration; rate, with a rate; or one of stored
-    /// errors not_stored unknown retries busy overdue, with a number. Then < <= > >=.
+    /// A condition is a figure, one of < <= > >=, and a limit. The figures p50 p90 p95 p99 p99.9
+    /// max mean take a duration; rate takes a rate; stored errors not_stored unknown retries busy
+    /// overdue take a number.
     #[arg(long, value_name = "CONDITION")]
     pub(crate) fail_if: Vec<Condition>,
 
@@ -131,7 +134,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 
-    /// A line each second on stderr
+    /// Print a line each second on stderr
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 }

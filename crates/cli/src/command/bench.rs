@@ -64,7 +64,12 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
                     talk.say(&summary::lap_line(lap, &settings))
                 }
             },
-            || talk.note("interrupted: waiting for what is on its way; once more ends at once"),
+            || {
+                talk.note(
+                    "interrupted: waiting for messages in flight; interrupt again to end at \
+                          once",
+                )
+            },
         )
         .await;
     let failed = load.fail_if.iter().filter_map(|condition| condition.when_true(&results));
@@ -159,7 +164,7 @@ fn warn(talk: &Talk, results: &Results) {
     }
     if results.overdue > 0 && !results.interrupted {
         talk.warning(&format!(
-            "the rate was not reached: {} never began that should have",
+            "the rate was not reached: {} were due and never started",
             counted(results.overdue, "send")
         ));
     }

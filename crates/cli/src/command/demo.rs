@@ -25,9 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
-    cluster::refuse_flags(global, "demo", "brings a broker of its own")?;
+    cluster::refuse_flags(global, "demo", "starts its own broker")?;
     if global.access_key.is_some() || global.secret_key_file.is_some() {
-        return Err(Failure::usage("demo brings a broker of its own, which takes no access key"));
+        return Err(Failure::usage("demo starts its own broker, which takes no access key"));
     }
     let mut page = Page(Stdout::new());
     page.line(
@@ -47,7 +47,7 @@ pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
     page.line("Your turn:");
     page.line("  posthaste dev                                  a broker to develop against; leave it running");
     page.line("  echo hello | posthaste send Orders             send a line from another terminal");
-    page.line("  posthaste tail Orders                          see what landed");
+    page.line("  posthaste tail Orders                          read it back");
     page.line(
         "  posthaste -n HOST:9876 send Orders hello       the same with your own RocketMQ cluster",
     );
@@ -129,7 +129,10 @@ async fn send_one_way(page: &mut Page, producer: &Producer) -> Result<(), Failur
             .await
             .map_err(failed)?;
     }
-    page.line(&format!("   {ONE_WAY} messages are on their way. No answer comes, so nobody knows whether they are stored:"));
+    page.line(&format!(
+        "   {ONE_WAY} messages are on their way. No answer comes, so it stays \
+                        unknown whether they are stored:"
+    ));
     page.line("   fit for metrics, not for money.");
     Ok(())
 }
@@ -155,7 +158,7 @@ async fn send_ordered(page: &mut Page, producer: &Producer) -> Result<(), Failur
 }
 
 async fn read_back(page: &mut Page, producer: &Producer) -> Result<(), Failure> {
-    page.heading("6. What landed");
+    page.heading("6. What was stored");
     let landed = tokio::time::timeout(PATIENCE, read_all(producer))
         .await
         .map_err(|_| failed("not every message could be read back"))??;

@@ -25,15 +25,16 @@ const REPORT: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failure> {
-    cluster::refuse_flags(global, "dev", "starts a cluster of its own")?;
+    cluster::refuse_flags(global, "dev", "starts its own cluster")?;
     let keys = access::keys(global)?;
     if !args.listen.is_loopback() && !args.anyone_may_connect && keys.is_none() {
         return Err(Failure::usage(format!(
-            "will not listen on {}: whoever reaches that address could read and write everything",
+            "will not listen on {}: anyone who can reach that address could read and write \
+             everything",
             args.listen
         ))
-        .help("Demand signatures with --access-key KEY --secret-key-file FILE.")
-        .help("In a network that you trust, --anyone-may-connect will do."));
+        .help("Require signed requests with --access-key KEY --secret-key-file FILE.")
+        .help("In a network that you trust, use --anyone-may-connect."));
     }
     let started = std::time::Instant::now();
     let mut interrupt = Interrupt::listen(1)?;
@@ -62,7 +63,7 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
             Ok(Exit::Done)
         }
         failure = broker.failed() => Err(Failure::new(Exit::Failed, "broker", chain(&failure))
-            .help("What was acknowledged before is in the --data directory, if there is one.")
+            .help("Messages acknowledged before are in the --data directory, if one was given.")
             .help("Please report this, with the lines above.")),
         never = report_dropped(|| broker.stats().dropped, |text| talk.warning(text), args) => {
             match never {}
@@ -98,7 +99,7 @@ async fn report_dropped(
 /// Why a broker does not listen everywhere without being told where clients find it.
 fn no_address(listen: IpAddr, addresses: &[IpAddr]) -> Failure {
     let failure = Failure::usage(format!(
-        "{listen} is every address of this machine, and none that a client can connect to"
+        "{listen} stands for every address of this machine, and a client cannot connect to it"
     ));
     match addresses {
         [] => failure.help("Say how clients reach this machine: --advertise HOST"),
@@ -165,12 +166,12 @@ fn explain(error: &BrokerError, args: &args::Dev) -> Failure {
     match error {
         BrokerError::PortTaken(_) => failure
             .help("Perhaps another `posthaste dev` or a RocketMQ runs here.")
-            .help("Free ports are taken by:  posthaste dev --namesrv-port 0 --port 0"),
+            .help("Free ports are picked by:  posthaste dev --namesrv-port 0 --port 0"),
         BrokerError::Listen { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             failure.help("Ports up to 1023 belong to the system; choose higher ones.")
         }
         BrokerError::Listen { .. } => {
-            failure.help(format!("{} may be no address of this machine.", args.listen))
+            failure.help(format!("{} may not be an address of this machine.", args.listen))
         }
         _ => failure,
     }

@@ -87,7 +87,7 @@ fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
     }
     if !args.files.is_empty() {
         if args.files.iter().filter(|path| is_stdin(path)).count() > 1 {
-            return Err(Failure::usage("-F - is stdin, which can be read once only"));
+            return Err(Failure::usage("-F - stands for stdin, which can be read only once"));
         }
         return Ok((Source::Files(args.files.clone()), "file"));
     }
@@ -157,7 +157,7 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank:
     }
     // Nothing follows a lone body.
     if let Some(last) = stopped_after.filter(|_| !unit.is_empty()) {
-        talk.say(&format!("stopped after {unit} {}; what follows was not sent", thousands(last)));
+        talk.say(&format!("stopped after {unit} {}; the rest was not sent", thousands(last)));
     }
     if let Some(path) = report.undelivered().filter(|_| tally.failures() > 0) {
         talk.note(&format!("undelivered messages are in {}, for  send --json", path.display()));

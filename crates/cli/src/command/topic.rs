@@ -130,7 +130,7 @@ fn not_updated(error: &AdminError, args: &args::TopicUpdate) -> Failure {
         return failure;
     };
     let message = format!(
-        "{} of topic {topic} would get out of consumers' reach; nothing was changed",
+        "consumers would no longer reach {} of topic {topic}; nothing was changed",
         counted(*messages, "message")
     );
     Failure { message, help: Vec::new(), ..failure }

@@ -150,9 +150,7 @@ impl Fields {
     fn whole(self) -> Result<Incoming, String> {
         let Self { incoming, body, body_b64, compressed } = self;
         if compressed {
-            return Err(
-                "the body is compressed, and would be taken for plain when sent again".into()
-            );
+            return Err("the body is compressed, and would be sent again as if it were not".into());
         }
         let body = match (body, body_b64) {
             (Some(text), None) => text.into(),
@@ -323,7 +321,7 @@ mod tests {
             ),
             (
                 r#"{"compressed":true,"body_b64":"YQ=="}"#,
-                "the body is compressed, and would be taken for plain when sent again",
+                "the body is compressed, and would be sent again as if it were not",
             ),
             (
                 r#"{"_v":2,"body":"x"}"#,

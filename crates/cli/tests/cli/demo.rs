@@ -11,7 +11,7 @@ async fn it_shows_every_way_to_send_and_that_all_of_it_landed() {
         "3. Asynchronous",
         "4. One-way",
         "5. Ordered",
-        "6. What landed",
+        "6. What was stored",
         "7. Close",
     ] {
         assert!(run.stdout.contains(&format!("\n{heading}")), "{heading}\n{}", run.stdout);

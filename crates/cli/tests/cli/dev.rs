@@ -151,7 +151,8 @@ async fn it_does_not_listen_everywhere_without_saying_where_clients_find_it() {
         let args = ["dev", "--listen", listen, "--anyone-may-connect", "--port", "0"];
         let args = [&args[..], &["--namesrv-port", "0"]].concat();
         let run = run(posthaste(&args), "").await.expect_code(2);
-        let expected = "is every address of this machine, and none that a client can connect to";
+        let expected =
+            "stands for every address of this machine, and a client cannot connect to it";
         assert!(run.stderr.contains(expected), "{}", run.stderr);
         assert!(run.stderr.contains("--advertise "), "{}", run.stderr);
     }

@@ -9,7 +9,7 @@ use crate::shell::{
     broker, finish, landed_bodies, next_line, posthaste, posthaste_at, run, signal, until_landed,
 };
 
-const LEFT: &str = "warning: the reader of stdout has left; receipts are no longer written\n";
+const LEFT: &str = "warning: the reader of stdout is gone; receipts are no longer written\n";
 const FULL: &str = "error: cannot write to stdout: No space left on device (os error 28); receipts \
                     are no longer written\n";
 

@@ -93,8 +93,8 @@ async fn an_update_says_how_many_messages_get_out_of_reach_and_waits_for_yes() {
     topic(&broker, &["create", "T", "--queues", "4"]).await.expect_code(0);
     send(&broker, &["T", "--queue", "dev:3"], "a\nb\n").await.expect_code(0);
     let refused = topic(&broker, &["update", "T", "--queues", "2"]).await.expect_code(5);
-    let expected = "error: 2 messages of topic T would get out of consumers' reach; \
-                    nothing was changed\n";
+    let expected =
+        "error: consumers would no longer reach 2 messages of topic T; nothing was changed\n";
     assert!(refused.stderr.starts_with(expected), "{}", refused.stderr);
     let described = |run: Run| run.expect_code(0).stdout.lines().next().map(str::to_owned);
     let whole = Some("T: 2 messages in 4 queues".to_owned());

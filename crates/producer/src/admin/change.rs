@@ -62,7 +62,8 @@ pub(super) async fn route_to_all(
     };
     document.map_err(|error| match error {
         AdminError::NoTopic { .. } => AdminError::Unreachable(format!(
-            "no broker is known: the name server has a route neither to {DEFAULT_TOPIC} nor to {SELF_TEST_TOPIC}"
+            "no broker is known: the name server has no route to {DEFAULT_TOPIC} or \
+             {SELF_TEST_TOPIC}"
         )),
         other => other,
     })

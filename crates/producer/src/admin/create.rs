@@ -30,7 +30,7 @@ pub(super) async fn create_topic(
     let changes = missing.into_iter().map(change).collect();
     let asked = change::ask_all(admin, changes, false, deadline).await;
     if asked.accepted.is_empty() {
-        let nobody = || AdminError::Unreachable("no broker has a master that is known".into());
+        let nobody = || AdminError::Unreachable("no master of any broker is known".into());
         return Err(asked.error.unwrap_or_else(nobody));
     }
     change::until_it_shows(admin, topic, &asked.accepted, deadline).await

@@ -44,7 +44,7 @@ pub enum AdminError {
         brokers: Vec<TopicOnBroker>,
     },
     /// The change would put messages out of consumers' reach; nothing was changed.
-    #[error("{messages} messages of topic {topic} would get out of consumers' reach")]
+    #[error("consumers would no longer reach {messages} messages of topic {topic}")]
     OutOfReach {
         /// The topic.
         topic: String,
@@ -92,18 +92,27 @@ impl AdminError {
     /// What to do about it, in a sentence or two.
     pub fn help(&self) -> String {
         match self {
-            Self::Unreachable(_) => "Check that the name server and the broker run, and that the address that the broker advertises (brokerIP1) can be reached from here; behind Docker or NAT set an address map.".into(),
-            Self::Tls(_) => "Check the server's certificate: who signed it, until when it is valid, and that it names the host that is connected to; whether the server wants one of ours; and that the port speaks TLS at all.".into(),
+            Self::Unreachable(_) => "Check that the name server and the broker run, and that the \
+                                     address that the broker advertises (brokerIP1) can be \
+                                     reached from here. Behind Docker or NAT, set an address map.".into(),
+            Self::Tls(_) => "Check the server's certificate: who signed it, until when it is \
+                             valid, and that it names the host that you connect to. Check whether \
+                             the server wants a client certificate, and whether the port speaks \
+                             TLS at all.".into(),
             Self::Untrusted { .. } => "If that broker belongs to the cluster, add its host to the trusted brokers. If not, find out who registered it with the name server.".into(),
             Self::NoTopic { topic } => format!("Create topic {topic} first, or send to it where brokers create topics (autoCreateTopicEnable)."),
-            Self::Exists { .. } => "Use it as it is, or change it with update_topic.".into(),
-            Self::OutOfReach { .. } => "Let fewer queues be written (write_queues), wait until the others are consumed, and read fewer then; or say abandon_messages.".into(),
-            Self::Denied { .. } => "Check the credentials and the permissions that they have on the broker, and those of the topic.".into(),
+            Self::Exists { .. } => "Use the topic unchanged, or change it with update_topic.".into(),
+            Self::OutOfReach { .. } => "Lower the number of queues to write (write_queues), wait \
+                                        until consumers have read the other queues, then lower \
+                                        the number to read (read_queues) with abandon_messages. \
+                                        Or give the messages up with abandon_messages.".into(),
+            Self::Denied { .. } => "Check the credentials, their permissions on the broker, and \
+                                    the topic's permission.".into(),
             Self::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. } => "This server does not know the request: it is too old, or a proxy. Ask a broker directly.".into(),
             Self::Refused { code: ResponseCode::ILLEGAL_OPERATION, .. } => "It is too late: the message may have been delivered, or been recalled before.".into(),
             Self::Refused { .. } => "See the server's remark, and its log.".into(),
             Self::Timeout(_) => "A server that does not know a request may not answer it at all. If it should know this one, look at its load, or give the call more time.".into(),
-            Self::Invalid(_) => "Correct the call; trying it again as it is will not help.".into(),
+            Self::Invalid(_) => "Correct the call; repeated unchanged, it fails again.".into(),
             Self::Protocol { .. } => "Check that the address is that of a RocketMQ server.".into(),
             Self::Closed => "Make the call before closing the producer.".into(),
         }

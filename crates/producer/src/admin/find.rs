@@ -30,7 +30,10 @@ pub(super) async fn view(
     id: &str,
 ) -> Result<Option<ReadMessage>, AdminError> {
     let place: OffsetId = id.parse().map_err(|_| {
-        AdminError::Invalid(format!("{id:?} is not an id that a broker gives: 32 or 56 hex digits"))
+        AdminError::Invalid(format!(
+            "{id:?} is not an offset message id, which has 32 or 56 hex \
+                                     digits"
+        ))
     })?;
     let deadline = admin.deadline();
     let document = admin.route(topic, deadline).await?;
@@ -88,7 +91,7 @@ pub(super) async fn by_unique_id(
     id: &str,
 ) -> Result<Vec<ReadMessage>, AdminError> {
     if id.is_empty() {
-        return Err(AdminError::Invalid("an empty text is no message's id".into()));
+        return Err(AdminError::Invalid("an empty text is not a message id".into()));
     }
     let query = QueryMessages {
         topic: wire_topic(admin, topic)?,

@@ -23,7 +23,7 @@ const READ_WRITE: i32 = permission::READ | permission::WRITE;
 /// let update = posthaste::TopicUpdate::new().queues(16);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use = "an update does nothing until a topic is updated with it"]
+#[must_use = "an update does nothing until `update_topic` is called with it"]
 pub struct TopicUpdate {
     read_queues: Option<u32>,
     write_queues: Option<u32>,
@@ -145,8 +145,8 @@ pub(super) async fn update_topic(
     let mut now = admin.route(topic, deadline).await?;
     if now.queue_mappings.as_ref().is_some_and(|mappings| !mappings.is_empty()) {
         return Err(AdminError::Invalid(format!(
-            "topic {topic} is a static one: its queues are spread over the brokers by a plan, which \
-             the broker's own tools change"
+            "topic {topic} is a static topic: a plan spreads its queues over the brokers, and \
+             only the brokers' own tools change that plan"
         )));
     }
     give_back_permissions(admin, &mut now, deadline).await?;

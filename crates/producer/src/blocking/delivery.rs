@@ -23,7 +23,7 @@ fn wait_timeout<F: Future + Unpin>(
 ///
 /// Wait for the receipt, or hand it a callback. Dropping it cancels nothing: the message runs to
 /// its end, and counts in [`Stats`](crate::Stats).
-#[must_use = "a dropped Delivery tells nobody whether the message was stored"]
+#[must_use = "dropping a Delivery loses the information whether the message was stored"]
 pub struct Delivery {
     delivery: crate::Delivery,
     runtime: Arc<Runtime>,
@@ -77,7 +77,7 @@ impl fmt::Debug for Delivery {
 ///
 /// Wait for the receipts, or hand it a callback. Dropping it cancels nothing: the batch runs to its
 /// end, and counts in [`Stats`](crate::Stats).
-#[must_use = "a dropped BatchDelivery tells nobody whether the batch was stored"]
+#[must_use = "dropping a BatchDelivery loses the information whether the batch was stored"]
 pub struct BatchDelivery {
     delivery: crate::BatchDelivery,
     runtime: Arc<Runtime>,

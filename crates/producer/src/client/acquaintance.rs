@@ -56,9 +56,9 @@ impl Acquaintance {
             let group = &client.config().own_group;
             tracing::warn!(
                 %group,
-                "no broker is known that may ask the transaction checker: there is a route neither to \
-                 {DEFAULT_TOPIC} nor to {SELF_TEST_TOPIC}. Name the topics of the group's transactions \
-                 with `topics`; otherwise no broker asks before the first send"
+                "no broker is known that may ask the transaction checker: there is no route to \
+                 {DEFAULT_TOPIC} or {SELF_TEST_TOPIC}. Name the topics of the group's \
+                 transactions with `topics`; otherwise no broker asks before the first send"
             );
         }
         self.brokers = masters.iter().map(|address| client.connection(address)).collect();

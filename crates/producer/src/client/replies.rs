@@ -22,7 +22,7 @@ impl Client {
         if !self.requests.complete(id, reply_of(push, &topic, &text)) {
             self.counters().late_replies.add_one();
             self.meters().late_reply();
-            tracing::debug!(id, "a reply that nobody waits for any more");
+            tracing::debug!(id, "a reply that no request waits for any more");
         }
         Ok(())
     }

@@ -57,7 +57,8 @@ pub(crate) struct Singly(HashMap<Arc<str>, Instant>);
 impl Singly {
     /// The broker refuses batches of this topic.
     pub(crate) fn add(&mut self, topic: &Arc<str>, now: Instant) {
-        tracing::warn!(%topic, "the broker refuses batches; its messages go singly for ten minutes");
+        tracing::warn!(%topic, "the broker refuses batches; messages are sent to it one by one \
+                                for ten minutes");
         self.0.insert(topic.clone(), now + SINGLY_FOR);
     }
 

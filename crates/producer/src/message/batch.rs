@@ -86,7 +86,7 @@ pub(crate) fn check(content: &Content, max_size: usize) -> Result<(), String> {
 fn check_several(content: &Content, max_size: usize) -> Result<(), String> {
     let first = &content.first;
     if first.topic().starts_with(RETRY_TOPICS) {
-        return Err(format!("topic {} takes no batches", first.topic()));
+        return Err(format!("topic {} does not take batches", first.topic()));
     }
     for (place, message) in content.others().iter().enumerate() {
         let differs = if message.topic() != first.topic() {
@@ -104,7 +104,7 @@ fn check_several(content: &Content, max_size: usize) -> Result<(), String> {
         ));
     }
     if let Some(place) = content.messages().position(|message| !message.is_ordinary()) {
-        return Err(format!("message {} of the batch has to go alone", place + 1));
+        return Err(format!("message {} of the batch must be sent alone", place + 1));
     }
     check_size(content, max_size)
 }
@@ -114,7 +114,7 @@ pub(crate) fn check_size(content: &Content, max_size: usize) -> Result<(), Strin
     let bytes: usize = content.entries().map(|entry| entry_bytes(entry.message, entry.added)).sum();
     if content.count() > 1 && bytes > max_size {
         return Err(format!(
-            "the batch has {bytes} bytes, more than the {max_size} allowed; split it"
+            "the batch has {bytes} bytes, more than the {max_size} allowed; split the batch"
         ));
     }
     Ok(())

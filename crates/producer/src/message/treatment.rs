@@ -120,7 +120,7 @@ impl Treatment {
     /// Says what is wrong with it, if anything is.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.delay == Some(Delay::Level(0)) {
-            return Err("the delay level is 0; the first is 1".into());
+            return Err("the delay level is 0; the first level is 1".into());
         }
         if let Some(Delay::At(time)) = self.delay
             && time < UNIX_EPOCH
@@ -130,7 +130,7 @@ impl Treatment {
         if let Some(priority) = self.priority
             && priority < 0
         {
-            return Err(format!("the priority is {priority}; the least is 0"));
+            return Err(format!("the priority is {priority}; the lowest is 0"));
         }
         if self.lite_topic.as_deref().is_some_and(|name| name.trim().is_empty()) {
             return Err("the lite topic is empty".into());
@@ -144,8 +144,8 @@ impl Treatment {
         if self.part == Part::Transaction && self.delay.is_some() {
             // Real brokers store such a half message, and never deliver it once it is committed.
             return Err(
-                "a message of a transaction cannot have a delay level or a delivery time; \
-                        send a delayed message of its own once the transaction is committed"
+                "a message of a transaction cannot have a delay level or a delivery time; send a \
+                 separate delayed message once the transaction is committed"
                     .into(),
             );
         }

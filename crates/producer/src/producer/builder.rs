@@ -597,7 +597,7 @@ impl ProducerBuilder {
             return Err(StartError::Setting("max_pending is larger than 4 GiB".into()));
         }
         if config.linger.is_some() && !config.batching {
-            return Err(StartError::Setting("linger is of no use without batching".into()));
+            return Err(StartError::Setting("linger has no effect without batching".into()));
         }
         if config.max_message_size > 15 * 1024 * 1024 {
             return Err(StartError::Setting("max_message_size is larger than 15 MiB".into()));

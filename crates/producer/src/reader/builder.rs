@@ -248,7 +248,8 @@ fn check_tags(tags: &HashSet<String>) -> Result<(), AdminError> {
     for tag in tags {
         if tag.is_empty() || tag.trim() != tag || tag.contains("||") {
             return Err(AdminError::Invalid(format!(
-                "no message can be found by the tag {tag:?}: it is empty, has spaces around it, or contains `||`"
+                "the tag {tag:?} finds no message: it is empty, has spaces around it, or contains \
+                 `||`"
             )));
         }
     }

@@ -76,7 +76,8 @@ impl TransactionError {
         match &*self.0 {
             Case::NotBegun(error) => error.help(),
             Case::NotEnded { state, .. } => format!(
-                "Nothing, if the transaction checker says {state} too: the broker will ask it. Check that the broker runs."
+                "Nothing, if the transaction checker also answers {state}: the broker will ask \
+                 it. Check that the broker runs."
             ),
         }
     }

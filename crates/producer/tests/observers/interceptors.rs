@@ -407,7 +407,7 @@ async fn a_batch_that_grows_beyond_what_brokers_take_is_refused() {
     fits.push(Message::new("t", vec![b'x'; (1 << 20) - 1000]));
     let error = soon(producer.send_batch(fits)).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
-    assert!(error.to_string().contains("split it"), "{error}");
+    assert!(error.to_string().contains("split the batch"), "{error}");
     assert_eq!(broker.seen_count(), 0);
     soon(producer.send_batch(small(batch()))).await.unwrap();
     assert_all_ended(&producer);

@@ -203,9 +203,9 @@ async fn an_address_server_is_asked_through_it_too() {
 async fn errors_name_the_proxy() {
     let broker = broker().await;
     for (manner, login, expected) in [
-        (Manner::Guarded, None, "it wants a login"),
+        (Manner::Guarded, None, "it requires a login"),
         (Manner::Guarded, Some("wrong"), "wrong user or password"),
-        (Manner::Open, Some("pass"), "it takes no login with a password"),
+        (Manner::Open, Some("pass"), "it does not accept a user name and password"),
         (Manner::Refuses(2), None, "its rules do not allow the connection"),
         (Manner::Refuses(5), None, "the host refuses the connection"),
         (Manner::Refuses(99), None, "without a known reason"),

@@ -153,7 +153,7 @@ fn throughput(laps: &[Lap]) -> Chart {
     let most = laps.iter().map(Lap::rate).fold(0.0, f64::max);
     let mut chart = chart(
         "Throughput over time",
-        format!("at the most {}/s", thousands(most.round() as u64)),
+        format!("at most {}/s", thousands(most.round() as u64)),
         seconds_axis(laps),
         Axis::y("messages a second", Scale::beyond(most), tick),
     );

@@ -135,9 +135,9 @@ impl Report {
         }
         let (keys, tag) = labels(keepsake);
         match self.format {
-            Format::Text => self
-                .stdout
-                .line(format_args!("sent    {}  one-way, nobody confirms it", self.topic)),
+            Format::Text => {
+                self.stdout.line(format_args!("sent    {}  one-way, not confirmed", self.topic))
+            }
             Format::Json => self.stdout.json(&HandedOverLine {
                 _cmd: "send",
                 _v: VERSION,
@@ -224,7 +224,7 @@ impl Report {
                     self.tally.unwritable = true;
                     self.talk.error(&format!("cannot write to stdout: {error}; {what}"));
                 }
-                None => self.talk.warning(&format!("the reader of stdout has left; {what}")),
+                None => self.talk.warning(&format!("the reader of stdout is gone; {what}")),
             }
         }
         if let Some(why) = self.undelivered.as_mut().and_then(Undelivered::flush) {
@@ -312,8 +312,10 @@ impl Listener for Report {
     fn interrupted(&mut self, in_flight: usize) {
         self.tally.interrupted = true;
         if in_flight > 0 {
-            self.talk
-                .note("interrupted: waiting for what is on its way; once more ends it at once");
+            self.talk.note(
+                "interrupted: waiting for messages in flight; interrupt again to end at \
+                       once",
+            );
         }
     }
 
