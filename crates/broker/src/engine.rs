@@ -6,6 +6,8 @@
 //! What a request does is in `handler`, one file per concern.
 
 pub(crate) mod attributes;
+mod catalogue;
+mod dispatch;
 pub(crate) mod effects;
 pub(crate) mod filter;
 pub(crate) mod groups;
@@ -18,6 +20,7 @@ pub(crate) mod queries;
 mod recovery;
 pub(crate) mod refusal;
 pub(crate) mod replies;
+mod restart;
 pub(crate) mod schedule;
 pub(crate) mod sql;
 pub(crate) mod stamp;
@@ -25,13 +28,11 @@ pub(crate) mod timers;
 pub(crate) mod topics;
 pub(crate) mod wishes;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::Range;
 
 use self::effects::{Caller, Effects};
 use self::groups::Groups;
-use self::halves::{Half, Halves, LIFE_MS, Timing};
+use self::halves::{Halves, Timing};
 use self::meter::Meter;
 use self::parked::ParkedPulls;
 use self::peers::Peers;
@@ -42,14 +43,13 @@ use self::replies::Replies;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
 use self::timers::Timers;
-use self::topics::{ALL, QueueEnds, READ_WRITE, SCHEDULE_TOPIC, Topic, Topics};
-use crate::location::{MAX_OFFSET, MAX_QUEUES, QueueKey};
+use self::topics::{SCHEDULE_TOPIC, Topics};
+use crate::location::{MAX_OFFSET, QueueKey};
 use crate::request::{Answer, Request};
-use crate::store::{Commit, Fact, Full, Record, Store, StoreError, TopicConfig};
+use crate::store::{Commit, Full, Record, Store, StoreError};
 pub(crate) use crate::time::Millis;
-use posthaste_protocol::request::SendMessage;
-use posthaste_protocol::request::{DEFAULT_TOPIC, Empty, RouteOf};
-use posthaste_protocol::{Incoming, ReceivedSend, RequestCode, ResponseCode, StoredMessage};
+use posthaste_protocol::request::{Empty, SendMessage};
+use posthaste_protocol::{Incoming, ReceivedSend, StoredMessage};
 
 /// What is due and cannot be read is tried again after so long.
 pub(crate) const READ_AGAIN_MS: Millis = 1_000;
@@ -170,78 +170,6 @@ impl Engine {
         Ok(engine)
     }
 
-    fn restore(&mut self, facts: Vec<Fact>) -> Result<(), StoreError> {
-        let (mut topics, mut deleted) = (Vec::new(), Vec::new());
-        for fact in facts {
-            match fact {
-                Fact::Topic(config) => topics.push(config),
-                Fact::Deleted { number } => deleted.push(number),
-                Fact::Delivered { level, offset } => self.schedule.restore(level, offset),
-                Fact::Timer { offset, due, id_hash } => self.timers.insert(due, offset, id_hash),
-                Fact::Half { offset, group, since, due, checks } => {
-                    let (group, due) = (group.into(), due.min(since.saturating_add(LIFE_MS)));
-                    self.halves.insert(offset, Half { group, since, due, checks });
-                }
-                Fact::Offset { .. } | Fact::Subscriptions { .. } | Fact::Group(_) => {
-                    self.groups.restore(fact);
-                }
-            }
-        }
-        topics.sort_by_key(|config: &TopicConfig| config.number);
-        deleted.sort_unstable();
-        let mut deleted = deleted.into_iter().peekable();
-        for config in topics {
-            while let Some(number) = deleted.next_if(|number| *number < config.number) {
-                self.topics.restore_deleted(number).ok_or_else(|| out_of_order(number))?;
-            }
-            self.restore_topic(config)?;
-        }
-        for number in deleted {
-            self.topics.restore_deleted(number).ok_or_else(|| out_of_order(number))?;
-        }
-        self.plan_deliveries();
-        Ok(())
-    }
-
-    fn restore_topic(&mut self, config: TopicConfig) -> Result<(), StoreError> {
-        let number = config.number;
-        let topic = self.topics.restore(config).ok_or_else(|| out_of_order(number))?;
-        let known = topic.known_queues();
-        let ends = self.find_ends(number, 0..known)?;
-        self.topics.set_ends(number, 0, ends);
-        Ok(())
-    }
-
-    /// Finds out where queues end that come into being, or come back: a topic may once have had
-    /// more queues than it had since.
-    fn find_ends(&self, topic: u16, queues: Range<u16>) -> Result<Vec<QueueEnds>, StoreError> {
-        queues
-            .map(|queue| {
-                let end = self.store.end_offset(QueueKey { topic, queue })?;
-                Ok(QueueEnds { next: end, committed: end })
-            })
-            .collect()
-    }
-
-    /// The queue that a message was sent to which has waited since. Its topic may have fewer
-    /// queues by now, and after a restart nothing is known of the others: what waits for one of
-    /// them comes to it all the same.
-    pub(crate) fn queue_sent_to(
-        &mut self,
-        topic: &str,
-        queue: u16,
-    ) -> Result<Option<QueueKey>, StoreError> {
-        let Some(topic) = self.topics.get(topic).filter(|_| queue < MAX_QUEUES) else {
-            return Ok(None);
-        };
-        let (key, known) = (topic.key(queue), topic.known_queues());
-        if queue >= known {
-            let ends = self.find_ends(key.topic, known..queue + 1)?;
-            self.topics.set_ends(key.topic, known, ends);
-        }
-        Ok(Some(key))
-    }
-
     /// A client has connected.
     pub(crate) fn open(&mut self, session: SessionId, peer: SocketAddr) {
         self.peers.open(session, peer);
@@ -274,82 +202,6 @@ impl Engine {
         match request.incoming {
             Ok(incoming) => self.dispatch(now, caller, incoming, effects),
             Err(error) => effects.answer::<Empty>(caller, Err(error.into())),
-        }
-    }
-
-    fn dispatch(&mut self, now: Millis, caller: Caller, incoming: Incoming, out: &mut Effects) {
-        match incoming {
-            Incoming::Send(message) => self.store(now, caller, &message, out),
-            Incoming::Pull(pull) => self.pull(now, caller, pull, out),
-            Incoming::SendBack(back) => {
-                let result = self.send_back(now, &back, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            Incoming::CreateTopic(topic) => {
-                let result = self.create_topic(&topic, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            Incoming::Heartbeat(heartbeat) => {
-                let result = self.heartbeat(caller.session, &heartbeat, out);
-                out.answer(caller, result);
-            }
-            Incoming::UnregisterClient(client) => {
-                let result = self.unregister(caller.session, &client, out);
-                out.answer(caller, result);
-            }
-            Incoming::RouteOf(RouteOf { topic, .. }) => out.answer(caller, self.route_of(&topic)),
-            Incoming::TopicListOf(_) => {
-                out.answer_if_room(caller, || self.topic_list());
-            }
-            Incoming::MaxOffset(queue) => out.answer(caller, self.max_offset(&queue)),
-            Incoming::MinOffset(queue) => out.answer(caller, self.min_offset(&queue)),
-            Incoming::SearchOffset(search) => out.answer(caller, self.search_offset(&search)),
-            Incoming::EarliestStoreTime(queue) => {
-                out.answer(caller, self.earliest_store_time(&queue));
-            }
-            Incoming::ViewMessage(message) => {
-                out.answer_if_room(caller, || self.view_message(&message));
-            }
-            Incoming::QueryConsumerOffset(query) => {
-                out.answer(caller, self.query_consumer_offset(&query));
-            }
-            Incoming::UpdateConsumerOffset(update) => {
-                let result = self.update_consumer_offset(caller.session, &update);
-                out.answer(caller, result);
-            }
-            Incoming::ConsumerListOf(group) => {
-                out.answer_if_room(caller, || self.consumer_list(&group));
-            }
-            Incoming::LockQueues(lock) => {
-                let result = self.lock_queues(now, &lock);
-                out.answer(caller, result);
-            }
-            Incoming::UnlockQueues(unlock) => {
-                let result = self.unlock_queues(&unlock);
-                out.answer(caller, result);
-            }
-            Incoming::CheckClientConfig(check) => {
-                out.answer(caller, self.check_client_config(&check));
-            }
-            Incoming::QueryMessages(query) => self.query(caller, query, out),
-            Incoming::EndTransaction(end) => self.end_transaction(now, caller, &end, out),
-            Incoming::SendReply(reply) => self.send_reply(now, caller, &reply.0, out),
-            Incoming::Recall(recall) => {
-                let result = self.recall(now, &recall, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            // What a broker tells clients; one that is told it itself does not know it.
-            Incoming::NotifyConsumerIdsChanged(_) => {
-                refuse(out, caller, RequestCode::NOTIFY_CONSUMER_IDS_CHANGED);
-            }
-            Incoming::CheckTransaction(_) => {
-                refuse(out, caller, RequestCode::CHECK_TRANSACTION_STATE);
-            }
-            Incoming::PushReply(_) => {
-                refuse(out, caller, RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT);
-            }
-            Incoming::Admin(request) => self.administer(now, caller, request, out),
-            Incoming::Unknown(code) => refuse(out, caller, code),
         }
     }
 
@@ -537,106 +389,9 @@ impl Engine {
         Ok(block.and_then(|block| block.records_from(offset).next()))
     }
 
-    /// Creates a topic, or changes it, and has it remembered.
-    pub(crate) fn set_topic(
-        &mut self,
-        name: &str,
-        queues: (u16, u16),
-        perm: i32,
-        commit: &mut Commit,
-    ) -> Result<(), Refusal> {
-        let (read, write) = queues;
-        let number = self.topics.number_of(name).ok_or_else(|| {
-            let limit = topics::MAX_TOPICS;
-            let why = format!("topic[{name}] cannot be created: there are {limit} topics already");
-            Refusal::new(ResponseCode::TOPIC_NOT_EXIST, why)
-        })?;
-        let known = self.topics.get(name).map_or(0, Topic::known_queues);
-        let bases = self.bases_of(number)?;
-        // Before anything changes: a queue whose end is not known would be written over.
-        let queues = known..read.max(write).min(MAX_QUEUES);
-        let mut ends = self.find_ends(number, queues.clone())?;
-        for (ends, queue) in ends.iter_mut().zip(queues) {
-            let base = bases.get(&queue).copied().unwrap_or(0);
-            *ends = QueueEnds { next: ends.next.max(base), committed: ends.committed.max(base) };
-        }
-        if self.topics.deleted_ends(number).is_some() {
-            commit.forget(Fact::deleted_key(number));
-        }
-        if let Some(topic) = self.topics.set(name, (read, write), perm, bases) {
-            commit.put(Fact::Topic(topic.config.clone()));
-            self.topics.set_ends(number, known, ends);
-        }
-        Ok(())
-    }
-
-    /// Where the queues of a topic begin that gets the number of a deleted one: behind its messages,
-    /// which are there until they are dropped.
-    fn bases_of(&self, number: u16) -> Result<BTreeMap<u16, u64>, StoreError> {
-        let Some(known) = self.topics.deleted_ends(number) else { return Ok(BTreeMap::new()) };
-        let mut bases = BTreeMap::new();
-        for (queue, stored) in (0..).zip(self.find_ends(number, 0..MAX_QUEUES)?) {
-            let known = known.get(&queue).copied().unwrap_or(0);
-            let base = stored.next.max(known);
-            if base > 0 {
-                bases.insert(queue, base);
-            }
-        }
-        Ok(bases)
-    }
-
     /// Offset of the oldest message of a queue; the end when there is none.
     pub(crate) fn first_offset(&self, queue: QueueKey) -> u64 {
         self.store.first_offset(queue).max(self.topics.base(queue))
-    }
-
-    /// Deletes a topic, and has that remembered: its messages are out of reach, those that wait to be
-    /// delivered to it come to nothing, and how far groups had come in it is forgotten. Says whether
-    /// there was one.
-    pub(crate) fn delete_topic(&mut self, name: &str, effects: &mut Effects) -> bool {
-        let Some(number) = self.topics.delete(name) else { return false };
-        effects.commit.forget(Fact::topic_key(name));
-        effects.commit.put(Fact::Deleted { number });
-        self.groups.forget_topic(name, number, &mut effects.commit);
-        for parked in self.parked.of_topic(number) {
-            effects.answer::<Empty>(parked.caller, Err(Refusal::no_topic(name)));
-        }
-        for query in self.queries.of_topic(number) {
-            effects.answer::<Empty>(query.caller, Err(Refusal::no_topic(name)));
-        }
-        true
-    }
-
-    /// The topic of this name that clients are told of. The default topic, kept from an earlier
-    /// run, is not there when sends create no topics.
-    pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
-        let hidden = name == DEFAULT_TOPIC && self.identity.auto_create_queues.is_none();
-        self.topics.get(name).filter(|_| !hidden)
-    }
-
-    /// Creates the topics that are always there, and `wanted` ones, unless they are there already.
-    pub(crate) fn create_topics(&mut self, wanted: &[(String, u16)]) -> Result<(), StoreError> {
-        let mut commit = Commit::default();
-        if let Some(queues) = self.identity.auto_create_queues {
-            // In an earlier run it may have had another number of queues.
-            let known = self.topics.get(DEFAULT_TOPIC).map(|topic| topic.config.write_queues);
-            if known != Some(queues) {
-                let set = self.set_topic(DEFAULT_TOPIC, (queues, queues), ALL, &mut commit);
-                set.map_err(too_many)?;
-            }
-        }
-        let Identity { cluster, broker, .. } = &self.identity;
-        let system = topics::system_topics(cluster, broker);
-        let wanted = wanted.iter().map(|(name, queues)| (name.clone(), *queues, READ_WRITE));
-        for (name, queues, perm) in system.into_iter().chain(wanted) {
-            if self.topics.get(&name).is_none() {
-                self.set_topic(&name, (queues, queues), perm, &mut commit).map_err(too_many)?;
-            }
-        }
-        match commit.is_empty() {
-            true => Ok(()),
-            false => self.store.commit(commit),
-        }
     }
 
     /// How many messages have been stored since the start.
@@ -645,21 +400,8 @@ impl Engine {
     }
 }
 
-fn out_of_order(number: u16) -> StoreError {
-    StoreError::Damaged(format!("the topic number {number} is out of order"))
-}
-
 fn disk_full() -> Refusal {
     Refusal::unavailable("the disk is full; messages are taken again as soon as it has room")
-}
-
-fn too_many(refusal: Refusal) -> StoreError {
-    StoreError::Damaged(refusal.remark)
-}
-
-/// Refuses a request that this broker does not know.
-fn refuse(out: &mut Effects, caller: Caller, code: RequestCode) {
-    out.refuse(caller, &Refusal::unknown(code));
 }
 
 #[cfg(test)]

@@ -21,91 +21,68 @@ impl Engine {
         if let Err(refusal) = out.check_room(caller.session) {
             return out.refuse(caller, &refusal);
         }
+        self.answer_tool(now, caller, request, out);
+    }
+
+    fn answer_tool(&mut self, now: Millis, caller: Caller, request: Admin, out: &mut Effects) {
         match request {
-            Admin::RunningInfoOf(request) => self.running_info(now, caller, &request, out),
-            Admin::ConsumeDirectly(request) => self.consume_directly(now, caller, request, out),
-            Admin::MembersOffsetsOf(request) => self.members_offsets(now, caller, &request, out),
-            Admin::WipeWritePermission(request) => {
-                let result = self.wipe_write_permission(&request);
+            Admin::RunningInfoOf(it) => self.running_info(now, caller, &it, out),
+            Admin::ConsumeDirectly(it) => self.consume_directly(now, caller, it, out),
+            Admin::MembersOffsetsOf(it) => self.members_offsets(now, caller, &it, out),
+            Admin::WipeWritePermission(it) => out.answer(caller, self.wipe_write_permission(&it)),
+            Admin::GiveWritePermission(it) => out.answer(caller, self.give_write_permission(&it)),
+            Admin::CreateTopics(it) => {
+                let result = self.set_topics(&it, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::DeleteTopic(it) => {
+                let result = self.delete(&it, out);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::DeleteTopicInNameServer(it) => out.answer(caller, self.delete_route(&it)),
+            Admin::SetGroup(it) => {
+                let result = self.set_group(&it, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::SetGroups(it) => {
+                let result = self.set_groups(&it, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::DeleteGroup(it) => {
+                let result = self.delete_group(&it, &mut out.commit);
+                out.answer_after_commit(caller, result);
+            }
+            Admin::ResetOffset(it) => {
+                let result = self.reset_offset(now, &it, out);
                 out.answer(caller, result);
             }
-            Admin::GiveWritePermission(request) => {
-                let result = self.give_write_permission(&request);
-                out.answer(caller, result);
-            }
-            Admin::CreateTopics(request) => {
-                let result = self.set_topics(&request, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            Admin::DeleteTopic(request) => {
-                let result = self.delete(&request, out);
-                out.answer_after_commit(caller, result);
-            }
-            Admin::DeleteTopicInNameServer(request) => {
-                out.answer(caller, self.delete_route(&request));
-            }
-            Admin::SetGroup(request) => {
-                let result = self.set_group(&request, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            Admin::SetGroups(request) => {
-                let result = self.set_groups(&request, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            Admin::DeleteGroup(request) => {
-                let result = self.delete_group(&request, &mut out.commit);
-                out.answer_after_commit(caller, result);
-            }
-            Admin::ResetOffset(request) => {
-                let result = self.reset_offset(now, &request, out);
-                out.answer(caller, result);
-            }
-            Admin::CloneOffsets(request) => {
-                let result = self.clone_offsets(&request);
-                out.answer(caller, result);
-            }
+            Admin::CloneOffsets(it) => out.answer(caller, self.clone_offsets(&it)),
             Admin::ClusterInfoOf(_) => out.answer(caller, Ok(self.cluster_info())),
-            Admin::KvConfigOf(setting) => out.answer(caller, Self::kv_config(&setting)),
-            Admin::DeleteKvConfig(setting) => {
-                out.answer(caller, Self::delete_kv_config(&setting));
-            }
+            Admin::KvConfigOf(it) => out.answer(caller, Self::kv_config(&it)),
+            Admin::DeleteKvConfig(it) => out.answer(caller, Self::delete_kv_config(&it)),
             Admin::BrokerConfigOf(_) => out.answer(caller, Ok(self.broker_config())),
             Admin::NameServerConfigOf(_) => out.answer(caller, Ok(self.name_server_config())),
             Admin::RuntimeInfoOf(_) => out.answer(caller, Ok(self.runtime_info(now))),
-            Admin::TopicsOfCluster(of) => out.answer(caller, self.topics_of_cluster(&of)),
+            Admin::TopicsOfCluster(it) => out.answer(caller, self.topics_of_cluster(&it)),
             Admin::NameServerSystemTopics(_) => out.answer(caller, Ok(self.cluster_topics())),
             Admin::BrokerSystemTopics(_) => out.answer(caller, Ok(self.system_topics())),
-            Admin::TopicConfigOf(topic) => out.answer(caller, self.topic_config(&topic)),
+            Admin::TopicConfigOf(it) => out.answer(caller, self.topic_config(&it)),
             Admin::TopicConfigsOf(_) => out.answer(caller, Ok(self.topic_configs(now))),
-            Admin::TopicStatsOf(topic) => {
-                let stats = self.topic_stats(now, &topic);
-                out.answer(caller, stats);
+            Admin::TopicStatsOf(it) => out.answer(caller, self.topic_stats(now, &it)),
+            Admin::ConsumeStatsOf(it) => out.answer(caller, self.consume_stats(now, &it)),
+            Admin::BrokerConsumeStatsOf(it) => {
+                out.answer(caller, self.broker_consume_stats(now, &it))
             }
-            Admin::ConsumeStatsOf(group) => {
-                let stats = self.consume_stats(now, &group);
-                out.answer(caller, stats);
-            }
-            Admin::BrokerConsumeStatsOf(of) => {
-                let stats = self.broker_consume_stats(now, &of);
-                out.answer(caller, stats);
-            }
-            Admin::BrokerStatsOf(of) => {
-                let stats = self.broker_stats(now, &of);
-                out.answer(caller, stats);
-            }
-            Admin::ConsumeQueueOf(queue) => self.consume_queue(caller, &queue, out),
-            Admin::TimeSpansOf(of) => out.answer(caller, self.time_spans(now, &of)),
-            Admin::ConsumerConnectionOf(group) => {
-                out.answer(caller, self.consumer_connection(&group));
-            }
-            Admin::ProducerConnectionOf(group) => {
-                out.answer(caller, self.producer_connection(&group));
-            }
+            Admin::BrokerStatsOf(it) => out.answer(caller, self.broker_stats(now, &it)),
+            Admin::ConsumeQueueOf(it) => self.consume_queue(caller, &it, out),
+            Admin::TimeSpansOf(it) => out.answer(caller, self.time_spans(now, &it)),
+            Admin::ConsumerConnectionOf(it) => out.answer(caller, self.consumer_connection(&it)),
+            Admin::ProducerConnectionOf(it) => out.answer(caller, self.producer_connection(&it)),
             Admin::ProducersOf(_) => out.answer(caller, Ok(self.producer_table())),
-            Admin::ConsumersOfTopic(topic) => out.answer(caller, Ok(self.consumers_of(&topic))),
-            Admin::TopicsOfConsumer(group) => out.answer(caller, Ok(self.topics_of(&group))),
-            Admin::SubscriptionOf(of) => out.answer(caller, Ok(self.subscription_of(&of))),
-            Admin::GroupConfigOf(group) => out.answer(caller, self.group_config(&group)),
+            Admin::ConsumersOfTopic(it) => out.answer(caller, Ok(self.consumers_of(&it))),
+            Admin::TopicsOfConsumer(it) => out.answer(caller, Ok(self.topics_of(&it))),
+            Admin::SubscriptionOf(it) => out.answer(caller, Ok(self.subscription_of(&it))),
+            Admin::GroupConfigOf(it) => out.answer(caller, self.group_config(&it)),
             Admin::GroupConfigsOf(_) => out.answer(caller, Ok(self.group_configs(now))),
         }
     }
