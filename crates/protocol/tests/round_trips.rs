@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+#[path = "round_trips/requests.rs"]
+mod requests;
+#[path = "round_trips/source.rs"]
+mod source;
 mod support;
 #[path = "targets/mod.rs"]
 mod targets;
@@ -17,13 +21,12 @@ use posthaste_protocol::properties::{self, Properties};
 use posthaste_protocol::request::*;
 use posthaste_protocol::sign::Signer;
 use posthaste_protocol::{
-    Command, Fields, HeaderEncoding, Incoming, Language, Payload, Request, ResponseCode,
-    StoredMessage, json, sign,
+    Command, Fields, HeaderEncoding, Language, Payload, ResponseCode, StoredMessage, json, sign,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
+use source::Source;
 use support::{decode, encode};
-use targets::again;
 
 /// Text with everything that an encoding may stumble over.
 fn text() -> impl Strategy<Value = String> {
@@ -77,185 +80,6 @@ prop_compose! {
             encoding: if json { HeaderEncoding::Json } else { HeaderEncoding::Binary },
         }
     }
-}
-
-/// Values made of random bytes: what a struct of any shape is filled with.
-struct Source<'a>(&'a [u8]);
-
-impl Source<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn long(&mut self) -> i64 {
-        match self.byte() % 8 {
-            0 => i64::MIN,
-            1 => i64::MAX,
-            2 => -1,
-            3 => 0,
-            more => (0..more).fold(0, |value, _| value << 8 | i64::from(self.byte())),
-        }
-    }
-
-    fn int(&mut self) -> i32 {
-        match self.byte() % 4 {
-            0 => i32::MIN,
-            1 => i32::MAX,
-            _ => self.long() as i32,
-        }
-    }
-
-    fn flag(&mut self) -> bool {
-        self.byte() % 2 == 1
-    }
-
-    fn text(&mut self) -> String {
-        const PIECES: [&str; 10] =
-            ["", "topic", "\"", "\\", "\u{0}", "\u{1}", "é🚀", "%RETRY%", "{0:1}", " null "];
-        let count = self.byte() % 4;
-        (0..count).map(|_| PIECES[usize::from(self.byte()) % PIECES.len()]).collect()
-    }
-
-    fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        self.flag().then(|| value(self))
-    }
-
-    /// Absent or not empty: an empty field reads as an absent one.
-    fn maybe_text(&mut self) -> Option<String> {
-        self.maybe(Self::text).filter(|text| !text.is_empty())
-    }
-
-    fn list<T>(&mut self, mut value: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        (0..self.byte() % 4).map(|_| value(self)).collect()
-    }
-
-    fn body(&mut self) -> Bytes {
-        self.list(Self::byte).into()
-    }
-
-    fn send(&mut self) -> SendMessage<'static> {
-        SendMessage {
-            group: self.text().into(),
-            topic: self.text().into(),
-            default_topic: self.text().into(),
-            default_topic_queues: self.int(),
-            queue_id: self.int(),
-            sys_flag: self.int(),
-            born_at_ms: self.long(),
-            flag: self.int(),
-            properties: self.text().into(),
-            reconsume_times: self.int(),
-            unit_mode: self.flag(),
-            max_reconsume_times: self.maybe(Self::int),
-            batch: self.flag(),
-            broker_name: self.maybe_text().map(Into::into),
-            body: self.body(),
-        }
-    }
-
-    fn send_answer(&mut self) -> SendAnswer {
-        SendAnswer {
-            offset_message_id: self.text(),
-            queue_id: self.int(),
-            queue_offset: self.long(),
-            transaction_id: self.maybe_text(),
-            batch_unique_id: self.maybe_text(),
-            recall_handle: self.maybe_text(),
-            region: self.maybe_text().map(Into::into),
-            trace_on: self.maybe(Self::flag),
-        }
-    }
-
-    fn pull(&mut self) -> Pull {
-        Pull {
-            group: self.text(),
-            topic: self.text(),
-            queue_id: self.int(),
-            queue_offset: self.long(),
-            max_messages: self.int(),
-            sys_flag: self.int(),
-            commit_offset: self.long(),
-            suspend_ms: self.long(),
-            subscription: self.maybe_text(),
-            sub_version: self.long(),
-            expression_type: self.maybe_text(),
-            max_bytes: self.maybe(Self::int),
-            broker_name: self.maybe_text(),
-        }
-    }
-
-    fn subscription(&mut self) -> Subscription {
-        Subscription {
-            expression_type: self.text(),
-            sub_string: self.text(),
-            sub_version: self.long(),
-            tags_set: self.list(Self::text),
-            topic: self.text(),
-        }
-    }
-
-    fn queue(&mut self) -> QueueName {
-        QueueName { broker_name: self.text(), queue_id: self.int(), topic: self.text() }
-    }
-
-    fn consumer_group(&mut self) -> ConsumerGroup {
-        ConsumerGroup {
-            consume_from_where: self.text(),
-            consume_type: self.text(),
-            group_name: self.text(),
-            message_model: self.text(),
-            subscriptions: self.list(Self::subscription),
-            unit_mode: self.flag(),
-        }
-    }
-
-    fn route(&mut self) -> TopicRoute {
-        TopicRoute {
-            order_topic_conf: self.maybe(Self::text),
-            brokers: self.list(|source| BrokerData {
-                broker_addrs: source
-                    .list(|source| (source.long(), source.text()))
-                    .into_iter()
-                    .collect(),
-                broker_name: source.text(),
-                cluster: source.text(),
-                enable_acting_master: source.maybe(Self::flag),
-                zone_name: source.maybe(Self::text),
-            }),
-            filter_server_table: self
-                .list(|source| (source.text(), source.list(Self::text)))
-                .into_iter()
-                .collect(),
-            queues: self.list(|source| QueueData {
-                broker_name: source.text(),
-                perm: source.int(),
-                read_queue_nums: source.int(),
-                write_queue_nums: source.int(),
-                topic_sys_flag: source.maybe(Self::int),
-                topic_syn_flag: source.maybe(Self::int),
-            }),
-            queue_mappings: self.maybe(|source| {
-                let mapping = |source: &mut Self| QueueMapping {
-                    broker_name: source.text(),
-                    current_ids: source
-                        .list(|source| (source.long(), source.long()))
-                        .into_iter()
-                        .collect(),
-                    epoch: source.long(),
-                    scope: source.maybe(Self::text),
-                    total_queues: source.int(),
-                };
-                source.list(|source| (source.text(), mapping(source))).into_iter().collect()
-            }),
-        }
-    }
-}
-
-fn check<R: Request>(request: R, incoming: fn(R) -> Incoming) {
-    let read = again(&request);
-    assert_eq!(read, incoming(request));
 }
 
 fn check_answer<P: Payload + PartialEq + Debug>(answer: &P) {
@@ -512,222 +336,13 @@ proptest! {
     #[test]
     fn requests(seed in vec(any::<u8>(), 0..200)) {
         let source = &mut Source(&seed);
-        check(source.send(), Incoming::Send);
-        check(SendMessageV1(source.send()), |send| Incoming::Send(send.0));
-        let batch = SendMessage { batch: true, ..source.send() };
-        check(SendBatch(batch), |send| Incoming::Send(send.0));
-        check(source.pull(), Incoming::Pull);
-        check(LitePull(source.pull()), |pull| Incoming::Pull(pull.0));
-        check(
-            QueryConsumerOffset {
-                group: source.text(),
-                topic: source.text(),
-                queue_id: source.int(),
-                zero_if_missing: source.maybe(Source::flag),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::QueryConsumerOffset,
-        );
-        check(
-            UpdateConsumerOffset {
-                group: source.text(),
-                topic: source.text(),
-                queue_id: source.int(),
-                offset: source.long(),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::UpdateConsumerOffset,
-        );
-        check(
-            CreateTopic {
-                topic: source.text(),
-                default_topic: source.text(),
-                read_queues: source.int(),
-                write_queues: source.int(),
-                perm: source.int(),
-                filter_type: source.maybe_text(),
-                sys_flag: source.maybe(Source::int),
-                order: source.maybe(Source::flag),
-                attributes: source.maybe_text(),
-            },
-            Incoming::CreateTopic,
-        );
-        check(
-            SearchOffset {
-                topic: source.text(),
-                queue_id: source.int(),
-                timestamp_ms: source.long(),
-                boundary: source.maybe_text(),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::SearchOffset,
-        );
-        check(
-            MaxOffset {
-                topic: source.text(),
-                queue_id: source.int(),
-                committed: source.maybe(Source::flag),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::MaxOffset,
-        );
-        check(
-            MinOffset { topic: source.text(), queue_id: source.int(), broker_name: source.maybe_text() },
-            Incoming::MinOffset,
-        );
-        check(
-            EarliestStoreTime {
-                topic: source.text(),
-                queue_id: source.int(),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::EarliestStoreTime,
-        );
-        check(
-            ViewMessage { offset: source.long(), topic: source.maybe_text() },
-            Incoming::ViewMessage,
-        );
-        check(
-            Heartbeat {
-                client_id: source.text(),
-                consumers: source.list(Source::consumer_group),
-                fingerprint: source.int(),
-                producers: source.list(|source| ProducerGroup { group_name: source.text() }),
-                without_subscriptions: source.flag(),
-            },
-            Incoming::Heartbeat,
-        );
-        check(
-            UnregisterClient {
-                client_id: source.text(),
-                producer_group: source.maybe_text(),
-                consumer_group: source.maybe_text(),
-            },
-            Incoming::UnregisterClient,
-        );
-        check(
-            SendBack {
-                offset: source.long(),
-                group: source.text(),
-                delay_level: source.int(),
-                origin_message_id: source.maybe_text(),
-                origin_topic: source.maybe_text(),
-                unit_mode: source.maybe(Source::flag),
-                max_reconsume_times: source.maybe(Source::int),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::SendBack,
-        );
-        check(ConsumerListOf { group: source.text() }, Incoming::ConsumerListOf);
-        check(
-            NotifyConsumerIdsChanged { group: source.text() },
-            Incoming::NotifyConsumerIdsChanged,
-        );
-        check(
-            LockQueues {
-                client_id: source.text(),
-                group: source.text(),
-                queues: source.list(Source::queue),
-                only_this_broker: source.flag(),
-            },
-            Incoming::LockQueues,
-        );
-        check(
-            UnlockQueues(LockQueues {
-                client_id: source.text(),
-                group: source.text(),
-                queues: source.list(Source::queue),
-                only_this_broker: source.flag(),
-            }),
-            Incoming::UnlockQueues,
-        );
-        check(
-            CheckClientConfig {
-                client_id: source.text(),
-                group: source.text(),
-                subscription: source.subscription(),
-            },
-            Incoming::CheckClientConfig,
-        );
-        check(
-            RouteOf { topic: source.text(), standard_json: source.maybe(Source::flag) },
-            Incoming::RouteOf,
-        );
-        check(TopicListOf, Incoming::TopicListOf);
-        check(
-            QueryMessages {
-                topic: source.text(),
-                key: source.text(),
-                max_count: source.int(),
-                begin_ms: source.long(),
-                end_ms: source.long(),
-                index_type: source.maybe(|source| match source.byte() % 3 {
-                    0 => IndexType::Key,
-                    1 => IndexType::UniqueId,
-                    _ => IndexType::Tag,
-                }),
-                by_unique_id: source.maybe(Source::flag),
-            },
-            Incoming::QueryMessages,
-        );
-        check(
-            EndTransaction {
-                group: source.text(),
-                topic: source.maybe_text(),
-                half_offset: source.long(),
-                half_physical_offset: source.long(),
-                decision: source.int(),
-                from_check: source.maybe(Source::flag),
-                message_id: source.maybe_text(),
-                transaction_id: source.maybe_text(),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::EndTransaction,
-        );
-        check(
-            CheckTransaction {
-                half_offset: source.long(),
-                half_physical_offset: source.long(),
-                message_id: source.maybe_text(),
-                transaction_id: source.maybe_text(),
-                offset_message_id: source.maybe_text(),
-                topic: source.maybe_text(),
-                broker_name: source.maybe_text(),
-                message: source.body(),
-            },
-            Incoming::CheckTransaction,
-        );
-        check(SendReply(source.send()), Incoming::SendReply);
-        check(SendReplyV1(source.send()), |reply| Incoming::SendReply(SendReply(reply.0)));
-        check(
-            PushReply {
-                group: source.text(),
-                topic: source.text(),
-                default_topic: source.text(),
-                default_topic_queues: source.int(),
-                queue_id: source.int(),
-                sys_flag: source.int(),
-                born_at_ms: source.long(),
-                flag: source.int(),
-                properties: source.maybe_text(),
-                reconsume_times: source.maybe(Source::int),
-                unit_mode: source.maybe(Source::flag),
-                born_host: source.text(),
-                store_host: source.text(),
-                stored_at_ms: source.long(),
-                body: source.body(),
-            },
-            Incoming::PushReply,
-        );
-        check(
-            Recall {
-                group: source.maybe_text(),
-                topic: source.text(),
-                handle: source.text(),
-                broker_name: source.maybe_text(),
-            },
-            Incoming::Recall,
-        );
+        requests::sends(source);
+        requests::pulls_and_offsets(source);
+        requests::topics(source);
+        requests::members(source);
+        requests::messages(source);
+        requests::transactions(source);
+        requests::replies(source);
     }
 
     #[test]
