@@ -203,22 +203,20 @@ fn encryption(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn trouble(kind: ErrorKind, text: &str) -> Trouble<'_> {
+        Trouble { kind, topic: "T", text, broker: Some(("b", "10.0.0.7:10911")), queue: None }
+    }
+
     /// What is said, by situation. No word of it is the library's: no setting, no type.
+    fn check(cases: &[(Trouble<'_>, &[&str])]) {
+        for (trouble, expected) in cases {
+            assert_eq!(for_message(*trouble), *expected, "{trouble:?}");
+        }
+    }
+
     #[test]
-    fn every_trouble_of_a_message_has_its_words() {
-        let trouble = |kind, text| Trouble {
-            kind,
-            topic: "T",
-            text,
-            broker: Some(("b", "10.0.0.7:10911")),
-            queue: None,
-        };
-        let refused = trouble(ErrorKind::Connect, "Connection refused (os error 111)");
-        let cases: [(Trouble<'_>, &[&str]); 15] = [
-            (
-                trouble(ErrorKind::Invalid, ""),
-                &["Correct the message; sent again unchanged, it fails again."],
-            ),
+    fn a_message_without_a_way_to_a_queue_has_its_words() {
+        check(&[
             (
                 trouble(ErrorKind::NoRoute, "127.0.0.1:9876: Connection refused"),
                 &[
@@ -258,6 +256,13 @@ mod tests {
                     "try:  posthaste topic describe T        for the queues that it has",
                 ],
             ),
+        ]);
+    }
+
+    #[test]
+    fn a_message_that_reaches_no_broker_has_its_words() {
+        let refused = trouble(ErrorKind::Connect, "Connection refused (os error 111)");
+        check(&[
             // A broker that is being restarted: no address of it is wrong.
             (refused, &["Broker b does not listen at 10.0.0.7:10911: is it running?"]),
             (
@@ -280,6 +285,16 @@ mod tests {
                     "try:  posthaste --tls-ca FILE …        with the authority that signed it",
                 ],
             ),
+        ]);
+    }
+
+    #[test]
+    fn every_other_trouble_of_a_message_has_its_words() {
+        check(&[
+            (
+                trouble(ErrorKind::Invalid, ""),
+                &["Correct the message; sent again unchanged, it fails again."],
+            ),
             (
                 trouble(ErrorKind::Timeout, ""),
                 &["The broker stopped answering. Look at its log and its load; a longer \
@@ -298,10 +313,7 @@ mod tests {
                      above."],
             ),
             (trouble(ErrorKind::Closed, ""), &["The run ended before it was sent."]),
-        ];
-        for (trouble, expected) in cases {
-            assert_eq!(for_message(trouble), expected, "{trouble:?}");
-        }
+        ]);
     }
 
     #[test]

@@ -32,23 +32,9 @@ fn assert_keys(object: &Value, keys: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_is_sent_as_the_flags_say() {
     let broker = broker().await;
-    let flags = [
-        "send",
-        "--topic",
-        "T",
-        "--count",
-        "500",
-        "--producers",
-        "2",
-        "--in-flight",
-        "8",
-        "--size",
-        "2KiB",
-        "--tag",
-        "t",
-        "-o",
-        "json",
-    ];
+    let flags =
+        "send --topic T --count 500 --producers 2 --in-flight 8 --size 2KiB --tag t -o json";
+    let flags: Vec<&str> = flags.split(' ').collect();
     let run = bench(&broker, &flags).await.expect_code(0);
     let report = report(&run);
     assert_keys(

@@ -207,6 +207,7 @@ fn millis(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Exit::*;
 
     /// What to count, and the exit codes that follow without and with `--strict`.
     type Row = (&'static str, fn(&mut Tally), Exit, Exit);
@@ -215,10 +216,17 @@ mod tests {
         tally.count_failure(kind, Outcome::NotStored);
     }
 
+    fn check(rows: &[Row]) {
+        for (what, count, exit, strict) in rows {
+            let mut tally = Tally::new();
+            count(&mut tally);
+            assert_eq!((tally.exit(false), tally.exit(true)), (*exit, *strict), "{what}");
+        }
+    }
+
     #[test]
-    fn the_table_of_exit_codes() {
-        use Exit::*;
-        let rows: &[Row] = &[
+    fn the_exit_code_of_one_outcome_of_all_messages() {
+        check(&[
             ("nothing to send", |_| {}, Done, Done),
             ("all stored", |t| t.stored = 3, Done, Done),
             ("all handed over", |t| t.handed_over = 3, Done, Done),
@@ -226,21 +234,6 @@ mod tests {
             ("timed out, nothing stored", |t| fail(t, ErrorKind::Timeout), Failed, Failed),
             ("busy, nothing stored", |t| fail(t, ErrorKind::Busy), Failed, Failed),
             ("invalid message", |t| fail(t, ErrorKind::Invalid), Usage, Usage),
-            ("bad record", |t| t.bad = 1, Usage, Usage),
-            ("bad record after stored ones", |t| (t.stored, t.bad) = (16, 1), Partial, Partial),
-            (
-                "bad record after one-way ones",
-                |t| (t.handed_over, t.bad) = (16, 1),
-                Partial,
-                Partial,
-            ),
-            ("unreadable", |t| t.unreadable = true, Usage, Usage),
-            (
-                "unreadable after stored ones",
-                |t| (t.stored, t.unreadable) = (16, true),
-                Partial,
-                Partial,
-            ),
             ("no route", |t| fail(t, ErrorKind::NoRoute), Unreachable, Unreachable),
             ("no topic", |t| fail(t, ErrorKind::NoTopic), Unreachable, Unreachable),
             (
@@ -260,6 +253,12 @@ mod tests {
                 Unreachable,
                 Unreachable,
             ),
+        ]);
+    }
+
+    #[test]
+    fn the_exit_code_of_mixed_outcomes() {
+        check(&[
             (
                 "one unknown",
                 |t| t.count_failure(ErrorKind::Timeout, Outcome::Unknown),
@@ -284,6 +283,38 @@ mod tests {
                 Partial,
                 Partial,
             ),
+            ("interrupted", |t| t.interrupted = true, Interrupted, Interrupted),
+            (
+                "interrupted with failures",
+                |t| {
+                    t.interrupted = true;
+                    t.stored = 1;
+                    fail(t, ErrorKind::Closed);
+                },
+                Interrupted,
+                Interrupted,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_exit_code_where_input_or_stdout_fails() {
+        check(&[
+            ("bad record", |t| t.bad = 1, Usage, Usage),
+            ("bad record after stored ones", |t| (t.stored, t.bad) = (16, 1), Partial, Partial),
+            (
+                "bad record after one-way ones",
+                |t| (t.handed_over, t.bad) = (16, 1),
+                Partial,
+                Partial,
+            ),
+            ("unreadable", |t| t.unreadable = true, Usage, Usage),
+            (
+                "unreadable after stored ones",
+                |t| (t.stored, t.unreadable) = (16, true),
+                Partial,
+                Partial,
+            ),
             (
                 "unknown and a bad record",
                 |t| {
@@ -300,23 +331,7 @@ mod tests {
                 Partial,
             ),
             ("nothing stored, and stdout full", |t| t.unwritable = true, Failed, Failed),
-            ("interrupted", |t| t.interrupted = true, Interrupted, Interrupted),
-            (
-                "interrupted with failures",
-                |t| {
-                    t.interrupted = true;
-                    t.stored = 1;
-                    fail(t, ErrorKind::Closed);
-                },
-                Interrupted,
-                Interrupted,
-            ),
-        ];
-        for (what, count, exit, strict) in rows {
-            let mut tally = Tally::new();
-            count(&mut tally);
-            assert_eq!((tally.exit(false), tally.exit(true)), (*exit, *strict), "{what}");
-        }
+        ]);
     }
 
     #[test]
