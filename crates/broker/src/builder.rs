@@ -119,14 +119,14 @@ impl BrokerBuilder {
     }
 
     /// The port of the name server. Default 0: any free one, so that several brokers get along; ask
-    /// [`Broker::name_server`]. The port that clients expect is 9876.
+    /// [`Broker::name_server`](crate::Broker::name_server). The port that clients expect is 9876.
     pub fn name_server_port(mut self, port: u16) -> Self {
         self.name_server_port = port;
         self
     }
 
-    /// The port of the broker. Default 0: any free one; ask [`Broker::address`]. The port that is
-    /// usual is 10911.
+    /// The port of the broker. Default 0: any free one; ask
+    /// [`Broker::address`](crate::Broker::address). The usual port is 10911.
     pub fn broker_port(mut self, port: u16) -> Self {
         self.broker_port = port;
         self

@@ -24,7 +24,7 @@ use crate::message::wire_size::stored_bytes;
 use crate::timestamp::Present;
 use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError};
 
-/// Of a long row of attempts only so many are kept.
+/// Of a long list of attempts, only this many are kept.
 const KEPT_ATTEMPTS: usize = 16;
 
 /// Who waits for the end, and how.
@@ -105,7 +105,8 @@ pub(crate) struct Permit {
     pub(crate) bytes: u32,
 }
 
-/// A message that holds its permit, shared by whoever waits for its end and by wherever it is.
+/// A message that holds its permit, shared by the caller that waits for its end and by the place
+/// where the message is.
 pub(crate) struct Accepted {
     topic: Arc<str>,
     destination: Destination,
@@ -154,8 +155,8 @@ struct Trouble {
     sent_away: bool,
 }
 
-/// The message, and after its end that, until somebody has taken it. In one place, since there may
-/// be thousands of messages.
+/// The message, and after its end the outcome, until the caller has taken it. In one place, since
+/// there may be thousands of messages.
 enum Body {
     Content(Content),
     End(End),
@@ -276,7 +277,7 @@ impl Accepted {
         self.most_together.load(Ordering::Relaxed) as usize
     }
 
-    /// Not so many messages may go together with this one any more.
+    /// Fewer messages may share a batch with this one from now on.
     pub(crate) fn go_with(&self, most: usize) {
         let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
         self.most_together.fetch_min(most, Ordering::Relaxed);
@@ -387,7 +388,7 @@ impl Accepted {
         }
     }
 
-    /// Takes the message back if nothing of it has left; its end is then nobody's.
+    /// Takes the message back if nothing of it has left; then no caller gets its end.
     pub(crate) fn withdraw(&self) -> bool {
         let mut state = self.state();
         if state.has_left || state.maybe_stored() || self.has_ended() {

@@ -32,7 +32,7 @@ use crate::route::{self, WireQueue};
 use crate::timestamp::{ms_since_1970, system_time};
 use crate::{MessageQueue, Producer, ReadMessage, validate};
 
-/// How long a call may take, unless told otherwise (Java: `timeoutMillis` of `MQAdminImpl`).
+/// How long a call may take by default (Java: `timeoutMillis` of `MQAdminImpl`).
 const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Asks and changes what a cluster has (Java: the `MQAdmin` half of `DefaultMQProducer`).
@@ -45,12 +45,12 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 /// do not answer requests that they do not know, so a call may end by it alone.
 ///
 /// # Errors
-/// Each call names those of its own. Beside them it may end with [`AdminError::Closed`],
+/// Each call also lists its own errors. Beside them it may end with [`AdminError::Closed`],
 /// [`AdminError::Denied`], [`AdminError::Tls`], [`AdminError::Timeout`] or
 /// [`AdminError::Protocol`].
 ///
 /// # Cancellation
-/// Dropping the future of a call drops the answer. What was asked for may be done all the same.
+/// Dropping the future of a call drops the answer. The request may be carried out nevertheless.
 #[derive(Clone, Debug)]
 pub struct Admin {
     producer: Producer,
@@ -165,7 +165,7 @@ impl Admin {
     /// The queues of a topic that can be written now, as a producer sees them: by broker's name,
     /// then by number (Java: `fetchPublishMessageQueues`). Empty when the topic may not be written.
     /// Of an ordered topic they come in the order of its configuration. Of a static topic they are
-    /// its logical queues, which go by a broker's name of their own.
+    /// its logical queues, which have a broker name made up for them.
     ///
     /// # Errors
     /// [`AdminError::NoTopic`] when the name server has no route to the topic,
@@ -265,7 +265,7 @@ impl Admin {
     /// `most` of them, oldest first (Java: `queryMessage`). The range is `..` for all, or `since..`
     /// with a [`SystemTime`].
     ///
-    /// All brokers of the topic are asked at once. Each gives 64 messages at the most, and finds a
+    /// All brokers of the topic are asked at once. Each gives at most 64 messages, and finds a
     /// message a moment after it was stored.
     ///
     /// # Errors

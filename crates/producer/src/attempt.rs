@@ -105,7 +105,7 @@ impl Writer<'_> {
         content: &Content,
     ) {
         let template = template.get_or_init(|| {
-            // What a message without properties of its own has.
+            // What a message without own properties has.
             let bare = Message::new("", Bytes::new());
             put_properties(self.scratch, &bare, None, &accepted.id, self.config);
             SendTemplate::of(&self.request(accepted, Cow::Borrowed(self.scratch)), &accepted.id)

@@ -1,5 +1,5 @@
-//! Pieces of the send path that nobody else can reach, each as an operation for the benchmarks
-//! (feature `bench`). No part of the API.
+//! Internal pieces of the send path, each as an operation for the benchmarks (feature `bench`). No
+//! part of the API.
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot be prepared may panic")]
 
@@ -64,7 +64,7 @@ fn through_outbox(most: usize) -> Operation {
     })
 }
 
-/// A route to brokers that nobody dials.
+/// A route to brokers that are never dialled.
 fn route(brokers: usize) -> Arc<Route> {
     let plan = (0..brokers).map(|broker| BrokerQueues {
         broker: format!("broker-{broker:02}"),
@@ -81,7 +81,7 @@ fn route(brokers: usize) -> Arc<Route> {
     Arc::new(Route::new("bench".into(), "bench".into(), plan.collect(), false, connection))
 }
 
-/// So many messages for one line of an outbox.
+/// This many messages for one line of an outbox.
 fn messages(count: usize) -> Vec<Waiting> {
     let (route, ids, now) = (route(1), UniqueIds::new(own_ip()), Instant::now());
     let broker = route.brokers.first().expect("a broker");

@@ -15,9 +15,9 @@
 //! # }
 //! ```
 //!
-//! Each type mirrors the one of the same name in the crate's root; what is said there of
-//! deadlines, order and errors holds here too. A producer has one thread of its own that does the
-//! work; calls only park their thread until it is done.
+//! Each type mirrors the one of the same name in the crate's root; what is said there of deadlines,
+//! order and errors holds here too. One thread of the producer does the work; calls only park their
+//! thread until it is done.
 //!
 //! A call from asynchronous code works, but stops its thread, and every task on it, for as long:
 //! use the asynchronous [`Producer`](crate::Producer) there.
@@ -66,8 +66,8 @@ impl Producer {
         ProducerBuilder::new(crate::Producer::builder(group, name_servers))
     }
 
-    /// Sends a message and waits for the broker's answer, until the deadline of the send
-    /// ([`send_timeout`](ProducerBuilder::send_timeout), 3 s by default) at the most.
+    /// Sends a message and waits for the broker's answer, at most until the deadline of the send
+    /// ([`send_timeout`](ProducerBuilder::send_timeout), 3 s by default).
     ///
     /// # Errors
     /// [`SendError`] says whether the message may have been stored, lists the attempts and gives
@@ -148,8 +148,8 @@ impl Producer {
         self.runtime.wait(self.producer.send_in_transaction(message, local))
     }
 
-    /// Sends a message and waits for the reply of the consumer that gets it, until the deadline of
-    /// the send at the most.
+    /// Sends a message and waits for the reply of the consumer that gets it, at most until the
+    /// deadline of the send.
     ///
     /// # Errors
     /// [`RequestError`]: the message could not be sent, or no reply came in time.

@@ -1,4 +1,5 @@
-//! Where callbacks run: one after another on a thread of their own, or where the application wants them.
+//! Where callbacks run: one after another on a separate thread, or where the application wants
+//! them.
 //!
 //! One that blocks must not hold up a connection, so none runs where messages end.
 
@@ -15,7 +16,7 @@ pub(crate) struct Callbacks {
     thread: Arc<OnceLock<mpsc::Sender<CallbackRun>>>,
 }
 
-/// A callback that was handed to an executor. Should that drop it, it runs all the same.
+/// A callback that was handed to an executor. If that drops the callback, it still runs.
 struct Task {
     run: Option<CallbackRun>,
     callbacks: Callbacks,

@@ -78,7 +78,7 @@ pub(crate) struct Client {
 /// Whether there was room for a message at once.
 pub(crate) enum Room {
     Taken(Arc<Accepted>),
-    /// In memory of its own, which few need: every send's future would have room for it otherwise.
+    /// Boxed, because few sends need it: otherwise every send's future would have room for it.
     None(Box<Waits>),
 }
 
@@ -153,7 +153,7 @@ impl Client {
         &self.id
     }
 
-    /// What brokers are told of this client.
+    /// What brokers learn of this client.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
         let heartbeat = Heartbeat {
             client_id: self.id.clone(),
@@ -172,7 +172,7 @@ impl Client {
         &self.meters
     }
 
-    /// Those who look on at sends, if anybody does.
+    /// The observers of sends, if there are any.
     pub(crate) fn observers(&self) -> Option<&Observers> {
         self.observers.as_deref()
     }
@@ -200,8 +200,8 @@ impl Client {
             || validate::message(message, self.config.max_message_size).is_err()
     }
 
-    /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight. Its
-    /// end wakes `waker`, or, when it had to wait for room, whoever is left at it.
+    /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight.
+    /// Its end wakes `waker`, or, when it had to wait for room, the one that waits there.
     pub(crate) fn accept(
         &self,
         content: Content,
@@ -282,8 +282,8 @@ impl Client {
         Ok(bytes + beside)
     }
 
-    /// How large messages are that keep so many bytes, and send so many. What is larger than a whole
-    /// bound takes all of it.
+    /// How large messages are that keep this many bytes, and send this many. What is larger than a
+    /// whole bound takes all of it.
     fn size(&self, count: usize, held: usize, sent: usize) -> Size {
         let Config { max_pending_messages, max_pending_bytes, .. } = self.config;
         let at_most = |value: usize, bound: usize| u32::try_from(value.min(bound));
@@ -377,7 +377,7 @@ impl Client {
         self.place_all(next, None);
     }
 
-    /// A message has failed: it is counted, and whoever waits is told.
+    /// A message has failed: it is counted, and its caller is told.
     pub(crate) fn finish_failed(&self, accepted: &Accepted, kind: ErrorKind, failed: Failed) {
         let Failed { wake, outcome, content } = failed;
         if self.phase() != Phase::Open {
@@ -393,7 +393,7 @@ impl Client {
         self.finish(accepted, wake);
     }
 
-    /// The permit goes back, and whoever waits is told.
+    /// The permit goes back, and the caller is told.
     fn finish(&self, accepted: &Accepted, wake: Wake) {
         let Permit { messages, bytes } = accepted.permit;
         self.intake.epochs.end(accepted.epoch, accepted.count());
@@ -486,8 +486,8 @@ impl Client {
         self.pool().values().cloned().collect()
     }
 
-    /// Has every broker that a route leads to know this client: one whose connection was lost while
-    /// nothing was sent would ask nobody about transactions.
+    /// Has every broker that a route leads to know this client: a broker whose connection was lost
+    /// while nothing was sent would ask no producer about transactions.
     pub(crate) fn greet_brokers(&self) {
         self.connections().iter().for_each(|connection| connection.order(Order::Greet));
     }

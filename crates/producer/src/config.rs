@@ -32,7 +32,7 @@ pub(crate) type AddressMap = dyn Fn(&str) -> Option<String> + Send + Sync;
 /// Runs what it is given, at once or later, on whatever thread it likes.
 pub(crate) type Executor = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
-/// The topic that traces go to unless told otherwise (Java: `TopicValidator`).
+/// The topic that traces go to by default (Java: `TopicValidator`).
 pub(crate) const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 
 /// Brokers forget a client, and close its connection, so long after its last heartbeat.

@@ -48,7 +48,7 @@ pub(crate) enum Order {
     Send(Waiting),
     /// Send these, which must not be torn apart.
     SendAll(Vec<Waiting>),
-    /// Send this at once. In memory of its own, or every order would be as large.
+    /// Send this at once. Boxed, because otherwise every order would be as large.
     Call(Box<Call>),
     /// Something came of a connection of this address that retires.
     Retired(u64, Remains),
@@ -166,7 +166,7 @@ impl Connection {
 
     /// Tells the task something.
     pub(crate) fn order(&self, order: Order) {
-        // The task ends when the producer or the runtime does; then there is nobody to tell.
+        // The task ends when the producer or the runtime does; then no caller is left to tell.
         let _ = self.mailbox.put(order);
     }
 
@@ -252,8 +252,8 @@ pub(crate) struct WayBack {
 }
 
 impl WayBack {
-    /// Sends a request that nobody wants an answer to; `false`, and nothing `before` it, when nobody
-    /// is left who could. Should the connection break, it is lost.
+    /// Sends a request without wanting an answer; `false`, and nothing `before` it, when no task is
+    /// left that could. Should the connection break, it is lost.
     pub(crate) fn tell<R: Request>(&self, request: &R, before: impl FnOnce()) -> bool {
         if !self.mailbox.is_open() {
             return false;

@@ -61,7 +61,7 @@ impl fmt::Debug for Credentials {
 /// let shared = current.clone();
 /// let builder = Producer::builder("order-service", "127.0.0.1:9876")
 ///     .credentials(move || shared.read().unwrap().clone());
-/// // Later, whoever renews them:
+/// // Later, when they are renewed:
 /// *current.write().unwrap() = Credentials::new("orders", "second secret");
 /// # drop(builder);
 /// ```

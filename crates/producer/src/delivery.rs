@@ -34,8 +34,8 @@ impl Delivery {
 
     /// Has `callback` run with the result, exactly once.
     ///
-    /// Callbacks run one after another on a thread of their own: one that blocks holds up other
-    /// callbacks, and no send. One that panics ends alone. They run elsewhere with a
+    /// Callbacks run one after another on a separate thread: one that blocks delays other
+    /// callbacks, but no send. One that panics ends alone. They run elsewhere with a
     /// [`callback_executor`](crate::ProducerBuilder::callback_executor).
     pub fn on_complete(self, callback: impl FnOnce(Result<Receipt, SendError>) + Send + 'static) {
         self.on_end(End::receipt, callback);

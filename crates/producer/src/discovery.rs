@@ -67,8 +67,8 @@ impl NameServers {
     /// The server is asked at the start of a producer, before the first topic is looked up, and
     /// again every [`refresh_interval`](Self::refresh_interval). When it fails, the list stays; as
     /// long as there is none, it is asked again soon, and sends wait within their deadlines. Plain
-    /// HTTP only: whoever can change what is on the wire can send a producer to servers of his own.
-    /// A [SOCKS5 proxy](crate::ProducerBuilder::socks5) is used for it, too.
+    /// HTTP only: anyone who can change the traffic can send a producer to their own servers. A
+    /// [SOCKS5 proxy](crate::ProducerBuilder::socks5) is used for it, too.
     pub fn address_server(url: impl Into<String>) -> Self {
         Self::new(Source::AddressServer(url.into()))
     }

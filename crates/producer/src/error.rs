@@ -10,7 +10,7 @@ use posthaste_protocol::ResponseCode;
 use crate::Message;
 use crate::content::Content;
 
-/// Whether a failed message may have been stored all the same.
+/// Whether a failed message may have been stored nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// No attempt stored it. Sending it again makes no duplicate.
@@ -217,13 +217,13 @@ impl SendError {
         self.0.kind
     }
 
-    /// Whether the message may have been stored all the same.
+    /// Whether the message may have been stored nevertheless.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
 
     /// Every attempt, the oldest first. Empty when the message never got as far as a broker; of a
-    /// long row only the first and the last are kept, 16 at the most.
+    /// long list only the first and the last are kept, at most 16.
     pub fn attempts(&self) -> &[Attempt] {
         &self.0.attempts
     }

@@ -9,7 +9,7 @@ use crate::unique_id::own_ip;
 pub(crate) struct Identity {
     /// The address that it goes by, if it is not the one that this host uses.
     pub(crate) ip: Option<IpAddr>,
-    /// `None`: one that nobody else has.
+    /// `None`: a unique one.
     pub(crate) instance_name: Option<String>,
     pub(crate) unit_name: Option<String>,
     /// Whether messages are marked as being of a unit.
@@ -21,7 +21,7 @@ impl Identity {
         self.ip.unwrap_or_else(own_ip)
     }
 
-    /// The client id, with a part of its own each time unless an instance name is set.
+    /// The client id, with a new unique part each time unless an instance name is set.
     pub(crate) fn client_id(&self, ip: IpAddr) -> String {
         let ip = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         let instance = self.instance_name.clone();

@@ -58,7 +58,7 @@ impl Intake {
         Ok(())
     }
 
-    /// So many messages, whose permit is taken, are accepted: says when, and the id of the first.
+    /// This many messages, whose permit is taken, are accepted: says when, and the id of the first.
     pub(crate) fn accept(&self, messages: usize) -> (Epoch, UniqueId) {
         let epoch = self.epochs.accept(messages);
         self.budget.earn(messages);

@@ -15,10 +15,10 @@ use crate::{Attempt, Message, Receipt, TransactionState, validate};
 /// written. Of a batch they see message by message.
 ///
 /// # Where they run
-/// Where the message is: for its first attempt mostly in the task that sends it, for all else in the
-/// task of a connection, in between its reads and writes. An interceptor that blocks, or computes
-/// for long, holds up every message of that connection. What takes time belongs on a thread of its
-/// own.
+/// Where the message is: for its first attempt mostly in the task that sends it, for all else in
+/// the task of a connection, in between its reads and writes. An interceptor that blocks, or
+/// computes for long, holds up every message of that connection. Slow work belongs on another
+/// thread.
 ///
 /// # Panics
 /// A panic ends in here: it is logged, and the message goes on as if the interceptor had said
@@ -59,7 +59,7 @@ pub trait Interceptor: Send + Sync + 'static {
         let _ = (message, receipt);
     }
 
-    /// A one-way message was written to the connection. Nobody learns whether it was stored.
+    /// A one-way message was written to the connection. It stays unknown whether it was stored.
     fn written(&self, message: &Message, message_id: &str) {
         let _ = (message, message_id);
     }

@@ -16,21 +16,21 @@
 //!
 //! - [`Producer::send`] awaits the broker's answer, [`Producer::enqueue`] gives a [`Delivery`] to
 //!   await later or to hand a callback, [`Producer::send_oneway`] asks for no answer.
-//! - [`Producer::send_batch`] stores messages together or not at all. Without it, messages that have
-//!   to wait under load share requests all the same ([`ProducerBuilder::batching`]).
+//! - [`Producer::send_batch`] stores messages together or not at all. Without it, messages that
+//!   have to wait under load share requests anyway ([`ProducerBuilder::batching`]).
 //! - Where a message goes belongs to the [`Message`]: any queue, a given one, or by ordering key.
 //! - Every send ends exactly once, by its deadline: stored, with a [`Receipt`]; or with a
-//!   [`SendError`] whose [`Outcome`] says whether it may have been stored all the same.
+//!   [`SendError`] whose [`Outcome`] says whether it may have been stored nevertheless.
 //! - [`Producer::admin`] creates topics, asks for offsets, finds messages by id and key, and reads
 //!   back what landed ([`Reader`]).
-//! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are told of in
+//! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are described in
 //!   [`guide::observability`].
-//! - [`guide`] has a page per subject; whoever knows the Java client starts with
+//! - [`guide`] has a page per subject; those who know the Java client start with
 //!   [`guide::coming_from_java`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!
-//! The path of one send is told in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`, `outbox`,
-//! `connection/task`.
+//! The path of one send is described in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`,
+//! `outbox`, `connection/task`.
 
 mod accepted;
 mod address;

@@ -195,8 +195,8 @@ impl Message {
 
     /// Sets a property of the application's own. Names that the protocol gives a meaning to
     /// (`TAGS`, `KEYS`, `DELAY` …), empty names and values, and the bytes 1 and 2 are refused when
-    /// the message is sent. All properties together, tag and keys among them, have 32,511 bytes at
-    /// the most, with two for each beside its name and value.
+    /// the message is sent. All properties together, tag and keys among them, have at most 32,511
+    /// bytes, with two for each beside its name and value.
     #[must_use]
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels().properties.set(name.into(), value);
@@ -486,8 +486,8 @@ impl Message {
         self.treatment.as_ref().map_or(&Part::None, |treatment| &treatment.part)
     }
 
-    /// Whether brokers treat the message alike in a batch and alone. Whoever gives messages
-    /// another member decides here what it means for that.
+    /// Whether brokers treat the message alike in a batch and alone. A new member of a message is
+    /// considered here, too.
     pub(crate) fn is_ordinary(&self) -> bool {
         let Self { topic: _, body: _, flag: _, wait_stored: _, destination: _, labels, treatment } =
             self;

@@ -1,5 +1,5 @@
-//! Metrics through the `metrics` facade (feature `metrics`). What each of them says is told in
-//! `docs/observability.md`; without the feature `meters/off.rs` stands in.
+//! Metrics through the `metrics` facade (feature `metrics`). What each of them means is described
+//! in `docs/observability.md`; without the feature `meters/off.rs` stands in.
 //!
 //! Handles are made once and kept: for a topic when it is first met, for a broker with its
 //! connection. What is counted on the way of a good send is counted once per answer.
@@ -16,7 +16,7 @@ use crate::address::host_and_port;
 use crate::config::Config;
 use crate::{ErrorKind, Outcome};
 
-/// So many topics of a producer have a label of their own.
+/// This many topics of a producer have their own label.
 const MOST_TOPICS: usize = 100;
 /// What the others are called (as OpenTelemetry has it).
 const OTHER: &str = "_OTHER";
@@ -102,7 +102,7 @@ impl Meters {
         metrics::histogram!(DURATION, labels).record(accepted.since.elapsed());
     }
 
-    /// So many messages were refused before they were accepted: their topic may be anything.
+    /// This many messages were refused before they were accepted: their topic may be anything.
     pub(crate) fn refused(&self, kind: ErrorKind, messages: usize) {
         let labels = self.other().labels_of_failure(kind, Outcome::NotStored);
         metrics::counter!(SENT, labels).increment(messages as u64);
@@ -122,7 +122,7 @@ impl Meters {
         self.traces_lost.increment(records as u64);
     }
 
-    /// A reply came when nobody waited for it any more.
+    /// A reply came when no request waited for it any more.
     pub(crate) fn late_reply(&self) {
         self.late_replies.increment(1);
     }
@@ -152,7 +152,7 @@ impl Meters {
         self.topics.load().get(topic).unwrap_or_else(|| self.other()).clone()
     }
 
-    /// All topics beyond those that have labels of their own.
+    /// All topics beyond the ones with their own labels.
     fn other(&self) -> &Arc<TopicMeters> {
         self.other.get_or_init(|| self.make_topic(OTHER.into()))
     }
@@ -273,7 +273,7 @@ impl BrokerMeters {
         }
     }
 
-    /// A request of so many messages leaves.
+    /// A request of this many messages leaves.
     pub(crate) fn request(&self, messages: usize) {
         self.requests.increment(1);
         self.batch_size.record(messages as f64);

@@ -74,8 +74,9 @@ impl NoAnswer {
 }
 
 impl Directory {
-    /// These are asked from now on, also by whoever waits for an answer of others, and for every
-    /// route that is known. A connection that is not needed any more ends when nobody waits for it.
+    /// These servers are asked from now on, also by look-ups that wait for an answer of others, and
+    /// for every known route. A connection that is not needed any more ends when no call waits for
+    /// it.
     ///
     /// Nothing changes when it `is_over`, which is asked where the change is made; `open` makes
     /// connections to those that have none. Whether anything has changed.
@@ -107,12 +108,12 @@ impl Directory {
         !self.known.borrow().servers.is_empty()
     }
 
-    /// Whoever keeps the name servers up to date from now on; whoever did before ends.
+    /// The source that keeps the name servers up to date from now on; the previous one ends.
     pub(crate) fn follow(&self, following: Option<DropGuard>) {
         *self.following.lock().unwrap_or_else(PoisonError::into_inner) = following;
     }
 
-    /// Nobody is asked any more.
+    /// No server is asked any more.
     pub(crate) fn clear(&self) {
         self.known.send_replace(Arc::default());
     }

@@ -41,7 +41,7 @@ pub(crate) struct StoredAt<'a> {
 }
 
 impl Observers {
-    /// `None` when nobody looks on.
+    /// `None` without observers.
     pub(crate) fn of(config: &Config, trace: Option<Trace>) -> Option<Box<Self>> {
         let interceptors = config.interceptors.clone();
         let nobody = interceptors.is_empty() && trace.is_none();
@@ -146,7 +146,7 @@ impl Observers {
         self.trace.as_ref()
     }
 
-    /// A copy of what is sent, unless there is nobody to show it to, or it has ended.
+    /// A copy of what is sent, unless there is no interceptor to show it to, or it has ended.
     fn content_for_interceptors(&self, accepted: &Accepted) -> Option<Content> {
         if self.interceptors.is_empty() { None } else { accepted.show(Content::clone) }
     }

@@ -123,7 +123,7 @@ pub(crate) struct Followers {
 }
 
 impl Lanes {
-    /// Lanes whose batches have at most so many bytes.
+    /// Lanes whose batches have at most this many bytes.
     pub(crate) fn new(batch_bytes: usize) -> Self {
         Self { state: Mutex::default(), batch_bytes }
     }

@@ -14,7 +14,7 @@ use crate::accepted::{Accepted, BatchRoom, Sharing};
 use crate::connection::refused_batch::Trial;
 use crate::route::Target;
 
-/// From so many lines on, unused ones are used again.
+/// From this many lines on, unused lines are used again.
 const MANY_LINES: usize = 4096;
 
 /// How many messages these are.
@@ -347,7 +347,7 @@ pub(crate) mod tests {
     use crate::content::Content;
     use crate::route::{BrokerQueues, Route, RouteBroker};
 
-    /// The broker of a topic, in a route of its own.
+    /// The broker of a topic, in a separate route.
     fn broker(topic: &str) -> Arc<RouteBroker> {
         let plan = BrokerQueues {
             broker: "broker".into(),

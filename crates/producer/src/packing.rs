@@ -11,7 +11,7 @@ use crate::message::Part;
 pub(crate) struct Packing {
     pub(crate) kind: Compression,
     pub(crate) level: u32,
-    /// Bodies from so many bytes on.
+    /// Bodies of this many bytes and more.
     pub(crate) from_bytes: usize,
 }
 
@@ -23,9 +23,10 @@ impl Default for Packing {
 }
 
 impl Packing {
-    /// The compressed bodies of a message or a batch, if one is to be compressed and they get smaller by
-    /// it. Those of a batch are compressed all or none, since one flag says so of all; Java leaves
-    /// batches as they are. A reply is at the most with zlib: requesters before 5.0 read nothing else.
+    /// The compressed bodies of a message or a batch, if one is to be compressed and they get
+    /// smaller by it. Those of a batch are compressed all or none, since one flag says so of all;
+    /// Java leaves batches as they are. A reply is compressed with zlib only: requesters before 5.0
+    /// read nothing else.
     pub(crate) fn pack(&self, content: &Content) -> Option<Packed> {
         if content.messages().all(|message| message.body().len() < self.from_bytes) {
             return None;

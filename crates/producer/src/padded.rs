@@ -1,4 +1,4 @@
-//! A value that has cache lines of its own.
+//! A value with its own cache lines.
 
 use std::ops::Deref;
 

@@ -45,7 +45,7 @@ impl Drop for HandleOfAll {
         if self.closed.initialized() {
             return;
         }
-        // Every message has a deadline of its own, so this one need not be near.
+        // Every message has its own deadline, so this one need not be near.
         let (client, deadline) =
             (self.client.clone(), Instant::now() + Duration::from_secs(86_400));
         self.client.spawn(async move { drop(client.close(deadline).await) });
@@ -123,7 +123,7 @@ impl Producer {
 
     /// Sends a message without asking for an answer; ends when it is written to the connection.
     ///
-    /// Nobody learns whether it was stored. It leaves at the broker's pace, unless
+    /// It stays unknown whether it was stored. It leaves at the broker's pace, unless
     /// [`oneway_unlimited`](ProducerBuilder::oneway_unlimited) is set.
     ///
     /// # Errors
@@ -238,10 +238,10 @@ impl Producer {
         Self { handle: self.handle.clone(), timeout: timeout.min(LONGEST) }
     }
 
-    /// From now on asks these name servers, and no others. What waits for a route is looked up there
-    /// at once, and so is every topic that has one already; connections to name servers that are not
-    /// in the list any more end when nobody waits for their answers. With an
-    /// [address server](NameServers::address_server) the old ones are asked until it has answered.
+    /// From now on asks these name servers, and no others. What waits for a route is looked up
+    /// there at once, and so is every topic that has one already; connections to name servers that
+    /// are not in the list any more end when no call waits for their answers. With an [address
+    /// server](NameServers::address_server) the old ones are asked until it has answered.
     ///
     /// Sends do not stop: they go by the routes that are known until newer ones are.
     ///

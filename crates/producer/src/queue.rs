@@ -13,10 +13,11 @@ use crate::route::{Route, Target};
 /// A backlog that needs no comparison with the others'.
 const SMALL_BACKLOG: usize = 64;
 
-/// Chooses a target for a message without a queue of its own: round robin over the queues, leaving
-/// out `avoid`, brokers that are left out, those far behind the others, and those that hold
-/// half of the `permits`. When all are left out, the reasons are dropped one by one. What is far behind is
-/// judged by the smallest backlog as it was at most so many choices ago as there are brokers.
+/// Chooses a target for a message without a given queue: round robin over the queues, leaving out
+/// `avoid`, brokers that are left out, those far behind the others, and those that hold half of the
+/// `permits`. When all are left out, the reasons are dropped one by one. A broker counts as far
+/// behind compared with the smallest backlog, which was looked up at most as many choices ago as
+/// there are brokers.
 pub(crate) fn choose(route: &Route, avoid: Option<&str>, permits: usize) -> Option<Target> {
     let broker = match &route.brokers[..] {
         [only] => only,

@@ -21,8 +21,8 @@ pub use builder::{ReadFrom, ReaderBuilder};
 
 use crate::{Admin, AdminError, MessageQueue, ReadMessage};
 
-/// Reads what landed in a topic, all queues of it, without a consumer group: no offset of anybody
-/// moves, and nobody else gets fewer messages for it.
+/// Reads the messages stored in all queues of a topic, without a consumer group: no offset of a
+/// group moves, and consumers get no fewer messages.
 ///
 /// Messages of one queue come in their order, each once; those of different queues in no order.
 /// When a broker is lost, reading goes on at the same place as soon as it is back, or its queues

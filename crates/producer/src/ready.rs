@@ -23,7 +23,7 @@ pub struct NotReady {
 }
 
 impl NotReady {
-    /// Each thing that is missing, in a line of its own: the topic, and why it cannot be sent to.
+    /// Each missing thing, on its own line: the topic, and why it cannot be sent to.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }

@@ -8,31 +8,31 @@ use crate::connection::CallError;
 use crate::trace::Recalled;
 use crate::{AdminError, Producer, validate};
 
-/// Topics whose messages are a consumer group's: nobody takes them back.
+/// Topics whose messages belong to a consumer group: they cannot be recalled.
 const OF_GROUPS: [&str; 2] = ["%RETRY%", "%DLQ%"];
 
 impl Producer {
-    /// Takes a message back that was to be delivered at a time of its own, by the handle in its
-    /// receipt ([`Receipt::recall_handle`](crate::Receipt::recall_handle)). Gives the message's id.
-    /// (5.x; Java: `recallMessage`.)
+    /// Takes back a message with a delivery time, by the handle in its receipt
+    /// ([`Receipt::recall_handle`](crate::Receipt::recall_handle)). Gives the message's id. (5.x;
+    /// Java: `recallMessage`.)
     ///
     /// The broker says yes once it has noted the wish, also to one for a message that it does not
-    /// have. It works through what is due in steps of a second: what is due within the next one may
-    /// be delivered all the same. Brokers refuse all of it by default (`recallMessageEnable`); 4.x
-    /// brokers do not know it, and some of those do not answer.
+    /// have. It works through what is due in steps of a second: a message due within the next
+    /// second may be delivered nevertheless. Brokers refuse all of it by default
+    /// (`recallMessageEnable`); 4.x brokers do not know it, and some of those do not answer.
     ///
     /// It has the deadline of a send, and is asked for once: another attempt would find the message
     /// gone.
     ///
     /// # Errors
     /// [`AdminError::Invalid`] when it is no handle, [`AdminError::Denied`] when the broker recalls
-    /// nothing, [`AdminError::Refused`] with code 604 when it is too late, with code 3 when the broker
-    /// does not know the request; and whatever keeps the broker from answering. After
-    /// [`AdminError::Timeout`] and [`AdminError::Unreachable`] the message may be taken back all the
-    /// same.
+    /// nothing, [`AdminError::Refused`] with code 604 when it is too late, with code 3 when the
+    /// broker does not know the request; and whatever keeps the broker from answering. After
+    /// [`AdminError::Timeout`] and [`AdminError::Unreachable`] the message may be taken back
+    /// nevertheless.
     ///
     /// # Cancellation
-    /// Dropping the future drops the answer; the message may be taken back all the same.
+    /// Dropping the future drops the answer; the message may be taken back nevertheless.
     pub async fn recall(&self, handle: &str) -> Result<String, AdminError> {
         let known: RecallHandle = handle.parse().map_err(|_| {
             AdminError::Invalid(
@@ -67,7 +67,7 @@ impl Producer {
         Ok(answer.message_id)
     }
 
-    /// Shows a broker's answer to those who look on; without one nobody knows what became of it.
+    /// Shows a broker's answer to the observers; without an answer it is unknown what happened.
     fn show_recall(&self, topic: &str, id: &str, answer: &Result<RecallAnswer, CallError>) {
         let Some(observers) = self.client().observers() else { return };
         let (region, success) = match answer {

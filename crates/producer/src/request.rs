@@ -22,7 +22,8 @@ pub enum RequestError {
     /// The message was stored, and no reply came in time.
     #[error("no reply to message {} in {} within {waited:.0?}", .receipt.message_id(), .receipt.queue())]
     NoReply {
-        /// Where the message is stored; a consumer may still get it and reply, to nobody.
+        /// Where the message is stored; a consumer may still get it and reply; the reply is
+        /// dropped.
         receipt: Box<Receipt>,
         /// How long the reply was waited for.
         waited: Duration,
@@ -97,10 +98,10 @@ fn no_reply(sent: Result<Receipt, SendError>, began: Instant) -> RequestError {
 }
 
 impl ReadMessage {
-    /// The reply to this message, to be sent by any producer; `None` when nobody waits for one.
+    /// The reply to this message, to be sent by any producer; `None` when no request waits for one.
     ///
     /// It goes to the broker's topic for replies of the cluster, and from there to the requester.
-    /// Nobody waits either when the broker did not note its cluster (4.7.0 does not, for Java's
+    /// No request waits either when the broker did not note its cluster (4.7.0 does not, for Java's
     /// requests).
     pub fn reply(&self, body: impl Into<bytes::Bytes>) -> Option<Message> {
         let cluster = self.property(name::CLUSTER)?;
@@ -125,7 +126,7 @@ impl Client {
                 continue;
             }
             let Some(route) = self.route_before(&reply_topic, deadline).await else { continue };
-            // In a namespace nobody has created the topic before the first reply.
+            // In a namespace, the topic does not exist before the first reply.
             if route.from_default_topic && self.config().namespace.is_none() {
                 continue;
             }

@@ -62,8 +62,8 @@ struct Choices {
 /// A queue's place in the order of its topic's queues.
 #[derive(Debug)]
 pub(crate) struct RouteQueue {
-    /// Place of the broker that has it. `None`: it cannot be written now, but keys mean it all the
-    /// same.
+    /// Place of the broker that has it. `None`: it cannot be written now, but keys still stand for
+    /// it.
     pub(crate) broker: Option<usize>,
     /// The names that it goes by.
     names: Arc<QueueNames>,
@@ -126,7 +126,7 @@ impl Route {
         brokers.map(|broker| (&*broker.name, &**broker.connection.address())).collect()
     }
 
-    /// Has its brokers connected to, and told of this client.
+    /// Connects to its brokers, and tells them of this client.
     pub(crate) fn greet(&self) {
         self.brokers.iter().for_each(|broker| broker.connection.order(Order::Greet));
     }
@@ -234,8 +234,8 @@ pub(crate) struct RouteTable {
     cleared: AtomicBool,
 }
 
-/// One look-up of a topic. When nobody waits for it any more it is over, and those that come later
-/// have another one, though it may have things to do still.
+/// One look-up of a topic. When no message waits for it any more it is over. Messages that come
+/// later start another one, even if this one still has things to do.
 #[derive(Debug, Clone)]
 pub(crate) struct LookUp {
     pub(crate) topic: Arc<str>,
@@ -372,8 +372,8 @@ impl RouteTable {
         waiting
     }
 
-    /// Takes those out that wait for a topic and fulfil `wanted`. When nobody is left waiting the
-    /// look-up is over.
+    /// Takes those out that wait for a topic and fulfil `wanted`. When no message is left waiting,
+    /// the look-up is over.
     pub(crate) fn take_waiting(
         &self,
         look_up: &LookUp,
@@ -387,7 +387,7 @@ impl RouteTable {
             return Vec::new();
         }
         let taken = waiting.take_if(wanted);
-        // Whoever sends those that have waited on their way ends the look-up.
+        // The part that sends the waiting messages on their way ends the look-up.
         if waiting.is_empty() && found.is_none() {
             cold.remove(&look_up.topic);
         }
@@ -430,7 +430,7 @@ impl RouteTable {
 
     /// Forgets everything, so that no connection is held any more; and keeps nothing from now on.
     pub(crate) fn clear(&self) {
-        // Whoever puts a route in meanwhile finds another table, and looks at this once more.
+        // A thread that puts a route in meanwhile finds another table, and looks at this once more.
         self.cleared.store(true, Ordering::SeqCst);
         self.routes.store(Arc::default());
     }

@@ -20,8 +20,8 @@ pub(crate) fn current() -> Result<Handle, StartError> {
     Err(StartError::Runtime { lacks })
 }
 
-// A runtime does not say what it has. It panics where a thing is made that it has no part for: better
-// here, where the panic is caught and told of, than in a task in the background.
+// A runtime does not say what it has. It panics where a thing is made that it has no part for:
+// better here, where the panic is caught and reported, than in a task in the background.
 
 fn has_timers() -> bool {
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()

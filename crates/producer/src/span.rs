@@ -1,6 +1,6 @@
-//! Spans around sends, with names and types as OpenTelemetry's conventions for RocketMQ have them (of
-//! version 1.44). They are at the level *debug*: while nobody listens there, a send pays a look at
-//! that.
+//! Spans around sends, with names and types as OpenTelemetry's conventions for RocketMQ have them
+//! (of version 1.44). They are at the level *debug*: while no subscriber listens there, a send pays
+//! for one check.
 //!
 //! Numbers are `i64`, which is all the numbers that OpenTelemetry has: others would be texts there.
 
@@ -13,8 +13,8 @@ use crate::accepted::End;
 use crate::address::host_and_port;
 use crate::{Message, MessageQueue, Receipt, SendError};
 
-/// The span of one send; nothing while nobody listens. In memory of its own, since it is moved about
-/// with the send.
+/// The span of one send; nothing while no subscriber listens. Boxed, because it is moved about with
+/// the send.
 #[derive(Debug)]
 pub(crate) struct SendSpan(Option<Box<Span>>);
 

@@ -37,7 +37,7 @@ pub struct Stats {
     pub batches: u64,
     /// How many messages left in batches, each try counted.
     pub batched: u64,
-    /// Replies to requests that came when nobody waited for them any more.
+    /// Replies to requests that came when no request waited for them any more.
     pub late_replies: u64,
     /// Transaction checks of brokers that were dropped, since too many came at once.
     pub dropped_checks: u64,

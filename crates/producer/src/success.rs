@@ -1,8 +1,8 @@
 //! Messages that end well, many at a time.
 //!
 //! What all of them share is done once, however many answers a read has brought: to count them, to
-//! give their permits back, and to let what waits behind them follow; and before anybody is woken,
-//! who might look.
+//! give their permits back, and to let what waits behind them follow; and before any caller is
+//! woken who might look.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Successes {
         client.intake.epochs.end(Epoch::Odd, odd);
         client.let_follow(std::mem::take(&mut self.next));
         client.give_back(places, bytes);
-        // Should one panic, the others are told by whoever tells next.
+        // If one panics, the next call of `tell` tells the others.
         while let Some(wake) = self.wakes.pop_front() {
             client.wake(wake);
         }

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::{Message, MessageQueue, NameServers, Producer};
 
-    /// Each of these lines is one that somebody wrote, and that did not compile.
+    /// A user wrote each of these lines, and it did not compile.
     #[test]
     fn what_an_application_has_at_hand_will_do() {
         let owned = String::from("orders");

@@ -129,8 +129,8 @@ impl Tls {
     }
 
     /// Takes whatever certificate a server shows, also the self-signed one that RocketMQ makes for
-    /// itself when none is configured (`tls.test.mode.enable`). Nobody on the way can then be told
-    /// from the server: they can read, change and answer everything. For tests.
+    /// itself when none is configured (`tls.test.mode.enable`). Anyone on the way can then pose as
+    /// the server, and read, change and answer everything. For tests.
     #[must_use]
     pub fn dangerous_accept_any_certificate(mut self) -> Self {
         self.accepts_any = true;

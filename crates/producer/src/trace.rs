@@ -1,8 +1,8 @@
-//! The message trace: where each stored message went, to be told to a topic of the cluster in the
+//! The message trace: where each stored message went, to be sent to a topic of the cluster in the
 //! background (Java: `AsyncTraceDispatcher`).
 //!
-//! A producer of its own sends it, so that it takes no room and no time from the messages that it
-//! tells of. Between them is a short queue, and what does not fit in there is dropped.
+//! A separate producer sends it, so that it takes no room and no time from the traced messages.
+//! Between them is a short queue, and what does not fit in there is dropped.
 
 mod record;
 

@@ -16,7 +16,7 @@ const TRACESTATE: &str = "tracestate";
 
 /// Adds the trace of the current span to each message, unless the message names one itself.
 pub(crate) fn propagate(mut content: Content) -> Content {
-    // Where `tracing` has no span that OpenTelemetry knows of, there may be one of its own.
+    // Where `tracing` has no span that OpenTelemetry knows of, OpenTelemetry may have its own span.
     if !add(&mut content, &Span::current().context()) {
         Context::map_current(|context| add(&mut content, context));
     }
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(added(properties_that_leave(20), &trace("")), [], "no room at all");
     }
 
-    /// A message whose properties leave so many bytes.
+    /// A message whose properties leave this many bytes.
     fn properties_that_leave(bytes: usize) -> Message {
         let plain = Message::new("t", "x");
         let most = (0..).find(|n| validate::properties_length(n + 1).is_err()).unwrap();

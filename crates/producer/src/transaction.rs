@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Made by [`Producer::begin`]. It ends by [`commit`](Self::commit) or
 /// [`rollback`](Self::rollback). Dropped undecided, also by a panic, it stays open: after a while
 /// (6 s, [`Message::first_check_after`]) the broker asks a member of the producer group what became
-/// of it, every 30 s (4.x: 60 s) and 15 times at the most, and that member's
+/// of it, every 30 s (4.x: 60 s) and at most 15 times, and that member's
 /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker) decides. So a transaction
 /// outlives the process that has begun it.
 #[must_use = "dropped undecided, it is left to the transaction checker"]

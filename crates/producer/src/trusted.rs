@@ -129,7 +129,7 @@ mod tests {
             (&["broker.example.org"], "broker.example.org.evil.net:10911", false),
             (&["broker.example.org"], "evil-broker.example.org:10911", false),
             (&["example.org"], "broker.example.org:10911", false),
-            // What looks like an address to a resolver, and to nobody else, is a name.
+            // Text that only a resolver would take for an address is a name.
             (&["127.0.0.0/8"], "127.1:10911", false),
             (&["127.0.0.0/8"], "localhost:10911", false),
             (&["broker", "10.0.0.0/8"], "10.9.9.9:10911", true),

@@ -34,7 +34,7 @@ impl UniqueIds {
         }
     }
 
-    /// Makes so many ids that follow each other; gives the first.
+    /// Makes this many ids that follow each other; gives the first.
     pub(crate) fn next(&self, count: usize) -> UniqueId {
         let number = self.next.fetch_add(count as u64, Ordering::Relaxed);
         let Self { ip, process, instance, .. } = *self;
@@ -43,7 +43,7 @@ impl UniqueIds {
     }
 }
 
-/// The id that comes so many after this one.
+/// The id that comes this many after this one.
 fn later(id: UniqueId, steps: u64) -> UniqueId {
     let number = (u64::from(id.time_ms) << 16 | u64::from(id.counter)) + steps;
     UniqueId { time_ms: (number >> 16) as u32, counter: number as u16, ..id }

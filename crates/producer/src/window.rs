@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// the window smaller than this: so few do not overrun any broker, and on a host that is short of
 /// processors answers are slow whatever is in flight. Only refusals do.
 const START: f64 = 16.0;
-/// A real broker spends on a single send about what it spends on so many messages of a batch
+/// A real broker spends on a single send about what it spends on this many messages of a batch
 /// (measured on 4.7.0 and 5.5.0).
 const MESSAGES_PER_WEIGHT: usize = 8;
 /// How long requests may wait in the broker's queue, in seconds: this for a large window, and up
@@ -38,7 +38,7 @@ const QUIET: usize = 1;
 /// How long the window is nearly closed to measure. Long enough for others to be measuring too.
 const MEASURING: Duration = Duration::from_millis(60);
 
-/// What a request of so many messages weighs.
+/// What a request of this many messages weighs.
 pub(crate) fn weight(messages: usize) -> usize {
     1 + messages.saturating_sub(1) / MESSAGES_PER_WEIGHT
 }
@@ -112,7 +112,7 @@ impl Window {
         Duration::from_secs_f64(self.smooth)
     }
 
-    /// A request of so many messages was answered, and not as busy. A window that was not used up
+    /// A request of this many messages was answered, and not as busy. A window that was not used up
     /// is not made larger, since nothing was learnt about a larger one.
     pub(crate) fn answered(&mut self, trip: &Trip, messages: usize) {
         let round_trip = trip.took.as_secs_f64();
@@ -180,7 +180,7 @@ impl Window {
         true
     }
 
-    /// What a request of so many messages costs more than a small one.
+    /// What a request of this many messages costs more than a small one.
     fn cost(&self, messages: usize) -> f64 {
         match messages <= MESSAGES_PER_WEIGHT {
             true => 0.0,
@@ -224,8 +224,8 @@ impl Least {
 mod tests {
     use super::*;
 
-    /// A broker that works off so many requests a second, one after another, and refuses what has
-    /// waited for 200 ms, as real ones do.
+    /// A broker that works off this many requests a second, one after another, and refuses requests
+    /// that have waited for 200 ms, as real brokers do.
     struct Broker {
         per_second: f64,
         round_trip: Duration,

@@ -23,7 +23,7 @@ impl BatchRoom {
         }
     }
 
-    /// So many more there may be at the most.
+    /// At most this many more may follow.
     pub(crate) fn messages(&self) -> usize {
         if self.sharing == Sharing::Alone { 0 } else { self.messages }
     }

@@ -20,7 +20,7 @@ impl Budget {
         Self { fifths: AtomicI64::new(Self::MAX) }
     }
 
-    /// So many messages were accepted.
+    /// This many messages were accepted.
     pub(crate) fn earn(&self, messages: usize) {
         if self.fifths.load(Ordering::Relaxed) < Self::MAX {
             self.fifths.fetch_add(messages as i64, Ordering::Relaxed);

@@ -39,17 +39,18 @@ impl Epoch {
 }
 
 impl Epochs {
-    /// So many messages are accepted; says when.
+    /// This many messages are accepted; says when.
     pub(crate) fn accept(&self, messages: usize) -> Epoch {
         let epoch = Epoch::of(self.now.load(Ordering::Acquire));
         self.of(epoch).accepted.add(messages);
         epoch
     }
 
-    /// So many messages of an epoch have ended.
+    /// This many messages of an epoch have ended.
     pub(crate) fn end(&self, epoch: Epoch, messages: usize) {
         if messages > 0 {
-            // Before whoever ends them looks whether that is awaited: the order of all threads.
+            // Before the part that ends them looks whether that is awaited: the order of all
+            // threads.
             self.of(epoch).ended.fetch_add(messages as u64, Ordering::SeqCst);
         }
     }

@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(share(&plain(), Mode::Sync, HALF - beside), with(true, false));
         assert_eq!(share(&plain(), Mode::Sync, HALF - beside + 1), Sharing::Alone);
         assert_eq!(sharing(&plain().into(), Mode::Sync, 1, 0), Sharing::Alone, "off");
-        // What brokers treat in a way of its own.
+        // Messages that brokers treat specially.
         let special = [
             plain().delay_level(1),
             plain().deliver_after(Duration::from_secs(1)),

@@ -72,7 +72,7 @@ pub enum AdminError {
     /// The server did not answer in time, or what was done does not show yet.
     #[error("{0}")]
     Timeout(String),
-    /// What was asked for breaks a rule; nobody was asked.
+    /// The call breaks a rule; no server was asked.
     #[error("{0}")]
     Invalid(String),
     /// The server's answer cannot be read.

@@ -186,7 +186,7 @@ fn is_nothing(error: &AdminError) -> bool {
     }
 }
 
-/// The brokers of a route: the master of each, or whoever stands in for it.
+/// The brokers of a route: the master of each, or the slave that stands in for it.
 fn brokers(document: &TopicRoute) -> Vec<Broker> {
     let address = |broker: &BrokerData| {
         let any = || broker.broker_addrs.values().next().map(String::as_str);
@@ -199,7 +199,7 @@ fn brokers(document: &TopicRoute) -> Vec<Broker> {
 }
 
 /// The broker whose address an id has; all of them when none has it, as where routes have names
-/// instead of addresses. Nobody else is asked: an id may come from anywhere.
+/// instead of addresses. No other address is asked: an id may come from anywhere.
 fn brokers_of_id(document: &TopicRoute, id: &OffsetId) -> Vec<Broker> {
     let address = id.host.to_string();
     let found = document

@@ -6,7 +6,7 @@ use posthaste_protocol::request::permission;
 
 use super::attributes::Attributes;
 
-/// Queues of each kind that a topic has at the most.
+/// The most queues of each kind that a topic may have.
 const MAX_QUEUES: u32 = 0xFFFF;
 pub(super) const MESSAGE_TYPE: &str = "message.type";
 
@@ -44,7 +44,7 @@ pub enum TopicType {
     Priority,
     /// Messages of lite topics (5.5).
     Lite,
-    /// All of them. Brokers refuse it unless they are told otherwise (`enableMixedMessageType`).
+    /// All of them. Brokers refuse it unless `enableMixedMessageType` is set.
     Mixed,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for TopicType {
 }
 
 impl TopicSettings {
-    /// A topic with so many queues on each broker, 1 to 65,535, for reading and writing.
+    /// A topic with this many queues on each broker, 1 to 65,535, for reading and writing.
     pub fn new(queues: u32) -> Self {
         Self {
             read_queues: queues,
@@ -92,8 +92,8 @@ impl TopicSettings {
         self.permit(permission::READ, yes)
     }
 
-    /// Whether producers may write. Default true. Producers see it in the route; brokers store what
-    /// is sent all the same.
+    /// Whether producers may write. Default true. Producers see it in the route; brokers store
+    /// messages that are sent nevertheless.
     pub fn writable(self, yes: bool) -> Self {
         self.permit(permission::WRITE, yes)
     }

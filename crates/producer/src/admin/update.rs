@@ -13,7 +13,7 @@ use super::settings::{MESSAGE_TYPE, check_queues};
 use super::{Admin, AdminError, TopicType, max_offset_of};
 use crate::route::WireQueue;
 
-/// Permissions that a topic has of its own.
+/// Permissions that belong to the topic itself.
 const READ_WRITE: i32 = permission::READ | permission::WRITE;
 
 /// What is to change of a topic, for [`Admin::update_topic`](crate::Admin::update_topic). What is not

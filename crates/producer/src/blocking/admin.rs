@@ -8,8 +8,8 @@ use super::ReaderBuilder;
 use super::runtime::Runtime;
 use crate::{AdminError, MessageQueue, ReadMessage, TopicOnBroker, TopicSettings, TopicUpdate};
 
-/// As the asynchronous [`Admin`](crate::Admin), with calls that wait: until their deadline at the
-/// most, 6 s unless [`with_timeout`](Self::with_timeout) says otherwise.
+/// As the asynchronous [`Admin`](crate::Admin), with calls that wait: at most until their deadline,
+/// 6 s unless [`with_timeout`](Self::with_timeout) says otherwise.
 #[derive(Clone, Debug)]
 pub struct Admin {
     admin: crate::Admin,

@@ -86,7 +86,7 @@ impl ProducerBuilder {
 
     /// Says what became of half messages that are undecided: see
     /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker) of the asynchronous
-    /// builder. Each check runs on a thread of its own and may wait.
+    /// builder. Each check runs on a separate thread and may wait.
     pub fn transaction_checker(
         self,
         checker: impl Fn(ReadMessage) -> TransactionState + Send + Sync + 'static,
@@ -107,7 +107,7 @@ impl ProducerBuilder {
         }))
     }
 
-    /// Starts the producer, on a thread of its own. No connection is waited for: that a name server
+    /// Starts the producer, on its own thread. No connection is waited for: that a name server
     /// cannot be reached shows at the first send.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    /// Starts a producer on a thread of its own.
+    /// Starts a producer on its own thread.
     pub(super) fn start(builder: ProducerBuilder) -> Result<(Producer, Self), StartError> {
         let (alive, gone) = oneshot::channel();
         let (sender, started) = mpsc::sync_channel(1);

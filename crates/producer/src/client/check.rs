@@ -12,8 +12,8 @@ use crate::interceptor::TransactionEnd;
 use crate::{MessageQueue, ReadMessage, TransactionState};
 
 impl Client {
-    /// A broker asks. It gets no answer in the protocol's sense: the producer's word is a request
-    /// of its own, on the connection that the question came by, be it a reader's.
+    /// A broker asks. It gets no answer in the protocol's sense: the producer's answer is a
+    /// separate request, on the connection that the question came by, even if that is a reader's.
     pub(crate) fn take_check(self: &Arc<Self>, way_back: WayBack, request: &Command) {
         let address = &way_back.address;
         let half = match self.read_check(request) {
@@ -45,7 +45,7 @@ impl Client {
             let running = client.checks.running.clone().acquire_owned().await;
             let (check, message) = half;
             let shown = client.observers().map(|_| message.clone());
-            // A task of its own: one that panics ends alone.
+            // A separate task: one that panics ends alone.
             let state = tokio::spawn(async move { checker(message).await }).await;
             let state = state.unwrap_or_else(|error| {
                 tracing::error!(message_id, %error, "the transaction checker panicked");
@@ -100,7 +100,7 @@ impl Client {
             broker_name: check.broker_name,
         };
         let address = &way_back.address;
-        // It is no longer undecided before anybody can see the answer.
+        // It is no longer undecided before any caller can see the answer.
         let decided = || {
             if state != TransactionState::Unknown {
                 self.transactions.checked(message_id);

@@ -13,8 +13,8 @@ use crate::{CloseReport, ErrorKind};
 /// How long beyond its time closing may take to leave the group, on all connections at once: a tenth of a
 /// second, less what waking up takes.
 const GOODBYE: Duration = Duration::from_millis(80);
-/// How long the ends of messages are waited for when time is up. Every one comes at once, by whoever has the
-/// message; the report has them all.
+/// How long the ends of messages are waited for when time is up. Each comes at once, from the part
+/// that has the message; the report has them all.
 const ENDS: Duration = Duration::from_secs(5);
 
 impl Client {

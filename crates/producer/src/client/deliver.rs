@@ -1,8 +1,8 @@
 //! Hop 2 of a send: route, queue, broker; and after a failed attempt again, or the end.
 //!
-//! A message is moved, not awaited: whoever ends its present stage (a look-up, an attempt, the
-//! message before it in its lane) calls in here for the next one. So a message costs no task, and
-//! dropping a caller's future stops nothing half way.
+//! A message is moved, not awaited: the part that ends its present stage (a look-up, an attempt,
+//! the message before it in its lane) calls in here for the next stage. So a message costs no task,
+//! and dropping a caller's future stops nothing half way.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -198,7 +198,7 @@ impl Client {
     }
 
     /// Keeps messages until their broker, or any master, is in a route again. Once closing has run
-    /// out of time nobody looks there any more.
+    /// out of time, that place is not looked at any more.
     fn keep_absent(self: &Arc<Self>, absent: Vec<Arc<Accepted>>) {
         if absent.is_empty() {
             return;

@@ -51,8 +51,8 @@ impl Client {
 impl Client {
     /// These name servers are asked from now on, and every route that is known is looked up there.
     ///
-    /// Nothing changes when whoever lists them has been `replaced`. It is asked where the change is
-    /// made, so that their list never comes after that of the one in their place.
+    /// Nothing changes when the source that lists them has been `replaced`. That is checked where
+    /// the change is made, so that its list never comes after the list of its replacement.
     fn put_name_servers(
         self: &Arc<Self>,
         addresses: &[Arc<str>],
@@ -129,7 +129,7 @@ fn request(server: &AddressServer, now: SystemTime) -> String {
     request
 }
 
-/// Those of a list that are trusted: whoever can change the list could name servers of their own.
+/// The trusted servers of a list: anyone who can change the list could name their own servers.
 fn trusted(listed: Vec<Arc<str>>, config: &Config) -> Result<Vec<Arc<str>>, String> {
     let (trusted, strangers): (Vec<_>, Vec<_>) =
         listed.into_iter().partition(|address| config.trusts(address));

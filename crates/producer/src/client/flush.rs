@@ -44,7 +44,7 @@ impl Client {
         !self.intake.epochs.is_flushing() && self.phase() == Phase::Open
     }
 
-    /// Whether somebody awaits ends.
+    /// Whether a caller awaits ends.
     pub(crate) fn ends_are_awaited(&self) -> bool {
         self.phase() != Phase::Open || self.intake.epochs.is_flushing()
     }

@@ -26,7 +26,8 @@ pub(crate) enum Found {
 }
 
 impl Client {
-    /// Looks a topic up until there is a route, there certainly is none, or nobody waits any more.
+    /// Looks a topic up until there is a route, there certainly is none, or no message waits any
+    /// more.
     pub(crate) fn look_up(
         self: Arc<Self>,
         look_up: LookUp,
@@ -68,8 +69,8 @@ impl Client {
         }
     }
 
-    /// A topic's route, for somebody who has no message for it yet. What is found now is nobody
-    /// else's.
+    /// A topic's route, for a caller that has no message for it yet. What is found now belongs to
+    /// no one else.
     pub(crate) async fn route_before(
         self: &Arc<Self>,
         topic: &Arc<str>,
@@ -215,7 +216,7 @@ impl Client {
     }
 
     /// Awaits something while messages that wait for the topic are ended at their deadlines.
-    /// `None`: nobody waits any more.
+    /// `None`: no message waits any more.
     async fn while_somebody_waits<T>(
         self: &Arc<Self>,
         look_up: &LookUp,

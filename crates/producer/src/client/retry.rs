@@ -44,7 +44,7 @@ pub(crate) enum Next {
     Again(Duration),
 }
 
-/// Pause before a retry on the broker that has just failed, at the most.
+/// The longest pause before a retry on the broker that has just failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Decides. `budget` is asked only when all else allows another attempt.

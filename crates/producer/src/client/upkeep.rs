@@ -128,7 +128,7 @@ impl Client {
 
     fn take_newer(&self, route: Arc<Route>) {
         let Some(known) = self.routes.get(&route.topic) else { return };
-        // The default topic's route says nothing about a topic that had one of its own.
+        // The default topic's route says nothing about a topic that had its own route.
         if Arc::ptr_eq(&known, &route) || (route.from_default_topic && !known.from_default_topic) {
             return;
         }

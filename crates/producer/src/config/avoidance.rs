@@ -42,8 +42,8 @@ impl Default for FaultAvoidance {
 }
 
 impl FaultAvoidance {
-    /// Leaves no broker out for its health. One that cannot be connected to is left out for two
-    /// seconds all the same.
+    /// Leaves no broker out for its health. A broker that cannot be connected to is still left out
+    /// for two seconds.
     pub fn off() -> Self {
         Self { unanswered: Duration::ZERO, ..Self::default() }.latencies([])
     }

@@ -19,7 +19,7 @@ type Answer = Pin<Box<dyn Future<Output = TransactionState> + Send>>;
 pub enum TransactionState {
     /// Consumers get it.
     Commit,
-    /// Nobody ever gets it.
+    /// No consumer ever gets it.
     Rollback,
     /// Not known yet: the broker asks the checker later.
     Unknown,

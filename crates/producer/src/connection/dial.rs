@@ -35,8 +35,8 @@ pub(super) struct NoConnection {
 }
 
 /// Connects to `host:port`, within the time that a connect may take. The name is looked up anew
-/// each time. To a broker that is not trusted nobody connects, whoever asks for it: what would be
-/// said there first of all is who we are.
+/// each time. No part of the producer connects to a broker that is not trusted: the first request
+/// there would tell who we are.
 pub(super) async fn connect(
     address: &str,
     peer: Peer,

@@ -79,7 +79,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// All handles of the connection are gone: there will be orders from its own parts at the most.
+    /// All handles of the connection are gone: from now on only its own parts may give orders.
     pub(super) fn end(&self) {
         self.inside().unused = true;
         // A task that has ended needs not be told.
@@ -100,13 +100,13 @@ impl Mailbox {
         let mut inside = self.inside();
         std::mem::swap(&mut inside.orders, taken);
         (inside.holdable, inside.urgent) = (0, false);
-        // Whoever takes does not wait; and the last handle of a task is not dropped under the lock.
+        // Taking does not wait; and the last handle of a task is not dropped under the lock.
         let waits = inside.waits.take();
         drop(inside);
         drop(waits);
     }
 
-    /// Awaits so many messages that may be held back, or any other order.
+    /// Awaits this many messages that may be held back, or any other order.
     pub(super) fn filled(&self, enough: usize) -> impl Future<Output = ()> {
         cooperative(poll_fn(move |context| {
             let mut inside = self.inside();
@@ -138,14 +138,14 @@ impl Mailbox {
         self.shared.backlog.load(Ordering::Relaxed)
     }
 
-    /// So many messages are no longer the connection's.
+    /// This many messages are no longer the connection's.
     pub(super) fn done_with(&self, messages: usize) {
         if messages > 0 {
             self.shared.backlog.fetch_sub(messages, Ordering::Relaxed);
         }
     }
 
-    /// So many messages are the connection's, or still are.
+    /// This many messages are the connection's, or still are.
     pub(super) fn keep(&self, messages: usize) {
         if messages > 0 {
             self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
@@ -178,7 +178,7 @@ mod tests {
         sharing_waiting("t", "body", None, Instant::now(), sharing)
     }
 
-    /// Puts so many messages in that may be held back.
+    /// Puts this many messages in that may be held back.
     fn put(mailbox: &Mailbox, messages: usize) {
         let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
         for _ in 0..messages {
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// Whether a task that waits for so many goes on at once; how often it is woken by `then`.
+    /// Whether a task that waits for that many goes on at once; how often it is woken by `then`.
     fn wakes(mailbox: &Mailbox, enough: usize, then: impl FnOnce()) -> (bool, usize) {
         let wakes = Arc::<Wakes>::default();
         let waker = Waker::from(wakes.clone());

@@ -9,8 +9,8 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes, BytesMut};
 use posthaste_protocol::{batch, frame};
 
-/// From so many bytes on a body is not copied. Up to 16 KiB that gains nothing that can be measured:
-/// the system copies them all the same, and each piece of a write costs something too.
+/// A body of this many bytes and more is not copied. Up to 16 KiB that gains nothing that can be
+/// measured: the system copies them anyway, and each piece of a write costs something too.
 const LARGE: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(crate) struct Outgoing {
 /// A body that is kept apart.
 #[derive(Debug)]
 struct Body {
-    /// Its place: so many bytes of all the text are before it.
+    /// Its place: this many bytes of the text are before it.
     at: u64,
     bytes: Bytes,
 }
@@ -212,7 +212,7 @@ mod tests {
         command::put_request(out.text(), 8, false, &request);
     }
 
-    /// Takes up to so many bytes as a socket would: some whole pieces, and part of the next.
+    /// Takes up to this many bytes as a socket would: some whole pieces, and part of the next.
     fn write(out: &mut Outgoing, most: usize, written: &mut BytesMut) {
         let mut slices = [IoSlice::new(&[]); 4];
         let filled = out.chunks_vectored(&mut slices);

@@ -24,7 +24,7 @@ pub(super) enum Asker {
     Probe { confirms: usize, together: usize, broker: Arc<RouteBroker>, queue: i32 },
     /// A caller.
     Call(oneshot::Sender<Result<Command, CallError>>),
-    /// Nobody looks at the answer.
+    /// The answer is ignored.
     Heartbeat,
 }
 

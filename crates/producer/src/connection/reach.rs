@@ -23,7 +23,7 @@ async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host(address).await?.collect())
 }
 
-/// A name may have addresses where nobody is any more: one that does not answer must not keep the
+/// A name may have addresses of servers that are gone: one that does not answer must not keep the
 /// others from being tried.
 async fn first_to_answer(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     if let [only] = *addresses {

@@ -21,8 +21,8 @@ pub(crate) fn is_refused(code: ResponseCode) -> bool {
 
 /// The messages of a batch that a broker refused, on their way in smaller ones.
 ///
-/// Only when every one of them was then stored in a request of its own was it the batch that the
-/// broker did not like, and not one of the messages.
+/// Only if each of them was then stored in its own request, the broker refused the batch, and not
+/// one of the messages.
 #[derive(Debug)]
 pub(crate) struct Trial {
     left: AtomicUsize,

@@ -1,8 +1,8 @@
 //! The task that owns a connection: hops 4 to 6 of a send.
 //!
 //! It takes orders, lets messages leave when the window has room, writes many requests at once,
-//! reads answers and says what became of each message. Nobody else touches the socket, the outbox,
-//! the window or the table of pending requests, so none of them needs a lock.
+//! reads answers and says what became of each message. No other part touches the socket, the
+//! outbox, the window or the table of pending requests, so they need no lock.
 
 mod arriving;
 mod ending;
@@ -187,9 +187,9 @@ impl Task {
         }
     }
 
-    /// Whether nothing is left to do here: told to leave, which comes when every message has
-    /// ended, or without anybody who could still want something. Messages hold their connection, so
-    /// one without handles owes nobody anything when the producer has ended.
+    /// Whether nothing is left to do here: it was told to leave, which happens when every message
+    /// has ended, or no handle is left that could still want something. Messages hold their
+    /// connection, so one without handles owes nobody anything when the producer has ended.
     fn is_over(&self) -> bool {
         let idle = || {
             self.outbox.is_empty()
@@ -262,7 +262,7 @@ impl Task {
         }
     }
 
-    /// When nobody lingers before it, it begins to linger anew.
+    /// When no message lingers before it, it begins to linger anew.
     fn put_in_line(&mut self, waiting: Waiting) {
         if self.outbox.holdable() == 0 {
             self.lingering = None;
@@ -281,7 +281,7 @@ impl Task {
         if let Stream::Tls(_) = &stream {
             self.link.out = Outgoing::copying();
         }
-        // Before any message: a broker that does not know this client has nobody to push a reply to.
+        // Before any message: a broker that does not know this client cannot push a reply to it.
         self.heartbeat(Instant::now());
         let reason = match &mut stream {
             Stream::Plain(stream) => {
@@ -324,7 +324,7 @@ impl Task {
             self.take_orders();
             if !self.outbox.is_empty() && (self.pending.requests() > 0 || self.link.crowd.may_be())
             {
-                // Under load: whoever is about to send does so first, and shares the write, or the
+                // Under load: tasks that are about to send do so first, and share the write, or the
                 // batch.
                 let before = self.mailbox.backlog();
                 tokio::task::yield_now().await;

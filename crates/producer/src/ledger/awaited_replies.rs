@@ -28,7 +28,7 @@ impl Requests {
         Expected { id: id.clone(), requests: self, receiver }
     }
 
-    /// Hands a reply over; `false` when nobody waits for it any more.
+    /// Hands a reply over; `false` when no request waits for it any more.
     pub(crate) fn complete(&self, id: &str, reply: ReadMessage) -> bool {
         let waits = self.waiting().remove(id);
         waits.is_some_and(|waits| waits.send(reply).is_ok())

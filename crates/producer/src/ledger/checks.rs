@@ -14,7 +14,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// So many run at once, and so many wait.
+    /// This many run at once, and this many wait.
     pub(crate) fn new(running: usize, waiting: usize) -> Self {
         let semaphore =
             |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));

@@ -30,6 +30,6 @@ pub struct Undelivered {
     pub message: Message,
     /// Why.
     pub kind: ErrorKind,
-    /// Whether it may have been stored all the same.
+    /// Whether it may have been stored nevertheless.
     pub outcome: Outcome,
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Receipt, TransactionState};
 
-/// So many undecided transactions are remembered at the most, for the report of `close`; and as many
-/// decisions, for brokers that ask all the same.
+/// At most this many undecided transactions are remembered, for the report of `close`; and as many
+/// decisions, for brokers that ask nevertheless.
 const MOST: usize = 10_000;
 
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ pub struct ReadMessage {
     unpacked: OnceLock<Option<Bytes>>,
 }
 
-/// No body is longer than this, compressed or not: so long is a frame at the most.
+/// No body is longer than this, compressed or not: it is the longest frame.
 const LONGEST_BODY: usize = frame::MAX_FRAME;
 
 impl ReadMessage {

@@ -15,7 +15,7 @@ pub(super) fn entry_bytes(message: &Message, added: Option<&Properties>) -> usiz
     batch::entry_length(message.body().len(), properties)
 }
 
-/// Bytes that a broker stores for a message whose topic, body and properties have so many.
+/// Bytes that a broker stores for a message, given the lengths of its topic, body and properties.
 pub(crate) fn stored_bytes(bytes: usize) -> usize {
     STORED_OVERHEAD + UNIQUE_ID_PROPERTY + bytes
 }

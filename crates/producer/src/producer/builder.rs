@@ -119,15 +119,15 @@ impl ProducerBuilder {
     }
 
     /// The largest body that is sent, in bytes. Default: 4 MiB, the brokers' own limit; raise it
-    /// only together with theirs (`maxMessageSize`), and to 15 MiB at the most. At least 1.
+    /// only together with the brokers' (`maxMessageSize`), and to at most 15 MiB. At least 1.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.config.max_message_size = bytes;
         self
     }
 
-    /// How many queues a topic gets at the most when the first send creates it. Default: 4; at
-    /// least 1. The broker's `defaultTopicQueueNums` (8) bounds it too.
+    /// The most queues that a topic gets when the first send creates it. Default: 4; at least 1.
+    /// The broker's `defaultTopicQueueNums` (8) bounds it too.
     #[must_use]
     pub fn default_topic_queues(mut self, queues: u32) -> Self {
         self.config.default_topic_queues = queues;
@@ -179,8 +179,8 @@ impl ProducerBuilder {
     }
 
     /// Lets one-way messages leave as fast as the connection takes them. By default one in 64 goes
-    /// as an ordinary request, so that they leave at the broker's pace; without that a flood of
-    /// them is dropped by the broker, and nobody is told.
+    /// as an ordinary request, so that they leave at the broker's pace; without that, brokers drop
+    /// messages of a flood, and nothing reports it.
     #[must_use]
     pub fn oneway_unlimited(mut self) -> Self {
         self.config.oneway_unlimited = true;
@@ -190,7 +190,7 @@ impl ProducerBuilder {
     /// Whether messages that have to wait for room at a broker, or behind an ordered message of
     /// their queue, leave together as one batch. Default: on. Callers do not notice, except by the
     /// speed: each message keeps its own deadline, id, offset and outcome, and one that need not
-    /// wait leaves at once and alone. Off, every message is a request of its own, which costs a
+    /// wait leaves at once and alone. Off, every message is a separate request, which costs a
     /// broker several times the work.
     #[must_use]
     pub fn batching(mut self, on: bool) -> Self {
@@ -198,15 +198,15 @@ impl ProducerBuilder {
         self
     }
 
-    /// Has messages wait on purpose for others to share their batch: at most so long, and no longer
-    /// once so many bytes, as they are stored, wait for a broker, or 1,024 messages. Default: none;
-    /// under load messages share batches all the same ([`batching`](Self::batching)), and a lone one
-    /// leaves at once. A linger saves a broker requests when messages trickle in, and costs each of
-    /// them up to this time, but never more than half of what a send has until its deadline.
+    /// Makes messages wait on purpose for others to share their batch: at most for this time, and
+    /// no longer once this many bytes (as they are stored) or 1,024 messages wait for a broker.
+    /// Default: none; under load messages share batches anyway ([`batching`](Self::batching)), and
+    /// a lone message leaves at once. A linger saves a broker requests when messages trickle in,
+    /// and costs each of them up to this time, but never more than half of what a send has until
+    /// its deadline.
     ///
     /// A time of zero is none. Any other is refused together with
-    /// [`batching(false)`](Self::batching). A batch has 1 MiB at the most, whatever `max_bytes`
-    /// says.
+    /// [`batching(false)`](Self::batching). A batch has at most 1 MiB, whatever `max_bytes` says.
     ///
     /// [`flush`](Producer::flush) and [`close`](Producer::close) end the wait. Messages that go
     /// alone (delayed, transactional, ordered ones and the like) do not wait.
@@ -235,9 +235,9 @@ impl ProducerBuilder {
         self
     }
 
-    /// Bodies of so many bytes and more are compressed, if that makes them smaller. Default: 4,096,
-    /// as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off. Consumers
-    /// get bodies as they were sent, and do not notice.
+    /// Bodies of this many bytes and more are compressed, if that makes them smaller. Default:
+    /// 4,096, as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off.
+    /// Consumers get bodies as they were sent, and do not notice.
     ///
     /// Of a batch that is [sent as one](Producer::send_batch) all bodies are compressed when one of
     /// them is so long and they get smaller together; Java leaves batches as they are. Turn it off for
@@ -311,9 +311,9 @@ impl ProducerBuilder {
     /// Connects to these brokers alone, whatever a route says: hosts, by name or address, and
     /// networks (`10.1.0.0/16`, `fd00::/8`). Default: to every broker that a route names.
     ///
-    /// Whoever can change what a name server says can name a server of their own, and
-    /// [credentials](Self::credentials) would be shown to it, as would the messages. With this
-    /// nothing is sent to a server that is not in the list, not even a connect: a send ends as
+    /// Anyone who can change a name server's answers can name their own server, which would then
+    /// get the [credentials](Self::credentials) and the messages. With this nothing is sent to a
+    /// server that is not in the list, not even a connect: a send ends as
     /// [`ErrorKind::Untrusted`](crate::ErrorKind::Untrusted), if no other broker can take it.
     ///
     /// What counts is the address that is connected to, after the [address map](Self::address_map);
@@ -340,7 +340,7 @@ impl ProducerBuilder {
     /// see [`Tls`]. Default: off. The handshake counts into the
     /// [`connect_timeout`](Self::connect_timeout). When it fails nothing is sent in plain text
     /// instead: the send ends with [`ErrorKind::Tls`](crate::ErrorKind::Tls), if no other broker
-    /// can take it. (Java: `useTLS`, which checks nothing unless told to.)
+    /// can take it. (Java: `useTLS`, which checks nothing by default.)
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
@@ -357,11 +357,10 @@ impl ProducerBuilder {
     }
 
     /// Connects to brokers at the port two below the one that they advertise, which real brokers
-    /// serve with threads of its own (Java: `vipChannelEnabled`). Default: off. Where a firewall or
-    /// a container does not let that port through, every send fails to connect. An
-    /// [address map](Self::address_map) gets the address with that port. A
-    /// [`Reader`](crate::Reader) reads from the advertised port all the same, since the other one
-    /// serves no reads.
+    /// serve with separate threads (Java: `vipChannelEnabled`). Default: off. Where a firewall or a
+    /// container does not let that port through, every send fails to connect. An [address
+    /// map](Self::address_map) gets the address with that port. A [`Reader`](crate::Reader) still
+    /// reads from the advertised port, because the other port serves no reads.
     #[must_use]
     pub fn vip_channel(mut self, on: bool) -> Self {
         self.config.vip_channel = on;
@@ -380,8 +379,8 @@ impl ProducerBuilder {
     }
 
     /// The address in the client id and in the ids of messages. Default: the one that this host
-    /// uses towards others. It is a name and no more: behind NAT, hosts with the same address can be
-    /// told apart by it.
+    /// uses towards others. It is only a name: it distinguishes hosts that have the same address
+    /// behind NAT.
     #[must_use]
     pub fn client_ip(mut self, ip: IpAddr) -> Self {
         self.config.identity.ip = Some(ip);
@@ -412,7 +411,8 @@ impl ProducerBuilder {
     /// no namespace. Default: none.
     ///
     /// Consumers find the messages in the same namespace, or as `namespace%topic` without one. 1 to
-    /// 100 letters, digits, `_` or `-`; a topic with its namespace has 127 at the most, a group 120.
+    /// 100 letters, digits, `_` or `-`; a topic with its namespace has at most 127, a group at most
+    /// 120.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
@@ -464,9 +464,9 @@ impl ProducerBuilder {
         self
     }
 
-    /// Whether heartbeats have a fingerprint, by which brokers of 5.x know what they have been told
-    /// before (`useHeartbeatV2` in Java). Default: off. It spares consumers with many subscriptions
-    /// traffic; to a producer it makes no difference. Older brokers ignore it.
+    /// Whether heartbeats have a fingerprint, by which brokers of 5.x recognise a heartbeat that
+    /// they had before (`useHeartbeatV2` in Java). Default: off. It spares consumers with many
+    /// subscriptions traffic; to a producer it makes no difference. Older brokers ignore it.
     #[must_use]
     pub fn heartbeat_v2(mut self, on: bool) -> Self {
         self.config.heartbeat_v2 = on;
@@ -504,10 +504,11 @@ impl ProducerBuilder {
         self
     }
 
-    /// Whether where each message was stored, and how long that took, is told to a trace topic of
-    /// the cluster (`enableTrace` in Java), which RocketMQ's tools and dashboards read. Default: off.
+    /// Whether to record in a trace topic of the cluster where each message was stored, and how
+    /// long that took (`enableTrace` in Java). RocketMQ's tools and dashboards read that topic.
+    /// Default: off.
     ///
-    /// Traces go in the background, by a producer of their own in the group
+    /// A separate producer sends the traces in the background, in the group
     /// `_INNER_TRACE_PRODUCER-…-PRODUCE`; sends neither wait for them nor fail with them. What
     /// piles up beyond 2,048 records is dropped and counted in
     /// [`Stats::traces_lost`](crate::Stats::traces_lost). [`close`](Producer::close) sends what is

@@ -18,12 +18,12 @@ use crate::trace::{Lost, Outlet, Parcel, QUEUE, Record, Trace};
 use crate::validate::MAX_GROUP;
 use crate::{Message, SendError};
 
-/// So many records leave together, or what is there after so long (Java: `traceMsgBatchNum`).
+/// This many records leave together, or fewer after this long (Java: `traceMsgBatchNum`).
 const TOGETHER: usize = 10;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long a trace message may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// So many trace messages are on their way at once; the largest has so many bytes.
+/// This many trace messages are in flight at once; the largest has this many bytes.
 const AT_ONCE: usize = 64;
 const LARGEST: usize = 128_000;
 const GROUP_PREFIX: &str = "_INNER_TRACE_PRODUCER-";
@@ -53,7 +53,7 @@ fn config_of_sender(config: &Config) -> Config {
     Config {
         group: group_of_sender(&config.own_group).into(),
         own_group: group_of_sender(&config.own_group).into(),
-        // As in Java it is in no namespace, whoever reads traces.
+        // As in Java, it is in no namespace.
         namespace: None,
         identity: Identity {
             // Two clients of one name would get each other's replies.
@@ -138,7 +138,7 @@ impl Sender {
             while !self.has_place() {
                 let place = tokio::time::timeout_at(deadline.into(), self.on_their_way.join_next());
                 if place.await.is_err() {
-                    // What is closed now takes the rest to nobody, and counts it as lost.
+                    // From now on it is closed, and the remaining records count as lost.
                     break;
                 }
             }

@@ -14,10 +14,10 @@ use crate::connection::Connection;
 use crate::route::WireQueue;
 use crate::{AdminError, MessageQueue};
 
-/// Every broker has this group, and nobody's offsets are kept under it (Java:
+/// Every broker has this group, and no offsets are kept under it (Java:
 /// `MixAll.TOOLS_CONSUMER_GROUP`).
 const GROUP: &str = "TOOLS_CONSUMER";
-/// Real brokers give 32 at the most, or 8 from disk; the embedded one gives this many.
+/// Real brokers give at most 32, or 8 from disk; the embedded broker gives this many.
 const MAX_MESSAGES: i32 = 1024;
 /// How long the broker is asked to wait for messages. Real ones look at the clock every 5 s, and a
 /// connection that is silent for 8 s is taken for dead.
@@ -66,7 +66,7 @@ enum Step {
 }
 
 impl Puller {
-    /// Pulls until the range is read, or nobody takes what was pulled any more.
+    /// Pulls until the range is read, or the reader is gone.
     pub(super) async fn run(mut self) {
         let mut failing = Failing::default();
         while self.range.offset < self.range.until {

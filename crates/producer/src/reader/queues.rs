@@ -11,8 +11,8 @@ use crate::connection::{Connection, Peer};
 use crate::message::QueueNames;
 use crate::route::{MOST_QUEUES, WireQueue, logical_queues};
 
-/// Where each queue of a topic is. A reader has connections of its own, so that what it pulls holds
-/// up no sends.
+/// Where each queue of a topic is. A reader has its own connections, so that its pulls do not delay
+/// sends.
 pub(super) type Homes = Arc<HashMap<MessageQueue, Home>>;
 
 /// Where a queue is.

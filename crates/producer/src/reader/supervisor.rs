@@ -16,7 +16,7 @@ use crate::client::Client;
 
 /// How often the route is looked up again (Java: `pollNameServerInterval`).
 const REFRESH: Duration = Duration::from_secs(30);
-/// How often at the most, when a broker makes trouble.
+/// The shortest time between two of these look-ups, when a broker makes trouble.
 const TROUBLE_REFRESH: Duration = Duration::from_millis(800);
 /// What is pulled and not taken stays within this, also for a topic of many queues.
 const BYTES: usize = 16 * 1024 * 1024;
@@ -92,7 +92,7 @@ impl Supervisor {
                 }
             }
             if self.plan.until_now && self.pullers.is_empty() {
-                // When the reader has gone, nobody has to be told.
+                // When the reader is gone, no one has to be told.
                 let _ = self.pulled.send(Pulled::End).await;
                 return;
             }

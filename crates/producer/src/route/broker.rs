@@ -11,7 +11,7 @@ use crate::padded::Padded;
 
 /// A broker that has queues of a topic.
 ///
-/// Every message that goes there has a handle to it: their count has cache lines of its own.
+/// Every message that goes there has a handle to it: their count has its own cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct RouteBroker {
@@ -84,7 +84,7 @@ impl RouteBroker {
 }
 
 impl Target {
-    /// The queue that a request of so many messages leaves for now.
+    /// The queue that a request of this many messages leaves for now.
     pub(crate) fn next_queue(&self, messages: usize) -> i32 {
         let next = || self.broker.departures.next_queue(messages);
         self.queue.or_else(next).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use posthaste_protocol::request::SendTemplate;
 
-/// So many queues are compared when a request takes the next one.
+/// This many queues are compared when a request takes the next one.
 const LOOK_AHEAD: usize = 16;
 
 /// A broker's queues of a topic, and what the last send to them has left for the next. The task of one
@@ -73,8 +73,8 @@ impl Departures {
         self.queues.iter().any(|queue| queue.id < end)
     }
 
-    /// The queue for a request of so many messages: the next one in turn, or of those after it one that
-    /// got fewer. Batches differ in size, and queues get equal shares all the same.
+    /// The queue for a request of this many messages: the next one in turn, or of those after it
+    /// one that got fewer. Batches differ in size, but queues still get equal shares.
     pub(super) fn next_queue(&self, messages: usize) -> Option<i32> {
         let turn = self.turn.load(Ordering::Relaxed) % self.queues.len().max(1);
         self.turn.store(turn + 1, Ordering::Relaxed);
@@ -89,7 +89,8 @@ impl Departures {
         Some(queue.id)
     }
 
-    /// The queue with the largest number that the broker has not denied, for a request of so many messages.
+    /// The queue with the largest number that the broker has not denied, for a request of this many
+    /// messages.
     pub(super) fn last_queue(&self, messages: usize) -> Option<i32> {
         let end = self.end.load(Ordering::Relaxed);
         let queue =

@@ -75,7 +75,7 @@ fn of_ordered(document: &TopicRoute, conf: &str) -> Vec<BrokerQueues> {
     with_queues(counts.map(|(broker, count)| (of_broker(document, broker, vec![]), count)))
 }
 
-/// Gives each broker so many queues, while there are any left of those that a topic may have. What
+/// Gives each broker this many queues, as long as any are left of those that a topic may have. What
 /// a document repeats is not kept.
 fn with_queues(counts: impl Iterator<Item = (BrokerQueues, i32)>) -> Vec<BrokerQueues> {
     let mut left = MOST_QUEUES as i32;

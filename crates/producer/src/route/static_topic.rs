@@ -39,7 +39,7 @@ pub(crate) fn logical_queues(document: &TopicRoute) -> Vec<LogicalQueues<'_>> {
     scopes.into_iter().map(of_scope).collect()
 }
 
-/// The logical queues of one scope, at `most` so many.
+/// The logical queues of one scope, at most `most`.
 fn of_scope<'a>(
     scope: &str,
     mut mappings: Vec<&'a QueueMapping>,

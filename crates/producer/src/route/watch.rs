@@ -9,14 +9,14 @@ use tokio::sync::{Notify, watch};
 
 use crate::accepted::Accepted;
 
-/// How often a topic in trouble is looked up again, at the most. A broker that is back is used
+/// The shortest time between two look-ups of a topic in trouble. A broker that is back is used
 /// within a second after its route shows it.
 const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
 /// For how long after its last trouble a topic is looked up more often.
 const TROUBLE_LASTS: Duration = Duration::from_secs(600);
 /// How often messages look whether the broker that they wait for is back.
 const BROKER_RECHECK: Duration = Duration::from_millis(200);
-/// Many topics in trouble share so many look-ups a second.
+/// Many topics in trouble share this many look-ups a second.
 const LOOK_UPS_PER_SECOND: u32 = 100;
 
 /// Topics whose brokers have made trouble, and when each is looked up next; and the messages that

@@ -21,7 +21,7 @@ const NOTHING: &str = "null";
 /// Region of a broker that names none (Java: `MixAll.DEFAULT_TRACE_REGION_ID`).
 const DEFAULT_REGION: &str = "DefaultRegion";
 
-/// Bytes of all keys of a trace message, at the most: they are a property, and those are limited.
+/// The most bytes of all keys of a trace message: they are a property, and properties are limited.
 const LONGEST_KEYS: usize = 24 * 1024;
 
 /// Kinds of messages (Java: `MessageType`, by place).
@@ -176,7 +176,7 @@ pub(crate) struct Parcel {
 }
 
 impl Parcel {
-    /// Parcels of at most so many bytes, in the order of their first records.
+    /// Parcels of at most this many bytes, in the order of their first records.
     pub(crate) fn of_all(records: Vec<Record>, largest: usize) -> Vec<Self> {
         let mut parcels: Vec<Self> = Vec::new();
         for record in records {

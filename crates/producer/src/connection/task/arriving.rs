@@ -113,8 +113,8 @@ impl Task {
         }
     }
 
-    /// What one-way messages are refused for is known from the one in so many that is answered: what
-    /// it says of the route is for those that follow.
+    /// Why one-way messages are refused is known from the one in every few that is answered: what
+    /// it says about the route counts for the messages that follow.
     fn probe_refused(&self, broker: &RouteBroker, queue: i32, answer: &Command) {
         let verdict = attempt::refusal(answer).verdict;
         if verdict.remedy == Remedy::AnotherQueue {
@@ -183,7 +183,7 @@ impl Task {
         }
     }
 
-    /// A request of so many messages was stored.
+    /// A request of this many messages was stored.
     fn answered(&mut self, trip: &Trip, together: usize) {
         self.window.answered(trip, together);
         self.meters.answered(trip.took);

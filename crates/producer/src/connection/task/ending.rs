@@ -16,7 +16,8 @@ use crate::connection::{CallError, Peer};
 use crate::outbox::{self, Waiting};
 use crate::{ErrorKind, Outcome};
 
-/// How long the peer may take to read what nobody is told of, if closing has so much time.
+/// How long the peer may take to read one-way messages, whose end is not reported, if closing has
+/// that much time.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 impl Task {

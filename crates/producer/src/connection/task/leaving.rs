@@ -20,10 +20,10 @@ use crate::timestamp::Present;
 
 /// No more requests are encoded while so much is not written: it is held in memory, copied or not.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
-/// One in so many one-way messages goes as an ordinary request.
+/// One in this many one-way messages goes as an ordinary request.
 const ONEWAYS_PER_PROBE: usize = 64;
-/// How long what may share a batch is held back at the most, if no answer comes: about a round
-/// trip, within these.
+/// The longest time that messages which may share a batch are held back if no answer comes: about a
+/// round trip, within these bounds.
 const SHORTEST_HOLD: Duration = Duration::from_millis(1);
 const LONGEST_HOLD: Duration = Duration::from_millis(10);
 
@@ -34,7 +34,7 @@ impl Task {
             self.put_call(call, now);
         }
         let mut present = None;
-        // Whoever leaves begins nothing.
+        // A task that leaves begins nothing.
         while self.leaving.is_none() && self.has_room(now) {
             let hold = self.holds_back(now);
             let (singly, batch_bytes) = (&mut self.singly, self.batch_bytes);
@@ -150,7 +150,7 @@ impl Task {
         let Call { mut command, answer } = call;
         let seal = &self.client.config().seal;
         let Some(answer) = answer else {
-            // Nobody waits for it: a peer that asks and does not read gets none of our memory.
+            // No one waits for it: a peer that asks and does not read gets none of our memory.
             if self.link.out.len() < WRITE_BUFFER {
                 self.link.told_oneway = true;
                 seal.put_command(command, self.link.out.text());

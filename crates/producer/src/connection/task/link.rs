@@ -16,7 +16,7 @@ pub(super) struct Link {
     pub(super) answers: StoredReader,
     /// Bytes written since it was made.
     pub(super) written: u64,
-    /// Up to here somebody else writes, and tells later: it may be on the wire already.
+    /// Up to here another part writes, and reports later: it may be on the wire already.
     pub(super) handed_over: u64,
     /// Since when the peer owes an answer and has said nothing.
     pub(super) owed_since: Option<Instant>,
@@ -48,12 +48,12 @@ pub(super) struct Link {
 /// none, so it is tried now and then whether waiting for others brings any.
 #[derive(Default)]
 pub(super) struct Crowd {
-    /// It is tried again after so many turns.
+    /// It is tried again after this many turns.
     off: u32,
 }
 
 impl Crowd {
-    /// After nobody came it is tried again at the so-manieth turn.
+    /// After a yield that brought nothing, skip this many turns.
     const PAUSE: u32 = 32;
 
     pub(super) fn may_be(&mut self) -> bool {

@@ -1,9 +1,9 @@
 //! Connections whose server goes away (`GO_AWAY` of 5.x): what is on its way there is still
 //! answered, while a new connection takes over.
 //!
-//! The outbox, the window and the order of messages stay where they are. A task of its own reads
-//! what is left and hands it over; what follows from it is decided as if the connection were the
-//! present one.
+//! The outbox, the window and the order of messages stay where they are. A separate task reads what
+//! is left and hands it over; what follows from it is decided as if the connection were the present
+//! one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
