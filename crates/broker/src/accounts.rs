@@ -53,8 +53,8 @@ impl Accounts {
         }
     }
 
-    /// Of these frames those that are signed by an account. Whoever sent the others is told in
-    /// `answers`; no more than their header has been read then.
+    /// Of these frames those that are signed by an account. The senders of the others get
+    /// `answers`; only their headers have been read then.
     ///
     /// # Errors
     /// When a frame cannot be read; nothing more of its connection can be trusted then.

@@ -55,8 +55,8 @@ pub struct BrokerStats {
 }
 
 impl BrokerBuilder {
-    /// Starts the broker, on the current tokio runtime and one thread of its own. Once this
-    /// returns, clients can connect.
+    /// Starts the broker, on the current tokio runtime and one separate thread. Once this returns,
+    /// clients can connect.
     ///
     /// # Errors
     /// When a port is taken, a setting makes no sense, or the data folder cannot be used.
@@ -152,7 +152,7 @@ impl Broker {
     }
 
     /// Stops: takes no more connections, does what has arrived, keeps what is to be kept, writes
-    /// the answers and closes. Takes a second at the most when clients do not read.
+    /// the answers and closes. Takes at most a second when clients do not read.
     ///
     /// Once this returns, the ports and the data folder are free.
     pub async fn stop(mut self) {

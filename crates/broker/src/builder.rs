@@ -82,8 +82,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// Lets the broker listen on an address that other machines can reach. Whoever reaches it can
-    /// read and write everything, unless there is an [`access_key`](Self::access_key).
+    /// Lets the broker listen on an address that other machines can reach. Anyone who can reach it
+    /// can read and write everything, unless there is an [`access_key`](Self::access_key).
     pub fn allow_anyone_to_connect(mut self) -> Self {
         self.allow_anyone = true;
         self
@@ -106,7 +106,7 @@ impl BrokerBuilder {
 
     /// Takes encrypted connections too, on both ports: with this certificate, followed by those
     /// that lead to its root, and its key (PKCS#8, PKCS#1 or SEC1, not encrypted), both PEM. As
-    /// with real brokers, plain ones are taken all the same. Default: plain ones alone.
+    /// with real brokers, plain connections are still taken. Default: plain ones alone.
     pub fn tls(mut self, certificate_pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Self {
         self.certificate = Some(Certificate { chain: certificate_pem.into(), key: key_pem.into() });
         self
@@ -141,9 +141,9 @@ impl BrokerBuilder {
     }
 
     /// The host that routes tell clients to connect to. Default: the address that is listened on.
-    /// Set it when clients reach the broker by another name, as through a container's port; a
-    /// wrong one makes every send fail to connect. A name or an address without a port. Needed when
-    /// the broker listens on every address (`0.0.0.0`, `::`), since none of these can be told.
+    /// Set it when clients reach the broker by another name, as through a container's port; a wrong
+    /// one makes every send fail to connect. A name or an address without a port. Needed when the
+    /// broker listens on every address (`0.0.0.0`, `::`), because clients cannot connect to these.
     pub fn advertise(mut self, host: impl Into<String>) -> Self {
         self.advertise = Some(host.into());
         self
@@ -203,8 +203,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many queues a topic has at the most that a send creates. Default 8, at most 1,024. Clients
-    /// ask for 4 unless told otherwise, and the smaller number counts.
+    /// The most queues of a topic that a send creates. Default 8, at most 1,024. Clients ask for 4
+    /// by default, and the smaller number counts.
     pub fn default_topic_queues(mut self, queues: u32) -> Self {
         self.default_topic_queues = queues;
         self
@@ -227,9 +227,9 @@ impl BrokerBuilder {
         self
     }
 
-    /// How long it is until they are asked again. Default 30 s; at least 1 ms. Nobody is asked while
-    /// no member of the group is connected; one that connects is asked at once about what is due.
-    /// Java: `transactionCheckInterval`.
+    /// How long it is until they are asked again. Default 30 s; at least 1 ms. No check is sent
+    /// while no member of the group is connected; a member that connects is asked at once about
+    /// what is due. Java: `transactionCheckInterval`.
     pub fn transaction_check_interval(mut self, interval: Duration) -> Self {
         self.transaction_check_interval = interval;
         self
@@ -323,7 +323,7 @@ impl BrokerBuilder {
     }
 }
 
-/// Says what is wrong with a host that clients are told, if anything is.
+/// Says what is wrong with a host to advertise, if anything is.
 fn check_host(host: &str) -> Result<(), String> {
     let ip = host.parse::<IpAddr>().ok();
     if ip.is_some_and(|ip| ip.is_unspecified()) {

@@ -106,7 +106,7 @@ async fn run(
         }
         Ok(Wire::Tls(stream)) => {
             let (reader, writer) = tokio::io::split(*stream);
-            // Its bytes are not the frames': nobody else can write them.
+            // Its bytes are not the frames': no other part can write them.
             let outbox = Arc::new(Outbox::default());
             let writing = write_encrypted(writer, &outbox);
             let talk = Talk { session, peer, seat, begun, outbox: &outbox, shared };
@@ -193,7 +193,7 @@ async fn write_encrypted(mut writer: WriteHalf<TlsStream<TcpStream>>, outbox: &O
             return error.into();
         }
     }
-    // Says that nothing was cut off; who is gone need not be told.
+    // Says that nothing was cut off; a peer that is gone need not hear it.
     let _ = writer.shutdown().await;
     Ending::Stopped
 }
@@ -230,7 +230,8 @@ struct Reader<'a> {
     seat: &'a Seat,
     outbox: &'a Outbox,
     shared: &'a Shared,
-    /// Whether it may stay: somebody with an account has signed something, or nobody has to.
+    /// Whether it may stay: it has sent a request signed by an account, or no signatures are
+    /// required.
     is_known: bool,
     runs: Arc<Semaphore>,
     buffer: BytesMut,
@@ -296,7 +297,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.deadline = match (any, self.buffer.is_empty()) {
-            // Whoever has not signed anything has the first frame's time for that, and no other.
+            // A peer that has signed nothing yet has only the first frame's time for that.
             _ if !self.is_known => self.deadline,
             (_, true) => Instant::now() + IDLE,
             (true, false) => Instant::now() + WHOLE_FRAME,

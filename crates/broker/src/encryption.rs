@@ -36,7 +36,7 @@ pub(crate) struct Encryption {
     only: bool,
 }
 
-/// A connection whose first bytes have told what it is.
+/// A connection whose first bytes have shown what it is.
 pub(crate) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),

@@ -97,7 +97,7 @@ pub(crate) struct Engine {
     pub(crate) peers: Peers,
     /// Whether consumers may choose messages with SQL92 expressions.
     pub(crate) sql_filters: bool,
-    /// Whether clients are told that nothing may be written.
+    /// Whether clients hear that nothing may be written.
     pub(crate) write_wiped: bool,
     /// When the first turn was.
     pub(crate) begun: Option<Millis>,
@@ -259,7 +259,7 @@ impl Engine {
         let waiting = waiting.into_iter().chain(self.store_wakes());
         // Queries go on in every turn.
         let query = (!self.queries.is_empty()).then_some(0);
-        // What is due comes to nothing while nothing is stored: nobody is woken for it.
+        // What is due comes to nothing while nothing is stored, so no wake-up is set for it.
         let deliveries = match self.check_store() {
             Ok(()) => [
                 self.schedule.earliest(),

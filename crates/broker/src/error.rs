@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokerError {
-    /// Somebody else listens on the port.
+    /// Another process listens on the port.
     #[error("port {port} is taken; stop what listens on {0}, or choose another port", port = .0.port())]
     PortTaken(SocketAddr),
     /// The address cannot be listened on for another reason.
@@ -19,13 +19,13 @@ pub enum BrokerError {
         /// What the system says.
         source: io::Error,
     },
-    /// The address can be reached from other machines, and nobody has said that this is meant.
+    /// The address can be reached from other machines, and the settings do not allow that.
     #[error(
         "{0} can be reached from other machines, and this broker lets anyone read and write; \
          listen on 127.0.0.1, require an access key, or allow anyone to connect"
     )]
     NotLoopback(IpAddr),
-    /// The broker listens on all addresses of the machine, and clients cannot be told any of them.
+    /// The broker listens on all addresses of the machine, and has none to advertise to clients.
     #[error(
         "{0} stands for every address of this machine, and a client cannot connect to it; set the \
          address that clients use with advertise"

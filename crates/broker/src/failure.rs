@@ -1,4 +1,4 @@
-//! The end of a broker that nobody has asked for.
+//! The unexpected end of a broker.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -25,14 +25,14 @@
 //! locks, retries and dead letters. Attributes, priorities, light queues and lite topics are kept
 //! with their topics and messages, and nothing follows from them.
 //!
-//! Administration tools (`mqadmin`, dashboards, admin clients) get answers like those of 5.5.0: about
-//! the cluster and its figures, topics, groups, connections, what a consumer is doing; they create,
-//! change and delete topics and groups, and set offsets. A deleted topic is gone for clients at once,
-//! and its place among the 1,000 is free; its messages take their room until they are dropped as the
-//! oldest, as on real brokers. Refused on purpose, with code 3 like any code that is not known: what
-//! writes settings (25, 100, 102, 318; of 102 only what was said of a topic's order is answered, which
-//! is nothing), users and their permissions (3001 to 3010), POP. What is told of settings (26, 319) is
-//! a fixed, harmless set.
+//! Administration tools (`mqadmin`, dashboards, admin clients) get answers like those of 5.5.0:
+//! about the cluster and its figures, topics, groups, connections, what a consumer is doing; they
+//! create, change and delete topics and groups, and set offsets. A deleted topic is gone for
+//! clients at once, and its place among the 1,000 is free; its messages take their room until they
+//! are dropped as the oldest, as on real brokers. Refused on purpose, with code 3 like any code
+//! that is not known: what writes settings (25, 100, 102, 318; of 102 only what was said of a
+//! topic's order is answered, which is nothing), users and their permissions (3001 to 3010), POP.
+//! The settings that it gives out (26, 319) are a fixed, harmless set.
 //!
 //! With [`access_key`](BrokerBuilder::access_key) it wants every request signed, with
 //! [`tls`](BrokerBuilder::tls) it takes encrypted connections. What it does not: replication,

@@ -7,7 +7,7 @@ use posthaste_protocol::DecodeError;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// Whoever reads so slowly that more than this waits for it is disconnected.
+/// A client that reads so slowly that more than this waits for it is disconnected.
 const MAX_PENDING: usize = 4 * 1024 * 1024;
 
 /// Frames for one connection: the engine's thread puts them in, and the connection's task writes what
@@ -58,7 +58,7 @@ impl Outbox {
             frames.advance(written);
         }
         if !frames.is_empty() {
-            // Under the same lock: nobody else's frame comes in between the parts of one.
+            // Under the same lock, so that no other frame comes in between the parts of one.
             self.add(state, frames);
         }
     }
@@ -177,7 +177,8 @@ mod tests {
         assert!(arrived == expected, "the order is another one");
     }
 
-    /// The engine's thread is not alone: a connection's task refuses what nobody may ask for.
+    /// The engine's thread is not alone: a connection's task refuses requests that no client may
+    /// make.
     #[tokio::test]
     async fn nothing_comes_in_between_the_parts_of_a_frame() {
         const LARGE: usize = 300_000;

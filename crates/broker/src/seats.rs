@@ -1,4 +1,5 @@
-//! Who may be connected: there are so many places, and an address has a share of them.
+//! Which connections may stay: there is a fixed number of places, and an address has a share of
+//! them.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,8 +46,8 @@ impl Seats {
         Self { most, share, begun: Instant::now(), taken: Mutex::default() }
     }
 
-    /// A place for a connection from `address`; `None` when that has its share already. When all are
-    /// taken somebody else loses theirs.
+    /// A place for a connection from `address`; `None` when that has its share already. When all
+    /// are taken, another connection loses its place.
     pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
         let address = holder(address);
         let mut taken = self.lock();
@@ -117,7 +118,7 @@ impl Seat {
         self.place.heard_ms.store(self.seats.now_ms(), Ordering::Relaxed);
     }
 
-    /// Waits until somebody else needs the place.
+    /// Waits until another connection needs the place.
     pub(crate) async fn wanted(&self) {
         self.place.wanted.notified().await;
     }
@@ -178,7 +179,7 @@ mod tests {
             let wanted = tokio::time::timeout(Duration::from_secs(1), kept.wanted()).await;
             assert!(wanted.is_err(), "somebody else was sent away");
         }
-        // Its end frees nothing that somebody else has by now.
+        // Its end frees nothing that another connection has by now.
         drop(many.remove(1));
         assert_eq!(seats.lock().seats.len(), 6);
         drop((many, local));

@@ -90,7 +90,7 @@ pub(crate) trait Store: Send {
 pub(crate) struct Limit {
     /// Bytes of all files.
     pub(crate) bytes: u64,
-    /// What happens when there are so many.
+    /// What happens when there are that many.
     pub(crate) when_full: WhenFull,
 }
 

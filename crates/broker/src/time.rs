@@ -1,4 +1,4 @@
-//! Time, as the engine is told it: it has no clock.
+//! Time, as the engine gets it: it has no clock.
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;

@@ -1,8 +1,8 @@
 //! The thread that owns the engine. It takes what has arrived, turn by turn: handle everything,
 //! commit once, deliver the answers.
 //!
-//! It is a thread of its own, since a commit to disk takes a while, and it serves both stores:
-//! with one owner there is nothing to lock.
+//! It is a separate thread, because a commit to disk takes a while, and it serves both stores: with
+//! one owner there is nothing to lock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::engine::{Engine, Millis, SessionId};
 use crate::outbox::{Breach, Outbox};
 use crate::request::{self, Answer, Request};
 
-/// A turn takes no further requests once its messages have so many bytes.
+/// A turn takes no further requests once its messages have this many bytes.
 const MAX_COMMIT: usize = 4 * 1024 * 1024;
 
 /// After so long the time is looked at anew, whatever is due when.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Up to so many bytes are written by the engine's thread itself when all are for one session.
+/// Up to this many bytes are written by the engine's thread itself when all are for one session.
 const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
 /// What arrives at the engine's thread.
@@ -96,7 +96,7 @@ impl Turns {
         turns
     }
 
-    /// Takes turns until it is told to stop, or nobody is left who could tell it.
+    /// Takes turns until it is told to stop, or no handle is left that could tell it.
     pub(crate) fn run(mut self) {
         let mut stop = None;
         while stop.is_none() {
@@ -108,7 +108,7 @@ impl Turns {
             stop = self.turn(first);
         }
         self.finish();
-        // The data folder is free before anybody is told.
+        // The data folder is free before any caller is told.
         drop(self);
         if let Some(stopped) = stop {
             let _ = stopped.send(());
@@ -210,7 +210,7 @@ impl Turns {
 
     fn deliver(&self, effects: &mut Effects) {
         let mut ready = effects.take_ready();
-        // Mostly nobody else waits for this thread then; it never waits for the connection.
+        // Mostly no other session waits for this thread then; it never waits for the connection.
         let is_lone = ready.len() == 1;
         for (session, frames) in &mut ready {
             let Some(client) = self.clients.get(&session) else { continue };

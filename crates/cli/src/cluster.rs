@@ -12,7 +12,7 @@ use crate::value;
 /// The producer group of this program.
 const GROUP: &str = "posthaste-cli";
 
-/// Where name servers are looked for when nobody says anything.
+/// Where name servers are looked for by default.
 const DEFAULT: &str = "127.0.0.1:9876";
 
 /// Where the environment may name the servers: our own variable, and the one that users of
@@ -92,7 +92,7 @@ pub(crate) async fn start(builder: ProducerBuilder) -> Result<Producer, Failure>
     builder.start().await.map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// Whoever answers questions about topics and offsets.
+/// An admin for calls about topics and offsets.
 pub(crate) async fn admin(global: &Global) -> Result<Admin, Failure> {
     let producer = start(producer(global)?).await?;
     Ok(producer.admin().with_timeout(global.timeout))

@@ -1,6 +1,6 @@
 //! Where messages come from: the command line, a stream cut into records, or whole files.
 //!
-//! A thread of its own reads, cuts and builds the messages, because reading stdin blocks. The few
+//! A separate thread reads, cuts and builds the messages, because reading stdin blocks. The few
 //! batches that it may be ahead are all that is ever held of the input.
 
 mod split;
@@ -155,7 +155,7 @@ impl Input {
     }
 }
 
-/// Whoever waits for the input is gone.
+/// The receiver of the input is gone.
 struct Gone;
 
 /// The reading thread.
@@ -178,7 +178,7 @@ impl Feed {
             }
             Source::Files(paths) => self.files(&paths),
         };
-        // When the other side is gone there is nobody to hand the rest to.
+        // When the other side is gone, the rest has no receiver.
         let _ = fed.and_then(|()| self.hand_over());
     }
 

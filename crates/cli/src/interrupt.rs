@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
 
-/// How often somebody has asked the program to end.
+/// How often the user has asked the program to end.
 pub(crate) struct Interrupt {
     asked: watch::Receiver<u32>,
     /// How often of these [`next`](Self::next) has said so.
@@ -35,7 +35,7 @@ impl Interrupt {
         Ok(Self::of(asked))
     }
 
-    /// Whoever counts up interrupts.
+    /// The interrupts that this channel counts.
     pub(crate) fn of(asked: watch::Receiver<u32>) -> Self {
         Self { asked, seen: 0 }
     }
@@ -45,7 +45,7 @@ impl Interrupt {
     pub(crate) async fn next(&mut self) {
         let seen = self.seen;
         if self.asked.wait_for(|asked| *asked > seen).await.is_err() {
-            // Nobody is left who could ask.
+            // Nothing is left that could ask.
             std::future::pending::<()>().await;
         }
         self.seen += 1;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart from longer ones.
+/// The longest latency that is distinguished from longer ones.
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// Two latencies are told apart when they differ in so many digits.
+/// Two latencies are distinguished when they differ in this many digits.
 const DIGITS: u8 = 3;
 
 /// Latencies of many messages.

@@ -81,7 +81,8 @@ fn report(args: &Args, failure: &Failure) {
     }
 }
 
-/// Errors of the library are returned, and told by the command: its log is for who asks for it.
+/// The library returns its errors, and the command reports them: the log is for users who ask for
+/// it.
 fn log_to_stderr(global: &Global) -> Result<(), Failure> {
     let filter = match std::env::var(LOG) {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(&filter).map_err(|error| {

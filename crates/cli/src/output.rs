@@ -17,8 +17,8 @@ const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Collects lines for stdout.
 ///
-/// Whoever writes calls [`flush_soon`](Self::flush_soon) before waiting for something, so that a
-/// lone line appears at once and a million lines need few system calls.
+/// A writer calls [`flush_soon`](Self::flush_soon) before it waits for something, so that a lone
+/// line appears at once and a million lines need few system calls.
 pub(crate) struct Stdout {
     out: Box<dyn Write + Send>,
     /// Is drawn on the same terminal, and makes way for what is written.
@@ -31,7 +31,7 @@ pub(crate) struct Stdout {
 
 enum State {
     Open,
-    /// Whoever read has gone (`| head`): no error.
+    /// The reader is gone (`| head`): no error.
     Closed,
     Failed(io::Error),
 }

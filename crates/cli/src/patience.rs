@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// How long a command is silent before somebody wonders.
+/// How long a command is silent before users wonder.
 const SILENCE: Duration = Duration::from_millis(500);
 /// How long one server may take to be connected to.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ pub(crate) fn speak_up(servers: String, timeout: Duration) {
         // A bar may be on the line; it is drawn again below.
         let clear = if io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
         let text = reasons.join("; ");
-        // Nobody is left to be told that stderr is closed.
+        // When stderr is closed, no one is left to tell.
         let _ = writeln!(io::stderr(), "{clear}no name server yet ({text}); still trying");
     });
 }

@@ -17,7 +17,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal to draw a bar on.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// Whoever speaks on stderr.
+/// The voice on stderr.
 pub(crate) struct Talk {
     colour: bool,
     quiet: bool,
@@ -82,7 +82,7 @@ impl Talk {
 
     /// A line that is said whatever the flags are.
     pub(crate) fn say(&self, text: &str) {
-        // Nobody is left to be told that stderr is closed.
+        // When stderr is closed, no one is left to tell.
         let write = || {
             let _ = writeln!(io::stderr(), "{text}");
         };
@@ -128,7 +128,7 @@ impl Talk {
         }
     }
 
-    /// Shows the state of things, when it is time to; in full, or within so many characters. Says
+    /// Shows the state of things, when it is time to; in full, or within this many characters. Says
     /// when to call again.
     pub(crate) fn progress(
         &mut self,

@@ -36,7 +36,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
-/// The size of a body, as [`size`], up to what brokers take unless told otherwise.
+/// The size of a body, as [`size`], up to what brokers take by default.
 pub(crate) fn body_size(text: &str) -> Result<usize, String> {
     let bytes = size(text)?;
     match usize::try_from(bytes) {

@@ -1,7 +1,7 @@
 //! A successful answer to a send, read where it lies.
 //!
-//! It says what [`SendAnswer`](crate::request::SendAnswer) says, without memory of its own: a
-//! producer reads one for each request, and of the answer to a batch only the list of ids is long.
+//! It says what [`SendAnswer`](crate::request::SendAnswer) says, without allocating: a producer
+//! reads one for each request, and of the answer to a batch only the list of ids is long.
 
 mod reader;
 
@@ -47,7 +47,7 @@ impl<'a> Stored<'a> {
         let (code, opaque, flag) = match frame.encoding {
             HeaderEncoding::Json => {
                 let head = plain::read(frame.header, |name, value| {
-                    // With escapes it would have memory of its own.
+                    // With escapes it would need an allocation.
                     let Cow::Borrowed(value) = value else { return None };
                     fields.note(name, value);
                     Some(())

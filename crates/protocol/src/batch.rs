@@ -33,8 +33,8 @@ pub fn entry_length(body_length: usize, properties_length: usize) -> usize {
 
 /// Appends one entry to a batch's body.
 ///
-/// Properties have room for 32,767 bytes; whoever sends refuses longer ones, and what is too much
-/// is not written: it would be read as the next message.
+/// Properties have room for 32,767 bytes; senders refuse longer ones, and bytes beyond that are not
+/// written: they would be read as the next message.
 #[inline]
 pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
     let properties = properties::that_fit(properties);
@@ -44,8 +44,8 @@ pub fn put_entry(out: &mut BytesMut, flag: i32, body: &[u8], properties: &str) {
     put_entry_end(out, properties);
 }
 
-/// As [`put_entry`], without the body, which belongs at the place that it gives: whoever writes it
-/// there need not copy it.
+/// As [`put_entry`], without the body, which belongs at the place that it gives: so the caller can
+/// write it there without a copy.
 pub fn put_entry_around(
     out: &mut BytesMut,
     flag: i32,

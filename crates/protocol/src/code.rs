@@ -94,7 +94,7 @@ codes! {
         UNLOCK_BATCH_MQ = 42,
         /// Check a consumer's filter expression.
         CHECK_CLIENT_CONFIG = 46,
-        /// A setting that somebody has put at a name server.
+        /// A setting that was put at a name server.
         GET_KV_CONFIG = 101,
         /// Delete a setting at a name server.
         DELETE_KV_CONFIG = 102,

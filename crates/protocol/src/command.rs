@@ -107,7 +107,7 @@ impl Command {
     }
 
     /// Appends the command to `out` as a frame with a JSON header and a body that `put_body`
-    /// appends, whatever body the command has; signed if somebody signs.
+    /// appends, whatever body the command has; signed if there is a signer.
     ///
     /// The signature's place is left free until what it covers is written.
     pub fn encode_with(

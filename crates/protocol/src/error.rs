@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 /// Received bytes that do not follow the protocol.
 ///
-/// Whoever reads a stream closes it on [`Frame`](DecodeError::Frame) and
+/// A reader of a stream closes it on [`Frame`](DecodeError::Frame) and
 /// [`Header`](DecodeError::Header) errors: the position in the stream is lost. The others concern
 /// one command alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

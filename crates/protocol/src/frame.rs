@@ -84,8 +84,8 @@ impl Frame {
             .map(|layout| layout.cut(buffer.split_to(layout.length).freeze())))
     }
 
-    /// Takes the next frame off the front of `run`, as [`take`](Self::take) does. For whoever
-    /// leaves the reading of frames to somebody else than who [counts](whole_frames) them.
+    /// Takes the next frame off the front of `run`, as [`take`](Self::take) does. For a caller
+    /// whose part that reads frames is not the part that [counts](whole_frames) them.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -176,8 +176,8 @@ impl Layout {
     }
 }
 
-/// Has the frame that begins at `start` of `out` declare so many bytes more: those of its body that its
-/// writer puts between the others without copying them here.
+/// Has the frame that begins at `start` of `out` declare this many more bytes: the part of its body
+/// that its writer puts between the others without copying it here.
 ///
 /// A length above 32 bits is written as by all else that writes frames: every peer refuses it.
 pub fn lengthen(out: &mut BytesMut, start: usize, by: usize) {

@@ -34,8 +34,7 @@ pub struct OffsetId {
     pub offset: i64,
 }
 
-/// The text of an id: 32 or 56 upper-case hex digits. Those of an IPv4 address need no memory of
-/// their own.
+/// The text of an id: 32 or 56 upper-case hex digits. Ids with an IPv4 address need no allocation.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdText(Digits);
 
@@ -134,7 +133,7 @@ fn hex(number: u128) -> [u8; 32] {
 /// The eight hex digits of a number.
 #[inline]
 fn eight_digits(number: u32) -> u64 {
-    // Half by half, until each nibble has a byte of its own.
+    // Half by half, until each nibble has its own byte.
     let mut nibbles = u64::from(number);
     nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF;
     nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF;

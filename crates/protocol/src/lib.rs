@@ -5,8 +5,8 @@
 //! serves both sides, so a client and a server cannot disagree about a field's name.
 //!
 //! The way down: [`frame`] cuts a byte stream into frames, [`Command`] is a frame's header and
-//! body, [`Request`] and [`Payload`] give a command's fields their types, and
-//! [`Incoming`] is what whoever receives requests matches on.
+//! body, [`Request`] and [`Payload`] give a command's fields their types, and [`Incoming`] is what
+//! a receiver of requests matches on.
 
 pub mod answer;
 pub mod batch;

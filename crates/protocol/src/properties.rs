@@ -60,9 +60,9 @@ pub mod name {
     pub const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
     /// When the requester got a reply, in ms since 1970.
     pub const ARRIVE_TIME: &str = "ARRIVE_TIME";
-    /// Deliver after so many seconds (5.x).
+    /// Deliver after this many seconds (5.x).
     pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
-    /// Deliver after so many ms (5.x).
+    /// Deliver after this many ms (5.x).
     pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
     /// Deliver at this time, in ms since 1970 (5.x).
     pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
@@ -77,8 +77,8 @@ pub mod name {
     /// Lite topic (5.5).
     pub const LITE_TOPIC: &str = "__LITE_TOPIC";
 
-    /// Names that an application may not set as properties of its own: the protocol or the broker
-    /// gives them a meaning (Java: `MessageConst.STRING_HASH_SET`, and those that it forgot).
+    /// Names that an application may not use for its properties: the protocol or the broker gives
+    /// them a meaning (Java: `MessageConst.STRING_HASH_SET`, and those that it forgot).
     pub const RESERVED: &[&str] = &[
         KEYS,
         TAGS,

@@ -1,8 +1,8 @@
 //! Requests and their answers as types.
 //!
 //! One struct per request, with its fields as header fields and the rest as body. [`Request`] is
-//! for whoever sends: the type says the code and what the answer is. [`Incoming`] is for whoever
-//! receives: a `match` over it lists what is not handled yet.
+//! for senders: the type says the code and what the answer is. [`Incoming`] is for receivers: a
+//! `match` over it lists what is not handled yet.
 
 mod admin;
 mod client;

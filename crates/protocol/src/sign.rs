@@ -7,7 +7,7 @@ use sha1::Sha1;
 
 use crate::Fields;
 
-/// Field with the name of whoever signs.
+/// Field with the name of the signer.
 pub const ACCESS_KEY: &str = "AccessKey";
 /// Field with the signature; it covers every other field and the body.
 pub const SIGNATURE: &str = "Signature";
@@ -17,7 +17,7 @@ pub const SECURITY_TOKEN: &str = "SecurityToken";
 pub const SIGNATURE_LENGTH: usize = 28;
 
 /// A flag of queries that clients up to this version add after signing (5.x:
-/// `AclUtils.combineRequestContent`). Servers of 4.x leave it out whoever asks.
+/// `AclUtils.combineRequestContent`). Servers of 4.x leave it out for every client.
 const ADDED_LATER: (&str, i32) = ("_UNIQUE_KEY_QUERY", 399);
 
 /// Who signs a request.
@@ -118,8 +118,8 @@ mod tests {
             assert!(!is_signed(&fields, 513, body, secret, signature), "{secret} {signature}");
         }
     }
-    /// 4.x servers leave the flag out whoever asks, 5.x ones up to version 399: what declares that
-    /// version and leaves it out is understood by all.
+    /// 4.x servers leave the flag out for every client, 5.x servers for clients up to version 399:
+    /// a frame that declares that version and leaves it out is understood by all.
     #[test]
     fn the_flag_of_a_query_is_signed_by_newer_clients_alone() {
         let plain: Fields = [(ACCESS_KEY, "k"), ("key", "x")].into_iter().collect();

@@ -39,8 +39,8 @@ const MAX_TOPIC: usize = i16::MAX as usize;
 /// One stored message.
 ///
 /// The record's size, CRC and the two IPv6 bits of `sys_flag` follow from the rest and are written
-/// accordingly. Properties and topics have room for 32,767 bytes; whoever stores messages refuses
-/// longer ones, and what is too much is not written: the record stays whole.
+/// accordingly. Properties and topics have room for 32,767 bytes; a broker refuses longer ones, and
+/// bytes beyond that are not written: the record stays whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
     /// Topic.

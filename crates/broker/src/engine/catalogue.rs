@@ -78,8 +78,8 @@ impl Engine {
         true
     }
 
-    /// The topic of this name that clients are told of. The default topic, kept from an earlier
-    /// run, is not there when sends create no topics.
+    /// The topic of this name, if clients may see it. The default topic, kept from an earlier run,
+    /// is not there when sends create no topics.
     pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
         let hidden = name == DEFAULT_TOPIC && self.identity.auto_create_queues.is_none();
         self.topics.get(name).filter(|_| !hidden)

@@ -58,7 +58,7 @@ impl Engine {
                 let result = self.recall(now, &it, &mut out.commit);
                 out.answer_after_commit(caller, result);
             }
-            // What a broker tells clients; one that is told it itself does not know it.
+            // What a broker sends to clients; a broker that receives it does not know it.
             Incoming::NotifyConsumerIdsChanged(_) => {
                 refuse(out, caller, RequestCode::NOTIFY_CONSUMER_IDS_CHANGED);
             }

@@ -44,7 +44,7 @@ pub(crate) struct Effects {
 struct Promises {
     /// They may leave once it is.
     frames: Frames,
-    /// Who is told when it could not be kept.
+    /// Who hears it when it could not be kept.
     callers: Vec<Caller>,
 }
 

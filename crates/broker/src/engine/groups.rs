@@ -38,7 +38,7 @@ pub(crate) struct Group {
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
     /// Topic, queue: how far it has come.
     offsets: HashMap<String, BTreeMap<i32, i64>>,
-    /// What its subscriptions are told apart by; 0: no member has said it (heartbeat V2).
+    /// The fingerprint of its subscriptions; 0: no member has sent one (heartbeat V2).
     fingerprint: i32,
     locks: HashMap<QueueKey, Lock>,
     /// How its members consume.
@@ -131,12 +131,12 @@ impl Group {
         self.resets.get(&queue).copied()
     }
 
-    /// As [`reset`](Self::reset), for a member that is told now.
+    /// As [`reset`](Self::reset), for a member that hears it now.
     pub(crate) fn take_reset(&mut self, queue: QueueKey) -> Option<u64> {
         self.resets.remove(&queue)
     }
 
-    /// The offset of a queue was set; members are told with their next pulls.
+    /// The offset of a queue was set; members hear it with their next pulls.
     pub(crate) fn put_reset(&mut self, queue: QueueKey, offset: u64) {
         self.resets.insert(queue, offset);
     }
@@ -421,7 +421,7 @@ impl Groups {
         self.by_name.iter().map(|(name, group)| (name.as_str(), group))
     }
 
-    /// A group has pulled up to an offset, and got so many messages.
+    /// A group has pulled up to an offset, and got this many messages.
     pub(crate) fn count(
         &mut self,
         now: Millis,

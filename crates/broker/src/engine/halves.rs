@@ -13,8 +13,8 @@ const MAX_HALVES: usize = 100_000;
 /// How many producer groups may have half messages that wait: with each question, and whenever
 /// the thread rests, all groups are looked through.
 const MAX_GROUPS: usize = 1_000;
-/// A half message that is not decided after three days is dropped, whoever may still come: real
-/// brokers keep messages for so long.
+/// A half message that is not decided after three days is dropped, even if a member may still come:
+/// real brokers keep messages for that long.
 pub(crate) const LIFE_MS: Millis = 259_200_000;
 
 /// When producers are asked.
@@ -24,7 +24,7 @@ pub(crate) struct Timing {
     pub(crate) first_ms: Millis,
     /// And again after so long.
     pub(crate) again_ms: Millis,
-    /// How often it is asked about at the most.
+    /// The most checks of one message.
     pub(crate) most: u32,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Halves {
     by_offset: FxHashMap<u64, Half>,
     /// Of each group: when which of them is due.
     by_group: FxHashMap<Arc<str>, BTreeSet<(Millis, u64)>>,
-    /// Nobody is asked before this time: whoever is asked too much at once does not keep up.
+    /// No member is asked before this time: one that is asked too much at once does not keep up.
     paused_until: Millis,
 }
 
@@ -88,7 +88,7 @@ impl Halves {
         }
     }
 
-    /// Nobody is asked before `time`.
+    /// No member is asked before `time`.
     pub(crate) fn pause_until(&mut self, time: Millis) {
         self.paused_until = time;
     }

@@ -29,7 +29,7 @@ struct Slot {
 }
 
 impl Meter {
-    /// So many have passed, all at once.
+    /// This many have passed, all at once.
     pub(crate) fn record(&mut self, now: Millis, count: u64) {
         let step = now / STEP_MS;
         if self.present.step != step {

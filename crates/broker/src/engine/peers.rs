@@ -22,7 +22,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// What others are told of it.
+    /// What others learn of it.
     pub(crate) fn connection(&self, client_id: &str) -> Connection {
         Connection {
             address: self.address.to_string(),

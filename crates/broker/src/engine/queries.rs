@@ -24,7 +24,7 @@ const MAX_QUERIES: usize = 64;
 pub(crate) const READ_AT_ONCE: usize = 1024 * 1024;
 /// What it takes to come to a block, in bytes read.
 const BLOCK_COST: usize = 1_024;
-/// How many bytes of messages an answer has at the most; one message fits always.
+/// The most bytes of messages in an answer; one message always fits.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is looked for.
@@ -38,7 +38,7 @@ pub(crate) struct Sought {
     pub(crate) key: String,
     /// When the messages were stored.
     pub(crate) stored_at: RangeInclusive<Millis>,
-    /// How many are wanted at the most; the newest.
+    /// The most that are wanted; the newest.
     pub(crate) most: usize,
 }
 

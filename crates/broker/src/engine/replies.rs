@@ -37,7 +37,7 @@ pub(crate) enum Waiting {
         /// Name of the group.
         group: String,
     },
-    /// It is one of several that are told together, by the last one of them.
+    /// It is one of several that are reported together, by the last one of them.
     Offsets(Arc<Mutex<MembersOffsets>>),
 }
 

@@ -66,9 +66,9 @@ impl Engine {
             .collect()
     }
 
-    /// The queue that a message was sent to which has waited since. Its topic may have fewer
-    /// queues by now, and after a restart nothing is known of the others: what waits for one of
-    /// them comes to it all the same.
+    /// The queue that a message was sent to which has waited since. Its topic may have fewer queues
+    /// by now, and after a restart nothing is known of the others: what waits for one of them still
+    /// comes to it.
     pub(crate) fn queue_sent_to(
         &mut self,
         topic: &str,

@@ -1,4 +1,4 @@
-//! Timer messages: each waits in the timer topic until a time of its own.
+//! Timer messages: each waits in the timer topic until its time.
 //!
 //! The time is kept to the millisecond. Real brokers round it down to the second, and say so in the
 //! property that they add and in the recall handle; both say the same here.

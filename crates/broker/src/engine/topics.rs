@@ -18,11 +18,11 @@ pub(crate) const MAX_TOPIC_LENGTH: usize = 127;
 pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// How many levels of delay there are.
 pub(crate) const LEVELS: usize = 18;
-/// Where messages wait that are delivered at a time of their own.
+/// Where messages with a time of delivery wait.
 pub(crate) const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 /// Where half messages wait until they are decided.
 pub(crate) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
-/// Where half messages end that nobody has decided.
+/// Where half messages end that no producer has decided.
 pub(crate) const UNDECIDED_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 /// Before the group's name: where messages that a consumer gave back come again.
 pub(crate) const RETRY_PREFIX: &str = "%RETRY%";

@@ -1,7 +1,7 @@
 //! What administration tools ask, and where each of it is answered.
 //!
 //! What writes settings (25, 100, 318; 102 but for the order of a topic) and users and their
-//! permissions is refused like any code that nobody knows.
+//! permissions is refused like any unknown code.
 
 use posthaste_protocol::request::Admin;
 

@@ -32,7 +32,7 @@ impl Engine {
         for group in &heartbeat.producers {
             self.producers.join(session, &group.group_name);
         }
-        // Whoever does not know V2 does not care.
+        // A peer that does not know V2 does not care.
         let mut changed = heartbeat.fingerprint == 0;
         for group in &heartbeat.consumers {
             changed |= self.join(session, heartbeat, group, effects)?;

@@ -1,4 +1,4 @@
-//! The cluster, which is this broker, and its figures; settings, as far as they are told.
+//! The cluster, which is this broker, and its figures; settings, as far as they are given out.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// 101: nobody can put settings here.
+    /// 101: no settings can be put here.
     pub(crate) fn kv_config(request: &KvConfigOf) -> Result<KvConfig, Refusal> {
         let (namespace, key) = (&request.namespace, &request.key);
         Err(Refusal::new(
@@ -96,7 +96,7 @@ impl Engine {
         }
     }
 
-    /// 205: clients are told that no topic may be written, until 327 or the broker's next start.
+    /// 205: clients hear that no topic may be written, until 327 or the broker's next start.
     pub(crate) fn wipe_write_permission(
         &mut self,
         request: &WipeWritePermission,
@@ -104,7 +104,7 @@ impl Engine {
         Ok(WipedTopics { count: self.wipe(&request.broker_name, true) })
     }
 
-    /// 327: clients are told the topics' own permissions again.
+    /// 327: clients get the topics' own permissions again.
     pub(crate) fn give_write_permission(
         &mut self,
         request: &GiveWritePermission,

@@ -1,4 +1,4 @@
-//! Consumer groups: members, locks, filters; created, changed, told and deleted by tools.
+//! Consumer groups: members, locks, filters; created, changed, listed and deleted by tools.
 
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{
@@ -14,7 +14,7 @@ use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::MAX_QUEUES;
 use crate::store::Commit;
 
-/// The attributes of a group have at most so many bytes.
+/// The attributes of a group have at most this many bytes.
 const MAX_ATTRIBUTES: usize = 4 * 1024;
 
 impl Engine {

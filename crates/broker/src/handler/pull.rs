@@ -13,9 +13,9 @@ use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::StoreError;
 
-/// How many messages an answer has at the most.
+/// The most messages in an answer.
 const MAX_MESSAGES: usize = 1_024;
-/// How many bytes of messages an answer has at the most; one message fits always.
+/// The most bytes of messages in an answer; one message always fits.
 const MAX_BYTES: usize = 256 * 1024;
 /// How many messages are looked at for one answer: a filter that seldom matches ends somewhere.
 const MAX_EXAMINED: usize = 4_096;
@@ -24,7 +24,7 @@ const MAX_EXAMINED_BYTES: usize = 1024 * 1024;
 /// How many bytes a turn reads for all pulls together, some 10 ms of work. Further ones get
 /// nothing, and are asked to come again.
 const READ_AT_ONCE: usize = 16 * 1024 * 1024;
-/// How long a pull waits at the most.
+/// The longest time that a pull waits.
 const MAX_SUSPEND_MS: i64 = 60_000;
 
 /// How a pull ends: code, remark, where to go on, messages.

@@ -7,7 +7,7 @@ use crate::engine::effects::{Caller, Effects};
 use crate::engine::queries::{Query, READ_AT_ONCE, Sought};
 use crate::engine::{Engine, refusal::Refusal};
 
-/// How many messages an answer has at the most.
+/// The most messages in an answer.
 const MAX_FOUND: usize = 64;
 /// How many a query by unique id gets, whatever it asks for.
 const FOUND_BY_UNIQUE_ID: usize = 32;

@@ -8,8 +8,8 @@ use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::QueueKey;
 
 impl Engine {
-    /// 222: sets a group's offsets in a topic. Members that are connected learn of it with their next
-    /// pulls, those that wait at once: they are told that their offset has moved, drop what they
+    /// 222: sets a group's offsets in a topic. Members that are connected learn of it with their
+    /// next pulls, those that wait at once: they hear that their offset has moved, drop what they
     /// have pulled, and go on from there (Java: `useServerSideResetOffset`, the default of 5.x).
     pub(crate) fn reset_offset(
         &mut self,

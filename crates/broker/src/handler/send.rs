@@ -293,7 +293,7 @@ pub(super) fn check_body(message: &SendMessage<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a body may go to anybody.
+/// Whether a body is short enough.
 pub(super) fn check_length(message: &SendMessage<'_>) -> Result<(), Refusal> {
     match message.body.len() {
         0..=MAX_BODY => Ok(()),

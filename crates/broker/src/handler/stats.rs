@@ -14,7 +14,7 @@ use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::QueueKey;
 use crate::store::Record;
 
-/// How many messages of a queue are told at once.
+/// How many messages of a queue are reported at once.
 const MAX_TOLD: u64 = 1_024;
 
 impl Engine {
@@ -67,8 +67,8 @@ impl Engine {
         Ok(TopicStats { queues, put_tps: meter.map_or(0.0, |meter| meter.tps(now)) })
     }
 
-    /// 208: how far a group has come: in one topic, in those that are listed, or in all where it has
-    /// come somewhere. A group that is connected is told of no other topic than it subscribes to.
+    /// 208: how far a group has come: in one topic, in those that are listed, or in all where it
+    /// has come somewhere. A connected group gets only the topics that it subscribes to.
     pub(crate) fn consume_stats(
         &mut self,
         now: Millis,
@@ -97,7 +97,8 @@ impl Engine {
         group.into_iter().flat_map(|group| group.topics()).map(str::to_owned).collect()
     }
 
-    /// Those of some topics that a group subscribes to; all when nobody says what it subscribes to.
+    /// Those of some topics that a group subscribes to; all when no member says what it subscribes
+    /// to.
     fn consumed(&self, group: &str, topics: Vec<String>) -> Vec<String> {
         let online = self.groups.get(group).filter(|group| !group.members.is_empty());
         match online.filter(|group| !group.subscriptions.is_empty()) {

@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    /// 37: a producer decides. What it does not know, or says in words that nobody knows, is no
+    /// 37: a producer decides. An answer of "unknown", or a code that is not defined, is no
     /// decision and gets no answer.
     pub(crate) fn end_transaction(
         &mut self,
@@ -234,7 +234,7 @@ impl Engine {
         }
     }
 
-    /// Nobody has decided: the message goes where people find it, and nobody is asked any more.
+    /// No producer has decided: the message goes where people find it, and no more checks are sent.
     fn give_up(
         &mut self,
         now: Millis,

@@ -51,8 +51,8 @@ impl Block {
     }
 }
 
-/// One stored message, read only as far as somebody asks. Its hosts are IPv4, which fixes where
-/// everything lies (see [`StoredMessage`]).
+/// One stored message, read only as far as needed. Its hosts are IPv4, which fixes where everything
+/// lies (see [`StoredMessage`]).
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     bytes: Bytes,

@@ -111,8 +111,8 @@ impl Store for MemoryStore {
         let (blocks, _) = commit.into_parts();
         for (key, mut block) in blocks {
             if block.bytes.len() < BLOCK_LENGTH {
-                // A copy without the room for more, since blocks are kept for long; to cut that off would
-                // leave memory in pieces that nobody can use.
+                // A copy without the room for more, since blocks are kept for long; to cut that off
+                // would leave memory in pieces too small to use.
                 block.bytes = Bytes::copy_from_slice(&block.bytes);
             }
             self.push(key, block);

@@ -332,8 +332,8 @@ impl Segment {
     }
 }
 
-/// Does something with a file. What is wrong with it is told with its name; redb panics where it
-/// meets something that it cannot have written, and that too ends here.
+/// Does something with a file. The error names the file; redb panics where it meets something that
+/// it cannot have written, and that too ends here.
 fn guarded<T>(
     medium: &Medium,
     work: impl FnOnce() -> Result<T, redb::Error>,

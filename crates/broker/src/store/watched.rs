@@ -1,4 +1,4 @@
-//! A backend of redb for tests: it can be told to fail, and says what has been synced.
+//! A backend of redb for tests: it can be made to fail, and says what has been synced.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ struct State {
     file: InMemoryBackend,
     /// Every sync fails from now on.
     broken: AtomicBool,
-    /// So many more writes go well, and those after them find the disk full.
+    /// This many more writes go well, and later ones find the disk full.
     writes_left: Mutex<Option<usize>>,
     /// A full disk takes what lies where something was written before.
     may_overwrite: AtomicBool,
@@ -49,7 +49,7 @@ impl Watched {
         self.0.broken.store(broken, Ordering::SeqCst);
     }
 
-    /// The disk is full after so many more writes, or has room.
+    /// The disk is full after this many more writes, or has room.
     pub(crate) fn set_full(&self, after: Option<usize>) {
         *self.0.writes_left.lock().expect("lock") = after;
     }

@@ -131,7 +131,7 @@ fn conclude(
 ) -> Exit {
     let hdr = files.hdr.as_ref().map(|file| file.path.display().to_string());
     let tell = match results.exit() {
-        // Whoever has to look after messages needs the counts, -q or not.
+        // A user who has to look after messages needs the counts, with -q too.
         Exit::Partial | Exit::Interrupted => Talk::say,
         _ => Talk::note,
     };

@@ -53,7 +53,7 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
     }
     let talk = Talk::new(global);
     if let Err(failure) = stdout.finish() {
-        // The broker is there all the same.
+        // The broker runs nevertheless.
         talk.failure(&failure);
     }
     tokio::select! {
@@ -96,7 +96,7 @@ async fn report_dropped(
     }
 }
 
-/// Why a broker does not listen everywhere without being told where clients find it.
+/// Why a broker does not listen everywhere unless it knows what address to advertise.
 fn no_address(listen: IpAddr, addresses: &[IpAddr]) -> Failure {
     let failure = Failure::usage(format!(
         "{listen} stands for every address of this machine, and a client cannot connect to it"

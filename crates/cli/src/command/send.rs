@@ -177,7 +177,7 @@ async fn dry_run(
     let (mut shown, mut exit) = (0, Exit::Done);
     loop {
         let Some(item) = input.take() else {
-            // Also when nobody reads what is shown, the rest of the input is checked.
+            // The rest of the input is checked even if the reader of stdout is gone.
             stdout.flush();
             if input.wait().await {
                 continue;

@@ -81,7 +81,7 @@ mod tests {
 
     const RECEIPT: &str = "stored  o  broker=dev queue=0 offset=20  C00002021FC8B6A728385CCDF1BA00";
 
-    /// What a terminal of so many columns makes of lines.
+    /// What a terminal of this many columns makes of lines.
     fn wrapped(lines: &[String], columns: usize) -> String {
         let rows = lines.iter().flat_map(|line| {
             let letters: Vec<char> = line.chars().collect();

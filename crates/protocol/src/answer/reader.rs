@@ -46,7 +46,7 @@ impl Model {
         }
         let mut fields = Wanted::default();
         let opaque = self.template.read(frame.header, |field, value| {
-            // With escapes it would have memory of its own.
+            // With escapes it would need an allocation.
             let Cow::Borrowed(value) = value else { return None };
             *fields.place(field) = Some(value);
             Some(())

@@ -88,8 +88,8 @@ pub struct ConsumerGroup {
     pub unit_mode: bool,
 }
 
-/// What a consumer group wants of a topic. The tags' hashes are left out: whoever needs them
-/// computes them, since clients write them in several ways.
+/// What a consumer group wants of a topic. The tags' hashes are left out: a reader that needs them
+/// computes them, because clients write them in several ways.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Subscription {

@@ -27,7 +27,7 @@ pub struct ClusterInfo {
 json_body!(ClusterInfo);
 
 fields! {
-    /// Asks a name server for a setting that somebody has put there.
+    /// Asks a name server for a setting that was put there.
     KvConfigOf {
         /// Whose setting it is, such as `ORDER_TOPIC_CONFIG`.
         namespace: String = "namespace",

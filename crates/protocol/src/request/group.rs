@@ -1,5 +1,5 @@
-//! Consumer groups as a broker keeps them: created and changed (200, 225), deleted (207), told (201,
-//! 352), and their offsets set (222, 314).
+//! Consumer groups as a broker keeps them: created and changed (200, 225), deleted (207), listed
+//! (201, 352), and their offsets set (222, 314).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct GroupConfig {
     pub group_retry_policy: RetryPolicy,
     /// The group's flag.
     pub group_sys_flag: i32,
-    /// Whether members are told that their group has changed.
+    /// Whether members hear that their group has changed.
     pub notify_consumer_ids_changed_enable: bool,
     /// How often a message comes again before it goes to the dead letters.
     pub retry_max_times: i32,
@@ -241,7 +241,7 @@ fields! {
         to: String = "destGroup",
         /// Of this topic; of all when nothing is said.
         topic: Option<String> = "topic",
-        /// Whether nobody of the second group need be connected.
+        /// Whether the second group needs no connected member.
         offline: Option<bool> = "offline",
     }
 }

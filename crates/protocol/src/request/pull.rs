@@ -29,7 +29,7 @@ fields! {
         queue_id: i32 = "queueId",
         /// The first offset that is wanted.
         queue_offset: i64 = "queueOffset",
-        /// How many messages at the most.
+        /// The most messages.
         max_messages: i32 = "maxMsgNums",
         /// Bits of [`pull_flag`].
         sys_flag: i32 = "sysFlag",
@@ -43,7 +43,7 @@ fields! {
         sub_version: i64 = "subVersion",
         /// `TAG`, `SQL92`, or nothing, which means `TAG`.
         expression_type: Option<String> = "expressionType",
-        /// How many bytes at the most (5.x).
+        /// The most bytes (5.x).
         max_bytes: Option<i32> = "maxMsgBytes",
         /// The broker that is meant (5.x).
         broker_name: Option<String> = "bname",

@@ -25,7 +25,7 @@ pub struct SendMessage<'a> {
     pub topic: Cow<'a, str>,
     /// Topic whose configuration a new topic gets.
     pub default_topic: Cow<'a, str>,
-    /// How many queues a new topic gets at the most.
+    /// The most queues that a new topic gets.
     pub default_topic_queues: i32,
     /// Queue of the topic; negative: the broker picks one.
     pub queue_id: i32,

@@ -11,7 +11,7 @@ use super::table::to_json;
 use super::{KnownSubscription, Payload, QueueName, QueueTable, fields, json_body, request};
 use crate::{DecodeError, FieldSink, Fields, json};
 
-/// A body that is written by a method of its own, since it has a [`QueueTable`].
+/// A body that is written by a separate method, because it has a [`QueueTable`].
 macro_rules! table_body {
     ($name:ty) => {
         impl Payload for $name {
@@ -212,7 +212,7 @@ fields! {
         index: i64 = "index",
         /// So many messages.
         count: i32 = "count",
-        /// The group whose subscription is told too.
+        /// The group whose subscription is reported too.
         group: Option<String> = "consumerGroup",
     }
 }

@@ -1,4 +1,4 @@
-//! Topics: created and changed (17, 18), deleted (215, 216), told (21, 206, 351).
+//! Topics: created and changed (17, 18), deleted (215, 216), listed (21, 206, 351).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ fields! {
     TopicConfigOf {
         /// Topic.
         topic: String = "topic",
-        /// Whether logical queues of a static topic are told too (5.x).
+        /// Whether logical queues of a static topic are listed too (5.x).
         logical: Option<bool> = "lo",
     }
 }

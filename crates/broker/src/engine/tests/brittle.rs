@@ -1,4 +1,4 @@
-//! A store that can be told to fail when it is read, as a disk may for a while.
+//! A store that can be made to fail when it is read, as a disk may for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -183,7 +183,8 @@ fn what_does_not_match_is_skipped_with_20() {
     assert_eq!(found(&bench.ask(1, &request)), (ResponseCode::PULL_RETRY_IMMEDIATELY, 2, vec![]));
 }
 
-/// Or whoever asks for a large message often enough would fill the memory with its answers.
+/// Otherwise a client that asks for a large message often enough would fill the memory with its
+/// answers.
 #[test]
 fn a_turn_has_no_more_than_plenty_for_a_session() {
     let mut bench = Bench::new();

@@ -86,7 +86,7 @@ fn what_cannot_be_deleted_is_refused_and_what_is_not_there_is_deleted() {
         topic: name.into(),
         cluster: cluster.map(str::to_owned),
     };
-    // Success would be a lie: its route is still told.
+    // Success would be a lie: its route is still given.
     assert_eq!(bench.code(0, &forget("orders", None)), ResponseCode::SYSTEM_ERROR);
     bench.call(0, &forget("orders", Some("other")));
     bench.call(0, &delete("orders"));

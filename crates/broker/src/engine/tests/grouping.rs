@@ -86,7 +86,7 @@ fn a_deleted_group_forgets_how_far_it_has_come_if_that_is_wanted() {
     assert_eq!(bench.call(0, &group_of("readers")).group_name, "readers");
 }
 
-/// A group that nobody knows has no offsets, as on real brokers; one that pulls is known there.
+/// An unknown group has no offsets, as on real brokers; one that pulls is known there.
 #[test]
 fn an_offset_of_an_unknown_group_is_refused() {
     let mut bench = Bench::new();

@@ -205,7 +205,7 @@ pub(super) fn pull(topic: &str, queue_id: i32, offset: i64) -> Pull {
     }
 }
 
-/// Gives topic `orders` so many queues.
+/// Gives topic `orders` this many queues.
 pub(super) fn with_queues(count: i32) -> CreateTopic {
     CreateTopic {
         topic: "orders".into(),

@@ -220,7 +220,7 @@ fn attributes_are_remembered_and_wrong_ones_refused() {
     assert_eq!(known(&bench), Some(Vec::new()));
 }
 
-/// What needs consumers of its own is at least not lost.
+/// Messages that need special consumers are at least not lost.
 #[test]
 fn light_queues_priorities_and_lite_topics_stay_with_their_message() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! Messages with a time of delivery of their own, and taking them back.
+//! Messages with a time of delivery, and taking them back.
 
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{Recall, RecallHandle, SendMessage};
@@ -114,7 +114,7 @@ fn what_is_taken_back_never_comes_and_the_others_do() {
         .into_iter()
         .map(|answer| answer.recall_handle.expect("a handle"))
         .collect();
-    // Sent again since its first answer was lost: one message for whoever takes it back.
+    // Sent again because its first answer was lost: one message to take back.
     bench.call(0, &timer("TIMER_DELAY_SEC", 2, "two"));
     let answer = bench.call(1, &recall(&handles[1]));
     assert_eq!(answer.message_id, "two");
@@ -210,7 +210,7 @@ fn timer_messages_outlive_a_restart_and_come_once() {
     bench.pass(1);
     assert_eq!(bench.bodies("orders", 1), ["1000", "2000"]);
     drop(bench);
-    // What has come due while nobody was there comes at once.
+    // What has come due while no member was there comes at once.
     let mut bench = open(&file);
     bench.now = now + 3_600_000;
     bench.pass(0);

@@ -252,7 +252,7 @@ fn nobody_is_asked_who_is_gone_and_who_comes_is_asked_at_once() {
     let asked = questions(&bench.pass(0));
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].0, 3);
-    // Nobody was asked in between, and that counts as nothing.
+    // No member was asked in between, and that counts as nothing.
     assert_eq!(message_of(&asked[0].1).property("TRANSACTION_CHECK_TIMES"), Some("1"));
 }
 

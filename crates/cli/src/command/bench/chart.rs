@@ -14,7 +14,7 @@ pub(super) const BOTTOM: f64 = HEIGHT - 44.0;
 /// A chart, ready to be drawn.
 pub(super) struct Chart {
     pub(super) title: &'static str,
-    /// What it shows, for whoever does not see it.
+    /// What it shows, in words for screen readers.
     pub(super) description: String,
     pub(super) x: Axis,
     pub(super) y: Axis,

@@ -6,8 +6,8 @@ use crate::args::{Comparison, Condition, Count, Figure};
 use crate::talk::thousands;
 
 impl Condition {
-    /// What the figure is, if the condition is true. One on latencies is true also when there are
-    /// none: nobody can say that the limit was kept.
+    /// What the figure is, if the condition is true. A condition on latencies is also true without
+    /// any: it is unknown whether the limit was kept.
     pub(super) fn when_true(&self, results: &Results) -> Option<String> {
         let (name, _) = self.text.split_once(['<', '>']).unwrap_or((&self.text, ""));
         let name = name.trim();

@@ -20,7 +20,7 @@ pub(super) struct Pattern {
 
 impl Pattern {
     pub(super) fn new(settings: &Settings) -> Self {
-        // Random, so that nobody on the way can make it smaller; letters, so that `tail` can show
+        // Random, so that nothing on the way can make it smaller; letters, so that `tail` can show
         // it; the same in every run.
         let mut random = fastrand::Rng::with_seed(1);
         let body: Vec<u8> = (0..settings.size).map(|_| random.alphanumeric() as u8).collect();

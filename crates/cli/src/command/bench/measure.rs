@@ -99,7 +99,7 @@ impl Measure {
 pub(super) mod tests {
     use super::*;
 
-    /// So many messages stored, one after 1 µs, one after 2 µs …
+    /// This many messages stored, one after 1 µs, one after 2 µs …
     pub(in crate::command::bench) fn stored(count: u64) -> Measure {
         let mut measure = Measure::new();
         for micros in 1..=count {

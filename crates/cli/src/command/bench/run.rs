@@ -15,8 +15,8 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What is left after the last full second is a lap of its own when it is as long as this: the rate
-/// over less says nothing.
+/// The rest after the last full second counts as a lap when it is as long as this: the rate over
+/// less says nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A second of a run.

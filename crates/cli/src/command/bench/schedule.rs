@@ -38,7 +38,7 @@ pub(super) struct Schedule {
     /// No send begins later.
     until: Option<Instant>,
     stopped: AtomicBool,
-    /// Sends that have begun; whoever asks after the last counts too.
+    /// Sends that have begun; a caller that asks after the last counts too.
     begun: AtomicU64,
     /// At a fixed rate: sends that were due so far.
     released: AtomicU64,
@@ -145,7 +145,7 @@ impl Schedule {
             self.due.add_permits((due - released) as usize);
             released = due;
         }
-        // Whoever asks after the last is told that there is none.
+        // A caller that asks after the last one gets none.
         self.due.add_permits(senders);
     }
 }

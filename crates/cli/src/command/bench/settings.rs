@@ -8,7 +8,7 @@ use super::schedule::{End, Plan};
 use crate::args::{Bench, Global, Load};
 use crate::exit::Failure;
 
-/// At a fixed rate nobody waits for others on purpose, but memory has an end.
+/// At a fixed rate, no send waits for others on purpose, but memory is limited.
 const IN_FLIGHT_AT_A_RATE: u32 = 1_024;
 
 /// The settings of a run.
@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(super) topic: String,
     /// Bytes of each body.
     pub(super) size: usize,
-    /// How long to send; without it, so many messages.
+    /// How long to send; without it, a number of messages.
     pub(super) duration_s: Option<f64>,
     pub(super) count: Option<u64>,
     pub(super) producers: u32,
@@ -82,7 +82,7 @@ impl Settings {
         }
     }
 
-    /// Messages that one producer has in flight at the most.
+    /// The most messages that one producer has in flight.
     pub(super) fn in_flight_each(&self) -> usize {
         self.in_flight.div_ceil(self.producers) as usize
     }

@@ -1,4 +1,4 @@
-//! Who is told what becomes of the input: the report. In tests, a record.
+//! Hears what becomes of the input: the report. In tests, a record.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::input::BadRecord;
 
-/// Is told by the loop what became of each record, in the order of the input.
+/// Hears from the loop what became of each record, in the order of the input.
 pub(crate) trait Listener {
     /// What a message has that ended well.
     type Receipt;
@@ -31,7 +31,7 @@ pub(crate) trait Listener {
     /// A record is no message.
     fn bad(&mut self, number: u64, bad: &BadRecord);
 
-    /// The input cannot be read any further. This is told at once, before what is on its way ends.
+    /// The input cannot be read any further. Reported at once, before the messages in flight end.
     fn unreadable(&mut self, why: &str);
 
     /// The first interrupt: nothing more is read.

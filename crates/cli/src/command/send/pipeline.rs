@@ -24,7 +24,7 @@ use super::sender::Sender;
 use crate::input::{Input, Item};
 use crate::interrupt::Interrupt;
 
-/// Messages that ended, but are told after an earlier one that did not: this many times as many
+/// Messages that ended, but are reported after an earlier one that did not: this many times as many
 /// as may be in flight. A single slow answer does not hold up the others, and memory stays bounded.
 const AHEAD: usize = 4;
 /// Items that are taken one after another before the loop looks up. Of a fast input to a fast broker

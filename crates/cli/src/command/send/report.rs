@@ -20,7 +20,7 @@ use crate::input::BadRecord;
 use crate::output::Stdout;
 use crate::talk::Talk;
 
-/// Failures that are told one by one; the others are only counted, unless -v is given.
+/// Failures that are reported one by one; further ones are only counted, unless -v is given.
 const TOLD: u64 = 5;
 /// On a terminal that shows a bar, receipts give way to it after these.
 const RECEIPTS_BEFORE_BAR: u64 = 10;
@@ -32,7 +32,7 @@ pub(crate) enum Keepsake {
     Body(Bytes),
 }
 
-/// Where the endings of messages are told.
+/// Where the endings of messages are reported.
 pub(crate) struct Report {
     pub(crate) talk: Talk,
     pub(crate) tally: Tally,

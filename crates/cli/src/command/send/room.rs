@@ -14,10 +14,10 @@ const TIMES: u32 = 4;
 
 /// A limit that follows the latency.
 ///
-/// What waits behind others spends its own deadline. A fixed number that suits a fast broker would
-/// fail by it on a slow one (one key, ordered, each message synced to disk), only because so many
-/// were sent at once. So the limit doubles with each round of quick answers, and halves when they
-/// become slow.
+/// What waits behind others spends its own deadline. With a fixed number that suits a fast broker,
+/// messages would fail on a slow one (one key, ordered, each message synced to disk), only because
+/// too many were sent at once. So the limit doubles with each round of quick answers, and halves
+/// when they become slow.
 pub(crate) struct Room {
     limit: usize,
     most: usize,
@@ -61,9 +61,8 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(3);
 
-    /// Sends to a broker that answers one message after another, so many a second, over a way that
-    /// takes this long. Gives the
-    /// longest latency and the last limit.
+    /// Sends to a broker that answers one message after another, at this rate, over a way that
+    /// takes this long. Gives the longest latency and the last limit.
     fn run(per_second: f64, way: Duration, messages: usize) -> (Duration, usize) {
         let mut room = Room::new(1_024, TIMEOUT);
         let (mut now, mut longest) = (Duration::ZERO, Duration::ZERO);

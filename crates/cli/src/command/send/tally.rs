@@ -111,7 +111,7 @@ impl Tally {
         }
     }
 
-    /// One line of progress: in full, or as much as fits into so many characters.
+    /// One line of progress: in full, or as much as fits into this many characters.
     pub(crate) fn so_far(
         &self,
         elapsed: Duration,
@@ -187,7 +187,7 @@ impl Tally {
     }
 }
 
-/// `12,345/s`, and `0.33/s` where less than one a second would be told as none.
+/// `12,345/s`, and `0.33/s` where less than one a second would be shown as none.
 fn rate(count: u64, elapsed: Duration) -> String {
     match count as f64 / elapsed.as_secs_f64().max(1e-6) {
         rate if rate > 0.0 && rate < 0.995 => format!("{rate:.2}/s"),

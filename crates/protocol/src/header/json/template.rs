@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::plain;
 
-/// So many headers in a row have to look otherwise before the template is made anew; twice as many
+/// This many headers in a row must look different before the template is made anew; twice as many
 /// the next time, as long as none fits.
 const PATIENCE: u32 = 8;
 const MOST_PATIENCE: u32 = 8192;

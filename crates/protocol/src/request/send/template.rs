@@ -10,8 +10,8 @@ use crate::{FieldSink, HeaderEncoding, command, frame};
 /// How many pieces a template has.
 const PIECES: usize = 7;
 
-/// The frames of [`SendMessage`]s that differ in queue, time, unique id and their first properties, and
-/// in what each frame has of its own: number, way and body. What they share is encoded once.
+/// The frames of [`SendMessage`]s that differ in queue, time, unique id and their first properties,
+/// and in what differs in every frame: number, way and body. What they share is encoded once.
 #[derive(Debug)]
 pub struct SendTemplate {
     /// What stands before the queue's number, and then between what differs.

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::input::BadRecord;
 
-/// The records that were taken and are not told yet.
+/// The records that were taken and are not reported yet.
 pub(super) struct Slots<K, E> {
     slots: VecDeque<Slot<K, E>>,
-    /// Records that were told: the sequence number of the first slot.
+    /// Records that were reported: the sequence number of the first slot.
     told: u64,
 }
 
@@ -26,7 +26,7 @@ enum What<K, E> {
     Bad(BadRecord),
 }
 
-/// A record whose turn it is to be told.
+/// A record whose turn it is to be reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told<K, E> {
     Ended { number: u64, keepsake: K, took: Duration, ending: E },
@@ -67,7 +67,7 @@ impl<K, E> Slots<K, E> {
         Some(at.saturating_duration_since(slot.taken))
     }
 
-    /// The next record to be told; none while the first is on its way.
+    /// The next record to be reported; none while the first is in flight.
     pub(super) fn next_to_tell(&mut self) -> Option<Told<K, E>> {
         let on_its_way = |slot: &Slot<K, E>| matches!(slot.what, What::Message { end: None, .. });
         if self.slots.front().is_none_or(on_its_way) {

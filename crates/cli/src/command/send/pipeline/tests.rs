@@ -1,5 +1,5 @@
 //! Of every record of the input it is known what became of it. A counted source, a sender that
-//! writes down what it gets, a listener that writes down what it is told: none knows the others.
+//! writes down what it gets, a listener that writes down what it hears: none knows the others.
 
 mod notes;
 mod script;
@@ -30,7 +30,7 @@ struct Case {
     settings: Settings,
     /// Pauses before the user asks to end, once more each time.
     interrupts: Vec<Duration>,
-    /// stdout takes so many bytes, and is closed then.
+    /// stdout takes this many bytes, and is closed then.
     stdout_takes: usize,
 }
 
@@ -86,7 +86,7 @@ impl Case {
         let sent = script.sent();
         assert_eq!(sent, messages.collect::<Vec<_>>(), "sent, and in the input");
 
-        // Each record was told once, in its order, and each message as it ended.
+        // Each record was reported once, in its order, and each message as it ended.
         assert!(notes.told.is_sorted_by(|(a, _), (b, _)| a < b), "{:?}", notes.told);
         let told: BTreeMap<u64, Told> = notes.told.iter().copied().collect();
         let ends = script.ends();

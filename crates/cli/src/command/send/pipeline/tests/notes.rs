@@ -1,4 +1,4 @@
-//! A listener that writes down what it is told, and has receipts on a stdout that may close.
+//! A listener that writes down what it hears, and has receipts on a stdout that may close.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::command::send::listener::Listener;
 use crate::input::BadRecord;
 use crate::output::Stdout;
 
-/// What was told of a record.
+/// What was reported of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     Good,
@@ -31,7 +31,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// stdout takes so many bytes, and is closed then. The loop may look up so many times.
+    /// stdout takes this many bytes, and is closed then. The loop may look up this many times.
     pub(super) fn new(stdout_takes: usize, most_turns: usize) -> Self {
         let written = Arc::default();
         let pipe = Pipe { written: Arc::clone(&written), takes: stdout_takes };
@@ -92,7 +92,7 @@ impl Listener for Notes {
     }
 }
 
-/// A pipe whose reader takes so many bytes.
+/// A pipe whose reader takes this many bytes.
 struct Pipe {
     written: Arc<Mutex<Vec<u8>>>,
     takes: usize,

@@ -1,4 +1,4 @@
-//! A sender that does with each message what it was told beforehand, and writes down what it got.
+//! A sender that follows a script for each message, and writes down what it got.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

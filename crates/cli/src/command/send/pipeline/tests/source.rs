@@ -56,7 +56,7 @@ impl Source {
         let (sender, batches) = mpsc::channel(4);
         let source = self.clone();
         tokio::spawn(async move {
-            // Nobody takes what comes when the loop has ended.
+            // When the loop has ended, nothing takes what still comes.
             let _ = source.feed(sender).await;
         });
         Input::of(batches)
