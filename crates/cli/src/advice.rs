@@ -29,7 +29,7 @@ pub(crate) fn of_send(error: &SendError) -> Vec<String> {
     let mut lines = for_message(Trouble {
         kind: error.kind(),
         topic: message.topic(),
-        text: &error.to_string(),
+        text: &format!("{error:#}"),
         broker: last.map(|attempt| (&*attempt.broker, &*attempt.address)),
         queue: queue.as_deref(),
     });

@@ -90,7 +90,7 @@ impl Failure {
 
 /// Why a message failed, in one line.
 pub(crate) fn reason(error: &SendError) -> String {
-    let whole = error.to_string();
+    let whole = format!("{error:#}");
     // What became of it stands in the advice.
     let prefix = format!("{}: ", error.outcome());
     whole.strip_prefix(&prefix).unwrap_or(&whole).to_owned()

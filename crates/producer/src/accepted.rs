@@ -18,6 +18,7 @@ use posthaste_protocol::id::{IdText, UniqueId};
 pub(crate) use self::batch_room::BatchRoom;
 pub(crate) use self::epoch::{Epoch, Epochs};
 pub(crate) use self::sharing::{MOST_MESSAGES, Sharing, sharing};
+use crate::cause::Cause;
 use crate::content::Content;
 use crate::message::Destination;
 use crate::message::wire_size::stored_bytes;
@@ -147,6 +148,8 @@ struct State {
 struct Trouble {
     attempts: Vec<Attempt>,
     retries: u32,
+    /// What the system or TLS said to the last attempt, or look-up.
+    cause: Option<Cause>,
     /// An attempt may have stored it.
     maybe_stored: bool,
     /// An earlier message of its key failed while this one was under way: it is not sent again.
@@ -347,7 +350,7 @@ impl Accepted {
     }
 
     /// Remembers a failed attempt. `false` when the message has ended meanwhile.
-    pub(crate) fn failed_attempt(&self, attempt: Attempt) -> bool {
+    pub(crate) fn failed_attempt(&self, attempt: Attempt, cause: Option<Cause>) -> bool {
         let mut state = self.state();
         if self.has_ended() {
             return false;
@@ -357,12 +360,20 @@ impl Accepted {
             Outcome::NotStored if !state.maybe_stored() => state.has_left = false,
             Outcome::NotStored => {}
         }
+        state.trouble().cause = cause;
         let attempts = &mut state.trouble().attempts;
         if attempts.len() >= KEPT_ATTEMPTS {
             attempts.remove(KEPT_ATTEMPTS / 2);
         }
         attempts.push(attempt);
         true
+    }
+
+    /// Remembers why its look-up failed, or has failed so far.
+    pub(crate) fn failed_look_up(&self, cause: Option<&Cause>) {
+        if let Some(cause) = cause {
+            self.state().trouble().cause = Some(cause.clone());
+        }
     }
 
     /// Ends the message as stored, or with `Written`. `None` when it had ended before.
@@ -438,7 +449,8 @@ impl Accepted {
         };
         let attempts = state.take_attempts();
         let copy = content.clone();
-        let error = SendError::new(kind, outcome, reason, attempts, content);
+        let cause = state.trouble.as_mut().and_then(|trouble| trouble.cause.take());
+        let error = SendError::new(kind, outcome, reason, attempts, content).caused_by(cause);
         let wake = self.end(state, End::Failed(error));
         Some(Failed { wake, outcome, content: copy })
     }

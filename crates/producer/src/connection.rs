@@ -25,6 +25,7 @@ use tracing::Instrument as _;
 use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
 use self::task::Remains;
+use crate::cause::Cause;
 use crate::client::Client;
 use crate::outbox::{self, Waiting};
 use crate::stats::BrokerStats;
@@ -78,13 +79,13 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("{address}: {reason}")]
-    Connect { address: Arc<str>, reason: String },
+    Connect { address: Arc<str>, reason: String, cause: Option<Cause> },
     #[error("{address}: {reason}")]
-    Tls { address: Arc<str>, reason: String, for_good: bool },
+    Tls { address: Arc<str>, reason: String, for_good: bool, cause: Option<Cause> },
     #[error("{address}: the broker is not trusted: {reason}")]
     Untrusted { address: Arc<str>, reason: String },
     #[error("{address}: the connection broke: {reason}")]
-    Lost { address: Arc<str>, reason: String },
+    Lost { address: Arc<str>, reason: String, cause: Option<Cause> },
     #[error(
         "{address}: no answer in time; a server that does not know a request may not answer it"
     )]
@@ -213,7 +214,7 @@ impl Connection {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
                 let reason = "the producer has ended".into();
-                Err(CallError::Lost { address: self.address.clone(), reason })
+                Err(CallError::Lost { address: self.address.clone(), reason, cause: None })
             }
             Err(_) => Err(CallError::Timeout { address: self.address.clone() }),
         }
@@ -233,6 +234,21 @@ impl Connection {
             in_flight: self.load.requests.load(Ordering::Relaxed),
             messages_in_flight: in_flight,
             waiting: backlog.saturating_sub(in_flight),
+        }
+    }
+}
+
+impl CallError {
+    /// What the system or TLS said.
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Connect { cause, .. } | Self::Tls { cause, .. } | Self::Lost { cause, .. } => {
+                cause.as_ref()
+            }
+            Self::Untrusted { .. }
+            | Self::Timeout { .. }
+            | Self::Refused { .. }
+            | Self::Garbled { .. } => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use posthaste_protocol::ResponseCode;
 
 use crate::Message;
+use crate::cause::Cause;
 use crate::content::Content;
 
 /// Whether a failed message may have been stored nevertheless.
@@ -186,6 +187,12 @@ impl fmt::Display for Attempt {
 /// A send that did not end as stored.
 ///
 /// Its `Display` is one line; [`attempts`](Self::attempts) has the whole story.
+///
+/// What the system or TLS said, if it was that which kept the message from its broker, is the
+/// [`source`](Error::source): a [`std::io::Error`], such as one of the kind `ConnectionRefused`, and of a
+/// failure of TLS the error of `rustls` as the source of that. `{}` leaves out what the source says, so
+/// that whoever prints the whole chain, as `anyhow` does with `{:#}`, says nothing twice; `{:#}` of the
+/// error itself is the line with it.
 pub struct SendError(Box<Failure>);
 
 struct Failure {
@@ -193,6 +200,8 @@ struct Failure {
     outcome: Outcome,
     reason: String,
     attempts: Vec<Attempt>,
+    /// What the system or TLS said.
+    cause: Option<Cause>,
     content: Content,
 }
 
@@ -204,7 +213,23 @@ impl SendError {
         attempts: Vec<Attempt>,
         content: Content,
     ) -> Self {
-        Self(Box::new(Failure { kind, outcome, reason: reason.into(), attempts, content }))
+        let reason = reason.into();
+        Self(Box::new(Failure { kind, outcome, reason, attempts, cause: None, content }))
+    }
+
+    /// The system, or TLS, has said this, to the last that was tried. What does not follow from it is
+    /// told without.
+    pub(crate) fn caused_by(mut self, cause: Option<Cause>) -> Self {
+        let follows = matches!(
+            self.0.kind,
+            ErrorKind::Connect
+                | ErrorKind::ConnectionLost
+                | ErrorKind::Tls
+                | ErrorKind::NoRoute
+                | ErrorKind::Timeout
+        );
+        self.0.cause = cause.filter(|_| follows);
+        self
     }
 
     /// An error of a message, or a batch, that never left.
@@ -288,8 +313,34 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failure = &self.0;
-        write!(f, "{}: topic {}: {}", failure.outcome, self.message().topic(), failure.kind)?;
+        let line = Line(&self.0);
+        match &self.0.cause {
+            Some(cause) if !f.alternate() => {
+                f.write_str(&without(&line.to_string(), &cause.words()))
+            }
+            _ => line.fmt(f),
+        }
+    }
+}
+
+/// A line without what its source says.
+fn without(line: &str, words: &str) -> String {
+    line.replace(&format!(": {words}"), "").replace(&format!(" ({words})"), "")
+}
+
+/// All of an error in one line.
+struct Line<'a>(&'a Failure);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failure = self.0;
+        write!(
+            f,
+            "{}: topic {}: {}",
+            failure.outcome,
+            failure.content.first.topic(),
+            failure.kind
+        )?;
         if !failure.reason.is_empty() && failure.reason != failure.kind.to_string() {
             write!(f, ": {}", failure.reason)?;
         }
@@ -313,12 +364,17 @@ impl fmt::Debug for SendError {
             .field("outcome", &self.0.outcome)
             .field("reason", &self.0.reason)
             .field("attempts", &self.0.attempts)
+            .field("cause", &self.0.cause)
             .field("content", &self.0.content)
             .finish()
     }
 }
 
-impl Error for SendError {}
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.cause.as_ref().map(|cause| cause.io() as _)
+    }
+}
 
 /// A producer cannot be made from this configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

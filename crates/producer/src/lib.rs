@@ -42,6 +42,7 @@ pub mod bench;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod callbacks;
+mod cause;
 mod client;
 mod config;
 mod connection;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::DropGuard;
 
+use crate::cause::Cause;
 use crate::connection::{CallError, Connection};
 use crate::{ErrorKind, answer};
 
@@ -40,13 +41,15 @@ pub(crate) struct NoAnswer {
     /// `NoRoute`; or `Denied` or `Tls`, when that is what keeps them from answering.
     pub(crate) kind: ErrorKind,
     pub(crate) reason: String,
+    /// What the system or TLS said; of several servers, what it said of the first.
+    pub(crate) cause: Option<Cause>,
     /// Whether asking again soon will end the same way.
     pub(crate) for_good: bool,
 }
 
 impl NoAnswer {
     fn unknown(reason: String) -> Self {
-        Self { kind: ErrorKind::NoRoute, reason, for_good: false }
+        Self { kind: ErrorKind::NoRoute, reason, cause: None, for_good: false }
     }
 
     fn of(error: &CallError) -> Self {
@@ -57,7 +60,7 @@ impl NoAnswer {
             }
             _ => (ErrorKind::NoRoute, false),
         };
-        Self { kind, reason: error.to_string(), for_good }
+        Self { kind, reason: error.to_string(), cause: error.cause().cloned(), for_good }
     }
 
     /// What all of them together mean.
@@ -65,8 +68,12 @@ impl NoAnswer {
         let reasons: Vec<&str> = errors.iter().map(|error| error.reason.as_str()).collect();
         let telling = |kind| errors.iter().any(|error| error.kind == kind).then_some(kind);
         let kind = telling(ErrorKind::Denied).or_else(|| telling(ErrorKind::Tls));
+        let kind = kind.unwrap_or(ErrorKind::NoRoute);
+        let telling = errors.iter().filter(|error| error.kind == kind);
+        let cause = telling.filter_map(|error| error.cause.clone()).next();
         Self {
-            kind: kind.unwrap_or(ErrorKind::NoRoute),
+            kind,
+            cause,
             reason: format!("no name server answered: {}", reasons.join("; ")),
             for_good: !errors.is_empty() && errors.iter().all(|error| error.for_good),
         }

@@ -17,7 +17,7 @@ const REPLY_TOPIC: &str = "_REPLY_TOPIC";
 #[non_exhaustive]
 pub enum RequestError {
     /// The message could not be sent, or nothing is known of it.
-    #[error("{0}")]
+    #[error(transparent)]
     Send(#[from] SendError),
     /// The message was stored, and no reply came in time.
     #[error("no reply to message {} in {} within {waited:.0?}", .receipt.message_id(), .receipt.queue())]

@@ -26,6 +26,7 @@ pub(crate) use self::static_topic::{MOST_QUEUES, logical_queues};
 pub(crate) use self::watch::Watch;
 
 use crate::accepted::Accepted;
+use crate::cause::Cause;
 use crate::connection::load::BrokerLoad;
 use crate::connection::{Connection, Order};
 use crate::message::{Destination, QueueNames};
@@ -259,7 +260,22 @@ enum Cold {
     /// way by it.
     LookUp { number: u64, waiting: Line, sooner: Arc<Notify>, found: Option<Arc<Route>> },
     /// It was not found.
-    Missing { until: Instant, kind: ErrorKind, reason: Arc<str> },
+    Missing { until: Instant, why: Arc<NoRoute> },
+}
+
+/// Why there is no route to a topic.
+#[derive(Debug)]
+pub(crate) struct NoRoute {
+    pub(crate) kind: ErrorKind,
+    pub(crate) reason: String,
+    /// What the system or TLS said.
+    pub(crate) cause: Option<Cause>,
+}
+
+impl NoRoute {
+    pub(crate) fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into(), cause: None }
+    }
 }
 
 /// What becomes of a message whose topic has no route yet.
@@ -271,7 +287,7 @@ pub(crate) enum Parked {
     /// It waits for a look-up that is under way.
     Waits,
     /// The topic was not found a moment ago.
-    Missing(Arc<Accepted>, ErrorKind, Arc<str>),
+    Missing(Arc<Accepted>, Arc<NoRoute>),
 }
 
 impl RouteTable {
@@ -321,8 +337,8 @@ impl RouteTable {
                 }
                 Parked::Waits
             }
-            Some(Cold::Missing { until, kind, reason }) if *until > now => {
-                Parked::Missing(accepted, *kind, reason.clone())
+            Some(Cold::Missing { until, why }) if *until > now => {
+                Parked::Missing(accepted, why.clone())
             }
             _ => {
                 let topic = accepted.topic().clone();
@@ -357,8 +373,7 @@ impl RouteTable {
         &self,
         look_up: &LookUp,
         now: Instant,
-        kind: ErrorKind,
-        reason: &str,
+        why: &Arc<NoRoute>,
     ) -> Vec<Arc<Accepted>> {
         let mut cold = self.cold();
         let waiting = take_waiting(&mut cold, look_up);
@@ -368,7 +383,7 @@ impl RouteTable {
         // So that topics that do not exist cannot fill the table.
         cold.retain(|_, entry| !matches!(entry, Cold::Missing { until, .. } if *until <= now));
         let until = now + MISSING_LIFETIME;
-        cold.insert(look_up.topic.clone(), Cold::Missing { until, kind, reason: reason.into() });
+        cold.insert(look_up.topic.clone(), Cold::Missing { until, why: why.clone() });
         waiting
     }
 
@@ -485,7 +500,8 @@ mod tests {
         assert!(table.found(&first, &route).is_empty());
         assert!(table.get("t").is_none(), "another message would overtake the one that waits");
         let now = Instant::now();
-        assert!(table.missing(&first, now, ErrorKind::NoTopic, "gone").is_empty());
+        let gone = Arc::new(NoRoute::new(ErrorKind::NoTopic, "gone"));
+        assert!(table.missing(&first, now, &gone).is_empty());
         assert!(table.first_deadline(&second).is_some());
         assert_eq!(table.found(&second, &route).len(), 1);
         // Those on their way by it are not there yet.

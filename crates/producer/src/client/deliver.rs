@@ -102,7 +102,10 @@ impl Client {
             Parked::Route(route, accepted) => self.enter(accepted, &route, now),
             Parked::Waits => {}
             Parked::First(look_up) => self.spawn(self.clone().look_up(look_up)),
-            Parked::Missing(accepted, kind, reason) => self.fail(&accepted, kind, &reason),
+            Parked::Missing(accepted, missing) => {
+                accepted.failed_look_up(missing.cause.as_ref());
+                self.fail(&accepted, missing.kind, &missing.reason);
+            }
         }
     }
 
@@ -329,7 +332,7 @@ impl Client {
         if let Some(observers) = self.observers() {
             observers.attempt_failed(accepted, &attempt);
         }
-        if !accepted.failed_attempt(attempt) {
+        if !accepted.failed_attempt(attempt, failed.cause.clone()) {
             return None;
         }
         if failed.refresh_route {

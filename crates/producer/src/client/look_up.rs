@@ -11,7 +11,7 @@ use super::{Client, Phase};
 use crate::ErrorKind;
 use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
-use crate::route::{self, LookUp, Route};
+use crate::route::{self, LookUp, NoRoute, Route};
 
 /// Pause after name servers could not be reached; doubles up to the other.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -50,8 +50,8 @@ impl Client {
                 None => return,
                 Some(Ok(Found::Route(route))) => return self.take_route(look_up, &route),
                 Some(Ok(Found::NoTopic)) => return self.no_topic(look_up),
-                Some(Err(NoAnswer { kind, reason, for_good: true })) => {
-                    return self.no_way(look_up, kind, &reason);
+                Some(Err(NoAnswer { kind, reason, cause, for_good: true })) => {
+                    return self.no_way(look_up, NoRoute { kind, reason, cause });
                 }
                 Some(Err(error)) => last = Some(error),
             }
@@ -205,13 +205,15 @@ impl Client {
                 format!("no name server has a route to it, nor one to {key} or {DEFAULT_TOPIC}")
             }
         };
-        self.no_way(look_up, ErrorKind::NoTopic, &reason);
+        self.no_way(look_up, NoRoute::new(ErrorKind::NoTopic, reason));
     }
 
     /// What waits for the topic ends, and for a moment what comes for it.
-    fn no_way(self: &Arc<Self>, look_up: &LookUp, kind: ErrorKind, reason: &str) {
-        for accepted in self.routes.missing(look_up, Instant::now(), kind, reason) {
-            self.fail(&accepted, kind, reason);
+    fn no_way(self: &Arc<Self>, look_up: &LookUp, why: NoRoute) {
+        let why = Arc::new(why);
+        for accepted in self.routes.missing(look_up, Instant::now(), &why) {
+            accepted.failed_look_up(why.cause.as_ref());
+            self.fail(&accepted, why.kind, &why.reason);
         }
     }
 
@@ -239,13 +241,15 @@ impl Client {
     /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
     fn end_waiting(self: &Arc<Self>, look_up: &LookUp, last: Option<&NoAnswer>) {
         let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
-        let (kind, reason) = match (abandoned, last) {
-            (true, _) => (ErrorKind::Closed, "closing ran out of time"),
-            (false, None) => (ErrorKind::NoRoute, "no name server answered in time"),
-            (false, Some(error)) => (error.kind, &*error.reason),
+        let why = match (abandoned, last) {
+            (true, _) => NoRoute::new(ErrorKind::Closed, "closing ran out of time"),
+            (false, None) => NoRoute::new(ErrorKind::NoRoute, "no name server answered in time"),
+            (false, Some(NoAnswer { kind, reason, cause, .. })) => {
+                NoRoute { kind: *kind, reason: reason.clone(), cause: cause.clone() }
+            }
         };
         let expired_by = if abandoned { None } else { Some(Instant::now()) };
-        self.fail_waiting(look_up, expired_by, kind, reason);
+        self.fail_waiting(look_up, expired_by, &why);
     }
 
     /// Ends what waits for a topic and has expired, or with `None` all of it. What waits behind one
@@ -253,13 +257,7 @@ impl Client {
     ///
     /// They end under the lock that later messages take to wait, so that one that is accepted when
     /// the failure can be seen does not fail.
-    fn fail_waiting(
-        &self,
-        look_up: &LookUp,
-        expired_by: Option<Instant>,
-        kind: ErrorKind,
-        reason: &str,
-    ) {
+    fn fail_waiting(&self, look_up: &LookUp, expired_by: Option<Instant>, why: &NoRoute) {
         let mut failed_keys = HashSet::new();
         let mut all_failed = Vec::new();
         self.routes.take_waiting(look_up, |one| {
@@ -268,7 +266,8 @@ impl Client {
             }
             let key = order_key(one);
             let (kind, reason) = if expired_by.is_none_or(|now| one.deadline <= now) {
-                (kind, reason)
+                one.failed_look_up(why.cause.as_ref());
+                (why.kind, &*why.reason)
             } else if key.as_ref().is_some_and(|key| failed_keys.contains(key)) {
                 (ErrorKind::EarlierFailed, EARLIER_FAILED)
             } else {
@@ -296,12 +295,8 @@ struct EndsWaiting {
 impl Drop for EndsWaiting {
     fn drop(&mut self) {
         if self.armed {
-            self.client.fail_waiting(
-                &self.look_up,
-                None,
-                ErrorKind::Closed,
-                "the runtime has ended",
-            );
+            let why = NoRoute::new(ErrorKind::Closed, "the runtime has ended");
+            self.client.fail_waiting(&self.look_up, None, &why);
         }
     }
 }

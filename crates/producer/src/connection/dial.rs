@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::{Peer, reach};
+use crate::cause::Cause;
 use crate::config::Config;
 use crate::{ErrorKind, address};
 
@@ -30,6 +31,8 @@ pub(super) struct NoConnection {
     /// `Connect`, `Tls` or `Untrusted`.
     pub(super) kind: ErrorKind,
     pub(super) reason: String,
+    /// What the system or TLS said.
+    pub(super) cause: Option<Cause>,
     /// Whether trying again soon will end the same way.
     pub(super) for_good: bool,
 }
@@ -53,7 +56,7 @@ pub(super) async fn connect(
         let shaken = tls.shake_hands(address, stream);
         let shaken = tokio::time::timeout_at(deadline.into(), shaken).await;
         let encrypted = shaken.unwrap_or_else(|_| Err(too_late("the TLS handshake")));
-        return encrypted.map(|one| Stream::Tls(Box::new(one))).map_err(|error| no_tls(&error));
+        return encrypted.map(|one| Stream::Tls(Box::new(one))).map_err(no_tls);
     }
     Ok(Stream::Plain(stream))
 }
@@ -78,7 +81,7 @@ fn no_trust(address: &str) -> NoConnection {
         "nothing was sent to `{}`; if it belongs to the cluster, add it to the trusted brokers",
         address::host(address)
     );
-    NoConnection { kind: ErrorKind::Untrusted, reason, for_good: true }
+    NoConnection { kind: ErrorKind::Untrusted, reason, cause: None, for_good: true }
 }
 
 fn too_late(what: &str) -> io::Error {
@@ -86,17 +89,22 @@ fn too_late(what: &str) -> io::Error {
 }
 
 fn no_connect(error: io::Error) -> NoConnection {
-    NoConnection { kind: ErrorKind::Connect, reason: error.to_string(), for_good: false }
+    NoConnection {
+        kind: ErrorKind::Connect,
+        reason: error.to_string(),
+        cause: Some(error.into()),
+        for_good: false,
+    }
 }
 
 #[cfg(feature = "tls")]
-fn no_tls(error: &io::Error) -> NoConnection {
-    let for_good = crate::tls::is_for_good(error);
+fn no_tls(error: io::Error) -> NoConnection {
+    let for_good = crate::tls::is_for_good(&error);
     let reason = match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
             format!("the TLS handshake broke off ({error}); does that port speak TLS?")
         }
         _ => format!("the TLS handshake failed: {error}"),
     };
-    NoConnection { kind: ErrorKind::Tls, reason, for_good }
+    NoConnection { kind: ErrorKind::Tls, reason, cause: Some(error.into()), for_good }
 }

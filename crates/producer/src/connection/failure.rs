@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::answer::Remedy;
+use crate::cause::Cause;
 use crate::outbox::Waiting;
 use crate::{Attempt, ErrorKind, Outcome};
 
@@ -35,6 +36,8 @@ pub(crate) struct AttemptFailed {
     pub(crate) kind: ErrorKind,
     pub(crate) outcome: Outcome,
     pub(crate) reason: String,
+    /// What the system or TLS said.
+    pub(crate) cause: Option<Cause>,
     pub(crate) ended: Ended,
     /// Whether the route is looked up again, since it may be out of date.
     pub(crate) refresh_route: bool,
@@ -50,6 +53,7 @@ impl AttemptFailed {
             kind,
             outcome: Outcome::NotStored,
             reason: reason.into(),
+            cause: None,
             ended: Ended::Unsent,
             refresh_route: false,
             singly: false,

@@ -358,7 +358,7 @@ impl Task {
                             kept = keeps && length > 0;
                             self.wrote(length);
                         }
-                        Err(error) => return self.broke(&error),
+                        Err(error) => return self.broke(error),
                     }
                 }
                 read = reader.read_buf(&mut self.link.input) => match read {
@@ -366,7 +366,7 @@ impl Task {
                     Ok(_) => if let Err(reason) = self.receive() {
                         return reason;
                     },
-                    Err(error) => return self.broke(&error),
+                    Err(error) => return self.broke(error),
                 },
                 () = &mut timer => {
                     if let Err(reason) = self.tick(Instant::now()) {
@@ -380,12 +380,14 @@ impl Task {
     }
 
     /// The connection broke. A peer that refuses our certificate says so only now.
-    fn broke(&mut self, error: &io::Error) -> String {
+    fn broke(&mut self, error: io::Error) -> String {
         #[cfg(feature = "tls")]
         {
-            self.link.refused = !self.link.fruitful && crate::tls::refuses_us(error);
+            self.link.refused = !self.link.fruitful && crate::tls::refuses_us(&error);
         }
-        error.to_string()
+        let reason = error.to_string();
+        self.link.broken_by = Some(error.into());
+        reason
     }
 
     fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {

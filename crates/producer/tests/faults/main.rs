@@ -23,4 +23,5 @@ mod request;
 mod room;
 mod routes;
 mod shrunk;
+mod sources;
 mod transaction;

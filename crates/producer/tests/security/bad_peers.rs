@@ -153,7 +153,7 @@ async fn fails(builder: ProducerBuilder, case: &str, says: &str, at_once: bool) 
     let error = sent.await.unwrap_or_else(|_| panic!("{case}: no end")).unwrap_err();
     let end = (error.kind(), error.outcome());
     assert_eq!(end, (ErrorKind::Tls, Outcome::NotStored), "{case}: {error}");
-    let whole = format!("{error} {:?}", error.attempts());
+    let whole = format!("{error:#} {:?}", error.attempts());
     assert!(whole.contains(says), "{case}: {whole}");
     assert!(error.help().contains("certificate"));
     println!("{case}: after {:.0?}: {error}", begun.elapsed());

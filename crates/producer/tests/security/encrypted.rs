@@ -1,9 +1,11 @@
 //! TLS where everything is in order.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use posthaste::{Credentials, ErrorKind, Message, Outcome, Producer, Tls, TlsVersion};
 use posthaste_broker::{Broker, BrokerBuilder};
+use tokio_rustls::rustls;
 
 use crate::fake::{
     Action, Broker as Fake, NameServer, Say, broker_data, queue_data, route, soon, until,
@@ -106,6 +108,21 @@ async fn without_an_authority_of_our_own_the_systems_count() {
     };
     let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
     assert_eq!(error.kind(), posthaste::ErrorKind::Tls, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_error_of_tls_is_in_the_chain_of_sources() {
+    let broker = encrypted(&Authority::new("theirs").issue(&["127.0.0.1"])).start().await.unwrap();
+    let producer = producer(&broker, Tls::new().ca_pem(Authority::new("ours").pem)).await;
+    let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    let io = error.source().expect("a source");
+    assert!(io.is::<std::io::Error>(), "{io:?}");
+    let tls = io.source().expect("a deeper one");
+    assert!(matches!(tls.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))), "{tls:?}");
+    let chain = format!("{error}: {io}: {tls}");
+    assert_eq!(chain.matches("UnknownIssuer").count(), 1, "{chain}");
+    assert_eq!(format!("{error:#}").matches("UnknownIssuer").count(), 1, "{error:#}");
 }
 
 /// What rustls still holds of the old connection goes with it.

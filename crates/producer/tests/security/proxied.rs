@@ -221,7 +221,7 @@ async fn errors_name_the_proxy() {
         let producer = builder.send_timeout(Duration::from_millis(300)).start().await.unwrap();
         let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoRoute, Outcome::NotStored));
-        let text = error.to_string();
+        let text = format!("{error:#}");
         assert!(text.contains(expected) && text.contains(&proxy.address), "{expected}: {text}");
     }
     assert_eq!(broker.stats().messages, 0);

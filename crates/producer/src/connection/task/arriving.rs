@@ -248,6 +248,7 @@ impl Task {
         self.request_failed(
             messages,
             &AttemptFailed {
+                cause: None,
                 queue: Some(queue),
                 kind: verdict.kind,
                 outcome: verdict.outcome,

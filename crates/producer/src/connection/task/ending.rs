@@ -23,19 +23,21 @@ const GOODBYE: Duration = Duration::from_millis(500);
 impl Task {
     /// The address cannot be reached: what waits for it looks for another way.
     pub(super) fn unreachable(&mut self, error: NoConnection) {
-        let NoConnection { kind, ref reason, for_good } = error;
+        let NoConnection { kind, ref reason, ref cause, for_good } = error;
         tracing::debug!(address = %self.address, reason, "cannot connect");
         self.failures += 1;
         self.load.connect_failed();
         for call in self.calls.drain(..) {
             let (address, reason) = (self.address.clone(), reason.clone());
+            let cause = cause.clone();
             call.fail(|| match kind {
-                ErrorKind::Tls => CallError::Tls { address, reason, for_good },
+                ErrorKind::Tls => CallError::Tls { address, reason, for_good, cause },
                 ErrorKind::Untrusted => CallError::Untrusted { address, reason },
-                _ => CallError::Connect { address, reason },
+                _ => CallError::Connect { address, reason, cause },
             });
         }
         let failed = AttemptFailed {
+            cause: cause.clone(),
             refresh_route: true,
             ended: if for_good { Ended::NoTrust } else { Ended::Unsent },
             ..AttemptFailed::unsent(kind, reason)
@@ -54,10 +56,11 @@ impl Task {
                 Asker::Messages(sent) => self.lost_request(sent, reason),
                 Asker::Call(caller) => {
                     let (address, reason) = (self.address.clone(), reason.to_owned());
+                    let cause = self.link.broken_by.clone();
                     // The caller may have stopped waiting.
                     let _ = caller.send(Err(match self.link.refused {
-                        true => CallError::Tls { address, reason, for_good: true },
-                        false => CallError::Lost { address, reason },
+                        true => CallError::Tls { address, reason, for_good: true, cause },
+                        false => CallError::Lost { address, reason, cause },
                     }));
                 }
                 Asker::Probe { .. } | Asker::Heartbeat => {}
@@ -192,6 +195,7 @@ impl Task {
         };
         AttemptFailed {
             queue: Some(queue),
+            cause: self.link.broken_by.clone(),
             refresh_route: true,
             ended,
             ..AttemptFailed::unsent(kind, reason)

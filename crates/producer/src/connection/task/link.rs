@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use posthaste_protocol::answer::StoredReader;
 
+use crate::cause::Cause;
 use crate::connection::outgoing::Outgoing;
 use crate::outbox::Waiting;
 
@@ -42,6 +43,8 @@ pub(super) struct Link {
     pub(super) cut: bool,
     /// The peer has refused to talk to us, before it read anything of what was written.
     pub(super) refused: bool,
+    /// What the system or TLS said when it broke.
+    pub(super) broken_by: Option<Cause>,
 }
 
 /// Whether others are about to send when one does. Requests in flight say so; one-way messages have
@@ -98,6 +101,7 @@ impl Link {
             unconfirmed: 0,
             cut: false,
             refused: false,
+            broken_by: None,
         }
     }
 

@@ -71,11 +71,15 @@ impl Task {
             return;
         }
         let failed = match (self.load.connected.load(Ordering::Relaxed), &self.no_connection) {
-            (true, _) => (ErrorKind::Busy, "no room in the broker's window in time"),
-            (false, Some(last)) => (last.kind, &*last.reason),
-            (false, None) => (ErrorKind::Connect, "no connection in time"),
+            (true, _) => {
+                AttemptFailed::unsent(ErrorKind::Busy, "no room in the broker's window in time")
+            }
+            (false, Some(last)) => AttemptFailed {
+                cause: last.cause.clone(),
+                ..AttemptFailed::unsent(last.kind, &*last.reason)
+            },
+            (false, None) => AttemptFailed::unsent(ErrorKind::Connect, "no connection in time"),
         };
-        let failed = AttemptFailed::unsent(failed.0, failed.1);
         self.attempt_failed(expired, &failed);
     }
 
