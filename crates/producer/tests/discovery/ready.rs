@@ -1,13 +1,13 @@
 //! Asking a producer whether it can reach its cluster.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use posthaste_protocol::RequestCode;
 use posthaste_protocol::request::TopicRoute;
 
 use crate::fake::{Broker, NameServer, Say, broker_data, producer, queue_data, refusing, soon};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(3600);
 /// Long enough to ask on a busy machine; what is missing is asked for as long as that.
 const SHORT: Duration = Duration::from_secs(3);
 
@@ -16,9 +16,7 @@ async fn it_is_ready_once_a_master_of_each_topic_answers() {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 4).await;
     let producer = producer(&[&server]).topics(["t", "u"]).start().await.unwrap();
-    let begun = Instant::now();
     soon(producer.ready(LONG)).await.unwrap();
-    assert!(begun.elapsed() < LONG);
     assert!(!broker.heartbeats().is_empty());
     assert_eq!((broker.seen_count(), broker.count_of(RequestCode(17))), (0, 0), "nothing is sent");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use posthaste::{Message, NameServers, Producer, StartError};
 
-use crate::fake::{BlackHole, Broker, NameServer, Say, producer, refusing, soon, until};
+use crate::fake::{BlackHole, Broker, HOUR, NameServer, Say, producer, refusing, soon, until};
 
 fn message(body: &str) -> Message {
     Message::new("t", body.to_owned())
@@ -22,7 +22,8 @@ async fn what_waits_is_looked_up_at_the_new_ones_at_once() {
     let refusing = refusing().await;
     let mut waiting = Vec::new();
     for dead in [silent.address(), hole.address()].into_iter().chain(vec![refusing; 8]) {
-        let builder = Producer::builder("replaced", dead).send_timeout(Duration::from_secs(60));
+        let builder = Producer::builder("replaced", dead).send_timeout(HOUR);
+        let builder = builder.connect_timeout(HOUR).lookup_timeout(HOUR);
         let producer = builder.start().await.unwrap();
         let delivery = producer.enqueue(message("waits")).await.unwrap();
         waiting.push((producer, delivery));
@@ -31,12 +32,15 @@ async fn what_waits_is_looked_up_at_the_new_ones_at_once() {
     // Where connects are refused, the pause between two tries has grown to seconds by now, and most
     // of the producers are in the midst of one.
     tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut quick = 0;
     for (producer, delivery) in waiting {
         let begun = Instant::now();
         producer.set_name_servers(server.address()).unwrap();
         soon(delivery).await.unwrap();
-        assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
+        quick += usize::from(begun.elapsed() < Duration::from_millis(500));
     }
+    // On a busy machine some may take any time; at the end of their pauses hardly one would be so quick.
+    assert!(quick > 5, "{quick} of ten");
     until("the old one is let go", || silent.open_connections() == 0).await;
 }
 

@@ -6,7 +6,8 @@ use posthaste::{ErrorKind, Message, Outcome};
 use posthaste_protocol::request::TopicRoute;
 
 use crate::fake::{
-    Broker, NameServer, Say, Seen, broker_data, producer, queue_data, route, soon, until,
+    Broker, HANG, HOUR, NameServer, Say, Seen, broker_data, producer, queue_data, route, soon,
+    until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,11 +32,9 @@ async fn a_bad_topic_named_at_the_start_holds_up_no_other() {
     server.say("silent", Say::Nothing);
     server.say("denied", Say::Code(16));
     server.say("known", Say::Route(route(&[&broker], 4)));
-    let builder = producer(&[&server]).topics(["silent", "denied", "known"]);
+    let builder = producer(&[&server]).lookup_timeout(HOUR).topics(["silent", "denied", "known"]);
     let producer = builder.start().await.unwrap();
-    let begun = Instant::now();
     until("its broker knows the producer", || broker.heartbeats().len() == 1).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.asked("denied"), 1);
     drop(producer);
@@ -51,7 +50,7 @@ async fn a_look_up_ahead_overtakes_nobody() {
     for round in 0..20 {
         let topic = format!("t{round}");
         let builder = producer(&[&server]).topics([topic.as_str()]);
-        let producer = builder.send_timeout(Duration::from_secs(15)).start().await.unwrap();
+        let producer = builder.start().await.unwrap();
         let mut deliveries = Vec::new();
         for n in 0..200 {
             let message = Message::new(topic.as_str(), n.to_string()).order_by("key");
@@ -126,11 +125,21 @@ async fn a_look_up_takes_no_longer_than_it_may() {
     let server = NameServer::start().await;
     server.otherwise(Say::Nothing);
     let patient = producer(&[&server]).lookup_timeout(Duration::from_millis(100));
-    let patient = patient.send_timeout(Duration::from_secs(20)).start().await.unwrap();
-    let delivery = patient.enqueue(Message::new("t", "x")).await.unwrap();
-    // With the default of three seconds this would take more than a minute.
-    until("it is asked again and again", || server.asked("t") > 6).await;
-    drop(delivery);
+    let patient = patient.start().await.unwrap();
+    // With the default of three seconds no topic would be asked for four times in nine seconds. On a busy
+    // machine it may take any time, but not always.
+    let mut took = HANG;
+    for round in 0.. {
+        let (topic, begun) = (format!("t{round}"), Instant::now());
+        let delivery = patient.enqueue(Message::new(topic.as_str(), "x")).await.unwrap();
+        until("it is asked again and again", || server.asked(&topic) > 3).await;
+        took = took.min(begun.elapsed());
+        drop(delivery);
+        if took < Duration::from_secs(9) {
+            break;
+        }
+        assert!(round < 10, "{took:?}");
+    }
 }
 
 /// An ordered topic says its queues itself, whatever their permission, and keeps those of a broker
@@ -162,8 +171,7 @@ async fn an_ordered_topic_keeps_its_queues_while_a_broker_is_away() {
     until("the route is known", || server.asked("t") > asked + 1).await;
     let receipt = soon(producer.send(by("b"))).await.unwrap();
     assert_eq!((receipt.queue().broker(), receipt.queue().id()), ("a", 0));
-    let begun = Instant::now();
-    let waits = producer.with_timeout(Duration::from_secs(15)).enqueue(by("a")).await.unwrap();
+    let waits = producer.enqueue(by("a")).await.unwrap();
     for n in 0..8 {
         let receipt = soon(producer.send(Message::new("t", n.to_string()))).await.unwrap();
         assert_eq!(receipt.queue().broker(), "a", "what is in no order goes where it can");
@@ -171,7 +179,6 @@ async fn an_ordered_topic_keeps_its_queues_while_a_broker_is_away() {
     server.say("t", Say::Route(ordered(&[&a, &b])));
     let receipt = soon(waits).await.unwrap();
     assert_eq!((receipt.queue().broker(), receipt.queue().id()), ("b", 1));
-    assert!(begun.elapsed() < Duration::from_secs(15));
 }
 
 /// The look-up that is under way may bring a queue; a send has time to wait, and asks by itself, since

@@ -14,6 +14,8 @@ pub struct Action {
     pub(super) after: Duration,
     /// Nothing is done before a permit of this is there, which it takes.
     pub(super) gate: Option<Arc<Semaphore>>,
+    /// The same with the gate of the broker.
+    pub(super) at_the_gate: bool,
     pub(super) write: Write,
     pub(super) close: Close,
 }
@@ -42,7 +44,7 @@ pub(super) enum Close {
 
 impl Action {
     const fn new(store: bool, write: Write, close: Close) -> Self {
-        Self { store, after: Duration::ZERO, gate: None, write, close }
+        Self { store, after: Duration::ZERO, gate: None, at_the_gate: false, write, close }
     }
 
     /// Stores and says so.
@@ -119,6 +121,12 @@ impl Action {
     /// The same, but nothing is stored or answered before `gate` has a permit, which it takes.
     pub fn once(mut self, gate: &Arc<Semaphore>) -> Self {
         self.gate = Some(gate.clone());
+        self
+    }
+
+    /// The same, but nothing is stored or answered before the broker's gate lets it pass.
+    pub fn at_the_gate(mut self) -> Self {
+        self.at_the_gate = true;
         self
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use posthaste_protocol::request::{Heartbeat, HeartbeatAnswer, UnregisterClient};
 use posthaste_protocol::{Command, RequestCode};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::action::{Action, Script};
@@ -43,6 +43,8 @@ struct Inner {
     /// Connections that ended without a torn frame, and those with one.
     torn: AtomicUsize,
     address: Mutex<SocketAddr>,
+    /// Where sends wait until they are let pass.
+    gate: Arc<Semaphore>,
     listening: Mutex<Option<(Arc<TcpListener>, AbortHandle)>>,
     /// Number of the life: connections of an earlier one end.
     life: watch::Sender<usize>,
@@ -77,6 +79,7 @@ impl Broker {
             ended: AtomicUsize::new(0),
             torn: AtomicUsize::new(0),
             address: Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))),
+            gate: Arc::new(Semaphore::new(0)),
             listening: Mutex::default(),
             life: watch::Sender::new(0),
             reading: watch::Sender::new(true),
@@ -118,6 +121,11 @@ impl Broker {
     pub fn first(&self, actions: impl IntoIterator<Item = Action>) {
         let mut actions: std::collections::VecDeque<_> = actions.into_iter().collect();
         self.script(move |_| actions.pop_front().unwrap_or_else(Action::ok));
+    }
+
+    /// Lets this many sends pass that wait, or will wait, at the gate.
+    pub fn open_gate(&self, sends: usize) {
+        self.0.gate.add_permits(sends);
     }
 
     /// Refuses connections and drops those that are there.

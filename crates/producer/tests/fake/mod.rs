@@ -28,7 +28,13 @@ pub use producer::{assert_all_ended, one_broker, producer, settled, two_brokers}
 pub use seen::{Seen, first_copies, ids};
 
 /// More than any test waits for on purpose: beyond this something hangs.
-pub const HANG: Duration = Duration::from_secs(20);
+pub const HANG: Duration = Duration::from_secs(60);
+
+/// The time of a send that is to end at its deadline once it has left.
+pub const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Longer than any test runs: a time that never decides.
+pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// Awaits a condition; fails when it does not come about.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {

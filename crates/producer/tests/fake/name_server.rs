@@ -12,7 +12,7 @@ use posthaste_protocol::request::{BrokerData, Empty, QueueData, RouteOf, TopicRo
 use posthaste_protocol::{Command, Fields, Frame, RequestCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::broker::Broker;
 use super::frames::answer;
@@ -29,6 +29,8 @@ pub enum Say {
     /// Not even a frame.
     Bytes(Vec<u8>),
     Later(Duration, Box<Say>),
+    /// This, once a permit of the gate is there, which it takes.
+    Once(Arc<Semaphore>, Box<Say>),
 }
 
 /// A name server. It lives as long as the test's runtime.
@@ -155,6 +157,14 @@ fn give(opaque: i32, say: Say, out: &mpsc::UnboundedSender<Vec<u8>>) {
             let mut bytes = BytesMut::new();
             command.encode(&mut bytes);
             bytes.to_vec()
+        }
+        Say::Once(gate, say) => {
+            let out = out.clone();
+            tokio::spawn(async move {
+                gate.acquire().await.unwrap().forget();
+                give(opaque, *say, &out);
+            });
+            return;
         }
         Say::Later(delay, say) => {
             let out = out.clone();

@@ -1,17 +1,20 @@
 //! Producers for the fake servers, and what must hold of a producer when all has ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste::{Producer, ProducerBuilder, Stats};
 
 use super::broker::Broker;
 use super::name_server::NameServer;
+use super::{HANG, HOUR};
 
-/// A producer that gives a send three seconds, and sends bodies as they are.
+/// A producer that gives sends and connects all the time they need, however busy the machine is, and
+/// sends bodies as they are. A test that is about a deadline sets it.
 pub fn producer(servers: &[&NameServer]) -> ProducerBuilder {
     let list: Vec<String> = servers.iter().map(|server| server.address()).collect();
     Producer::builder("faults", list.join(";"))
-        .send_timeout(Duration::from_secs(3))
+        .send_timeout(HOUR)
+        .connect_timeout(HANG)
         .compress_from(usize::MAX)
 }
 
@@ -34,10 +37,8 @@ pub async fn two_brokers() -> (Broker, Broker, NameServer, Producer) {
 /// What the producer has counted when all have ended: whoever ends a message counts it a moment
 /// after its end can be seen.
 pub fn settled(producer: &Producer) -> Stats {
-    for _ in 0..1000 {
-        if producer.stats().in_flight == 0 {
-            break;
-        }
+    let begun = Instant::now();
+    while producer.stats().in_flight > 0 && begun.elapsed() < HANG {
         std::thread::sleep(Duration::from_millis(1));
     }
     producer.stats()

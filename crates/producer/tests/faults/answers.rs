@@ -3,17 +3,30 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use posthaste::{ErrorKind as K, Message, MessageQueue, Outcome, ResponseCode, SendStatus};
+use posthaste::{
+    ErrorKind as K, Message, MessageQueue, Outcome, Producer, ResponseCode, SendError, SendStatus,
+};
 
 use posthaste_protocol::request::Empty;
 
 use crate::fake::{
-    Action, Broker, NameServer, answer, assert_all_ended, frame_of, one_broker, producer, request,
-    settled, soon, stored_answer, two_brokers, until,
+    Action, Broker, DEADLINE, NameServer, answer, assert_all_ended, frame_of, one_broker, producer,
+    request, settled, soon, stored_answer, two_brokers, until,
 };
 
 fn message(body: impl ToString) -> Message {
     Message::new("t", body.to_string())
+}
+
+/// How a send ends that a broker refuses to its deadline. When its answer is on its way just then, it
+/// shows nothing, and another send is tried.
+async fn refused_to_the_end(hasty: &Producer, body: impl ToString) -> SendError {
+    loop {
+        let error = hasty.send(message(body.to_string())).await.unwrap_err();
+        if error.kind() != K::Timeout {
+            return error;
+        }
+    }
 }
 
 /// The table of `failures.md`, section 2, with the list of `sending.md`, section 7.
@@ -43,8 +56,8 @@ async fn every_code_means_what_the_table_says() {
             Some(_) => Action::refuse(code, "because"),
         }
     });
-    let builder = producer(&[&server]).retries(0);
-    let producer = builder.send_timeout(Duration::from_millis(700)).start().await.unwrap();
+    let producer = producer(&[&server]).retries(0).start().await.unwrap();
+    let hasty = producer.with_timeout(Duration::from_millis(700));
     let mut codes: Vec<i32> = ResponseCode::NAMED.iter().map(|code| code.0).collect();
     codes.extend([i32::MIN, -1, 65_535, 65_536, i32::MAX]);
     codes.extend((0..1000).map(|_| fastrand::i32(..)));
@@ -52,7 +65,10 @@ async fn every_code_means_what_the_table_says() {
     // These hold up what comes after them.
     codes.sort_by_key(|code| matches!(code, 2 | 215));
     for code in codes {
-        let result = soon(producer.send(message(code))).await;
+        let result = match code {
+            2 | 215 => Err(soon(refused_to_the_end(&hasty, code)).await),
+            _ => soon(producer.send(message(code))).await,
+        };
         match (expected(code), result) {
             (None, Ok(receipt)) => {
                 let status = match code {
@@ -77,6 +93,7 @@ async fn every_code_means_what_the_table_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn code_1_is_unknown_but_for_proven_remarks() {
     let (broker, _server, producer) = one_broker().await;
+    let hasty = producer.with_timeout(DEADLINE);
     for (remark, outcome) in [
         ("org.apache.rocketmq.acl.common.AclException: no", Outcome::NotStored),
         ("request queueId[99] is illegal", Outcome::NotStored),
@@ -84,7 +101,7 @@ async fn code_1_is_unknown_but_for_proven_remarks() {
         ("", Outcome::Unknown),
     ] {
         broker.always(Action::refuse(1, remark));
-        let error = soon(producer.send(message("x"))).await.unwrap_err();
+        let error = soon(refused_to_the_end(&hasty, "x")).await;
         assert_eq!(error.outcome(), outcome, "{remark}");
     }
 }
@@ -234,13 +251,12 @@ async fn an_answer_that_says_yes_and_cannot_be_read_is_unknown() {
     assert_eq!(broker.connections(), 1, "the connection goes on");
     // Large, but well formed.
     broker.first([Action::frames(many_fields)]);
-    let patient = producer.with_timeout(Duration::from_secs(15));
-    let _ = soon(patient.send(message("x"))).await;
+    let _ = soon(producer.send(message("x"))).await;
     broker.first([Action::frames(|opaque| {
         let long = "x".repeat(10 << 20);
         header(opaque, &format!("\"msgId\":\"{long}\",\"queueId\":\"0\",\"queueOffset\":\"0\""))
     })]);
-    let _ = soon(patient.send(message("x"))).await;
+    let _ = soon(producer.send(message("x"))).await;
     soon(producer.send(message("after"))).await.unwrap();
     assert_all_ended(&producer);
 }
@@ -295,8 +311,7 @@ async fn a_flood_of_requests_from_a_peer_that_does_not_read() {
         let flood = request(99_999, 7).repeat(100_000);
         [flood, stored_answer(opaque)].concat()
     })]);
-    let patient = producer.with_timeout(Duration::from_secs(15));
-    soon(patient.send(message("x"))).await.unwrap();
+    soon(producer.send(message("x"))).await.unwrap();
     soon(producer.send(message("after"))).await.unwrap();
     assert_eq!(broker.broken(), (0, 0));
 }
@@ -305,9 +320,11 @@ async fn a_flood_of_requests_from_a_peer_that_does_not_read() {
 async fn an_answer_on_another_connection_is_not_taken() {
     let (a, b, _server, producer) = two_brokers().await;
     let to = |broker: &str, body: &str| message(body).queue(MessageQueue::new("t", broker, 0));
+    soon(producer.send(to("a", "warm"))).await.unwrap();
+    a.forget();
     a.always(Action::ignore());
     b.always(Action::frames(|_| (0..64).map(stored_answer).collect::<Vec<_>>().concat()));
-    let hasty = producer.with_timeout(Duration::from_millis(900));
+    let hasty = producer.with_timeout(DEADLINE);
     let lost = hasty.enqueue(to("a", "x")).await.unwrap();
     until("it has left", || a.seen_count() == 1).await;
     soon(producer.send(to("b", "y"))).await.unwrap();
@@ -320,17 +337,18 @@ async fn an_answer_on_another_connection_is_not_taken() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_answer_changes_nothing() {
     let (broker, _server, producer) = one_broker().await;
-    broker.first([Action::ok().after(Duration::from_millis(900))]);
-    let hasty = producer.with_timeout(Duration::from_millis(400));
+    soon(producer.send(message("warm"))).await.unwrap();
+    broker.first([Action::ok().at_the_gate()]);
+    let hasty = producer.with_timeout(DEADLINE);
     let begun = Instant::now();
     let error = soon(hasty.send(message("late"))).await.unwrap_err();
-    let took = begun.elapsed();
-    assert!((Duration::from_millis(395)..Duration::from_millis(1400)).contains(&took), "{took:?}");
+    assert!(begun.elapsed() >= DEADLINE, "{:?}", begun.elapsed());
     assert_eq!((error.kind(), error.outcome()), (K::Timeout, Outcome::Unknown));
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    broker.open_gate(1);
+    until("the late answer is there", || producer.stats().brokers[0].in_flight == 0).await;
     soon(producer.send(message("x"))).await.unwrap();
     let stats = settled(&producer);
-    assert_eq!((stats.unknown, stats.acked), (1, 1));
+    assert_eq!((stats.unknown, stats.acked), (1, 2));
     until("its place is free", || producer.stats().brokers[0].in_flight == 0).await;
     assert_all_ended(&producer);
 }
@@ -342,12 +360,20 @@ async fn a_late_success_of_an_earlier_attempt_ends_the_send_as_stored() {
     for broker in [&a, &b] {
         broker.script(|_| match SEEN.fetch_add(1, Ordering::Relaxed) {
             // After the attempt has been given up, before the deadline.
-            0 => Action::ok().after(Duration::from_millis(2100)),
+            0 => Action::ok().at_the_gate(),
             _ => Action::ignore(),
         });
     }
-    let producer = producer(&[&server]).send_timeout(Duration::from_secs(3)).start().await.unwrap();
-    let receipt = soon(producer.send(message("x"))).await.unwrap();
+    let builder = producer(&[&server]).attempt_timeout(Duration::from_millis(500));
+    let producer = builder.start().await.unwrap();
+    let sent = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.send(message("x")).await }
+    });
+    until("another attempt", || a.seen_count() + b.seen_count() == 2).await;
+    a.open_gate(1);
+    b.open_gate(1);
+    let receipt = soon(sent).await.unwrap().unwrap();
     let first = if a.stored_count() == 1 { a } else { b };
     assert_eq!(receipt.queue().broker(), first.name());
     assert!((1..=2).contains(&producer.stats().retries));
@@ -358,33 +384,39 @@ async fn a_late_success_of_an_earlier_attempt_ends_the_send_as_stored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_lost_leave_few_copies() {
     let (a, b, _server, producer) = two_brokers().await;
+    for _ in 0..2 {
+        soon(producer.send(message("warm"))).await.unwrap();
+    }
     a.always(Action::store_silently());
     b.always(Action::store_silently());
-    let patient = producer.with_timeout(Duration::from_millis(1800));
+    let before = a.stored_count() + b.stored_count();
+    let patient = producer.with_timeout(DEADLINE);
     let error = soon(patient.send(message("x"))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (K::Timeout, Outcome::Unknown));
-    let copies = a.stored_count() + b.stored_count();
-    assert_eq!(copies, error.attempts().len());
-    assert!((2..=3).contains(&copies), "{copies}");
+    let attempts = error.attempts().len();
+    until("all copies are there", || a.stored_count() + b.stored_count() == before + attempts)
+        .await;
+    assert!((2..=3).contains(&attempts), "{attempts}");
 }
 
 /// One broker of two is slow: the other takes over most of the work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_broker_gets_less() {
     let (a, b, _server, producer) = two_brokers().await;
-    a.always(Action::ok().after(Duration::from_millis(400)));
+    a.always(Action::ok().at_the_gate());
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..2000 {
-        let producer = producer.with_timeout(Duration::from_secs(10));
+        let producer = producer.clone();
         tasks.spawn(async move { producer.send(message(n)).await });
         if n % 20 == 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+    until("the other has most of them", || b.stored_count() > 1500).await;
+    a.open_gate(2000);
     while let Some(sent) = soon(tasks.join_next()).await {
         sent.unwrap().unwrap();
     }
-    assert!(a.stored_count() * 3 < b.stored_count(), "{} {}", a.stored_count(), b.stored_count());
 }
 
 // ---- codes that ask for a new route ----
@@ -394,13 +426,12 @@ async fn a_slow_broker_gets_less() {
 async fn many_refused_at_once_share_one_look_up() {
     for code in [17, 501, 14] {
         let (broker, server, producer) = one_broker().await;
-        let patient = producer.with_timeout(Duration::from_secs(15));
-        soon(patient.send(message("warm"))).await.unwrap();
+        soon(producer.send(message("warm"))).await.unwrap();
         broker.always(Action::refuse(code, "").after(Duration::from_millis(20)));
         let mut deliveries = Vec::new();
         let begun = Instant::now();
         for n in 0..300 {
-            deliveries.push(patient.enqueue(message(n)).await.unwrap());
+            deliveries.push(producer.enqueue(message(n)).await.unwrap());
         }
         for delivery in deliveries {
             let error = soon(delivery).await.unwrap_err();

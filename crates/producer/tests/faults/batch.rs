@@ -8,18 +8,14 @@ mod ordered;
 mod refused;
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use posthaste::{Delivery, Message, Producer, ProducerBuilder};
 
 use crate::fake::{Action, Broker, NameServer, Seen, assert_all_ended, producer, until};
 
-/// How long the request takes behind which others wait.
-const PLUG: Duration = Duration::from_millis(200);
-
 /// A producer with room for one request at a time: what waits meanwhile leaves together.
 fn narrow(server: &NameServer) -> ProducerBuilder {
-    producer(&[server]).max_window(1).send_timeout(Duration::from_secs(8))
+    producer(&[server]).max_window(1)
 }
 
 /// A broker, its name server, and a producer with room for one request at a time.
@@ -30,24 +26,33 @@ async fn one_narrow() -> (Broker, NameServer, Producer) {
     (broker, server, producer)
 }
 
-/// Does what the script says, but answers the plug late.
+/// Does what the script says, but answers a plug only when it is pulled.
 fn behind_plug(
     mut script: impl FnMut(&Seen) -> Action + Send + 'static,
 ) -> impl FnMut(&Seen) -> Action + Send + 'static {
     move |seen| match seen.text().as_str() {
-        "plug" => Action::ok().after(PLUG),
+        "plug" => Action::ok().at_the_gate(),
         _ => script(seen),
     }
 }
 
+/// A message at each of these brokers behind which others wait.
+struct Plugs(Vec<Broker>);
+
+impl Plugs {
+    /// Has them answered, so that what has come meanwhile leaves.
+    fn pull(self) {
+        self.0.iter().for_each(|broker| broker.open_gate(1));
+    }
+}
+
 /// Sends something behind which others wait.
-async fn plug(producer: &Producer, brokers: &[&Broker]) -> Vec<Delivery> {
-    let mut plugs = Vec::new();
+async fn plug(producer: &Producer, brokers: &[&Broker]) -> Plugs {
     for _ in brokers {
-        plugs.push(producer.enqueue(Message::new("plug", "plug")).await.unwrap());
+        drop(producer.enqueue(Message::new("plug", "plug")).await.unwrap());
     }
     until("the plugs are there", || brokers.iter().all(|broker| broker.seen_count() == 1)).await;
-    plugs
+    Plugs(brokers.iter().map(|&broker| broker.clone()).collect())
 }
 
 /// Messages `0..count` of topic `t`, which wait behind a plug and leave together.

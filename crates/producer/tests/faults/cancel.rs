@@ -6,8 +6,8 @@ use posthaste::{Message, Producer};
 use posthaste_protocol::RequestCode;
 
 use crate::fake::{
-    Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, poll_once, producer,
-    queue_data, route, soon, until,
+    Action, BlackHole, Broker, HOUR, NameServer, Say, assert_all_ended, broker_data, poll_once,
+    producer, queue_data, route, soon, until,
 };
 
 /// Polls a send `polls` times, with time for something to happen between two polls, and drops it.
@@ -49,7 +49,7 @@ async fn drop_at_every_poll(cold: bool, script: impl Fn(usize) -> Action + Send 
         count += 1;
         script(count)
     });
-    let begin = || producer(&[&server]).send_timeout(Duration::from_secs(5)).start();
+    let begin = || producer(&[&server]).start();
     let mut shared = begin().await.unwrap();
     let mut done = 0;
     for polls in 0..24 {
@@ -82,7 +82,7 @@ async fn drop_at_every_poll(cold: bool, script: impl Fn(usize) -> Action + Send 
         shared.stats().brokers.iter().all(|broker| broker.in_flight == 0 && broker.waiting == 0)
     })
     .await;
-    let report = soon(shared.close(Duration::from_secs(2))).await;
+    let report = soon(shared.close(HOUR)).await;
     assert!(report.is_clean());
     assert_eq!(broker.broken(), (0, 0));
 }

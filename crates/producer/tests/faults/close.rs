@@ -1,6 +1,7 @@
 //! Closing.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,9 @@ use posthaste::{Delivery, ErrorKind, Message, Outcome, Producer};
 use posthaste_protocol::RequestCode;
 
 use crate::fake::{
-    Action, BlackHole, Broker, HANG, NameServer, Say, assert_all_ended, broker_data, one_broker,
-    producer, queue_data, route, soon, until,
+    Action, BlackHole, Broker, HANG, HOUR, NameServer, Say, assert_all_ended, broker_data,
+    one_broker, producer, queue_data, route, soon, until,
 };
-
-/// How long closing may take beyond its deadline on a busy machine.
-const SLACK: Duration = Duration::from_secs(5);
 
 async fn enqueue(producer: &Producer, count: usize, body: &str) -> Vec<(String, Delivery)> {
     let mut deliveries = Vec::new();
@@ -28,10 +26,9 @@ async fn enqueue(producer: &Producer, count: usize, body: &str) -> Vec<(String, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_accepted_drains() {
     let (broker, _server, producer) = one_broker().await;
-    let patient = producer.with_timeout(Duration::from_secs(15));
     broker.always(Action::ok().after(Duration::from_millis(20)));
-    let deliveries = enqueue(&patient, 300, "").await;
-    let report = soon(producer.close(Duration::from_secs(15))).await;
+    let deliveries = enqueue(&producer, 300, "").await;
+    let report = soon(producer.close(HOUR)).await;
     assert!(report.is_clean(), "{report:?}");
     for (_, delivery) in deliveries {
         soon(delivery).await.unwrap();
@@ -54,16 +51,14 @@ async fn at_the_deadline_the_written_are_unknown_and_the_others_not_stored() {
     let broker = Broker::start("a").await;
     broker.always(Action::store_silently());
     let server = NameServer::of(&[&broker], 4).await;
-    let timeout = Duration::from_secs(10);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let producer = producer(&[&server]).start().await.unwrap();
     let deliveries = enqueue(&producer, 3000, "").await;
     until("some are written", || broker.seen_count() > 0).await;
-    let begun = Instant::now();
-    let time = Duration::from_millis(300);
-    let report = soon(producer.close(time)).await;
-    assert!(begun.elapsed() < time + SLACK, "{:?}", begun.elapsed());
+    let report = soon(producer.close(Duration::from_millis(300))).await;
     assert_eq!(report.undelivered.len(), 3000);
     assert!(report.undelivered.iter().all(|one| one.kind == ErrorKind::Closed));
+    let unknown = report.undelivered.iter().filter(|one| one.outcome == Outcome::Unknown).count();
+    until("what was written has arrived", || broker.seen_count() == unknown).await;
     let seen: HashSet<String> = broker.seen().iter().map(|seen| seen.text()).collect();
     assert!((1..3000).contains(&seen.len()));
     for (text, delivery) in deliveries {
@@ -87,8 +82,7 @@ async fn at_the_deadline_the_written_are_unknown_and_the_others_not_stored() {
 async fn what_was_not_written_by_the_deadline_is_never_written() {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 4).await;
-    let timeout = Duration::from_secs(10);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let producer = producer(&[&server]).start().await.unwrap();
     soon(producer.send(Message::new("t", "warm"))).await.unwrap();
     broker.read(false);
     let big = "x".repeat(60_000);
@@ -100,12 +94,12 @@ async fn what_was_not_written_by_the_deadline_is_never_written() {
             (text, result)
         });
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("some are written", || producer.stats().oneway > 0).await;
     let deliveries = enqueue(&producer, 50, &big).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     // The peer reads again while the producer says goodbye.
     let reads = async {
-        tokio::time::sleep(Duration::from_millis(260)).await;
+        until("the time is over", || producer.stats().not_stored > 0).await;
         broker.read(true);
     };
     soon(async { tokio::join!(producer.close(Duration::from_millis(200)), reads) }).await;
@@ -139,14 +133,9 @@ async fn what_was_not_written_by_the_deadline_is_never_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_wait_for_room_are_told_at_once() {
     let broker = Broker::start("a").await;
-    broker.always(Action::ignore());
+    broker.always(Action::refuse(13, "").at_the_gate());
     let server = NameServer::of(&[&broker], 4).await;
-    let producer = producer(&[&server])
-        .send_timeout(Duration::from_secs(5))
-        .max_pending(10, 1 << 20)
-        .start()
-        .await
-        .unwrap();
+    let producer = producer(&[&server]).max_pending(10, 1 << 20).start().await.unwrap();
     let accepted = enqueue(&producer, 10, "").await;
     let mut waiting = tokio::task::JoinSet::new();
     for n in 0..10 {
@@ -161,14 +150,15 @@ async fn callers_that_wait_for_room_are_told_at_once() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let closing = tokio::spawn({
         let producer = producer.clone();
-        async move { producer.close(Duration::from_millis(1500)).await }
+        async move { producer.close(HOUR).await }
     });
-    let begun = Instant::now();
     while let Some(error) = soon(waiting.join_next()).await {
         let error = error.unwrap();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotStored));
     }
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(!closing.is_finished(), "the others are on their way still");
+    // A batch that is refused goes again in pieces.
+    broker.open_gate(100);
     // Only what was accepted is in the report.
     assert_eq!(soon(closing).await.unwrap().undelivered.len(), 10);
     for (_, delivery) in accepted {
@@ -182,9 +172,7 @@ async fn a_close_deadline_does_not_extend_that_of_a_send() {
     broker.always(Action::ignore());
     let hasty = producer.with_timeout(Duration::from_millis(300));
     let deliveries = enqueue(&hasty, 20, "").await;
-    let begun = Instant::now();
-    let report = soon(producer.close(Duration::from_secs(15))).await;
-    assert!(begun.elapsed() < Duration::from_millis(300) + SLACK, "{:?}", begun.elapsed());
+    let report = soon(producer.close(HOUR)).await;
     assert_eq!(report.undelivered.len(), 20);
     for (_, delivery) in deliveries {
         assert_ne!(soon(delivery).await.unwrap_err().kind(), ErrorKind::Closed);
@@ -207,13 +195,14 @@ async fn closing_twice_gives_the_same_report() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_close_that_was_dropped_is_taken_up_by_another() {
     let (broker, _server, producer) = one_broker().await;
-    broker.always(Action::ok().after(Duration::from_millis(300)));
+    broker.always(Action::ok().at_the_gate());
     let deliveries = enqueue(&producer, 5, "").await;
-    let dropped = producer.close(Duration::from_secs(5));
+    let dropped = producer.close(HOUR);
     assert!(tokio::time::timeout(Duration::from_millis(50), dropped).await.is_err());
     let error = soon(producer.send(Message::new("t", "late"))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
-    assert!(soon(producer.close(Duration::from_secs(5))).await.is_clean());
+    broker.open_gate(5);
+    assert!(soon(producer.close(HOUR)).await.is_clean());
     for (_, delivery) in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -228,14 +217,10 @@ async fn closing_while_it_connects_or_waits_to_connect_again() {
         document.brokers = vec![broker_data("a", &address)];
         document.queues = vec![queue_data("a", 4, 6)];
         server.otherwise(Say::Route(document));
-        let timeout = Duration::from_secs(9);
-        let builder = producer(&[&server]).connect_timeout(Duration::from_secs(8));
-        let producer = builder.send_timeout(timeout).start().await.unwrap();
+        let producer = producer(&[&server]).connect_timeout(HOUR).start().await.unwrap();
         let deliveries = enqueue(&producer, 20, "").await;
         tokio::time::sleep(Duration::from_millis(700)).await;
-        let begun = Instant::now();
         let report = soon(producer.close(Duration::from_millis(200))).await;
-        assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
         assert_eq!(report.undelivered.len(), 20);
         for (_, delivery) in deliveries {
             let error = soon(delivery).await.unwrap_err();
@@ -249,8 +234,8 @@ async fn closing_while_routes_are_looked_up_and_brokers_waited_for() {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 1).await;
     server.say("silent", Say::Nothing);
-    let timeout = Duration::from_secs(9);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    // None ends before the closing.
+    let producer = producer(&[&server]).async_retries(u32::MAX).start().await.unwrap();
     soon(producer.send(Message::new("t", "warm").order_by("x"))).await.unwrap();
     let gone = Message::new("t", "x").queue(posthaste::MessageQueue::new("t", "gone", 0)).ordered();
     broker.always(Action::refuse(14, "").after(Duration::from_millis(50)));
@@ -265,9 +250,7 @@ async fn closing_while_routes_are_looked_up_and_brokers_waited_for() {
         deliveries.push(producer.enqueue(message).await.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let begun = Instant::now();
     let report = soon(producer.close(Duration::from_millis(100))).await;
-    assert!(begun.elapsed() < Duration::from_millis(100) + SLACK);
     for delivery in deliveries {
         soon(delivery).await.unwrap_err();
     }
@@ -281,8 +264,7 @@ async fn closing_with_ten_thousand_in_flight() {
     broker.always(Action::ignore());
     let server = NameServer::of(&[&broker], 1).await;
     for ordered in [false, true] {
-        let timeout = Duration::from_secs(15);
-        let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+        let producer = producer(&[&server]).start().await.unwrap();
         let mut deliveries = Vec::new();
         for n in 0..9_900 {
             let mut message = Message::new("t", n.to_string());
@@ -291,11 +273,7 @@ async fn closing_with_ten_thousand_in_flight() {
             }
             deliveries.push(producer.enqueue(message).await.unwrap());
         }
-        let begun = Instant::now();
         let report = soon(producer.close(Duration::from_millis(200))).await;
-        let took = begun.elapsed();
-        // Not by the deadlines of the sends. Ten thousand ends take a while on a busy machine.
-        assert!(took < Duration::from_secs(6), "ordered {ordered}: {took:?}");
         assert_eq!(report.undelivered.len(), 9_900);
         for delivery in deliveries {
             soon(delivery).await.unwrap_err();
@@ -312,23 +290,19 @@ async fn closing_is_quick_when_nothing_is_left() {
     broker.down();
     let hasty = producer.with_timeout(Duration::from_millis(400));
     soon(hasty.send(Message::new("t", "x"))).await.unwrap_err();
-    let begun = Instant::now();
-    assert!(soon(producer.close(Duration::from_secs(9))).await.is_clean());
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert!(soon(producer.close(HOUR)).await.is_clean());
 
     let idle = Producer::builder("idle", "127.0.0.1:1").start().await.unwrap();
-    let begun = Instant::now();
-    assert!(soon(idle.close(Duration::from_secs(9))).await.is_clean());
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert!(soon(idle.close(HOUR)).await.is_clean());
 }
 
-/// The peer never reads, so it never closes its side. The shortest of a few closings counts: on a busy
-/// machine one of them may take any time.
-async fn shortest_close(time: Duration, oneway: bool) -> Duration {
+/// The peer never reads, so it never closes its side. Closes producers until it takes as long as it
+/// should: on a busy machine it may take any time, but not always. None takes less.
+async fn closing_takes(expected: Range<Duration>, time: Duration, oneway: bool) {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 4).await;
-    let mut shortest = HANG;
-    for _ in 0..5 {
+    let mut took = HANG;
+    while took >= expected.end {
         broker.read(true);
         let producer = producer(&[&server]).start().await.unwrap();
         soon(producer.send(Message::new("t", "x"))).await.unwrap();
@@ -338,20 +312,20 @@ async fn shortest_close(time: Duration, oneway: bool) -> Duration {
         }
         let begun = Instant::now();
         assert!(soon(producer.close(time)).await.is_clean());
-        shortest = shortest.min(begun.elapsed());
+        took = begun.elapsed();
+        assert!(took >= expected.start, "{took:?}");
     }
-    shortest
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_does_not_wait_for_a_peer_that_keeps_its_side_open() {
-    let took = shortest_close(Duration::from_secs(9), false).await;
-    assert!(took < Duration::from_millis(300), "nothing was written one-way: {took:?}");
+    let ms = Duration::from_millis;
+    // Nothing was written one-way.
+    soon(closing_takes(ms(0)..ms(300), HOUR, false)).await;
     // What was written one-way may be reset away otherwise.
-    let took = shortest_close(Duration::from_secs(9), true).await;
-    assert!((Duration::from_millis(499)..Duration::from_secs(2)).contains(&took), "{took:?}");
-    let took = shortest_close(Duration::from_millis(50), true).await;
-    assert!(took <= Duration::from_millis(150), "over its time and a tenth of a second: {took:?}");
+    soon(closing_takes(ms(499)..ms(2000), HOUR, true)).await;
+    // Its time and a tenth of a second.
+    soon(closing_takes(ms(0)..ms(160), ms(50), true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -359,7 +333,7 @@ async fn the_report_has_everything_that_failed() {
     let (broker, _server, producer) = one_broker().await;
     for _ in 0..3 {
         let producer = Producer::builder("faults", producer_servers(&_server))
-            .send_timeout(Duration::from_secs(5))
+            .send_timeout(HOUR)
             .start()
             .await
             .unwrap();
@@ -370,7 +344,7 @@ async fn the_report_has_everything_that_failed() {
         });
         let deliveries = enqueue(&producer, 3000, "").await;
         let before = producer.stats();
-        let report = soon(producer.close(Duration::from_secs(5))).await;
+        let report = soon(producer.close(HOUR)).await;
         let after = producer.stats();
         let failed_since = after.not_stored - before.not_stored;
         assert!(report.undelivered.len() as u64 >= failed_since, "{failed_since}");
@@ -396,7 +370,7 @@ async fn closing_from_a_callback() {
     let inside = producer.clone();
     delivery.on_complete(move |result| {
         result.unwrap();
-        told.send(runtime.block_on(inside.close(Duration::from_secs(5)))).unwrap();
+        told.send(runtime.block_on(inside.close(HOUR))).unwrap();
     });
     let report = tokio::task::spawn_blocking(move || report.recv_timeout(HANG).unwrap());
     assert!(report.await.unwrap().is_clean());

@@ -8,8 +8,8 @@ use posthaste::{ErrorKind, FaultAvoidance, Message, MessageQueue, Outcome, Produ
 use posthaste_protocol::RequestCode;
 
 use crate::fake::{
-    Action, BlackHole, Broker, NameServer, Say, assert_all_ended, broker_data, one_broker,
-    producer, queue_data, refusing, route, settled, soon, two_brokers, until,
+    Action, BlackHole, Broker, DEADLINE, HOUR, NameServer, Say, assert_all_ended, broker_data,
+    one_broker, producer, queue_data, refusing, route, settled, soon, two_brokers, until,
 };
 
 fn message(body: impl ToString) -> Message {
@@ -40,10 +40,9 @@ async fn alone(address: &str) -> NameServer {
 async fn a_refused_connect_moves_on_at_once_and_uses_up_no_retry() {
     let (_healthy, server) = beside(&refusing().await).await;
     let producer = producer(&[&server]).retries(0).start().await.unwrap();
+    // Sends have an hour: none waits for its deadline.
     for n in 0..40 {
-        let begun = Instant::now();
         soon(producer.send(message(n))).await.unwrap();
-        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     }
     assert_eq!(producer.stats().retries, 0);
 }
@@ -52,19 +51,15 @@ async fn a_refused_connect_moves_on_at_once_and_uses_up_no_retry() {
 async fn a_connect_without_an_answer_ends_the_attempt_and_is_avoided_then() {
     let hole = BlackHole::open();
     let (_healthy, server) = beside(&hole.address()).await;
-    let timeout = Duration::from_secs(4);
-    let producer = producer(&[&server]).retries(0).send_timeout(timeout).start().await.unwrap();
-    let begun = Instant::now();
-    // Round robin: one of the first five goes the wrong way at the latest.
-    for n in 0..5 {
-        soon(producer.send(message(n))).await.unwrap();
-    }
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    let begun = Instant::now();
-    for n in 0..50 {
-        soon(producer.send(message(n))).await.unwrap();
-    }
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    let builder = producer(&[&server]).connect_timeout(Duration::from_secs(1));
+    let producer = builder.retries(0).start().await.unwrap();
+    // Round robin: half of them would go the wrong way, and take a second each.
+    soon(async {
+        for n in 0..300 {
+            producer.send(message(n)).await.unwrap();
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,8 +67,7 @@ async fn an_only_broker_that_cannot_be_reached_ends_by_the_deadline() {
     let hole = BlackHole::open();
     for address in [refusing().await, hole.address()] {
         let server = alone(&address).await;
-        let builder = producer(&[&server]).send_timeout(Duration::from_millis(800));
-        let producer = builder.start().await.unwrap();
+        let producer = producer(&[&server]).send_timeout(DEADLINE).start().await.unwrap();
         let begun = Instant::now();
         let mut deliveries = Vec::new();
         for n in 0..50 {
@@ -83,11 +77,7 @@ async fn an_only_broker_that_cannot_be_reached_ends_by_the_deadline() {
             let error = soon(delivery).await.unwrap_err();
             assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotStored));
         }
-        let took = begun.elapsed();
-        assert!(
-            (Duration::from_millis(790)..Duration::from_millis(1800)).contains(&took),
-            "{took:?}"
-        );
+        assert!(begun.elapsed() >= DEADLINE, "{:?}", begun.elapsed());
         assert_eq!(producer.stats().retries, 0);
         assert_all_ended(&producer);
     }
@@ -99,18 +89,15 @@ async fn a_broker_that_restarts_is_used_again() {
     soon(producer.send(message("before"))).await.unwrap();
     until("a heartbeat", || broker.count_of(RequestCode::HEART_BEAT) == 1).await;
     broker.down();
-    let patient = producer.with_timeout(Duration::from_secs(5));
     let mut deliveries = Vec::new();
     for n in 0..20 {
-        deliveries.push(patient.enqueue(message(n)).await.unwrap());
+        deliveries.push(producer.enqueue(message(n)).await.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(1000)).await;
     broker.up().await;
-    let back = Instant::now();
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
-    assert!(back.elapsed() < Duration::from_millis(2500), "{:?}", back.elapsed());
     until("another", || broker.count_of(RequestCode::HEART_BEAT) == 2).await;
 }
 
@@ -122,7 +109,7 @@ async fn a_heartbeat_follows_each_connect() {
     until("a heartbeat", || broker.count_of(RequestCode::HEART_BEAT) == 1).await;
     broker.down();
     broker.up().await;
-    soon(producer.with_timeout(Duration::from_secs(5)).send(message("x"))).await.unwrap();
+    soon(producer.send(message("x"))).await.unwrap();
     until("another", || broker.count_of(RequestCode::HEART_BEAT) == 2).await;
     let heartbeat = &broker.others()[0];
     let read: posthaste_protocol::request::Heartbeat = heartbeat.read().unwrap();
@@ -134,11 +121,10 @@ async fn a_heartbeat_follows_each_connect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_dies_under_load_loses_nothing() {
     let (a, b, _server, producer) = two_brokers().await;
-    let patient = producer.with_timeout(Duration::from_secs(5));
     let done = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for worker in 0..16 {
-        let (producer, done) = (patient.clone(), done.clone());
+        let (producer, done) = (producer.clone(), done.clone());
         tasks.spawn(async move {
             for n in 0..100 {
                 producer.send(message(format!("{worker}/{n}"))).await.unwrap();
@@ -173,30 +159,22 @@ async fn a_connection_that_only_seems_to_live_is_replaced() {
         _ => Action::ok(),
     });
     let producer = producer.with_timeout(Duration::from_secs(1));
-    let begun = Instant::now();
     let error = soon(producer.send(message("x"))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
-    loop {
-        assert!(begun.elapsed() < Duration::from_secs(13), "never replaced");
-        if soon(producer.send(message("x"))).await.is_ok() {
-            break;
-        }
-    }
-    println!("replaced after {:?}", begun.elapsed());
+    soon(async { while producer.send(message("x")).await.is_err() {} }).await;
 }
 
 /// A name server whose connection goes dead is replaced too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_server_that_falls_silent_ends_no_send_late() {
-    let (_broker, server, producer) = one_broker().await;
+    let (_broker, server, _) = one_broker().await;
+    let producer = producer(&[&server]).lookup_timeout(HOUR).start().await.unwrap();
     soon(producer.send(message("x"))).await.unwrap();
     server.otherwise(Say::Nothing);
-    let producer = producer.with_timeout(Duration::from_millis(600));
+    let hasty = producer.with_timeout(Duration::from_millis(600));
     for n in 0..3 {
-        let begun = Instant::now();
-        let error = soon(producer.send(Message::new(format!("new{n}"), "x"))).await.unwrap_err();
+        let error = soon(hasty.send(Message::new(format!("new{n}"), "x"))).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoRoute, Outcome::NotStored));
-        assert!(begun.elapsed() < Duration::from_secs(2));
     }
     // What has a route goes on.
     soon(producer.send(message("x"))).await.unwrap();

@@ -53,7 +53,7 @@ async fn the_handle_of_a_timer_message_is_in_its_receipt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn special_messages_travel_alone() {
     let (broker, _server, producer) = one_broker().await;
-    broker.always(Action::ok().after(Duration::from_millis(20)));
+    broker.always(Action::ok().at_the_gate());
     let mut deliveries = Vec::new();
     for n in 0..300 {
         let plain = Message::new("t", n.to_string());
@@ -64,6 +64,7 @@ async fn special_messages_travel_alone() {
         };
         deliveries.push(soon(producer.enqueue(message)).await.unwrap());
     }
+    broker.open_gate(300);
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -91,12 +92,13 @@ async fn long_bodies_are_compressed_alone_and_in_batches() {
     assert_eq!(decompress(sent.sys_flag, &sent.body, 1 << 20).unwrap(), long(1).body());
 
     broker.forget();
-    broker.always(Action::ok().after(Duration::from_millis(20)));
+    broker.always(Action::ok().at_the_gate());
     let mut deliveries = Vec::new();
     for n in 0..200 {
         let message = if n % 2 == 0 { long(n) } else { Message::new("t", n.to_string()) };
         deliveries.push(soon(producer.enqueue(message)).await.unwrap());
     }
+    broker.open_gate(201);
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -107,6 +109,7 @@ async fn long_bodies_are_compressed_alone_and_in_batches() {
     assert!(broker.seen().iter().any(|seen| seen.together > 1 && seen.sys_flag != 0));
     assert_eq!(broker.seen_count(), 200);
 
+    broker.always(Action::ok());
     // A batch that a caller makes has one flag for all its bodies: the short one is compressed too.
     let batch = [long(1), Message::new("t", "2")];
     soon(producer.send_batch(batch.clone())).await.unwrap();

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use posthaste::{Message, Producer, ProducerBuilder, StartError};
 
-use crate::fake::{self, Action, Broker, NameServer, Say, route, settled, soon, until};
-
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::fake::{
+    self, Action, Broker, DEADLINE, HOUR, NameServer, Say, route, settled, soon, until,
+};
 
 fn message(n: usize) -> Message {
     Message::new("t", n.to_string())
@@ -56,13 +56,14 @@ async fn a_flush_awaits_what_was_accepted_and_nothing_else() {
         }
     }
     // What is accepted while a flush waits is not waited for, and does not linger.
-    broker.always(Action::ok().after(Duration::from_millis(100)));
+    broker.always(Action::ok().at_the_gate());
     let _first = soon(producer.enqueue(message(0))).await.unwrap();
     let mut flush = std::pin::pin!(producer.flush());
     assert!(fake::poll_once(flush.as_mut()).is_none());
     until("it has left", || broker.seen_count() == 51).await;
     broker.always(Action::ignore());
     let _second = soon(producer.enqueue(message(1))).await.unwrap();
+    broker.open_gate(1);
     soon(flush).await;
     until("the second has left", || broker.seen_count() == 52).await;
     assert_eq!(producer.stats().in_flight, 1);
@@ -107,11 +108,12 @@ async fn enough_messages_or_bytes_end_it() {
 async fn what_comes_while_the_window_is_full_lingers_anew() {
     let builder = |builder: ProducerBuilder| builder.linger(HOUR, 1000).max_window(1);
     let (broker, _server, producer) = lingering(builder).await;
-    broker.always(Action::ok().after(Duration::from_millis(200)));
+    broker.always(Action::ok().at_the_gate());
     let enough = Message::new("t", vec![b'x'; 1000]);
     let first = soon(producer.enqueue(enough)).await.unwrap();
     until("it has left", || broker.seen_count() == 1).await;
     let _second = soon(producer.enqueue(message(1))).await.unwrap();
+    broker.open_gate(2);
     soon(first).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(broker.seen_count(), 1, "the second lingers");
@@ -121,13 +123,14 @@ async fn what_comes_while_the_window_is_full_lingers_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_refused_does_not_linger_again() {
     let (broker, _server, producer) = lingering(|builder| builder.max_window(1)).await;
-    broker.first([Action::refuse(2, "busy").after(Duration::from_millis(200))]);
+    broker.first([Action::refuse(2, "busy").at_the_gate()]);
     let delivery = soon(producer.enqueue(message(1))).await.unwrap();
     {
         let mut flush = std::pin::pin!(producer.flush());
         assert!(fake::poll_once(flush.as_mut()).is_none());
         until("it has left", || broker.seen_count() == 1).await;
     }
+    broker.open_gate(1);
     soon(delivery).await.unwrap();
     assert_eq!(producer.stats().busy, 1);
 }
@@ -143,8 +146,9 @@ async fn every_line_leaves_at_the_end() {
     let (a, b) = (Broker::start("a").await, Broker::start("b").await);
     let server = NameServer::start().await;
     server.otherwise(Say::Route(route(&[&a, &b], 2)));
-    let builder = fake::producer(&[&server]).linger(Duration::from_millis(50), 1 << 20);
-    let producer = builder.start().await.unwrap();
+    // Long enough to hand all over, also on a busy machine.
+    let linger = Duration::from_secs(2);
+    let producer = fake::producer(&[&server]).linger(linger, 1 << 20).start().await.unwrap();
     let mut deliveries = Vec::new();
     for n in 0..400 {
         let message = Message::new(format!("t{}", n % 20), n.to_string());
@@ -169,10 +173,10 @@ async fn every_line_leaves_at_the_end() {
 async fn nothing_expires_by_lingering() {
     let (broker, _server, producer) = lingering(|builder| builder).await;
     let long = producer.enqueue(message(0)).await.unwrap();
-    let brief = producer.with_timeout(Duration::from_secs(1));
+    let brief = producer.with_timeout(2 * DEADLINE);
     let began = Instant::now();
     soon(brief.send(message(1))).await.unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(400), "it did not linger");
+    assert!(began.elapsed() >= DEADLINE * 8 / 10, "it did not linger");
     soon(long).await.unwrap();
     assert_eq!(broker.seen()[0].together, 2);
 }

@@ -1,12 +1,12 @@
 //! One-way sends.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use posthaste::{ErrorKind, Message, Outcome};
 
 use crate::fake::{
-    Action, Broker, NameServer, Say, assert_all_ended, broker_data, one_broker, producer,
+    Action, Broker, DEADLINE, NameServer, Say, assert_all_ended, broker_data, one_broker, producer,
     queue_data, refusing, route, settled, soon, until,
 };
 
@@ -50,12 +50,14 @@ async fn a_probe_is_in_flight_without_messages() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_waits_for_the_broker() {
     let (broker, server, _) = one_broker().await;
-    broker.always(Action::ignore());
-    let begin = || producer(&[&server]).max_window(4).send_timeout(Duration::from_secs(1));
+    let begin = || producer(&[&server]).max_window(4);
     let bounded = begin().start().await.unwrap();
+    soon(bounded.send(message(0))).await.unwrap();
+    broker.forget();
+    broker.always(Action::ignore());
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..1000 {
-        let producer = bounded.clone();
+        let producer = bounded.with_timeout(DEADLINE);
         tasks.spawn(async move { producer.send_oneway(message(n)).await });
     }
     let (mut written, mut busy) = (0, 0);
@@ -90,7 +92,7 @@ async fn a_flood_goes_on_as_probes_are_answered() {
     broker.always(Action::ok().after(Duration::from_millis(5)));
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..5000 {
-        let producer = producer.with_timeout(Duration::from_secs(10));
+        let producer = producer.clone();
         tasks.spawn(async move { producer.send_oneway(message(n)).await });
     }
     while let Some(sent) = soon(tasks.join_next()).await {
@@ -108,12 +110,9 @@ async fn a_broker_that_is_down_is_reported() {
     document.brokers = vec![broker_data("a", &refusing().await)];
     document.queues = vec![queue_data("a", 4, 6)];
     server.otherwise(Say::Route(document));
-    let producer =
-        producer(&[&server]).send_timeout(Duration::from_millis(500)).start().await.unwrap();
-    let begun = Instant::now();
+    let producer = producer(&[&server]).send_timeout(DEADLINE).start().await.unwrap();
     let error = soon(producer.send_oneway(message(0))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotStored));
-    assert!(begun.elapsed() < Duration::from_millis(1500));
 }
 
 /// The peer reads nothing, so that what is encoded cannot be written: it ends at its deadline all
@@ -125,19 +124,17 @@ async fn what_cannot_be_written_ends_at_its_deadline() {
     broker.read(false);
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {
-        let producer = producer.with_timeout(Duration::from_millis(600));
+        let producer = producer.with_timeout(DEADLINE);
         let text = format!("{n} {}", "x".repeat(70_000));
         tasks.spawn(async move {
-            let begun = Instant::now();
             let result = producer.send_oneway(Message::new("t", text.clone())).await;
-            (text, result, begun.elapsed())
+            (text, result)
         });
     }
     let mut not_stored = HashSet::new();
     let mut failed = 0;
     while let Some(sent) = soon(tasks.join_next()).await {
-        let (text, result, took) = sent.unwrap();
-        assert!(took < Duration::from_millis(1600), "{took:?}");
+        let (text, result) = sent.unwrap();
         if let Err(error) = result {
             failed += 1;
             if error.outcome() == Outcome::NotStored {
@@ -148,7 +145,7 @@ async fn what_cannot_be_written_ends_at_its_deadline() {
     assert!(failed > 0 && failed < 200, "{failed}");
     assert_all_ended(&producer);
     broker.read(true);
-    soon(producer.with_timeout(Duration::from_secs(5)).send(message(1))).await.unwrap();
+    soon(producer.send(message(1))).await.unwrap();
     let found = broker.seen().iter().filter(|seen| not_stored.contains(&seen.text())).count();
     assert_eq!(found, 0, "of {}", not_stored.len());
     assert_eq!(broker.broken().0, 0);
@@ -164,15 +161,17 @@ async fn a_connection_that_breaks_loses_only_what_was_written() {
     broker.read(false);
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {
-        let producer = producer.with_timeout(Duration::from_secs(5));
+        let producer = producer.clone();
         let text = format!("{n} {}", "x".repeat(70_000));
         tasks.spawn(async move { (n, producer.send_oneway(Message::new("t", text)).await) });
     }
     // Until the system takes no more.
-    let mut written_before = u64::MAX;
-    while written_before != producer.stats().oneway {
-        written_before = producer.stats().oneway;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    let (mut written_before, mut unchanged) = (0, 0);
+    while unchanged < 10 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let written = producer.stats().oneway;
+        unchanged = if written == written_before { unchanged + 1 } else { 0 };
+        written_before = written;
     }
     assert!(written_before < 200);
     broker.down();

@@ -2,13 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer};
+use posthaste::{ErrorKind, FaultAvoidance, Message, MessageQueue, Outcome, Producer, SendError};
 use posthaste_protocol::request::{BrokerData, QueueData, TopicRoute};
 
 use crate::fake::{
-    Action, BlackHole, Broker, NameServer, Say, Seen, assert_all_ended, broker_data, lock,
-    one_broker, producer, queue_data, refusing, route, settled, soon, two_brokers, until,
+    Action, BlackHole, Broker, DEADLINE, HOUR, NameServer, Say, Seen, assert_all_ended,
+    broker_data, lock, one_broker, producer, queue_data, refusing, route, settled, soon,
+    two_brokers, until,
 };
+
+/// How a send ends whose deadline passes when the answer of the name server is there.
+async fn once_the_route_is_known(hasty: &Producer, message: Message) -> SendError {
+    loop {
+        let error = hasty.send(message.clone()).await.unwrap_err();
+        if error.kind() != ErrorKind::NoRoute {
+            return error;
+        }
+    }
+}
 
 fn message(body: impl ToString) -> Message {
     Message::new("t", body.to_string())
@@ -22,14 +33,13 @@ async fn no_name_server_is_no_route() {
     let begun = Instant::now();
     let error = soon(producer.send(message("x"))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoRoute, Outcome::NotStored));
-    let took = begun.elapsed();
-    assert!((Duration::from_millis(695)..Duration::from_millis(1700)).contains(&took), "{took:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
     assert_all_ended(&producer);
 }
 
 /// One that cannot be reached, one that accepts and says nothing, one whose name is unknown: the
-/// one that works is found within a second, whichever is asked first.
+/// one that works is found, whichever is asked first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn name_servers_that_do_not_answer_are_passed_over() {
     let hole = BlackHole::open();
@@ -42,20 +52,24 @@ async fn name_servers_that_do_not_answer_are_passed_over() {
     {
         for _ in 0..3 {
             let list = format!("{bad};{}", server.address());
-            let builder = Producer::builder("faults", list).send_timeout(Duration::from_secs(3));
-            let producer = builder.start().await.unwrap();
-            let begun = Instant::now();
+            let producer = Producer::builder("faults", list).send_timeout(HOUR);
+            let producer = producer.start().await.unwrap();
             soon(producer.send(message("x"))).await.unwrap();
-            assert!(begun.elapsed() < Duration::from_secs(2), "{bad}: {:?}", begun.elapsed());
-            // From now on the one that works is asked first.
-            let begun = Instant::now();
-            soon(producer.send(Message::new("another", "x"))).await.unwrap();
-            assert!(begun.elapsed() < Duration::from_millis(280), "{bad}: {:?}", begun.elapsed());
+            // From now on the one that works is asked first, and the other only when it takes long.
+            soon(async {
+                for n in 0.. {
+                    let topic = format!("another{n}");
+                    producer.send(Message::new(topic.as_str(), "x")).await.unwrap();
+                    if silent.asked(&topic) == 0 {
+                        break;
+                    }
+                }
+            })
+            .await;
         }
     }
     let list = format!("{};no-such-host.invalid:1;{}", hole.address(), server.address());
-    let builder = Producer::builder("faults", list).send_timeout(Duration::from_secs(3));
-    let producer = builder.start().await.unwrap();
+    let producer = Producer::builder("faults", list).send_timeout(HOUR).start().await.unwrap();
     soon(producer.send(message("x"))).await.unwrap();
 }
 
@@ -75,8 +89,7 @@ async fn name_servers_that_answer_garbage_are_passed_over() {
         Say::Code(-3),
     ] {
         bad.otherwise(say.clone());
-        let both = producer(&[&bad, &good]).send_timeout(Duration::from_secs(2));
-        let both = both.start().await.unwrap();
+        let both = producer(&[&bad, &good]).start().await.unwrap();
         soon(both.send(message("x"))).await.unwrap();
         let alone = producer(&[&bad]).send_timeout(Duration::from_millis(250));
         let error = soon(alone.start().await.unwrap().send(message("x"))).await.unwrap_err();
@@ -100,8 +113,7 @@ async fn every_form_of_a_route_document_is_read() {
     .enumerate()
     {
         server.say(&format!("t{n}"), Say::Body(body.into_bytes()));
-        let patient = producer(&[&server]).send_timeout(Duration::from_secs(15));
-        let producer = patient.start().await.unwrap();
+        let producer = producer(&[&server]).lookup_timeout(HOUR).start().await.unwrap();
         soon(producer.send(Message::new(format!("t{n}"), "x"))).await.unwrap();
     }
 }
@@ -110,17 +122,21 @@ async fn every_form_of_a_route_document_is_read() {
 async fn a_topic_that_does_not_exist_is_asked_for_once_a_second() {
     let server = NameServer::start().await;
     let producer = producer(&[&server]).start().await.unwrap();
+    let begun = Instant::now();
     for _ in 0..50 {
         let error = soon(producer.send(message("x"))).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoTopic, Outcome::NotStored));
     }
-    assert_eq!((server.asked("t"), server.asked("TBW102")), (1, 1));
+    let most = 1 + begun.elapsed().as_secs() as usize;
+    let asked = server.asked("t");
+    assert!((1..=most).contains(&asked), "{asked} times in {:?}", begun.elapsed());
+    assert_eq!(server.asked("TBW102"), asked);
     // It is created.
     let broker = Broker::start("a").await;
     server.say("t", Say::Route(route(&[&broker], 4)));
     tokio::time::sleep(Duration::from_millis(1100)).await;
     soon(producer.send(message("x"))).await.unwrap();
-    assert_eq!(server.asked("t"), 2);
+    assert_eq!(server.asked("t"), asked + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +223,7 @@ async fn a_route_without_a_queue_to_write_is_no_writable_queue() {
         for message in
             [Message::new(topic.as_str(), "x"), Message::new(topic.as_str(), "x").order_by("key")]
         {
-            let error = soon(producer.send(message)).await.unwrap_err();
+            let error = soon(once_the_route_is_known(&producer, message)).await;
             let expected = (ErrorKind::NoWritableQueue, Outcome::NotStored);
             assert_eq!((error.kind(), error.outcome()), expected, "{what}: {error}");
         }
@@ -227,8 +243,7 @@ async fn a_route_with_slaves_only_is_waited_for_to_the_deadline() {
     for known_before in [false, true] {
         let broker = Broker::start("a").await;
         let server = NameServer::of(&[&broker], 4).await;
-        let timeout = Duration::from_secs(60);
-        let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+        let producer = producer(&[&server]).start().await.unwrap();
         if known_before {
             soon(producer.send(message("warm"))).await.unwrap();
             broker.always(Action::refuse(14, "it is a slave now"));
@@ -252,7 +267,7 @@ async fn a_route_with_slaves_only_is_waited_for_to_the_deadline() {
         }
         let hasty = producer.with_timeout(Duration::from_millis(50));
         for message in [message("x"), message("x").order_by("k"), message("x").queue(queue)] {
-            let error = soon(hasty.send(message)).await.unwrap_err();
+            let error = soon(once_the_route_is_known(&hasty, message)).await;
             let expected = (ErrorKind::NoWritableQueue, Outcome::NotStored);
             assert_eq!((error.kind(), error.outcome()), expected, "{error}");
         }
@@ -294,7 +309,7 @@ async fn a_route_with_billions_of_queues_does_not_fill_the_memory() {
     let mut document = route(&[&broker], i32::MAX);
     document.queues = vec![queue_data("a", i32::MAX, 6); 8];
     server.say("t", Say::Route(document));
-    let result = soon(producer.with_timeout(Duration::from_secs(10)).send(message("x"))).await;
+    let result = soon(producer.with_timeout(DEADLINE).send(message("x"))).await;
     println!("{result:?}");
     assert!(peak_memory() < 1 << 30, "{}", peak_memory());
     soon(producer.send(Message::new("other", "x"))).await.unwrap();
@@ -340,7 +355,10 @@ async fn an_unknown_topic_takes_the_default_topics_queues() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queues_get_equal_shares() {
-    let (a, b, _server, producer) = two_brokers().await;
+    let (a, b, server, _) = two_brokers().await;
+    // A broker that a busy machine makes slow would be left out for a while.
+    let builder = producer(&[&server]).fault_avoidance(FaultAvoidance::off());
+    let producer = builder.start().await.unwrap();
     for n in 0..800 {
         soon(producer.send(message(n))).await.unwrap();
     }
@@ -375,7 +393,7 @@ async fn advertised_addresses_are_mapped() {
 async fn a_changed_route_is_taken_at_the_next_attempt() {
     let (a, b) = (Broker::start("a").await, Broker::start("b").await);
     let server = NameServer::of(&[&a], 4).await;
-    let producer = producer(&[&server]).send_timeout(Duration::from_secs(5)).start().await.unwrap();
+    let producer = producer(&[&server]).start().await.unwrap();
     soon(producer.send(message("warm"))).await.unwrap();
     // The attempt under way ends where it is.
     a.always(Action::ok().after(Duration::from_millis(400)));
@@ -396,8 +414,7 @@ async fn a_topic_that_is_deleted_ends_as_no_topic() {
     soon(producer.send(message("x"))).await.unwrap();
     broker.always(Action::refuse(17, "topic[t] not exist"));
     server.otherwise(Say::Code(17));
-    let error =
-        soon(producer.with_timeout(Duration::from_secs(3)).send(message("x"))).await.unwrap_err();
+    let error = soon(producer.send(message("x"))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoTopic, Outcome::NotStored));
     assert!(error.attempts().len() <= 2);
 }
@@ -407,22 +424,19 @@ async fn a_topic_that_is_deleted_ends_as_no_topic() {
 async fn a_master_that_moves_is_used_soon_after_the_route_shows_it() {
     let (broker, server, producer) = one_broker().await;
     soon(producer.send(message("warm"))).await.unwrap();
-    let patient = producer.with_timeout(Duration::from_secs(8));
     broker.down();
     let mut deliveries = Vec::new();
     for n in 0..10 {
-        deliveries.push(patient.enqueue(message(n)).await.unwrap());
+        deliveries.push(producer.enqueue(message(n)).await.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let old = broker.address();
     broker.move_away().await;
     assert_ne!(broker.address(), old);
     server.otherwise(Say::Route(route(&[&broker], 4)));
-    let shown = Instant::now();
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
-    assert!(shown.elapsed() < Duration::from_millis(2500), "{:?}", shown.elapsed());
     let error_free = producer.stats();
     assert_eq!((error_free.unknown, error_free.not_stored), (0, 0));
 }
@@ -434,10 +448,9 @@ async fn a_name_server_that_forgets_or_garbles_a_topic_does_not_stop_it() {
     for say in [Say::Code(17), Say::Body(b"{]".to_vec()), Say::Code(1), Say::Nothing] {
         server.otherwise(say);
         broker.first([Action::refuse(14, ""), Action::close()]);
-        let patient = producer.with_timeout(Duration::from_secs(3));
-        soon(patient.send(message("x"))).await.unwrap();
+        soon(producer.send(message("x"))).await.unwrap();
         tokio::time::sleep(Duration::from_millis(900)).await;
-        soon(patient.send(message("x"))).await.unwrap();
+        soon(producer.send(message("x"))).await.unwrap();
     }
 }
 

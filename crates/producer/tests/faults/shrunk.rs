@@ -9,8 +9,8 @@ use std::time::Duration;
 use posthaste::{ErrorKind, Message, MessageQueue, Outcome, Producer, SendError};
 
 use crate::fake::{
-    Action, Broker, NameServer, Say, Seen, assert_all_ended, first_copies, producer, route, soon,
-    two_brokers, until,
+    Action, Broker, DEADLINE, NameServer, Say, Seen, assert_all_ended, first_copies, producer,
+    route, soon, two_brokers, until,
 };
 
 /// How brokers say it: 4.x with code 1, 5.x with 29.
@@ -221,8 +221,7 @@ async fn keys_whose_queue_is_gone_move_in_order_with_all_that_waits_for_them() {
 async fn a_key_does_not_move_after_an_unknown_end() {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 8).await;
-    let timeout = Duration::from_secs(4);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let producer = producer(&[&server]).send_timeout(2 * DEADLINE).start().await.unwrap();
     // Its queue, of eight and of one.
     let queue = soon(producer.send(message("warm").order_by("key"))).await.unwrap().queue().id();
     assert_ne!(queue, 0);

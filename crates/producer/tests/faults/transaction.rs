@@ -214,7 +214,7 @@ async fn an_end_that_does_not_arrive_is_an_error() {
     assert!(error.receipt().is_some());
     broker.answer_others(true);
 
-    let transaction = begin().await;
+    let transaction = soon(brief.begin(Message::new("t", "x"))).await.unwrap();
     broker.down();
     let error: TransactionError = soon(transaction.rollback()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::ConnectionLost), "{error}");

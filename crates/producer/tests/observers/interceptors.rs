@@ -288,12 +288,13 @@ async fn a_veto_to_an_ordered_message_fails_those_behind_it() {
         }))
     })
     .await;
-    broker.script(|_| Action::ok().after(Duration::from_millis(50)));
+    broker.script(|_| Action::ok().at_the_gate());
     let message = |text: &'static str| Message::new("t", text).order_by("k");
     let mut deliveries = Vec::new();
     for message in [message("1"), message("2").tag("bad"), message("3")] {
         deliveries.push(producer.enqueue(message).await.unwrap());
     }
+    broker.open_gate(3);
     let mut kinds = Vec::new();
     for delivery in deliveries {
         kinds.push(soon(delivery).await.map(drop).map_err(|error| error.kind()));
@@ -367,10 +368,7 @@ fn stored_bytes(messages: &[Seen]) -> usize {
 #[tokio::test]
 async fn what_is_added_counts_in_the_size_of_a_batch() {
     const BATCH: usize = 1 << 20;
-    let (broker, producer) = one(|builder| {
-        builder.interceptor(adding(20_000)).max_window(1).send_timeout(Duration::from_secs(30))
-    })
-    .await;
+    let (broker, producer) = one(|builder| builder.interceptor(adding(20_000)).max_window(1)).await;
     let requests = Arc::new(Mutex::new(Vec::new()));
     let noted = requests.clone();
     broker.script_requests(move |messages| {

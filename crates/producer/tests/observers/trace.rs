@@ -1,7 +1,7 @@
 //! The message trace: what is told of each stored message, and that sends do not mind it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use posthaste::{
     ErrorKind, Interceptor, Message, Producer, ReadFrom, ReadMessage, Receipt, StartError,
@@ -11,7 +11,7 @@ use posthaste_broker::Broker;
 use posthaste_protocol::Command;
 use posthaste_protocol::request::{SendAnswer, UnregisterClient};
 
-use crate::fake::{self, Action, HANG, NameServer, Say, Seen, assert_all_ended, soon, until};
+use crate::fake::{self, Action, HOUR, NameServer, Say, Seen, assert_all_ended, soon, until};
 
 const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 
@@ -63,9 +63,7 @@ async fn each_stored_message_leaves_a_record_as_java_writes_it() {
     let batch = producer.send_batch(batch).await.unwrap();
     producer.send_oneway(Message::new("a", "oneway")).await.unwrap();
     producer.send(Message::new("a/b", "invalid")).await.unwrap_err();
-    let begun = Instant::now();
-    assert!(producer.close(TIME).await.is_clean());
-    assert!(begun.elapsed() < TIME / 2, "it waits for nothing");
+    assert!(soon(producer.close(HOUR)).await.is_clean(), "it waits for nothing");
     assert_eq!(producer.stats().traces_lost, 0);
     let address = broker.address().to_string();
 
@@ -220,18 +218,20 @@ async fn a_close_that_was_dropped_is_taken_up_by_the_next() {
     let broker = fake::Broker::start("a").await;
     let server = NameServer::of(&[&broker], 1).await;
     broker.script(|seen| match &*seen.topic {
-        TRACE_TOPIC => Action::ok().after(Duration::from_secs(1)),
+        TRACE_TOPIC => Action::ok().at_the_gate(),
         _ => Action::ok(),
     });
     let producer = traced(&server).await;
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     let mut first = Box::pin(producer.close(TIME));
+    let seen = || broker.seen().iter().filter(|seen| seen.topic == TRACE_TOPIC).count();
     let traced = || broker.stored().iter().filter(|seen| seen.topic == TRACE_TOPIC).count();
     tokio::select! {
         _ = &mut first => panic!("it awaits the trace"),
-        () = until("the trace is there", || traced() == 1) => {}
+        () = until("the trace is there", || seen() == 1) => {}
     }
     drop(first);
+    broker.open_gate(1);
     soon(producer.close(TIME)).await;
     // The sender of traces has had its answer, and has left its group.
     let left = |other: &Command| other.read::<UnregisterClient>().ok()?.producer_group;
@@ -331,9 +331,8 @@ async fn a_trace_topic_that_stalls_holds_up_nothing() {
     // What is on its way or in the queue: 64 messages of ten records and 2,048 records.
     let lost = producer.stats().traces_lost;
     assert!(lost >= (MESSAGES - 2048 - 64 * 10 - 20) as u64, "{lost}");
-    let begun = Instant::now();
+    // The traces have an hour.
     assert!(soon(producer.close(Duration::from_millis(300))).await.is_clean());
-    assert!(begun.elapsed() < HANG / 4, "{:?}", begun.elapsed());
     assert_eq!(producer.stats().traces_lost, MESSAGES as u64);
     assert_all_ended(&producer);
 }

@@ -131,7 +131,8 @@ impl Broker {
             (self.0.script.lock().unwrap())(&seen)
         };
         let (broker, out) = (self.clone(), out.clone());
-        match action.gate.clone() {
+        let gate = if action.at_the_gate { Some(self.0.gate.clone()) } else { action.gate.clone() };
+        match gate {
             None => broker.act(action, opaque, oneway, seen, out),
             Some(gate) => drop(tokio::spawn(async move {
                 gate.acquire().await.unwrap().forget();

@@ -31,8 +31,10 @@ async fn a_lone_send_is_a_plain_send() {
 async fn what_has_waited_alone_is_a_plain_send() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
-    soon(producer.send(Message::new("t", "x"))).await.unwrap();
+    let plugs = plug(&producer, &[&broker]).await;
+    let waits = producer.enqueue(Message::new("t", "x")).await.unwrap();
+    plugs.pull();
+    soon(waits).await.unwrap();
     let last = broker.seen().pop().unwrap();
     assert_eq!((last.code, last.together, last.outer), (310, 1, None));
 }
@@ -48,7 +50,7 @@ async fn each_caller_gets_the_receipt_of_its_own_message() {
         soon(producer.send(message)).await.unwrap();
     }
     broker.forget();
-    let _plugs = plug(&producer, &[&broker]).await;
+    let plugs = plug(&producer, &[&broker]).await;
     let mut deliveries = Vec::new();
     for n in 0..100 {
         let message = Message::new("t", n.to_string()).queue(queue.clone());
@@ -56,6 +58,7 @@ async fn each_caller_gets_the_receipt_of_its_own_message() {
     }
     let mut offset_ids = HashSet::new();
     let mut receipts = Vec::new();
+    plugs.pull();
     for delivery in deliveries {
         let id = delivery.message_id();
         let receipt = soon(delivery).await.unwrap();
@@ -81,7 +84,7 @@ async fn each_caller_gets_the_receipt_of_its_own_message() {
 async fn under_load_batches_form() {
     let (broker, server, _) = one_broker().await;
     broker.always(Action::ok().after(Duration::from_millis(2)));
-    let begin = || producer(&[&server]).send_timeout(Duration::from_secs(10));
+    let begin = || producer(&[&server]);
     for batching in [true, false] {
         let producer = begin().batching(batching).start().await.unwrap();
         broker.forget();
@@ -115,7 +118,7 @@ async fn under_load_batches_form() {
 async fn only_messages_of_a_kind_share_a_request() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
+    let plugs = plug(&producer, &[&broker]).await;
     let given = MessageQueue::new("t", "a", 3);
     let kinds: [fn(Message, &MessageQueue) -> Message; 4] = [
         |message, _| message,
@@ -139,6 +142,8 @@ async fn only_messages_of_a_kind_share_a_request() {
         oneways
             .spawn(async move { producer.send_oneway(Message::new("t", format!("9 {n}"))).await });
     }
+    until("all wait", || producer.stats().sent == 1 + 60 + 10).await;
+    plugs.pull();
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -184,8 +189,10 @@ async fn only_messages_of_a_kind_share_a_request() {
 async fn a_batch_has_1024_messages_at_the_most() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
-    for delivery in enqueue(&producer, 2_500).await {
+    let plugs = plug(&producer, &[&broker]).await;
+    let deliveries = enqueue(&producer, 2_500).await;
+    plugs.pull();
+    for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
     assert_eq!(sizes(&broker.seen()), [1024, 1024, 452]);
@@ -202,7 +209,7 @@ fn stored_bytes(seen: &Seen) -> usize {
 async fn a_batch_has_one_mebibyte_of_stored_bytes_at_the_most() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
+    let plugs = plug(&producer, &[&broker]).await;
     let mut deliveries = Vec::new();
     // 100,000 bytes each with all that belongs to them, and one with over half of the cap.
     for n in 0..25 {
@@ -210,6 +217,7 @@ async fn a_batch_has_one_mebibyte_of_stored_bytes_at_the_most() {
         let text = format!("{n} {}", "x".repeat(length - 200));
         deliveries.push(producer.enqueue(Message::new("t", text)).await.unwrap());
     }
+    plugs.pull();
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -231,12 +239,13 @@ async fn a_batch_is_not_larger_than_the_largest_message() {
     let server = NameServer::of(&[&broker], 4).await;
     let producer = narrow(&server).max_message_size(10_000).start().await.unwrap();
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
+    let plugs = plug(&producer, &[&broker]).await;
     let mut deliveries = Vec::new();
     for n in 0..20 {
         let text = format!("{n} {}", "x".repeat(1_790));
         deliveries.push(producer.enqueue(Message::new("t", text)).await.unwrap());
     }
+    plugs.pull();
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -248,7 +257,7 @@ async fn a_batch_is_not_larger_than_the_largest_message() {
 async fn what_its_caller_took_back_is_not_in_the_batch() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
+    let plugs = plug(&producer, &[&broker]).await;
     let mut sends: Vec<_> =
         (0..20).map(|n| Box::pin(producer.send(Message::new("t", n.to_string())))).collect();
     for send in &mut sends {
@@ -257,6 +266,7 @@ async fn what_its_caller_took_back_is_not_in_the_batch() {
     for place in [19, 7, 0] {
         drop(sends.remove(place));
     }
+    plugs.pull();
     for send in sends {
         soon(send).await.unwrap();
     }
@@ -271,9 +281,7 @@ async fn what_its_caller_took_back_is_not_in_the_batch() {
 /// not come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_back_leaves_without_an_answer_too() {
-    let (broker, server, _) = one_broker().await;
-    let timeout = Duration::from_secs(10);
-    let producer = producer(&[&server]).send_timeout(timeout).start().await.unwrap();
+    let (broker, _server, producer) = one_broker().await;
     broker.always(Action::ignore());
     broker.down();
     let _many = enqueue(&producer, 50).await;
@@ -305,9 +313,7 @@ async fn beside_a_stream(max_window: usize) {
     const LONGEST_HOLD: Duration = Duration::from_millis(10);
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 64).await;
-    let timeout = Duration::from_secs(3600);
-    let begin = || producer(&[&server]).max_window(max_window).send_timeout(timeout);
-    let producer = begin().start().await.unwrap();
+    let producer = producer(&[&server]).max_window(max_window).start().await.unwrap();
     let gate = Arc::new(Semaphore::new(0));
     let of_stream = gate.clone();
     broker.script(move |seen| match seen.text().as_str() {

@@ -9,7 +9,9 @@ use super::{
     assert_nothing_left, assert_stored_once, behind_plug, enqueue, narrow, one_narrow, plug,
     requests, sizes, stored, texts,
 };
-use crate::fake::{Action, Broker, NameServer, first_copies, ids, producer, settled, soon, until};
+use crate::fake::{
+    Action, Broker, DEADLINE, HOUR, NameServer, first_copies, ids, producer, settled, soon, until,
+};
 
 /// Whatever became of the first try, all come again, under the same ids.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,8 +26,10 @@ async fn a_connection_that_is_lost_with_a_batch_has_it_go_again() {
         let (broker, _server, producer) = one_narrow().await;
         let mut fault = Some(fault);
         broker.script(behind_plug(move |_| fault.take().unwrap_or_else(Action::ok)));
-        let _plugs = plug(&producer, &[&broker]).await;
-        for delivery in enqueue(&producer, 40).await {
+        let plugs = plug(&producer, &[&broker]).await;
+        let deliveries = enqueue(&producer, 40).await;
+        plugs.pull();
+        for delivery in deliveries {
             soon(delivery).await.unwrap();
         }
         let seen = broker.seen();
@@ -47,8 +51,10 @@ async fn without_a_retry_a_lost_batch_is_unknown() {
         let server = NameServer::of(&[&broker], 4).await;
         let producer = narrow(&server).async_retries(0).start().await.unwrap();
         broker.script(behind_plug(move |_| fault.clone()));
-        let _plugs = plug(&producer, &[&broker]).await;
-        for delivery in enqueue(&producer, 10).await {
+        let plugs = plug(&producer, &[&broker]).await;
+        let deliveries = enqueue(&producer, 10).await;
+        plugs.pull();
+        for delivery in deliveries {
             let error = soon(delivery).await.unwrap_err();
             let found = (error.kind(), error.outcome(), error.attempts().len());
             assert_eq!(found, (ErrorKind::ConnectionLost, Outcome::Unknown, 1));
@@ -64,7 +70,7 @@ async fn without_a_retry_a_lost_batch_is_unknown() {
 async fn a_batch_that_is_half_written_goes_again() {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 4).await;
-    let producer = producer(&[&server]).send_timeout(Duration::from_secs(8)).start().await.unwrap();
+    let producer = producer(&[&server]).start().await.unwrap();
     soon(producer.send(Message::new("plug", "warm"))).await.unwrap();
     broker.read(false);
     let mut deliveries = Vec::new();
@@ -87,18 +93,21 @@ async fn a_batch_that_is_half_written_goes_again() {
     assert_nothing_left(&producer).await;
 }
 
-/// Each is tried for half of its time, then the other broker takes it.
+/// Each is tried for as long as an attempt may take, then the other broker takes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unanswered_batch_goes_to_the_other_broker() {
     for fault in [Action::ignore(), Action::store_silently()] {
         let (a, b) = (Broker::start("a").await, Broker::start("b").await);
         let server = NameServer::of(&[&a, &b], 1).await;
-        let producer = narrow(&server).send_timeout(Duration::from_secs(3)).start().await.unwrap();
+        let builder = narrow(&server).attempt_timeout(Duration::from_millis(1500));
+        let producer = builder.async_retries(1).start().await.unwrap();
         let silent = fault.clone();
         a.script(behind_plug(move |_| silent.clone()));
         b.script(behind_plug(|_| Action::ok()));
-        let _plugs = plug(&producer, &[&a, &b]).await;
-        for delivery in enqueue(&producer, 40).await {
+        let plugs = plug(&producer, &[&a, &b]).await;
+        let deliveries = enqueue(&producer, 40).await;
+        plugs.pull();
+        for delivery in deliveries {
             assert_eq!(soon(delivery).await.unwrap().queue().broker(), "b");
         }
         let unanswered = requests(&a.seen()).concat();
@@ -118,18 +127,19 @@ async fn an_unanswered_batch_goes_to_the_other_broker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_expires_in_flight_ends_alone_and_the_others_get_their_answer() {
     let (broker, _server, producer) = one_narrow().await;
-    broker.script(behind_plug(|_| Action::ok().after(Duration::from_millis(900))));
-    let _plugs = plug(&producer, &[&broker]).await;
+    broker.script(behind_plug(|_| Action::ok().at_the_gate()));
+    let plugs = plug(&producer, &[&broker]).await;
     let mut deliveries = Vec::new();
     for n in 0..10 {
-        let time = if n == 4 { Duration::from_millis(600) } else { Duration::from_secs(8) };
-        let producer = producer.with_timeout(time);
+        let producer = producer.with_timeout(if n == 4 { DEADLINE } else { HOUR });
         deliveries.push(producer.enqueue(Message::new("t", n.to_string())).await.unwrap());
     }
     let hasty = deliveries.remove(4);
+    plugs.pull();
     let error = soon(hasty).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert_eq!(producer.stats().acked, 1, "the answer to the others is not there yet");
+    broker.open_gate(1);
     for (place, delivery) in deliveries.into_iter().enumerate() {
         let offset = soon(delivery).await.unwrap().queue_offset();
         assert_eq!(offset, (place + usize::from(place >= 4)) as i64);
@@ -144,14 +154,18 @@ async fn one_that_expires_in_flight_ends_alone_and_the_others_get_their_answer()
 async fn a_late_answer_to_a_batch_that_was_given_up_counts() {
     let (a, b) = (Broker::start("a").await, Broker::start("b").await);
     let server = NameServer::of(&[&a, &b], 1).await;
-    let producer = narrow(&server).send_timeout(Duration::from_secs(4)).start().await.unwrap();
-    a.script(behind_plug(|_| Action::ok().after(Duration::from_millis(2800))));
+    let builder = narrow(&server).attempt_timeout(Duration::from_secs(1)).async_retries(1);
+    let producer = builder.start().await.unwrap();
+    a.script(behind_plug(|_| Action::ok().at_the_gate()));
     b.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&a, &b]).await;
+    let plugs = plug(&producer, &[&a, &b]).await;
     let deliveries = enqueue(&producer, 20).await;
+    plugs.pull();
     until("both have their batch", || sizes(&a.seen()) == [10] && sizes(&b.seen()) == [10]).await;
     // From now on the other broker is silent.
     b.always(Action::ignore());
+    until("the second attempts begin", || requests(&b.seen()).len() > 1).await;
+    a.open_gate(1);
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -172,8 +186,8 @@ async fn brokers_that_come_and_go_lose_nothing_that_was_acked() {
         broker.always(Action::ok().after(Duration::from_millis(3)));
     }
     let server = NameServer::of(&[&a, &b], 4).await;
-    let timeout = Duration::from_secs(4);
-    let builder = producer(&[&server]).send_timeout(timeout).max_pending(800, 1 << 20);
+    // However long the machine makes it, none meets as many breaks.
+    let builder = producer(&[&server]).async_retries(100).max_pending(800, 1 << 20);
     let producer = builder.start().await.unwrap();
     let unrest = tokio::spawn({
         let brokers = [a.clone(), b.clone()];

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     assert_nothing_left, assert_stored_once, behind_plug, narrow, one_narrow, plug, sizes, stored,
 };
-use crate::fake::{Action, settled, soon, until};
+use crate::fake::{Action, DEADLINE, settled, soon, until};
 
 /// One-way sends of messages `0..count`, all under way.
 fn oneways(producer: &Producer, count: usize) -> JoinSet<Result<(), SendError>> {
@@ -23,8 +23,10 @@ fn oneways(producer: &Producer, count: usize) -> JoinSet<Result<(), SendError>> 
 async fn one_ways_that_wait_leave_as_batches_and_are_told_when_they_are_written() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&broker]).await;
+    let plugs = plug(&producer, &[&broker]).await;
     let mut sends = oneways(&producer, 300);
+    until("all wait", || producer.stats().sent == 1 + 300).await;
+    plugs.pull();
     while let Some(sent) = soon(sends.join_next()).await {
         sent.unwrap().unwrap();
     }
@@ -46,12 +48,12 @@ async fn one_ways_that_wait_leave_as_batches_and_are_told_when_they_are_written(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_do_not_let_more_be_unconfirmed() {
     let (broker, server, _) = one_narrow().await;
-    let timeout = std::time::Duration::from_millis(1200);
-    let producer = narrow(&server).max_window(3).send_timeout(timeout).start().await.unwrap();
+    let producer = narrow(&server).max_window(3).start().await.unwrap();
     broker.script(behind_plug(|_| Action::ignore()));
-    let _plugs = plug(&producer, &[&broker]).await;
-    let mut sends = oneways(&producer, 1000);
+    let plugs = plug(&producer, &[&broker]).await;
+    let mut sends = oneways(&producer.with_timeout(DEADLINE), 1000);
     let (mut written, mut busy) = (0, 0);
+    plugs.pull();
     while let Some(sent) = soon(sends.join_next()).await {
         match sent.unwrap() {
             Ok(()) => written += 1,

@@ -1,14 +1,12 @@
 //! Batches that a broker refuses, for their sake or for that of one message.
 
-use std::time::Duration;
-
 use posthaste::{ErrorKind, Message, Outcome, Producer, ResponseCode};
 
 use super::{
-    PLUG, assert_nothing_left, assert_stored_once, behind_plug, enqueue, narrow, numbers,
-    one_narrow, plug, requests, sizes, stored, texts,
+    assert_nothing_left, assert_stored_once, behind_plug, enqueue, narrow, numbers, one_narrow,
+    plug, requests, sizes, stored, texts,
 };
-use crate::fake::{Action, Broker, NameServer, producer, settled, soon};
+use crate::fake::{Action, Broker, DEADLINE, NameServer, producer, settled, soon};
 
 /// Sends messages of a topic behind a plug, and gives the sizes of the requests.
 async fn sizes_behind_plug(
@@ -17,11 +15,12 @@ async fn sizes_behind_plug(
     topic: &'static str,
 ) -> Vec<usize> {
     broker.forget();
-    let _plugs = plug(producer, &[broker]).await;
+    let plugs = plug(producer, &[broker]).await;
     let mut deliveries = Vec::new();
     for n in 0..16 {
         deliveries.push(producer.enqueue(Message::new(topic, n.to_string())).await.unwrap());
     }
+    plugs.pull();
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
@@ -54,12 +53,14 @@ async fn a_broker_that_refuses_batches_of_a_topic_gets_its_messages_singly() {
 async fn one_message_that_is_not_valid_fails_alone() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script_requests(|messages| match &*messages[0].text() {
-        "plug" => Action::ok().after(PLUG),
+        "plug" => Action::ok().at_the_gate(),
         _ if messages.iter().any(|seen| seen.text() == "37") => Action::refuse(13, "illegal"),
         _ => Action::ok(),
     });
-    let _plugs = plug(&producer, &[&broker]).await;
-    for (n, delivery) in enqueue(&producer, 100).await.into_iter().enumerate() {
+    let plugs = plug(&producer, &[&broker]).await;
+    let deliveries = enqueue(&producer, 100).await;
+    plugs.pull();
+    for (n, delivery) in deliveries.into_iter().enumerate() {
         match (n, soon(delivery).await) {
             (37, Err(error)) => {
                 let found = (error.kind(), error.outcome(), error.attempts().len());
@@ -87,8 +88,10 @@ async fn after_code_1_members_are_tried_again_singly() {
             1 => Action::ok(),
             _ => answer.clone(),
         }));
-        let _plugs = plug(&producer, &[&broker]).await;
-        for delivery in enqueue(&producer, 16).await {
+        let plugs = plug(&producer, &[&broker]).await;
+        let deliveries = enqueue(&producer, 16).await;
+        plugs.pull();
+        for delivery in deliveries {
             soon(delivery).await.unwrap();
         }
         assert_eq!(sizes(&broker.seen()), [vec![16], vec![1; 16]].concat());
@@ -105,8 +108,10 @@ async fn after_code_1_members_are_tried_again_singly() {
 async fn after_code_1_and_nothing_else_members_are_unknown() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::refuse(1, "?")));
-    let _plugs = plug(&producer, &[&broker]).await;
-    for delivery in enqueue(&producer, 8).await {
+    let plugs = plug(&producer, &[&broker]).await;
+    let deliveries = enqueue(&producer, 8).await;
+    plugs.pull();
+    for delivery in deliveries {
         let error = soon(delivery).await.unwrap_err();
         let found = (error.kind(), error.outcome(), error.attempts().len());
         assert_eq!(found, (ErrorKind::Broker(ResponseCode(1)), Outcome::Unknown, 3));
@@ -126,8 +131,10 @@ async fn a_batch_that_is_refused_as_busy_goes_again() {
         Some(code) => Action::refuse(code, "busy"),
         None => Action::ok(),
     }));
-    let _plugs = plug(&producer, &[&broker]).await;
-    for delivery in enqueue(&producer, 100).await {
+    let plugs = plug(&producer, &[&broker]).await;
+    let deliveries = enqueue(&producer, 100).await;
+    plugs.pull();
+    for delivery in deliveries {
         soon(delivery).await.unwrap();
     }
     let seen = broker.seen();
@@ -143,12 +150,20 @@ async fn a_batch_that_is_refused_as_busy_goes_again() {
 async fn a_batch_that_is_refused_as_busy_to_the_end_is_not_stored() {
     let (broker, _server, producer) = one_narrow().await;
     broker.script(behind_plug(|_| Action::refuse(2, "busy")));
-    let _plugs = plug(&producer, &[&broker]).await;
-    let hasty = producer.with_timeout(Duration::from_millis(800));
-    for delivery in enqueue(&hasty, 50).await {
+    let plugs = plug(&producer, &[&broker]).await;
+    let hasty = producer.with_timeout(DEADLINE);
+    let mut not_stored = 0;
+    let deliveries = enqueue(&hasty, 50).await;
+    plugs.pull();
+    for delivery in deliveries {
         let error = soon(delivery).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Busy, Outcome::NotStored));
+        // The answer to the one that finds out may be on its way at its deadline.
+        let (busy, late) = (Outcome::NotStored, Outcome::Unknown);
+        let ends = [(ErrorKind::Busy, busy), (ErrorKind::Timeout, late)];
+        assert!(ends.contains(&(error.kind(), error.outcome())), "{error:?}");
+        not_stored += usize::from(error.outcome() == busy);
     }
+    assert!(not_stored >= 49, "{not_stored}");
     assert_nothing_left(&producer).await;
 }
 
@@ -160,8 +175,10 @@ async fn a_batch_that_one_broker_cannot_store_goes_to_the_other() {
     let producer = producer(&[&server]).max_window(1).start().await.unwrap();
     a.script(behind_plug(|_| Action::refuse(14, "stopping")));
     b.script(behind_plug(|_| Action::ok()));
-    let _plugs = plug(&producer, &[&a, &b]).await;
-    for delivery in enqueue(&producer, 40).await {
+    let plugs = plug(&producer, &[&a, &b]).await;
+    let deliveries = enqueue(&producer, 40).await;
+    plugs.pull();
+    for delivery in deliveries {
         assert_eq!(soon(delivery).await.unwrap().queue().broker(), "b");
     }
     assert_stored_once(&stored(&b), 40);
@@ -175,7 +192,7 @@ async fn a_batch_that_one_broker_cannot_store_goes_to_the_other() {
 async fn one_message_alone_finds_out_whether_a_busy_broker_is_well_again() {
     let broker = Broker::start("a").await;
     let server = NameServer::of(&[&broker], 4).await;
-    let producer = producer(&[&server]).send_timeout(Duration::from_secs(8)).start().await.unwrap();
+    let producer = producer(&[&server]).start().await.unwrap();
     broker.down();
     let deliveries = enqueue(&producer, 100).await;
     broker.first([2, 2, 2].map(|code| Action::refuse(code, "busy")));
