@@ -154,14 +154,17 @@ async fn one_that_expires_in_flight_ends_alone_and_the_others_get_their_answer()
 async fn a_late_answer_to_a_batch_that_was_given_up_counts() {
     let (a, b) = (Broker::start("a").await, Broker::start("b").await);
     let server = NameServer::of(&[&a, &b], 1).await;
-    let builder = narrow(&server).attempt_timeout(Duration::from_secs(1)).async_retries(1);
+    let builder = narrow(&server).attempt_timeout(DEADLINE).async_retries(1);
     let producer = builder.start().await.unwrap();
     a.script(behind_plug(|_| Action::ok().at_the_gate()));
     b.script(behind_plug(|_| Action::ok()));
     let plugs = plug(&producer, &[&a, &b]).await;
     let deliveries = enqueue(&producer, 20).await;
     plugs.pull();
-    until("both have their batch", || sizes(&a.seen()) == [10] && sizes(&b.seen()) == [10]).await;
+    until("both have their batch", || {
+        [&a, &b].iter().all(|one| sizes(&one.seen()).first() == Some(&10))
+    })
+    .await;
     // From now on the other broker is silent.
     b.always(Action::ignore());
     until("the second attempts begin", || requests(&b.seen()).len() > 1).await;
