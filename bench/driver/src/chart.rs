@@ -5,7 +5,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client;
+use crate::client::{Client, Kind};
 use crate::curve::Chart;
 use crate::record::{Record, Session};
 use crate::table::count;
@@ -78,9 +78,9 @@ fn draw_bars(path: &std::path::Path, title: &str, bars: &[(Client, f64)]) -> Dra
     for (number, (client, rate)) in bars.iter().enumerate() {
         let top = 44 + (BAR as usize * number) as i32;
         let end = 250 + (500.0 * rate / longest) as i32;
-        let colour = match client {
-            client if client.is_ours() => COLOURS[0],
-            Client::Bare(_) | Client::BareCallers { .. } => RGBColor(0xb8, 0xb8, 0xb8),
+        let colour = match client.kind {
+            Kind::Posthaste => COLOURS[0],
+            Kind::Bare(_) | Kind::BareCallers => RGBColor(0xb8, 0xb8, 0xb8),
             _ => COLOURS[1],
         };
         root.draw(&Text::new(client.to_string(), (16, top + 3), ("sans-serif", 17).into_font()))?;

@@ -3,15 +3,13 @@
 use std::fmt::Write;
 
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client;
+use crate::client::{
+    BARE_CALLERS, Batching, Client, JAVA_550, JAVA_550_AUTO_BATCH, Kind, LEAST_PRODUCER, POSTHASTE,
+    POSTHASTE_UNBATCHED, POSTHASTE_UNLIMITED, bare,
+};
 use crate::record::{Record, Session};
 use crate::table::{count, digits};
 
-use Client::{
-    BareCallers, Java550, Java550AutoBatch, LeastProducer, Posthaste, PosthasteOneThread,
-    PosthasteUnbatched, PosthasteUnbatchedOneThread, PosthasteUnlimited,
-    PosthasteUnlimitedOneThread,
-};
 use Scenario::{Batches, Burst, InFlight, Oneway, Ordered};
 use ServerKind::{Embedded, Null, Real};
 
@@ -49,8 +47,8 @@ pub(crate) type Floors = [Option<f64>; 2];
 pub(crate) const NO_FLOORS: Floors = [None; 2];
 
 /// The floors of callers.
-fn floors(batching: bool, one_thread: bool) -> [Client; 2] {
-    [BareCallers { batching, one_thread }, LeastProducer { batching, one_thread }]
+fn floors(batching: Batching, one_thread: bool) -> [Client; 2] {
+    [BARE_CALLERS, LEAST_PRODUCER].map(|floor| Client { batching, one_thread, ..floor })
 }
 
 /// Looks figures up.
@@ -93,7 +91,7 @@ impl Figures<'_> {
     }
 
     fn best_bare(&self, server: ServerKind, scenario: Scenario) -> Option<f64> {
-        self.best(server, scenario, |client| matches!(client, Client::Bare(_)))
+        self.best(server, scenario, |client| matches!(client.kind, Kind::Bare(_)))
     }
 }
 
@@ -118,15 +116,15 @@ fn goals(session: &Session) -> Vec<Goal> {
     null(&figures, &mut goal);
     let singles = |server, client| figures.rate(server, InFlight(1024), client);
     for (runtime, client, one_thread) in
-        [("", PosthasteUnbatched, false), (", one thread", PosthasteUnbatchedOneThread, true)]
+        [("", POSTHASTE_UNBATCHED, false), (", one thread", POSTHASTE_UNBATCHED.one_thread(), true)]
     {
-        let real = singles(Real, PosthasteUnbatched);
+        let real = singles(Real, POSTHASTE_UNBATCHED);
         goal(
             &format!(
                 "embedded broker, 1,024 in flight, batching off{runtime}: against the real broker"
             ),
             ratio(singles(Embedded, client), real),
-            floors(false, one_thread).map(|floor| ratio(singles(Embedded, floor), real)),
+            floors(Batching::Off, one_thread).map(|floor| ratio(singles(Embedded, floor), real)),
             AtLeast(10.0),
             "×",
         );
@@ -140,29 +138,29 @@ fn real(figures: &Figures<'_>, goal: &mut Add<'_>) {
     let (one, many) = (InFlight(1), InFlight(1024));
     goal(
         "real, one at a time: p50 against the bare loop",
-        ratio(figures.p50(Real, one, Posthaste), figures.p50(Real, one, Client::Bare(1))),
+        ratio(figures.p50(Real, one, POSTHASTE), figures.p50(Real, one, bare(1))),
         NO_FLOORS,
         AtMost(1.15),
         "×",
     );
     for (runtime, client, one_thread) in
-        [("", Posthaste, false), (", one thread", PosthasteOneThread, true)]
+        [("", POSTHASTE, false), (", one thread", POSTHASTE.one_thread(), true)]
     {
         goal(
             &format!("real, 1,024 in flight{runtime}: client CPU per message"),
             figures.cpu(Real, many, client),
-            floors(true, one_thread).map(|floor| figures.cpu(Real, many, floor)),
+            floors(Batching::Usual, one_thread).map(|floor| figures.cpu(Real, many, floor)),
             AtMost(1.5),
             "µs",
         );
     }
     let p99 = figures
-        .median(Case { server: Real, scenario: many, body: 128, client: Posthaste }, |r| {
+        .median(Case { server: Real, scenario: many, body: 128, client: POSTHASTE }, |r| {
             r.measurement.p99_us / 1000.0
         });
     goal("real, 1,024 in flight: p99", p99, NO_FLOORS, AtMost(50.0), "ms");
     for size in [10_000, 20_000] {
-        let case = || Case { server: Real, scenario: Burst(size), body: 128, client: Posthaste };
+        let case = || Case { server: Real, scenario: Burst(size), body: 128, client: POSTHASTE };
         let most = |figure: fn(&Record) -> f64| {
             figures.session.spread(&case(), figure).map(|spread| 100.0 * spread.most)
         };
@@ -193,11 +191,12 @@ fn real(figures: &Figures<'_>, goal: &mut Add<'_>) {
 /// The goals of rates on the real broker, by one kind of rate.
 fn real_rates(figures: &Figures<'_>, how: &str, goal: &mut Add<'_>) {
     let many = InFlight(1024);
-    let rate = |scenario| figures.rate(Real, scenario, Posthaste);
-    let floor = |scenario| floors(true, false).map(|floor| figures.rate(Real, scenario, floor));
+    let rate = |scenario| figures.rate(Real, scenario, POSTHASTE);
+    let floor =
+        |scenario| floors(Batching::Usual, false).map(|floor| figures.rate(Real, scenario, floor));
     let bare = |scenario| figures.best_bare(Real, scenario);
     for (client, name, bound) in
-        [(Java550, "single sends", 30.0), (Java550AutoBatch, "auto-batching", 2.0)]
+        [(JAVA_550, "single sends", 30.0), (JAVA_550_AUTO_BATCH, "auto-batching", 2.0)]
     {
         let java = figures.rate(Real, many, client);
         goal(
@@ -239,75 +238,30 @@ struct Then {
     cpu: f64,
 }
 
-const SINGLES: Then =
-    Then { scenario: InFlight(1024), bare: Client::Bare(1), rate: 1.4e6, cpu: 0.5 };
-const BATCHES: Then =
-    Then { scenario: Batches(32), bare: Client::Bare(32), rate: 11.5e6, cpu: 0.08 };
+const SINGLES: Then = Then { scenario: InFlight(1024), bare: bare(1), rate: 1.4e6, cpu: 0.5 };
+const BATCHES: Then = Then { scenario: Batches(32), bare: bare(32), rate: 11.5e6, cpu: 0.08 };
 
 fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
-    let (one, several, oneway) = (InFlight(1), InFlight(256), Oneway(256));
+    let (one, several) = (InFlight(1), InFlight(256));
     goal(
         "null, one at a time: p50 against the bare loop",
-        ratio(figures.p50(Null, one, Posthaste), figures.p50(Null, one, Client::Bare(1))),
+        ratio(figures.p50(Null, one, POSTHASTE), figures.p50(Null, one, bare(1))),
         NO_FLOORS,
         AtMost(1.5),
         "×",
     );
     let rival = figures.best(Null, several, Client::is_rival);
-    for (runtime, one_thread, plain, unbatched, unlimited) in [
-        ("", false, Posthaste, PosthasteUnbatched, PosthasteUnlimited),
-        (
-            ", one thread",
-            true,
-            PosthasteOneThread,
-            PosthasteUnbatchedOneThread,
-            PosthasteUnlimitedOneThread,
-        ),
-    ] {
-        let mut both = |about: &str,
-                        scenario,
-                        (client, floors): (_, [Option<Client>; 2]),
-                        then: &Then,
-                        rate,
-                        cpu| {
-            // As it stands, and in the bare loop's measure.
-            let mut judge = |about: &str,
-                             beside: &str,
-                             of: &dyn Fn(Scenario, Client) -> Option<f64>,
-                             bound: fn(f64) -> Bound,
-                             (wanted, was): (f64, f64),
-                             unit| {
-                let (figure, now) = (of(scenario, client), of(then.scenario, then.bare));
-                let floors = floors.map(|floor| of(scenario, floor?));
-                goal(about, figure, floors, bound(wanted), unit);
-                let (figure, floors) = (ratio(figure, now), floors.map(|floor| ratio(floor, now)));
-                goal(&format!("{about}{beside}"), figure, floors, bound(wanted / was), "×");
-            };
-            let about = format!("null, {about}{runtime}");
-            let rates = |scenario, client| figures.rate(Null, scenario, client);
-            judge(&about, ": against the bare loop", &rates, AtLeast, (rate, then.rate), "/s");
-            let Some(cpu) = cpu else { return };
-            let about = format!("{about}: client CPU per message");
-            let cpus = |scenario, client| figures.cpu(Null, scenario, client);
-            judge(&about, " against the bare loop's", &cpus, AtMost, (cpu, then.cpu), "µs");
-        };
-        let callers = |batching| floors(batching, one_thread).map(Some);
-        let unbatched = (unbatched, callers(false));
-        both("256 in flight, batching off", several, unbatched, &SINGLES, 650_000.0, Some(2.0));
-        both("256 in flight", several, (plain, callers(true)), &SINGLES, 2e6, None);
-        let unlimited = (unlimited, callers(true));
-        both("one-way, unlimited", oneway, unlimited, &SINGLES, 1.3e6, Some(1.0));
-        let batches = (plain, [Some(Client::Bare(32)), None]);
-        both("explicit batches of 32", Batches(32), batches, &BATCHES, 4e6, Some(0.35));
+    for (runtime, one_thread) in [("", false), (", one thread", true)] {
+        null_rates(figures, runtime, one_thread, goal);
         goal(
             &format!("null, 256 in flight{runtime}: against the best other client"),
-            ratio(figures.rate(Null, several, plain), rival),
+            ratio(figures.rate(Null, several, Client { one_thread, ..POSTHASTE }), rival),
             NO_FLOORS,
             AtLeast(10.0),
             "×",
         );
     }
-    let memory = Case { server: Null, scenario: InFlight(1024), body: 128, client: Posthaste };
+    let memory = Case { server: Null, scenario: InFlight(1024), body: 128, client: POSTHASTE };
     goal(
         "null, 1,024 in flight: peak memory",
         figures.median(memory, Record::peak_rss_mib),
@@ -315,6 +269,62 @@ fn null(figures: &Figures<'_>, goal: &mut Add<'_>) {
         AtMost(16.0),
         "MiB",
     );
+}
+
+/// The goals of rates on the null broker, and of what they cost, on one kind of runtime.
+fn null_rates(figures: &Figures<'_>, runtime: &str, one_thread: bool, goal: &mut Add<'_>) {
+    let mut both = |about: &str, row: &Row, rate, cpu: Option<f64>| {
+        let about = format!("null, {about}{runtime}");
+        let rates = |scenario, client| figures.rate(Null, scenario, client);
+        let beside = ": against the bare loop";
+        row.judge(&about, beside, &rates, AtLeast, (rate, row.then.rate), "/s", goal);
+        let Some(cpu) = cpu else { return };
+        let about = format!("{about}: client CPU per message");
+        let cpus = |scenario, client| figures.cpu(Null, scenario, client);
+        let beside = " against the bare loop's";
+        row.judge(&about, beside, &cpus, AtMost, (cpu, row.then.cpu), "µs", goal);
+    };
+    let row = |scenario, client: Client, then| {
+        let floors = floors(client.batching, one_thread).map(Some);
+        Row { scenario, client: Client { one_thread, ..client }, floors, then }
+    };
+    let unbatched = row(InFlight(256), POSTHASTE_UNBATCHED, &SINGLES);
+    both("256 in flight, batching off", &unbatched, 650_000.0, Some(2.0));
+    both("256 in flight", &row(InFlight(256), POSTHASTE, &SINGLES), 2e6, None);
+    let unlimited = row(Oneway(256), POSTHASTE_UNLIMITED, &SINGLES);
+    both("one-way, unlimited", &unlimited, 1.3e6, Some(1.0));
+    let batches = Row { floors: [Some(bare(32)), None], ..row(Batches(32), POSTHASTE, &BATCHES) };
+    both("explicit batches of 32", &batches, 4e6, Some(0.35));
+}
+
+/// What is judged as it stands, and in the bare loop's measure.
+struct Row {
+    scenario: Scenario,
+    client: Client,
+    floors: [Option<Client>; 2],
+    then: &'static Then,
+}
+
+impl Row {
+    /// Adds both goals for one figure: `wanted`, where the bare loop once had `was`.
+    #[allow(clippy::too_many_arguments, reason = "they are the columns of a table")]
+    fn judge(
+        &self,
+        about: &str,
+        beside: &str,
+        of: &dyn Fn(Scenario, Client) -> Option<f64>,
+        bound: fn(f64) -> Bound,
+        (wanted, was): (f64, f64),
+        unit: &'static str,
+        goal: &mut Add<'_>,
+    ) {
+        let (figure, now) =
+            (of(self.scenario, self.client), of(self.then.scenario, self.then.bare));
+        let floors = self.floors.map(|floor| of(self.scenario, floor?));
+        goal(about, figure, floors, bound(wanted), unit);
+        let (figure, floors) = (ratio(figure, now), floors.map(|floor| ratio(floor, now)));
+        goal(&format!("{about}{beside}"), figure, floors, bound(wanted / was), "×");
+    }
 }
 
 /// Whether a figure meets its goal; of one that does not, whether a floor loses it too.
@@ -394,14 +404,14 @@ mod tests {
     fn the_best_bare_loop_is_the_measure_and_a_lost_goal_says_so() {
         let many = InFlight(1024);
         let session = session(&[
-            (Real, many, Posthaste, 300),
-            (Real, many, Client::Bare(1), 40),
-            (Real, many, Client::Bare(512), 500),
-            (Real, many, BareCallers { batching: true, one_thread: false }, 340),
-            (Real, many, LeastProducer { batching: true, one_thread: false }, 290),
-            (Null, Batches(32), Posthaste, 1_000_000),
-            (Null, Batches(32), Client::Bare(32), 5_000_000),
-            (Real, many, Java550, 10),
+            (Real, many, POSTHASTE, 300),
+            (Real, many, bare(1), 40),
+            (Real, many, bare(512), 500),
+            (Real, many, BARE_CALLERS, 340),
+            (Real, many, LEAST_PRODUCER, 290),
+            (Null, Batches(32), POSTHASTE, 1_000_000),
+            (Null, Batches(32), bare(32), 5_000_000),
+            (Real, many, JAVA_550, 10),
         ]);
         let text = markdown(&session);
         assert!(

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::case::Case;
-use crate::client::Client;
+use crate::client::POSTHASTE;
 use crate::record::{Record, Session};
 use crate::table::digits;
 
@@ -24,7 +24,7 @@ pub(crate) fn markdown(session: &Session) -> String {
         let case = |client| Case { server, scenario, body, client };
         for (name, figure, more_is_better) in FIGURES {
             let median = |client| Some(session.spread(&case(client), figure)?.median);
-            let Some(ours) = median(Client::Posthaste) else { continue };
+            let Some(ours) = median(POSTHASTE) else { continue };
             for client in clients.iter().filter(|client| client.is_rival()) {
                 let Some(theirs) = median(*client) else { continue };
                 if theirs != ours && (theirs > ours) == more_is_better {
@@ -45,6 +45,7 @@ pub(crate) fn markdown(session: &Session) -> String {
 mod tests {
     use super::*;
     use crate::case::{Scenario, ServerKind};
+    use crate::client::{Client, GO, bare};
     use crate::machine::Machine;
     use bench_session::Measurement;
 
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_faster_rival_is_named_and_the_bare_loop_is_not() {
-        let rates = [(Client::Posthaste, 10), (Client::Go, 20), (Client::Bare(1), 90)];
+        let rates = [(POSTHASTE, 10), (GO, 20), (bare(1), 90)];
         let text = markdown(&session(&rates));
         assert_eq!(
             text,
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn nothing_lost_is_said_too() {
-        let rates = [(Client::Posthaste, 10), (Client::Go, 5)];
+        let rates = [(POSTHASTE, 10), (GO, 5)];
         assert_eq!(markdown(&session(&rates)), "- In no row of this run.\n");
     }
 }

@@ -1,8 +1,11 @@
 //! Which cases are run.
 
-use crate::Arguments;
+use crate::arguments::Arguments;
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client::{self, *};
+use crate::client::{
+    BARE_CALLERS, Client, GO, JAVA_470, JAVA_550, JAVA_550_AUTO_BATCH, LEAST_PRODUCER, POSTHASTE,
+    POSTHASTE_UNBATCHED, POSTHASTE_UNLIMITED, ROCKETMQ_CLIENT_RUST, bare,
+};
 
 use Scenario::{Batches, Burst, InFlight, Oneway, Ordered, Pipeline};
 use ServerKind::{Embedded, Null, Real};
@@ -14,76 +17,72 @@ pub(crate) struct Plan {
     pub(crate) cases: Vec<Case>,
 }
 
-const CALLERS: Client = BareCallers { batching: true, one_thread: false };
-const CALLERS_ONE_THREAD: Client = BareCallers { batching: true, one_thread: true };
-const CALLERS_UNBATCHED: Client = BareCallers { batching: false, one_thread: false };
-const CALLERS_UNBATCHED_ONE_THREAD: Client = BareCallers { batching: false, one_thread: true };
-const LEAST: Client = LeastProducer { batching: true, one_thread: false };
-const LEAST_ONE_THREAD: Client = LeastProducer { batching: true, one_thread: true };
-const LEAST_UNBATCHED: Client = LeastProducer { batching: false, one_thread: false };
-const LEAST_UNBATCHED_ONE_THREAD: Client = LeastProducer { batching: false, one_thread: true };
-
 type Row = (ServerKind, Scenario, usize, &'static [Client]);
 
 /// What the tables of the goals need.
 const DEFAULT: &[Row] = &[
-    (Real, InFlight(1), 128, &[Posthaste, Bare(1), Java550, RocketmqClientRust]),
+    (Real, InFlight(1), 128, &[POSTHASTE, bare(1), JAVA_550, ROCKETMQ_CLIENT_RUST]),
     (
         Real,
         InFlight(256),
         128,
-        &[Posthaste, LEAST, CALLERS, Bare(1), Bare(32), Bare(128), Bare(256)],
+        &[POSTHASTE, LEAST_PRODUCER, BARE_CALLERS, bare(1), bare(32), bare(128), bare(256)],
     ),
     (
         Real,
         InFlight(1024),
         128,
         &[
-            Posthaste,
-            PosthasteOneThread,
-            PosthasteUnbatched,
-            Java550,
-            Java550AutoBatch,
-            Java470,
-            RocketmqClientRust,
-            LEAST,
-            CALLERS,
-            Bare(1),
-            Bare(32),
-            Bare(128),
-            Bare(512),
-            Bare(1024),
+            POSTHASTE,
+            POSTHASTE.one_thread(),
+            POSTHASTE_UNBATCHED,
+            JAVA_550,
+            JAVA_550_AUTO_BATCH,
+            JAVA_470,
+            ROCKETMQ_CLIENT_RUST,
+            LEAST_PRODUCER,
+            BARE_CALLERS,
+            bare(1),
+            bare(32),
+            bare(128),
+            bare(512),
+            bare(1024),
         ],
     ),
-    (Real, InFlight(10_000), 128, &[Posthaste, LEAST, CALLERS, Bare(128), Bare(512), Bare(1024)]),
-    (Real, Batches(32), 128, &[Posthaste, Java550, RocketmqClientRust, Bare(32)]),
-    (Real, Ordered(1024), 128, &[Posthaste]),
-    (Real, Oneway(256), 128, &[Posthaste]),
-    (Real, InFlight(1024), 1024, &[Posthaste, Java550, Bare(128), Bare(512)]),
-    (Real, InFlight(1024), 16_384, &[Posthaste, Java550, Bare(8), Bare(32)]),
-    (Null, InFlight(1), 128, &[Posthaste, Bare(1), Java550, Go, RocketmqClientRust]),
+    (
+        Real,
+        InFlight(10_000),
+        128,
+        &[POSTHASTE, LEAST_PRODUCER, BARE_CALLERS, bare(128), bare(512), bare(1024)],
+    ),
+    (Real, Batches(32), 128, &[POSTHASTE, JAVA_550, ROCKETMQ_CLIENT_RUST, bare(32)]),
+    (Real, Ordered(1024), 128, &[POSTHASTE]),
+    (Real, Oneway(256), 128, &[POSTHASTE]),
+    (Real, InFlight(1024), 1024, &[POSTHASTE, JAVA_550, bare(128), bare(512)]),
+    (Real, InFlight(1024), 16_384, &[POSTHASTE, JAVA_550, bare(8), bare(32)]),
+    (Null, InFlight(1), 128, &[POSTHASTE, bare(1), JAVA_550, GO, ROCKETMQ_CLIENT_RUST]),
     (
         Null,
         InFlight(256),
         128,
         &[
-            Posthaste,
-            PosthasteOneThread,
-            PosthasteUnbatched,
-            PosthasteUnbatchedOneThread,
-            LEAST,
-            LEAST_ONE_THREAD,
-            LEAST_UNBATCHED,
-            LEAST_UNBATCHED_ONE_THREAD,
-            CALLERS,
-            CALLERS_ONE_THREAD,
-            CALLERS_UNBATCHED,
-            CALLERS_UNBATCHED_ONE_THREAD,
-            Bare(1),
-            Java550,
-            Java470,
-            Go,
-            RocketmqClientRust,
+            POSTHASTE,
+            POSTHASTE.one_thread(),
+            POSTHASTE_UNBATCHED,
+            POSTHASTE_UNBATCHED.one_thread(),
+            LEAST_PRODUCER,
+            LEAST_PRODUCER.one_thread(),
+            LEAST_PRODUCER.unbatched(),
+            LEAST_PRODUCER.unbatched().one_thread(),
+            BARE_CALLERS,
+            BARE_CALLERS.one_thread(),
+            BARE_CALLERS.unbatched(),
+            BARE_CALLERS.unbatched().one_thread(),
+            bare(1),
+            JAVA_550,
+            JAVA_470,
+            GO,
+            ROCKETMQ_CLIENT_RUST,
         ],
     ),
     (
@@ -91,95 +90,100 @@ const DEFAULT: &[Row] = &[
         InFlight(1024),
         128,
         &[
-            Posthaste,
-            PosthasteOneThread,
-            PosthasteUnbatched,
-            PosthasteUnbatchedOneThread,
-            CALLERS,
-            CALLERS_UNBATCHED,
-            Bare(1),
-            Bare(128),
-            RocketmqClientRust,
+            POSTHASTE,
+            POSTHASTE.one_thread(),
+            POSTHASTE_UNBATCHED,
+            POSTHASTE_UNBATCHED.one_thread(),
+            BARE_CALLERS,
+            BARE_CALLERS.unbatched(),
+            bare(1),
+            bare(128),
+            ROCKETMQ_CLIENT_RUST,
         ],
     ),
-    (Null, InFlight(10_000), 128, &[Posthaste, PosthasteUnbatched, CALLERS, CALLERS_UNBATCHED]),
-    (Null, Pipeline(1024), 128, &[Posthaste]),
+    (
+        Null,
+        InFlight(10_000),
+        128,
+        &[POSTHASTE, POSTHASTE_UNBATCHED, BARE_CALLERS, BARE_CALLERS.unbatched()],
+    ),
+    (Null, Pipeline(1024), 128, &[POSTHASTE]),
     (
         Null,
         Oneway(256),
         128,
         &[
-            Posthaste,
-            PosthasteUnlimited,
-            PosthasteUnlimitedOneThread,
-            LEAST,
-            LEAST_ONE_THREAD,
-            CALLERS,
-            CALLERS_ONE_THREAD,
-            Java550,
-            Java470,
-            Go,
-            RocketmqClientRust,
+            POSTHASTE,
+            POSTHASTE_UNLIMITED,
+            POSTHASTE_UNLIMITED.one_thread(),
+            LEAST_PRODUCER,
+            LEAST_PRODUCER.one_thread(),
+            BARE_CALLERS,
+            BARE_CALLERS.one_thread(),
+            JAVA_550,
+            JAVA_470,
+            GO,
+            ROCKETMQ_CLIENT_RUST,
         ],
     ),
     (
         Null,
         Batches(32),
         128,
-        &[Posthaste, PosthasteOneThread, Java550, Go, RocketmqClientRust, Bare(32)],
+        &[POSTHASTE, POSTHASTE.one_thread(), JAVA_550, GO, ROCKETMQ_CLIENT_RUST, bare(32)],
     ),
-    (Embedded, InFlight(1), 128, &[Posthaste, Bare(1)]),
+    (Embedded, InFlight(1), 128, &[POSTHASTE, bare(1)]),
     (
         Embedded,
         InFlight(1024),
         128,
         &[
-            Posthaste,
-            PosthasteUnbatched,
-            PosthasteUnbatchedOneThread,
-            LEAST_UNBATCHED,
-            LEAST_UNBATCHED_ONE_THREAD,
-            CALLERS_UNBATCHED,
-            CALLERS_UNBATCHED_ONE_THREAD,
-            Bare(1),
+            POSTHASTE,
+            POSTHASTE_UNBATCHED,
+            POSTHASTE_UNBATCHED.one_thread(),
+            LEAST_PRODUCER.unbatched(),
+            LEAST_PRODUCER.unbatched().one_thread(),
+            BARE_CALLERS.unbatched(),
+            BARE_CALLERS.unbatched().one_thread(),
+            bare(1),
         ],
     ),
-    (Real, Burst(10_000), 128, &[Posthaste, Java550]),
-    (Real, Burst(20_000), 128, &[Posthaste, Java550]),
+    (Real, Burst(10_000), 128, &[POSTHASTE, JAVA_550]),
+    (Real, Burst(20_000), 128, &[POSTHASTE, JAVA_550]),
 ];
 
 /// What `--full` adds.
 const MORE: &[Row] = &[
-    (Real, InFlight(1), 128, &[Java470]),
-    (Real, InFlight(32), 128, &[Posthaste, Bare(1), Bare(32)]),
-    (Real, InFlight(256), 128, &[PosthasteUnbatched, Java550, Java470, RocketmqClientRust]),
-    (Real, InFlight(10_000), 128, &[PosthasteUnbatched, Java550]),
-    (Real, Oneway(256), 128, &[Java550]),
-    (Real, Pipeline(1024), 128, &[Posthaste]),
-    (Null, InFlight(1), 128, &[Java470]),
-    (Null, InFlight(32), 128, &[Posthaste, PosthasteUnbatched, Bare(1)]),
-    (Null, InFlight(1024), 128, &[Java550, Java470, Go]),
-    (Null, InFlight(1024), 1024, &[Posthaste, PosthasteUnbatched, Java550, Bare(1), Bare(128)]),
-    (Null, InFlight(1024), 16_384, &[Posthaste, PosthasteUnbatched, Java550, Bare(1), Bare(32)]),
-    (Embedded, InFlight(256), 128, &[Posthaste, PosthasteUnbatched, Java550]),
-    (Embedded, InFlight(10_000), 128, &[Posthaste, PosthasteUnbatched]),
-    (Embedded, Ordered(1024), 128, &[Posthaste]),
-    (Embedded, Oneway(256), 128, &[Posthaste]),
-    (Embedded, Batches(32), 128, &[Posthaste, Bare(32)]),
-    (Embedded, InFlight(1024), 1024, &[Posthaste, Bare(128)]),
-    (Real, Burst(10_000), 128, &[Java470, RocketmqClientRust, Bare(1)]),
-    (Real, Burst(20_000), 128, &[Java470, RocketmqClientRust, Bare(1)]),
+    (Real, InFlight(1), 128, &[JAVA_470]),
+    (Real, InFlight(32), 128, &[POSTHASTE, bare(1), bare(32)]),
+    (Real, InFlight(256), 128, &[POSTHASTE_UNBATCHED, JAVA_550, JAVA_470, ROCKETMQ_CLIENT_RUST]),
+    (Real, InFlight(10_000), 128, &[POSTHASTE_UNBATCHED, JAVA_550]),
+    (Real, Oneway(256), 128, &[JAVA_550]),
+    (Real, Pipeline(1024), 128, &[POSTHASTE]),
+    (Null, InFlight(1), 128, &[JAVA_470]),
+    (Null, InFlight(32), 128, &[POSTHASTE, POSTHASTE_UNBATCHED, bare(1)]),
+    (Null, InFlight(1024), 128, &[JAVA_550, JAVA_470, GO]),
+    (Null, InFlight(1024), 1024, &[POSTHASTE, POSTHASTE_UNBATCHED, JAVA_550, bare(1), bare(128)]),
+    (Null, InFlight(1024), 16_384, &[POSTHASTE, POSTHASTE_UNBATCHED, JAVA_550, bare(1), bare(32)]),
+    (Embedded, InFlight(256), 128, &[POSTHASTE, POSTHASTE_UNBATCHED, JAVA_550]),
+    (Embedded, InFlight(10_000), 128, &[POSTHASTE, POSTHASTE_UNBATCHED]),
+    (Embedded, Ordered(1024), 128, &[POSTHASTE]),
+    (Embedded, Oneway(256), 128, &[POSTHASTE]),
+    (Embedded, Batches(32), 128, &[POSTHASTE, bare(32)]),
+    (Embedded, InFlight(1024), 1024, &[POSTHASTE, bare(128)]),
+    (Real, Burst(10_000), 128, &[JAVA_470, ROCKETMQ_CLIENT_RUST, bare(1)]),
+    (Real, Burst(20_000), 128, &[JAVA_470, ROCKETMQ_CLIENT_RUST, bare(1)]),
 ];
 
 /// What `--quick` runs.
 const QUICK: &[Row] = &[
-    (Real, InFlight(1), 128, &[Posthaste, Bare(1)]),
-    (Real, InFlight(1024), 128, &[Posthaste, Java550, Bare(1), Bare(128), Bare(512), Bare(1024)]),
-    (Null, InFlight(1), 128, &[Posthaste, Bare(1)]),
-    (Null, InFlight(1024), 128, &[Posthaste, PosthasteUnbatched, Bare(1)]),
-    (Null, Oneway(256), 128, &[Posthaste, PosthasteUnlimited]),
-    (Null, Batches(32), 128, &[Posthaste, Bare(32)]),
-    (Embedded, InFlight(1024), 128, &[Posthaste, PosthasteUnbatched]),
+    (Real, InFlight(1), 128, &[POSTHASTE, bare(1)]),
+    (Real, InFlight(1024), 128, &[POSTHASTE, JAVA_550, bare(1), bare(128), bare(512), bare(1024)]),
+    (Null, InFlight(1), 128, &[POSTHASTE, bare(1)]),
+    (Null, InFlight(1024), 128, &[POSTHASTE, POSTHASTE_UNBATCHED, bare(1)]),
+    (Null, Oneway(256), 128, &[POSTHASTE, POSTHASTE_UNLIMITED]),
+    (Null, Batches(32), 128, &[POSTHASTE, bare(32)]),
+    (Embedded, InFlight(1024), 128, &[POSTHASTE, POSTHASTE_UNBATCHED]),
 ];
 
 impl Plan {
@@ -243,7 +247,7 @@ mod tests {
         assert!(!cases.is_empty());
         assert!(
             cases.iter().all(
-                |case| case.client == Go || (case.server, case.scenario) == (Null, InFlight(1))
+                |case| case.client == GO || (case.server, case.scenario) == (Null, InFlight(1))
             )
         );
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bench_session::Measurement;
 use serde::{Deserialize, Serialize};
 
-use crate::Arguments;
+use crate::arguments::Arguments;
 use crate::case::Case;
 use crate::curve::Chart;
 use crate::machine::Machine;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bench_session::{Arguments, Measurement};
 
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client;
+use crate::client::bare;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::record::{Record, Session};
@@ -90,7 +90,7 @@ fn run_one(
 pub(crate) fn warm(workshop: &Workshop) -> Result<Server> {
     let mut server = Server::start(ServerKind::Real, workshop)?;
     for (batch, seconds) in [(1, 5), (32, 2), (512, 1)] {
-        let (server_kind, client) = (ServerKind::Real, Client::Bare(batch));
+        let (server_kind, client) = (ServerKind::Real, bare(batch));
         let scenario = Scenario::InFlight(1024.min(batch * 64));
         let case = Case { server: server_kind, scenario, body: 128, client };
         let length = Duration::from_secs(seconds);
@@ -165,13 +165,14 @@ pub(crate) fn await_measurement(client: &Process, length: Duration) -> Result<Me
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{GO, POSTHASTE};
 
     #[test]
     fn every_client_of_a_row_comes_first_in_some_round() {
         let case =
             |scenario, client| Case { server: ServerKind::Null, scenario, body: 128, client };
         let (one, many) = (Scenario::InFlight(1), Scenario::InFlight(32));
-        let cases = [case(one, Client::Go), case(one, Client::Posthaste), case(many, Client::Go)];
+        let cases = [case(one, GO), case(one, POSTHASTE), case(many, GO)];
         assert_eq!(turned(&cases, 0), cases);
         let turned = turned(&cases, 1);
         assert_eq!(turned[0], cases[1]);

@@ -10,8 +10,8 @@ use super::paths::{self, Named, Reading};
 /// What a table's heading begins with; the folder of the crate's sources follows.
 const HEADING: &str = "### Floors of ";
 /// Crates that must have a table.
-const FLOORED: [&str; 4] =
-    ["crates/protocol/src", "crates/broker/src", "crates/cli/src", "xtask/src"];
+const FLOORED: [&str; 5] =
+    ["crates/protocol/src", "crates/broker/src", "crates/cli/src", "bench/driver/src", "xtask/src"];
 /// What the root file of a crate is called.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 

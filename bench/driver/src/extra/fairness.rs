@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Outcome;
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client;
+use crate::client::POSTHASTE;
 use crate::goal::{NO_FLOORS, verdict};
 use crate::process::Process;
 use crate::round::{await_measurement, await_ready, warm};
@@ -21,7 +21,7 @@ const APART: Duration = Duration::from_millis(500);
 pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     workshop.build_java("5.5.0")?;
     let server = warm(workshop)?;
-    let (server_kind, client) = (ServerKind::Real, Client::Posthaste);
+    let (server_kind, client) = (ServerKind::Real, POSTHASTE);
     let scenario = Scenario::InFlight(1024);
     let case = Case { server: server_kind, scenario, body: 128, client };
     let mut arguments = case.arguments(server.name_server(), TOPIC, LENGTH);

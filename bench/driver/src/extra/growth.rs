@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Outcome;
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client;
+use crate::client::{BARE_CALLERS, Client, LEAST_PRODUCER, POSTHASTE, POSTHASTE_UNBATCHED};
 use crate::curve::{Chart, Line};
 use crate::goal::verdict;
 use crate::record::Record;
@@ -32,101 +32,132 @@ struct Setup {
     messages: Option<usize>,
 }
 
-const USUAL: Setup = Setup {
-    client: Client::PosthasteUnbatched,
-    in_flight: 1024,
-    brokers: 1,
-    topics: 1,
-    messages: None,
-};
+const USUAL: Setup =
+    Setup { client: POSTHASTE_UNBATCHED, in_flight: 1024, brokers: 1, topics: 1, messages: None };
 
 pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     let over =
         |places: &[usize], setup: &dyn Fn(usize) -> Setup| measure_all(workshop, places, setup);
+    let cost = |places: &[usize], setup: &dyn Fn(usize) -> Setup| {
+        anyhow::Ok(curve(&over(places, setup)?, Record::client_cpu))
+    };
     let callers = |client| over(&IN_FLIGHT, &|n| Setup { client, in_flight: n, ..USUAL });
-    let brokers = |client| over(&BROKERS, &|n| Setup { client, brokers: n, ..USUAL });
+    let brokers = |client| cost(&BROKERS, &|n| Setup { client, brokers: n, ..USUAL });
     let spread =
-        |client| over(&BROKERS, &|n| Setup { client, brokers: n, in_flight: 128 * n, ..USUAL });
-    let topics = |client| over(&TOPICS, &|n| Setup { client, topics: n, ..USUAL });
-    let posthaste = Client::PosthasteUnbatched;
-    let bare = |batching| Client::BareCallers { batching, one_thread: false };
-    let least = Client::LeastProducer { batching: false, one_thread: false };
+        |client| cost(&BROKERS, &|n| Setup { client, brokers: n, in_flight: 128 * n, ..USUAL });
+    let topics = |client| cost(&TOPICS, &|n| Setup { client, topics: n, ..USUAL });
+    let (posthaste, bare) = (POSTHASTE_UNBATCHED, BARE_CALLERS.unbatched());
+    let sent = |n| Setup { client: POSTHASTE, messages: Some(n), ..USUAL };
 
-    let (unbatched, unbatched_floor) = (callers(posthaste)?, callers(bare(false))?);
-    let (brokers, brokers_floor) = (brokers(posthaste)?, brokers(bare(false))?);
-    let (spread, spread_floor) = (spread(posthaste)?, spread(bare(false))?);
-    let (topics, topics_floor) = (topics(posthaste)?, topics(least)?);
-    let (batched, batched_floor) = (callers(Client::Posthaste)?, callers(bare(true))?);
-    let client = Client::Posthaste;
-    let sent = over(&MESSAGES, &|n| Setup { client, messages: Some(n), ..USUAL })?;
-
-    let [unbatched, unbatched_floor, brokers, brokers_floor, spread, spread_floor] =
-        [&unbatched, &unbatched_floor, &brokers, &brokers_floor, &spread, &spread_floor]
-            .map(|points| curve(points, Record::client_cpu));
-    let [topics, topics_floor, cost, cost_floor] =
-        [&topics, &topics_floor, &batched, &batched_floor]
-            .map(|points| curve(points, Record::client_cpu));
+    let (unbatched, unbatched_floor) = (callers(posthaste)?, callers(bare)?);
+    let (brokers, brokers_floor) = (brokers(posthaste)?, brokers(bare)?);
+    let (spread, spread_floor) = (spread(posthaste)?, spread(bare)?);
+    let (topics, topics_floor) = (topics(posthaste)?, topics(LEAST_PRODUCER.unbatched())?);
+    let (batched, batched_floor) = (callers(POSTHASTE)?, callers(BARE_CALLERS)?);
+    let memory = curve(&over(&MESSAGES, &sent)?, Record::peak_rss_mib);
     let batch = |record: &Record| {
         record.measurement.messages as f64 / record.measurement.requests.unwrap_or(1).max(1) as f64
     };
-    let (size, memory) = (curve(&batched, batch), curve(&sent, Record::peak_rss_mib));
-    let findings = vec![
-        flatness("callers", &unbatched, [Some(&unbatched_floor), None]),
-        flatness("brokers", &brokers, [Some(&brokers_floor), None]),
-        flatness("brokers with 128 callers for each", &spread, [Some(&spread_floor), None]),
-        flatness("topics", &topics, [None, Some(&topics_floor)]),
-        rise(&cost, &cost_floor),
-        format!("batching on, peak memory after 10^5, 10^6, 10^7 messages: {} MiB", list(&memory)),
-    ];
-    let charts = vec![
-        chart(
-            "growth-callers",
-            "Client CPU per message",
-            "callers in flight",
-            "µs",
-            vec![
-                Line { name: "batching off".into(), points: unbatched },
-                Line { name: "batching on".into(), points: cost },
-                Line { name: "bare callers, batching off".into(), points: unbatched_floor },
-                Line { name: "bare callers".into(), points: cost_floor },
-            ],
-        ),
-        chart(
-            "growth-batch",
-            "Messages per request, batching on",
-            "callers in flight",
-            "messages",
-            vec![Line { name: "batch size".into(), points: size }],
-        ),
-        chart(
-            "growth-spread",
-            "Client CPU per message, batching off",
-            "brokers, topics",
-            "µs",
-            vec![
-                Line { name: "over brokers, 1,024 in all".into(), points: brokers },
-                Line { name: "over brokers, 128 each".into(), points: spread },
-                Line { name: "over topics".into(), points: topics },
-                Line { name: "least producer over topics".into(), points: topics_floor },
-                Line {
-                    name: "bare callers over brokers, 1,024 in all".into(),
-                    points: brokers_floor,
-                },
-                Line { name: "bare callers over brokers, 128 each".into(), points: spread_floor },
-            ],
-        ),
-        chart(
-            "growth-memory",
-            "Peak memory, 1,024 in flight",
-            "messages sent",
-            "MiB",
-            vec![Line { name: "peak RSS".into(), points: memory }],
-        ),
-    ];
-    Ok(Outcome { findings, charts })
+    let [unbatched, unbatched_floor, cost, cost_floor] =
+        [&unbatched, &unbatched_floor, &batched, &batched_floor]
+            .map(|points| curve(points, Record::client_cpu));
+    Ok(Growth {
+        unbatched,
+        unbatched_floor,
+        brokers,
+        brokers_floor,
+        spread,
+        spread_floor,
+        topics,
+        topics_floor,
+        batched: cost,
+        batched_floor: cost_floor,
+        size: curve(&batched, batch),
+        memory,
+    }
+    .outcome())
 }
 
-fn chart(name: &str, title: &str, x: &str, y: &str, lines: Vec<Line>) -> Chart {
+/// What was measured: client CPU per message, if not said otherwise, and of the floors too.
+struct Growth {
+    /// Over callers, batching off.
+    unbatched: Vec<(f64, f64)>,
+    unbatched_floor: Vec<(f64, f64)>,
+    /// Over brokers.
+    brokers: Vec<(f64, f64)>,
+    brokers_floor: Vec<(f64, f64)>,
+    /// Over brokers with as many callers for each.
+    spread: Vec<(f64, f64)>,
+    spread_floor: Vec<(f64, f64)>,
+    topics: Vec<(f64, f64)>,
+    topics_floor: Vec<(f64, f64)>,
+    /// Over callers, batching on.
+    batched: Vec<(f64, f64)>,
+    batched_floor: Vec<(f64, f64)>,
+    /// Messages per request over callers.
+    size: Vec<(f64, f64)>,
+    /// Peak memory over messages.
+    memory: Vec<(f64, f64)>,
+}
+
+impl Growth {
+    fn outcome(self) -> Outcome {
+        Outcome { findings: self.findings(), charts: self.charts() }
+    }
+
+    fn findings(&self) -> Vec<String> {
+        let memory = list(&self.memory);
+        vec![
+            flatness("callers", &self.unbatched, [Some(&self.unbatched_floor), None]),
+            flatness("brokers", &self.brokers, [Some(&self.brokers_floor), None]),
+            flatness(
+                "brokers with 128 callers for each",
+                &self.spread,
+                [Some(&self.spread_floor), None],
+            ),
+            flatness("topics", &self.topics, [None, Some(&self.topics_floor)]),
+            rise(&self.batched, &self.batched_floor),
+            format!("batching on, peak memory after 10^5, 10^6, 10^7 messages: {memory} MiB"),
+        ]
+    }
+
+    fn charts(self) -> Vec<Chart> {
+        let callers = [
+            ("batching off", self.unbatched),
+            ("batching on", self.batched),
+            ("bare callers, batching off", self.unbatched_floor),
+            ("bare callers", self.batched_floor),
+        ];
+        let spread = [
+            ("over brokers, 1,024 in all", self.brokers),
+            ("over brokers, 128 each", self.spread),
+            ("over topics", self.topics),
+            ("least producer over topics", self.topics_floor),
+            ("bare callers over brokers, 1,024 in all", self.brokers_floor),
+            ("bare callers over brokers, 128 each", self.spread_floor),
+        ];
+        let (size, memory) = ([("batch size", self.size)], [("peak RSS", self.memory)]);
+        let per_message = "Client CPU per message";
+        let unbatched = format!("{per_message}, batching off");
+        let batch = "Messages per request, batching on";
+        vec![
+            chart("growth-callers", per_message, "callers in flight", "µs", callers),
+            chart("growth-batch", batch, "callers in flight", "messages", size),
+            chart("growth-spread", &unbatched, "brokers, topics", "µs", spread),
+            chart("growth-memory", "Peak memory, 1,024 in flight", "messages sent", "MiB", memory),
+        ]
+    }
+}
+
+fn chart<const LINES: usize>(
+    name: &str,
+    title: &str,
+    x: &str,
+    y: &str,
+    lines: [(&str, Vec<(f64, f64)>); LINES],
+) -> Chart {
+    let line = |(name, points): (&str, _)| Line { name: name.to_owned(), points };
+    let lines = lines.map(line).into();
     let title = format!("{title} (null broker, 128 B)");
     Chart { name: name.into(), title, x: x.into(), y: y.into(), log_x: true, lines }
 }

@@ -7,7 +7,7 @@ use bench_session::Moment;
 
 use super::Outcome;
 use crate::case::{Case, Scenario, ServerKind};
-use crate::client::Client;
+use crate::client::POSTHASTE;
 use crate::curve::{Chart, Line};
 use crate::round::measure_with;
 use crate::server::{Server, TOPIC};
@@ -18,7 +18,7 @@ const LENGTH: Duration = Duration::from_secs(12);
 pub(crate) fn run(workshop: &Workshop) -> Result<Outcome> {
     workshop.build_java("5.5.0")?;
     let mut server = Server::start(ServerKind::Real, workshop)?;
-    let (server_kind, client) = (ServerKind::Real, Client::Posthaste);
+    let (server_kind, client) = (ServerKind::Real, POSTHASTE);
     let scenario = Scenario::InFlight(1024);
     let case = Case { server: server_kind, scenario, body: 128, client };
     let mut arguments = case.arguments(server.name_server(), TOPIC, LENGTH);
