@@ -77,13 +77,14 @@ impl Admin {
     }
 
     /// Creates a topic with `queues` queues, for reading and writing, on every master broker that
-    /// does not have it. Where it is, it stays as it is: [`update_topic`](Self::update_topic) changes
-    /// it. Once this returns, the name server knows the topic and the next call finds it.
+    /// does not have it. An existing topic stays unchanged: [`update_topic`](Self::update_topic)
+    /// changes it. Once this returns, the name server knows the topic and the next call finds it.
     ///
-    /// As in Java (`MQAdminImpl.createTopic`) the brokers are those of the default topic `TBW102`;
-    /// where that is not there, since brokers create no topics on their own, those of
-    /// `SELF_TEST_TOPIC`. Each is tried up to five times, and one that accepts is enough; a second
-    /// call creates the topic on the others. Java's changes a topic that is there.
+    /// As in Java (`MQAdminImpl.createTopic`), the brokers of the default topic `TBW102` get the
+    /// topic. If `TBW102` does not exist because brokers create no topics on their own, the brokers
+    /// of `SELF_TEST_TOPIC` do. Each broker is tried up to five times, and one that accepts is
+    /// enough; a second call creates the topic on the others. Java's method changes an existing
+    /// topic.
     ///
     /// # Errors
     /// [`AdminError::Exists`] when every master has the topic; it says with how many queues.
@@ -107,14 +108,13 @@ impl Admin {
         create::create_topic(self, topic, settings).await
     }
 
-    /// Changes a topic on each broker that has it. What the update does not name stays as it is
-    /// there. Once this returns, the name server shows the change and the producer goes by it.
+    /// Changes a topic on each broker that has it. Settings that the update does not name stay
+    /// unchanged. Once this returns, the name server shows the change and the producer uses it.
     ///
-    /// Fewer queues to read put the messages in the others out of consumers' reach, and so does a
-    /// topic that may not be read: unless
-    /// [`abandon_messages`](TopicUpdate::abandon_messages) says that this is meant, such a change is
-    /// refused when there are any. They are counted before the change is made: messages that are sent
-    /// meanwhile are not among them.
+    /// With fewer queues to read, or a topic that may not be read, consumers no longer reach the
+    /// messages in the other queues. If there are such messages, the change is refused unless
+    /// [`abandon_messages`](TopicUpdate::abandon_messages) allows it. The messages are counted
+    /// before the change is made; messages that are sent meanwhile are not counted.
     ///
     /// # Errors
     /// [`AdminError::OutOfReach`], which says how many messages it is about; [`AdminError::NoTopic`];
@@ -135,8 +135,8 @@ impl Admin {
         Ok(TopicOnBroker::all_of(&self.route(topic, self.deadline()).await?))
     }
 
-    /// The names of all topics, sorted; those of the system are among them. In a
-    /// [`namespace`](crate::ProducerBuilder::namespace) those of others are not.
+    /// The names of all topics, sorted, including the system's. In a
+    /// [`namespace`](crate::ProducerBuilder::namespace), topics of other namespaces are left out.
     ///
     /// # Errors
     /// [`AdminError::Unreachable`] when no name server answers.
@@ -187,8 +187,8 @@ impl Admin {
         Ok(queues)
     }
 
-    /// The offset of the oldest message that a queue still has; where it has none, that of the
-    /// next.
+    /// The offset of the oldest message that a queue still has; if it has none, the offset of the
+    /// next message.
     ///
     /// # Errors
     /// [`AdminError::NoTopic`], [`AdminError::Invalid`] for a queue that the topic does not have,
@@ -210,8 +210,8 @@ impl Admin {
         Ok(self.ask_broker_of(queue, max_offset_of).await?.offset)
     }
 
-    /// The offset of a queue's first message stored at `time` or later; that of the next message
-    /// when all are older.
+    /// The offset of a queue's first message stored at `time` or later; if all are older, the
+    /// offset of the next message.
     ///
     /// # Errors
     /// As [`min_offset`](Self::min_offset).
@@ -243,16 +243,16 @@ impl Admin {
     /// [`Receipt::offset_message_id`](crate::Receipt::offset_message_id); `None` when it is not there
     /// (any more) (Java: `viewMessage`).
     ///
-    /// The id says where the message lies: at which broker, and where in its log. Only brokers of the
-    /// topic's route are asked, though, whatever address the id has.
+    /// The id says where the message lies: at which broker, and where in its log. But only brokers
+    /// of the topic's route are asked, whatever address the id has.
     ///
     /// It takes the broker's id alone. For [`Receipt::message_id`](crate::Receipt::message_id)
     /// (Java: `SendResult.getMsgId`) use [`query_by_unique_id`](Self::query_by_unique_id); Java's
-    /// `viewMessage(topic, id)` tries both. Given here, such an id is mostly just not found.
+    /// `viewMessage(topic, id)` tries both. Such an id is mostly not found here.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] when it is no such id, [`AdminError::NoTopic`], and whatever keeps the
-    /// broker from answering.
+    /// [`AdminError::Invalid`] if it is not such an id, [`AdminError::NoTopic`], and whatever keeps
+    /// the broker from answering.
     pub async fn view(
         &self,
         topic: &str,
@@ -269,8 +269,9 @@ impl Admin {
     /// message a moment after it was stored.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] when it is no key, [`AdminError::NoTopic`]. A broker that cannot be
-    /// asked is an error only when the others have found nothing; otherwise its messages are missing.
+    /// [`AdminError::Invalid`] if it is not a valid key, [`AdminError::NoTopic`]. A broker that
+    /// cannot be asked is an error only when the others have found nothing; otherwise its messages
+    /// are missing.
     pub async fn query_by_key(
         &self,
         topic: &str,
@@ -282,8 +283,8 @@ impl Admin {
     }
 
     /// The message of `topic` with the id that its producer gave it, as in
-    /// [`Receipt::message_id`](crate::Receipt::message_id); nothing when it is not there. Several,
-    /// oldest first, when it was stored again after an attempt with an unknown end.
+    /// [`Receipt::message_id`](crate::Receipt::message_id); nothing if it is not there; several
+    /// messages, oldest first, if it was stored again after an attempt with an unknown outcome.
     ///
     /// # Errors
     /// As [`query_by_key`](Self::query_by_key).

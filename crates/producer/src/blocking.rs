@@ -204,10 +204,10 @@ impl Producer {
         Admin::new(self.producer.admin(), self.runtime.clone())
     }
 
-    /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and
-    /// leaves the producer group, all within `time` and a tenth of a second. Where one-way messages were
-    /// written, it waits up to half a second of that until the broker has read them. A larger `time`
-    /// extends no send: each still ends by its own deadline.
+    /// Stops accepting messages, waits at most `time` for the accepted ones to end, then ends the
+    /// rest and leaves the producer group, all within `time` and a tenth of a second. If one-way
+    /// messages were written, it waits up to half a second of that until the broker has read them.
+    /// A larger `time` extends no send: each still ends by its own deadline.
     ///
     /// Threads that wait for room, and later calls, end with
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) at once. A second `close` waits for the

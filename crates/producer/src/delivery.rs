@@ -32,7 +32,7 @@ impl Delivery {
         self.accepted.id.to_string()
     }
 
-    /// Has `callback` run with the result, exactly once.
+    /// Runs `callback` with the result, exactly once.
     ///
     /// Callbacks run one after another on a separate thread: one that blocks delays other
     /// callbacks, but no send. One that panics ends alone. They run elsewhere with a
@@ -117,7 +117,7 @@ impl BatchDelivery {
         ids.map(|id| id.to_string()).collect()
     }
 
-    /// Has `callback` run with the result, exactly once: a receipt for each message, in their order.
+    /// Runs `callback` with the result, exactly once: a receipt for each message, in their order.
     /// Where it runs: see [`Delivery::on_complete`].
     pub fn on_complete(
         self,

@@ -16,8 +16,8 @@ use crate::content::Content;
 pub enum Outcome {
     /// No attempt stored it. Sending it again makes no duplicate.
     NotStored,
-    /// An attempt may have stored it: its answer never came, or did not tell. Sending it again may
-    /// make a duplicate, with another message id.
+    /// An attempt may have stored it: its answer never came, or did not say whether it did. Sending
+    /// the message again may make a duplicate, with another message id.
     Unknown,
 }
 
@@ -41,7 +41,8 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The message breaks a rule; the broker was not asked, or said so.
+    /// The message breaks a rule. Either the producer found that, and asked no broker, or the
+    /// broker said so.
     Invalid,
     /// No name server could say where the topic is.
     NoRoute,
@@ -51,8 +52,8 @@ pub enum ErrorKind {
     NoWritableQueue,
     /// No connection to a broker.
     Connect,
-    /// No encrypted connection: the server's certificate is not trusted, or it does not take ours,
-    /// or it does not speak TLS. Nothing of the message was sent.
+    /// No encrypted connection: the server's certificate is not trusted, or the server does not
+    /// accept the client's, or it does not speak TLS. Nothing of the message was sent.
     Tls,
     /// The route leads to a broker that is not trusted
     /// ([`trusted_brokers`](crate::ProducerBuilder::trusted_brokers)). Nothing was sent there.
@@ -189,10 +190,10 @@ impl fmt::Display for Attempt {
 /// Its `Display` is one line; [`attempts`](Self::attempts) has the whole story.
 ///
 /// What the system or TLS said, if it was that which kept the message from its broker, is the
-/// [`source`](Error::source): a [`std::io::Error`], such as one of the kind `ConnectionRefused`, and of a
-/// failure of TLS the error of `rustls` as the source of that. `{}` leaves out what the source says, so
-/// that whoever prints the whole chain, as `anyhow` does with `{:#}`, says nothing twice; `{:#}` of the
-/// error itself is the line with it.
+/// [`source`](Error::source): a [`std::io::Error`], such as one of the kind `ConnectionRefused`,
+/// and of a failure of TLS the error of `rustls` as the source of that. `{}` leaves out what the
+/// source says, so that code that prints the whole chain, as `anyhow` does with `{:#}`, prints
+/// nothing twice; `{:#}` of the error itself is the line with it.
 pub struct SendError(Box<Failure>);
 
 struct Failure {

@@ -7,21 +7,20 @@ use posthaste_protocol::id::IdText;
 use crate::message::wire_size::property_bytes;
 use crate::{Attempt, Message, Receipt, TransactionState, validate};
 
-/// Sees each attempt to send a message and what came of it, and each end of a transaction; may veto
-/// an attempt, or add properties.
+/// Sees each attempt to send a message and how it ended, and each end of a transaction; may veto an
+/// attempt, or add properties.
 ///
 /// [`ProducerBuilder::interceptor`](crate::ProducerBuilder::interceptor) takes any number of them;
-/// they are called in the order in which they were given. Each method does nothing unless it is
-/// written. Of a batch they see message by message.
+/// they are called in the order in which they were given. The default of each method does nothing.
+/// For a batch, the methods are called for each message.
 ///
 /// # Where they run
-/// Where the message is: for its first attempt mostly in the task that sends it, for all else in
-/// the task of a connection, in between its reads and writes. An interceptor that blocks, or
-/// computes for long, holds up every message of that connection. Slow work belongs on another
-/// thread.
+/// Where the message is: the first attempt mostly in the task that sends it, everything else in the
+/// task of a connection, between its reads and writes. An interceptor that blocks, or computes for
+/// long, holds up every message of that connection. Slow work belongs on another thread.
 ///
 /// # Panics
-/// A panic ends in here: it is logged, and the message goes on as if the interceptor had said
+/// A panic does not spread: it is logged, and the message goes on as if the interceptor had done
 /// nothing.
 ///
 /// ```
@@ -53,8 +52,8 @@ pub trait Interceptor: Send + Sync + 'static {
 
     /// A broker stored the message. Its caller has not been told yet.
     ///
-    /// An answer may come late, when [`attempt_failed`](Self::attempt_failed) has told of its
-    /// attempt that there was none.
+    /// An answer may come late, after [`attempt_failed`](Self::attempt_failed) has reported that
+    /// there was none.
     fn stored(&self, message: &Message, receipt: &Receipt) {
         let _ = (message, receipt);
     }
@@ -64,8 +63,8 @@ pub trait Interceptor: Send + Sync + 'static {
         let _ = (message, message_id);
     }
 
-    /// An attempt has failed. Another may follow; how the send ends, its caller is told. What
-    /// [`close`](crate::Producer::close) cuts off is not shown.
+    /// An attempt has failed. Another may follow; the caller of the send hears how it ends.
+    /// Attempts that [`close`](crate::Producer::close) cuts off are not shown.
     fn attempt_failed(&self, message: &Message, message_id: &str, attempt: &Attempt) {
         let _ = (message, message_id, attempt);
     }
@@ -125,16 +124,16 @@ impl SendAttempt<'_> {
         self.added.get(name)
     }
 
-    /// Has a property travel with the message, in this attempt and in later ones. It takes the place
-    /// of one of that name, the message's own or an added one. The message that its caller gets
+    /// Adds a property to the message as it travels, in this attempt and in later ones. It replaces
+    /// a property of that name, the message's own or an added one. The message that its caller gets
     /// back in an error does not have it.
     ///
     /// What is added counts in the size of batches, not in the bound on pending bytes.
     ///
     /// # Errors
     /// When the name has a meaning in the protocol, name or value is empty or has the bytes 1 or 2,
-    /// or all properties together would be longer than brokers take. Nothing is changed then. Given
-    /// on with `?`, that is a veto.
+    /// or all properties together would be longer than brokers take. Nothing is changed then.
+    /// Passed on with `?`, the error is a veto.
     pub fn set_property(
         &mut self,
         name: impl Into<String>,
@@ -190,7 +189,8 @@ impl TransactionEnd<'_> {
         self.state
     }
 
-    /// Whether the broker had asked: the checker has decided, not the one who began it.
+    /// Whether the broker had asked: the checker has decided, not the code that began the
+    /// transaction.
     pub fn is_from_check(&self) -> bool {
         self.from_check
     }

@@ -106,10 +106,10 @@ impl Message {
     /// A message for `topic`.
     ///
     /// A topic has 1 to 127 characters of `A-Z a-z 0-9 _ - % |`; a body at least one byte and at
-    /// most [`max_message_size`](crate::ProducerBuilder::max_message_size). Topics of the broker's
-    /// own, such as `TBW102` and `SCHEDULE_TOPIC_XXXX`, are refused.
+    /// most [`max_message_size`](crate::ProducerBuilder::max_message_size). Topics that belong to
+    /// the broker, such as `TBW102` and `SCHEDULE_TOPIC_XXXX`, are refused.
     ///
-    /// The body is owned, or `'static`: for one that is borrowed there is [`copied`](Self::copied).
+    /// The body is owned, or `'static`; for a borrowed body use [`copied`](Self::copied).
     pub fn new(topic: impl Into<Text>, body: impl Into<Bytes>) -> Self {
         Self {
             topic: topic.into().into_arc(),
@@ -137,7 +137,7 @@ impl Message {
     /// As [`new`](Self::new), with a value as JSON for a body (feature `serde`).
     ///
     /// # Errors
-    /// When the value cannot be written as JSON, such as a map whose keys are no texts.
+    /// When the value cannot be written as JSON, such as a map whose keys are not texts.
     ///
     /// ```
     /// # use posthaste::Message;
@@ -155,8 +155,8 @@ impl Message {
         Ok(Self::new(topic, serde_json::to_vec(value)?))
     }
 
-    /// Says what keeps messages from being sent to a topic of this name, if anything does: a rule for
-    /// names, or that it is the broker's own. Every send checks it.
+    /// Says why messages cannot be sent to a topic of this name, if so: the name breaks a rule, or
+    /// the topic belongs to the broker. Every send checks this.
     ///
     /// # Errors
     /// What is wrong with the name, in a few words.
@@ -193,10 +193,10 @@ impl Message {
         self
     }
 
-    /// Sets a property of the application's own. Names that the protocol gives a meaning to
-    /// (`TAGS`, `KEYS`, `DELAY` …), empty names and values, and the bytes 1 and 2 are refused when
-    /// the message is sent. All properties together, tag and keys among them, have at most 32,511
-    /// bytes, with two for each beside its name and value.
+    /// Sets a property of the application. Names with a meaning in the protocol (`TAGS`, `KEYS`,
+    /// `DELAY` …), empty names and values, and the bytes 1 and 2 are refused when the message is
+    /// sent. All properties together, tag and keys among them, have at most 32,511 bytes, with two
+    /// for each beside its name and value.
     #[must_use]
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels().properties.set(name.into(), value);
@@ -210,29 +210,29 @@ impl Message {
         self
     }
 
-    /// Whether the broker answers only after flush and replication, where it is set up to do
-    /// these in time (`waitStoreMsgOK` in Java). Default: true.
+    /// Whether the broker answers only after flush and replication, if it is configured for these
+    /// (`waitStoreMsgOK` in Java). Default: true.
     #[must_use]
     pub fn wait_stored(mut self, wait: bool) -> Self {
         self.wait_stored = wait;
         self
     }
 
-    /// Sends the message in order with the others of the same key.
+    /// Sends the message in order with other messages of the same key.
     ///
     /// The key's Java hash picks the queue, as `SelectMessageQueueByHash` does, so that Java and
-    /// Posthaste agree. The message never changes its queue; when one fails, those of its key that
-    /// were accepted before the failure was delivered fail with it. A key must not be empty.
+    /// Posthaste agree. The message stays in the key's queue. If it fails, later messages of its
+    /// key that were accepted before the failure was reported fail too. A key must not be empty.
     ///
-    /// Proxies of 5.x look at what a topic is for, as brokers do not: theirs has to be one for
-    /// ordered messages (`message.type` `FIFO`, or `MIXED`).
+    /// Unlike brokers, proxies of 5.x check the type of a topic: it must be one for ordered
+    /// messages (`message.type` `FIFO`, or `MIXED`).
     #[must_use]
     pub fn order_by(mut self, key: impl Into<Text>) -> Self {
         self.destination = Destination::Key(key.into().into_arc());
         self
     }
 
-    /// Sends the message to this queue, one of its topic, and no other. Not in order with its
+    /// Sends the message to this queue of its topic, and to no other. It is not in order with its
     /// neighbours, unless [`ordered`](Self::ordered) says so.
     #[must_use]
     pub fn queue(mut self, queue: MessageQueue) -> Self {
@@ -244,12 +244,13 @@ impl Message {
     /// Sends the message to the queue that `select` picks, in order with others that were sent to
     /// that queue in this way or as [`ordered`](Self::ordered) (Java: `MessageQueueSelector`).
     ///
-    /// It gets the topic's writable queues, by broker's name and number, and gives the place of one,
-    /// from 0. Those of an ordered topic come in the order of its configuration; they, and those of
-    /// a static topic, are there also while their broker is away, which the message then waits for.
-    /// It is asked once, when the route is known; the message never changes its queue. It must not
-    /// block: it may run where answers are read. When it panics, or there is no such place, the send
-    /// ends as [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+    /// `select` gets the topic's writable queues, by broker's name and number, and returns the
+    /// place of one, from 0. The queues of an ordered topic come in the order of its configuration.
+    /// The queues of an ordered or a static topic are listed even while their broker is down; the
+    /// message then waits for the broker. `select` is called once, when the route is known; the
+    /// message never changes its queue. It must not block: it may run where answers are read. If it
+    /// panics, or there is no such place, the send ends as
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     #[must_use]
     pub fn select_queue(
         mut self,
@@ -269,11 +270,11 @@ impl Message {
         self
     }
 
-    /// Has consumers get the message after one of the brokers' delays: 1 s, 5 s, 10 s, 30 s, 1 to
-    /// 10 min in steps of one minute, 20 min, 30 min, 1 h, 2 h are levels 1 to 18, unless a broker
-    /// is configured otherwise. A higher level is taken for the last, 0 is refused. Every version
-    /// knows delay levels. Beside this there are [`deliver_after`](Self::deliver_after) and
-    /// [`deliver_at`](Self::deliver_at): of these three the one that is called last counts.
+    /// Delivers the message after one of the brokers' delays: 1 s, 5 s, 10 s, 30 s, 1 to 10 min in
+    /// steps of one minute, 20 min, 30 min, 1 h, 2 h are levels 1 to 18, unless a broker is
+    /// configured otherwise. A higher level counts as the last, 0 is refused. Every version knows
+    /// delay levels. Of this, [`deliver_after`](Self::deliver_after) and
+    /// [`deliver_at`](Self::deliver_at), the last call counts.
     ///
     /// A delayed message is not in order with others, and not part of a batch.
     #[must_use]
@@ -282,9 +283,9 @@ impl Message {
         self
     }
 
-    /// Has consumers get the message after this time, to about a second, counted from when the
-    /// broker stores it (Java: `setDelayTimeMs`). At most three days, unless the broker is
-    /// configured otherwise; what is longer is refused.
+    /// Delivers the message this long after the broker stores it, to about a second (Java:
+    /// `setDelayTimeMs`). At most three days, unless the broker is configured otherwise; a longer
+    /// delay is refused.
     ///
     /// Brokers know this from 5.0 on. **4.x brokers ignore it and deliver at once**: the producer
     /// warns in its log when it meets one.
@@ -295,17 +296,17 @@ impl Message {
     }
 
     /// As [`deliver_after`](Self::deliver_after), at this point in time (date and time) by the
-    /// broker's clock (Java: `setDeliverTimeMs`). One in the past means at once; one before 1970 is
-    /// refused.
+    /// broker's clock (Java: `setDeliverTimeMs`). A time in the past means at once; a time before
+    /// 1970 is refused.
     #[must_use]
     pub fn deliver_at(mut self, time: SystemTime) -> Self {
         self.treatment().delay = Some(Delay::At(time));
         self
     }
 
-    /// Gives the message a priority, for topics of that type (Java: `setPriority`): 0 or more, a
-    /// higher one is delivered earlier. Brokers know this from 5.4 on; older ones ignore it, and the
-    /// producer warns in its log.
+    /// Gives the message a priority, for topics of that type (Java: `setPriority`): 0 or more; a
+    /// higher priority is delivered earlier. Brokers know this from 5.4 on; older ones ignore it,
+    /// and the producer warns in its log.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.treatment().priority = Some(priority);
@@ -320,7 +321,7 @@ impl Message {
         self
     }
 
-    /// Has the broker show the message in a light queue too (property `INNER_MULTI_DISPATCH`), where
+    /// Shows the message in a light queue too (property `INNER_MULTI_DISPATCH`), on brokers where
     /// that is turned on (`enableLmq`, `enableMultiDispatch`; 5.x). Consumers find it in the topic
     /// `%LMQ%name`, queue 0. A name must not be empty, nor contain a comma, a slash or a backslash.
     #[must_use]
@@ -329,10 +330,10 @@ impl Message {
         self
     }
 
-    /// In a transaction: how long the broker waits before it asks for the first time what became
-    /// of the message, in whole seconds, rounded up (property `CHECK_IMMUNITY_TIME_IN_SECONDS`).
-    /// Default: the broker's, 6 s. Shorter than the transaction takes, and the checker is asked
-    /// while it is still under way.
+    /// In a transaction: how long the broker waits before its first check of the message, in whole
+    /// seconds, rounded up (property `CHECK_IMMUNITY_TIME_IN_SECONDS`). Default: the broker's, 6 s.
+    /// If that is shorter than the transaction takes, the checker is asked while the transaction is
+    /// still under way.
     #[must_use]
     pub fn first_check_after(mut self, time: Duration) -> Self {
         self.treatment().first_check = Some(time);
@@ -366,7 +367,7 @@ impl Message {
         self.labels.as_ref().map(|labels| labels.keys.as_slice()).unwrap_or_default()
     }
 
-    /// The properties of the application's own.
+    /// The properties of the application.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter().flat_map(|labels| labels.properties.iter())
     }

@@ -25,9 +25,9 @@ use crate::{
 
 /// A member of a producer group that sends messages to a RocketMQ cluster.
 ///
-/// Clones are handles of the same producer and cheap; every verb takes `&self`. When the last handle
-/// is dropped without [`close`](Self::close), what was accepted still runs to its end in the
-/// background, as long as the runtime lives.
+/// Clones are handles of the same producer and cheap; every verb takes `&self`. When the last
+/// handle is dropped without [`close`](Self::close), accepted messages still run to their ends in
+/// the background, as long as the runtime lives.
 #[derive(Clone)]
 pub struct Producer {
     handle: Arc<HandleOfAll>,
@@ -69,15 +69,16 @@ impl Producer {
     /// the message back.
     ///
     /// # Order
-    /// Messages are accepted in the order of the first polls of their futures while there is room
-    /// ([`max_pending`](ProducerBuilder::max_pending)). Those that have to wait for room may be
-    /// accepted in another order; where order matters, await each [`enqueue`](Self::enqueue) before
-    /// the next. They are stored in the order of acceptance only with [`Message::order_by`],
-    /// [`Message::select_queue`], or [`Message::ordered`] in a given queue.
+    /// While there is room ([`max_pending`](ProducerBuilder::max_pending)), messages are accepted
+    /// in the order in which their futures are first polled. Messages that have to wait for room
+    /// may be accepted in another order: where order matters, await each [`enqueue`](Self::enqueue)
+    /// before the next. Messages are stored in the order of acceptance only with
+    /// [`Message::order_by`], [`Message::select_queue`], or [`Message::ordered`] in a given queue.
     ///
     /// # Cancellation
-    /// Dropping the future before the message has left takes it back: it will not be stored. Later
-    /// it runs to its end on its own. Dropping never leaves half a request on the wire.
+    /// Dropping the future before the message has left takes the message back: it will not be
+    /// stored. Later, the message runs to its end. Dropping never leaves half a request on the
+    /// wire.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = |message: &Message| send_span!("send", self.client(), message, 1);
         let waker = Some(waker().await);
@@ -143,9 +144,9 @@ impl Producer {
     /// Sends a batch and awaits the broker's answer: its messages are stored together, one after
     /// another in one queue, or not at all. Gives a receipt for each, in their order.
     ///
-    /// Messages that wait for room share requests without this, too
-    /// ([`batching`](ProducerBuilder::batching)); this is for those that belong together. An empty
-    /// batch is nothing to send, and has no receipts.
+    /// Messages that wait for room share requests anyway ([`batching`](ProducerBuilder::batching));
+    /// use this for messages that belong together. An empty batch sends nothing, and has no
+    /// receipts.
     ///
     /// # Errors
     /// [`SendError`], as for [`send`](Self::send), gives all messages back
@@ -166,8 +167,9 @@ impl Producer {
     }
 
     /// Accepts a batch, waiting for room if need be, and gives a handle of its delivery: as
-    /// [`send_batch`](Self::send_batch), without waiting for the broker (Java: `send` of a collection
-    /// with a `SendCallback`). An empty batch is nothing to send; its handle has no receipts.
+    /// [`send_batch`](Self::send_batch), without waiting for the broker (Java: `send` of a
+    /// collection with a `SendCallback`). An empty batch sends nothing; its handle gives no
+    /// receipts.
     ///
     /// # Errors
     /// When the batch breaks a rule (see [`send_batch`](Self::send_batch)), there is no room by its
@@ -238,15 +240,16 @@ impl Producer {
         Self { handle: self.handle.clone(), timeout: timeout.min(LONGEST) }
     }
 
-    /// From now on asks these name servers, and no others. What waits for a route is looked up
-    /// there at once, and so is every topic that has one already; connections to name servers that
-    /// are not in the list any more end when no call waits for their answers. With an [address
+    /// From now on the producer asks these name servers only. Topics that wait for a route are
+    /// looked up there at once, and so is every topic with a route; connections to name servers
+    /// that are not in the list any more end when no call waits for their answers. With an [address
     /// server](NameServers::address_server) the old ones are asked until it has answered.
     ///
-    /// Sends do not stop: they go by the routes that are known until newer ones are.
+    /// Sends do not stop: they use the known routes until there are newer ones.
     ///
     /// # Errors
-    /// [`StartError::NameServers`] when it is not a list; the name servers stay as they were then.
+    /// [`StartError::NameServers`] if it is not a valid list; then the name servers stay as they
+    /// were.
     pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
         let client = &self.handle.client;
         let unit = client.config().identity.unit_name.as_deref();
@@ -258,12 +261,12 @@ impl Producer {
         Ok(())
     }
 
-    /// Awaits the end of every message that was accepted before, however it ends; each of them says
-    /// so itself. Messages that [linger](ProducerBuilder::linger) leave at once meanwhile. New ones
-    /// are accepted and not waited for.
+    /// Awaits the end of every message that was accepted before, however it ends; each message
+    /// reports its own outcome. Messages that [linger](ProducerBuilder::linger) leave at once. New
+    /// messages are accepted and not waited for.
     ///
-    /// No message lives beyond its own deadline, so this ends by the last of theirs. Flushes take turns: one that
-    /// has to wait for another awaits what was accepted until its turn came.
+    /// No message lives beyond its deadline, so this ends by the last deadline. Flushes take turns:
+    /// a flush that has to wait for another also awaits the messages accepted until its turn.
     ///
     /// # Cancellation
     /// Dropping the future changes nothing for the messages.
@@ -276,17 +279,17 @@ impl Producer {
         self.handle.client.stats()
     }
 
-    /// Stops accepting, lets what was accepted drain for at most `time`, then ends the rest and
-    /// leaves the producer group, all within `time` and a tenth of a second. Where one-way messages were
-    /// written, it waits up to half a second of that until the broker has read them. A larger `time`
-    /// extends no send: each still ends by its own deadline.
+    /// Stops accepting messages, waits at most `time` for the accepted ones to end, then ends the
+    /// rest and leaves the producer group, all within `time` and a tenth of a second. If one-way
+    /// messages were written, it waits up to half a second of that until the broker has read them.
+    /// A larger `time` extends no send: each still ends by its own deadline.
     ///
     /// Callers that wait for room, and later calls, end with [`ErrorKind::Closed`](crate::ErrorKind::Closed) at once. A second
     /// `close` awaits the first and gives the same report.
     ///
     /// # Cancellation
-    /// Dropping the future leaves the producer closed to new messages; what was accepted goes on.
-    /// Another `close` takes it from there.
+    /// Dropping the future leaves the producer closed to new messages; accepted messages go on.
+    /// Another `close` continues from there.
     pub async fn close(&self, time: Duration) -> CloseReport {
         let deadline = Instant::now() + time.min(LONGEST);
         self.handle.closed.get_or_init(|| self.handle.client.close(deadline)).await.clone()

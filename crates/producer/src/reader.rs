@@ -24,14 +24,14 @@ use crate::{Admin, AdminError, MessageQueue, ReadMessage};
 /// Reads the messages stored in all queues of a topic, without a consumer group: no offset of a
 /// group moves, and consumers get no fewer messages.
 ///
-/// Messages of one queue come in their order, each once; those of different queues in no order.
-/// When a broker is lost, reading goes on at the same place as soon as it is back, or its queues
-/// are elsewhere. Queues that the topic gains are read too, within 30 s.
+/// Messages of one queue come in their order, each once; messages of different queues come in no
+/// order. When a broker is lost, reading goes on at the same place as soon as it is back, or its
+/// queues are elsewhere. Queues that the topic gains are read too, within 30 s.
 ///
 /// Memory is bounded: each queue is read ahead by one or two pulls, of 256 KiB or one message, and
-/// no further until [`next`](Self::next) has taken these.
+/// no further until [`next`](Self::next) has taken them.
 ///
-/// It keeps the producer alive that it came from. Dropping it ends the reading.
+/// It keeps its producer alive. Dropping it ends the reading.
 ///
 /// It is a [`Stream`] too, of what [`next`](Self::next) gives. The stream ends where `next` gives
 /// `None`, and after [`AdminError::Closed`]; other errors do not end it.
@@ -84,7 +84,7 @@ impl Reader {
     /// - [`AdminError::Unreachable`], [`AdminError::Timeout`], [`AdminError::NoTopic`]: a queue
     ///   could not be read for as long as the reader's [`patience`](ReaderBuilder::patience).
     /// - [`AdminError::Protocol`]: a message cannot be decoded. The next ones follow.
-    /// - [`AdminError::Closed`]: the producer was closed. This one stays.
+    /// - [`AdminError::Closed`]: the producer was closed. This error is final.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing.

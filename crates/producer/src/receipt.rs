@@ -37,8 +37,8 @@ struct Place {
 }
 
 impl Receipt {
-    /// The message's unique id, made by the producer (property `UNIQ_KEY`). Consumers see it as
-    /// the message id. All copies that retries may have made carry the same one.
+    /// The message's unique id, made by the producer (property `UNIQ_KEY`). Consumers see it as the
+    /// message id. All copies that retries may have made carry the same id.
     pub fn message_id(&self) -> &str {
         self.message_id.as_str()
     }
@@ -73,7 +73,7 @@ impl Receipt {
         self.answer.part(self.answer.transaction_id)
     }
 
-    /// Handle by which a message with a delivery time can be taken back, where the broker gives one
+    /// Handle by which a message with a delivery time can be recalled, if the broker gives one
     /// (5.x).
     pub fn recall_handle(&self) -> Option<&str> {
         self.answer.part(self.answer.recall_handle)
@@ -161,11 +161,11 @@ impl fmt::Debug for Receipt {
     }
 }
 
-/// How firmly a message is stored (Java: `SendStatus`). It is stored with each of them.
+/// How firmly a message is stored (Java: `SendStatus`). With each status, it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendStatus {
-    /// As firmly as the broker is set up to.
+    /// As firmly as the broker is configured to.
     Stored,
     /// In the broker's memory; its disk did not confirm in time.
     FlushDiskTimeout,

@@ -102,7 +102,7 @@ impl Serialize for ReadMessage {
     }
 }
 
-/// The properties of the application's own.
+/// The properties of the application.
 struct Properties<'a>(&'a ReadMessage);
 
 impl Serialize for Properties<'_> {

@@ -9,7 +9,7 @@ use crate::accepted::counter::Counter;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages accepted, and those refused before (not valid, no room), which count as
+    /// Messages accepted, and messages refused before (not valid, no room), which count as
     /// `not_stored` too. Sends to a closed producer do not count.
     pub sent: u64,
     /// Messages stored.
@@ -24,7 +24,8 @@ pub struct Stats {
     pub withdrawn: u64,
     /// Messages accepted and not ended.
     pub in_flight: u64,
-    /// Attempts that used up a retry; not those after a connect that failed or a refusal as busy.
+    /// Attempts that used up a retry; an attempt after a failed connect or a busy answer does not
+    /// count.
     pub retries: u64,
     /// Requests that a broker refused as busy.
     pub busy: u64,
@@ -33,13 +34,13 @@ pub struct Stats {
     pub sent_away: u64,
     /// Requests that carried messages to a broker, each try counted.
     pub requests: u64,
-    /// How many of them were batches.
+    /// How many of these requests were batches.
     pub batches: u64,
     /// How many messages left in batches, each try counted.
     pub batched: u64,
     /// Replies to requests that came when no request waited for them any more.
     pub late_replies: u64,
-    /// Transaction checks of brokers that were dropped, since too many came at once.
+    /// Transaction checks of brokers that were dropped because too many came at once.
     pub dropped_checks: u64,
     /// Records of the message trace that were dropped, or that the trace topic did not take. Always
     /// 0 unless [`message_trace`](crate::ProducerBuilder::message_trace) is on.
@@ -62,8 +63,8 @@ pub struct BrokerStats {
     pub window: usize,
     /// How many requests are in flight.
     pub in_flight: usize,
-    /// How many messages are in flight in them. One-way messages are not: they have ended when they
-    /// are written.
+    /// How many messages are in flight in these requests. One-way messages are not counted: they
+    /// end when they are written.
     pub messages_in_flight: usize,
     /// How many messages wait to leave.
     pub waiting: usize,
@@ -91,7 +92,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Messages accepted and not ended, of so many accepted.
+    /// Messages accepted and not ended, of this many accepted.
     pub(crate) fn in_flight(&self, accepted: u64) -> u64 {
         let ended = self.acked.get()
             + self.not_stored.get()

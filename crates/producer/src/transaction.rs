@@ -25,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A transaction that has begun: its half message is stored, and no consumer sees it.
 ///
-/// Made by [`Producer::begin`]. It ends by [`commit`](Self::commit) or
-/// [`rollback`](Self::rollback). Dropped undecided, also by a panic, it stays open: after a while
-/// (6 s, [`Message::first_check_after`]) the broker asks a member of the producer group what became
-/// of it, every 30 s (4.x: 60 s) and at most 15 times, and that member's
+/// Made by [`Producer::begin`]. [`commit`](Self::commit) or [`rollback`](Self::rollback) ends it.
+/// If it is dropped undecided, also by a panic, it stays open: after a while (6 s,
+/// [`Message::first_check_after`]) the broker asks a member of the producer group what became of
+/// it, every 30 s (4.x: 60 s) and at most 15 times, and that member's
 /// [`transaction_checker`](crate::ProducerBuilder::transaction_checker) decides. So a transaction
-/// outlives the process that has begun it.
+/// outlives the process that began it.
 #[must_use = "dropped undecided, it is left to the transaction checker"]
 pub struct Transaction {
     producer: Producer,
@@ -71,23 +71,23 @@ impl Transaction {
         &self.half.receipt
     }
 
-    /// Has consumers get the message; returns when the broker has confirmed it.
+    /// Delivers the message to consumers; returns when the broker has confirmed the decision.
     ///
-    /// A broker that cannot be reached is told again until the deadline
+    /// If the broker cannot be reached, the decision is sent again until the deadline
     /// ([`send_timeout`](crate::ProducerBuilder::send_timeout), or that of the handle that began
     /// the transaction). Java does not wait for a confirmation, nor ask for one.
     ///
     /// # Errors
-    /// [`TransactionError`]: the broker does not know the decision, or it cannot be told whether it
-    /// does. It asks the checker then, which should give the same answer.
+    /// [`TransactionError`]: the broker does not know the decision, or may not know it. It asks the
+    /// checker then, which should give the same answer.
     ///
     /// # Cancellation
-    /// Dropping the future may leave the transaction undecided, or not.
+    /// Dropping the future may leave the transaction undecided, or decided.
     pub async fn commit(self) -> Result<(), TransactionError> {
         self.end(TransactionState::Commit).await
     }
 
-    /// Drops the message; returns when the broker has confirmed it.
+    /// Drops the message; returns when the broker has confirmed the decision.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -118,8 +118,8 @@ impl fmt::Debug for Transaction {
 impl Producer {
     /// Begins a transaction: stores a half message, which consumers do not see yet.
     ///
-    /// A half message that is stored, but less firmly than the broker is set up to
-    /// ([`SendStatus`]), is rolled back at once, as in Java: its transaction must not begin.
+    /// A half message that is stored less firmly than the broker is configured to ([`SendStatus`])
+    /// is rolled back at once, as in Java: its transaction must not begin.
     ///
     /// # Errors
     /// As [`send`](Self::send); [`ErrorKind::Invalid`] also when there is no
@@ -164,10 +164,10 @@ impl Producer {
         SendError::new(ErrorKind::Unavailable, outcome, reason, Vec::new(), message.into())
     }
 
-    /// Begins a transaction, runs `local`, and ends it as that says (Java:
-    /// `sendMessageInTransaction`); gives what was said. With
-    /// [`Unknown`](TransactionState::Unknown) the broker asks the checker later, and so it does when
-    /// `local` panics.
+    /// Begins a transaction, runs `local`, and ends it as `local` says (Java:
+    /// `sendMessageInTransaction`); returns the decision. With
+    /// [`Unknown`](TransactionState::Unknown) the broker asks the checker later, and so it does
+    /// when `local` panics.
     ///
     /// # Errors
     /// [`TransactionError`]: the transaction has not begun, and `local` has not run

@@ -157,7 +157,7 @@ impl Admin {
         self.runtime.wait(self.admin.query_by_unique_id(topic, message_id))
     }
 
-    /// Settings of a reader of `topic`, which sees what landed there.
+    /// Settings of a reader of `topic`, which sees the messages stored there.
     pub fn reader(&self, topic: impl Into<String>) -> ReaderBuilder {
         ReaderBuilder::new(self.admin.reader(topic), self.clone())
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::LONGEST;
 
-/// How brokers that are slow, or do not answer, are left out while others will do.
+/// How brokers that are slow, or do not answer, are left out as long as another broker will do.
 ///
 /// A broker is left out for a time that depends on how long it took to answer, and longer when it
-/// did not answer at all. Meanwhile it is asked in the background how it is, and taken back as soon
-/// as it answers quickly. When all brokers of a topic are left out, none is. Messages that are
-/// ordered or have a given queue go where they must, whatever the broker's health.
+/// did not answer at all. Meanwhile it is probed in the background, and used again as soon as it
+/// answers quickly. If all brokers of a topic would be left out, none is. Messages that are ordered
+/// or have a given queue go where they must, whatever the broker's health.
 #[derive(Debug, Clone)]
 pub struct FaultAvoidance {
     /// Latency from which on, and how long a broker is left out then; the longest first.
@@ -49,7 +49,7 @@ impl FaultAvoidance {
     }
 
     /// For how long a broker is left out (second) when an answer took this long or longer (first).
-    /// Too low, and brokers are left out for being busy, while the others get busier.
+    /// If the limits are too low, brokers are left out for being busy, while the others get busier.
     #[must_use]
     pub fn latencies(mut self, table: impl IntoIterator<Item = (Duration, Duration)>) -> Self {
         self.table = table.into_iter().collect();

@@ -20,10 +20,10 @@ use crate::{
 /// Routes are not polled more often than this.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
-/// Settings of a producer. [`start`](Self::start) makes it, or says which of them is outside of its
-/// range ([`StartError::Setting`]).
+/// Settings of a producer. [`start`](Self::start) makes the producer, or says which setting is out
+/// of its range ([`StartError::Setting`]).
 ///
-/// All times are more than 0, and what is longer than a year counts as a year.
+/// All times are more than 0, and a time longer than a year counts as a year.
 #[derive(Clone)]
 pub struct ProducerBuilder {
     config: Config,
@@ -58,9 +58,9 @@ impl ProducerBuilder {
     }
 
     /// How often a failed [`send`](Producer::send), [`send_batch`](Producer::send_batch),
-    /// [`begin`](Producer::begin) or [`request`](Producer::request) is tried again. Default: 2.
-    /// What never left for a broker and what a busy broker refused does not count; the deadline
-    /// bounds it all.
+    /// [`begin`](Producer::begin) or [`request`](Producer::request) is tried again. Default: 2. An
+    /// attempt whose request never left, or that a busy broker refused, does not count. The
+    /// deadline bounds them all.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.config.retries = retries;
@@ -76,11 +76,11 @@ impl ProducerBuilder {
         self
     }
 
-    /// Answers of brokers that are worth another attempt, beside those that always are (Java:
-    /// `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. It only adds: none of
-    /// those can be taken away, as `retryResponseCodes` can in Java; [`retries`](Self::retries) bounds
-    /// them all. Default: none. What
-    /// a busy broker refuses (2, 215) waits and goes again anyway.
+    /// Answers of brokers that are worth another attempt, in addition to the codes that always are
+    /// (Java: `addRetryResponseCode`): 1, 14, 204, 205, 1500 and, once, 16, 17, 501. It only adds
+    /// codes: none of these can be removed, as `retryResponseCodes` can in Java.
+    /// [`retries`](Self::retries) bounds all attempts. Default: none. A message that a busy broker
+    /// refuses (2, 215) waits and is sent again anyway.
     #[must_use]
     pub fn retry_codes(mut self, codes: impl IntoIterator<Item = ResponseCode>) -> Self {
         self.config.retry_codes = codes.into_iter().collect();
@@ -89,28 +89,29 @@ impl ProducerBuilder {
 
     /// The most that one attempt may take while there are retries left (Java:
     /// `sendMsgMaxTimeoutPerRequest`). Default: none; half of the time that is left, and at least
-    /// 500 ms, while another broker could take the message, and otherwise all of it. An attempt that
-    /// ends so may have been stored, so that a short time makes duplicates. It is not for ordered
-    /// messages: their attempts end at their own deadline, or their order could be lost.
+    /// 500 ms, while another broker could take the message, and otherwise all of it. An attempt
+    /// that ends this way may have been stored, so a short time makes duplicates. It does not apply
+    /// to ordered messages: their attempts end at their own deadline, because their order could be
+    /// lost otherwise.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = Some(timeout);
         self
     }
 
-    /// How brokers that are slow or do not answer are left out while others will do. Default: see
-    /// [`FaultAvoidance`].
+    /// How to avoid brokers that are slow or do not answer, as long as another broker will do.
+    /// Default: see [`FaultAvoidance`].
     #[must_use]
     pub fn fault_avoidance(mut self, avoidance: FaultAvoidance) -> Self {
         self.config.avoidance = avoidance;
         self
     }
 
-    /// How many messages, and how many bytes of them, may be on their way at once; further sends
-    /// wait, and one that finds no room by its deadline ends as
+    /// How many messages, and how many bytes of them, may be in flight at once. Further sends wait,
+    /// and a send that finds no room by its deadline ends as
     /// [`ErrorKind::BufferFull`](crate::ErrorKind::BufferFull). Default: 10,000 messages and 32
     /// MiB; both at least 1, the bytes less than 4 GiB. Larger bounds do not make anything faster;
-    /// they let more pile up while a broker is slow.
+    /// more messages pile up while a broker is slow.
     #[must_use]
     pub fn max_pending(mut self, messages: usize, bytes: usize) -> Self {
         self.config.max_pending_messages = messages;
@@ -134,13 +135,15 @@ impl ProducerBuilder {
         self
     }
 
-    /// The topic that brokers make new ones like when a send creates them (Java: `createTopicKey`):
+    /// The topic that a new topic is modelled on when a send creates it (Java: `createTopicKey`):
     /// its brokers, and its settings there. Default: `TBW102`, which real brokers have with
-    /// `autoCreateTopicEnable`. Any other has to be there, with the permission to inherit from it (7).
+    /// `autoCreateTopicEnable`. Another topic must exist, with the permission to inherit from it
+    /// (7).
     ///
-    /// A topic without a route is sent to the brokers of this one; where this one has no route
-    /// either, to those of `TBW102` (Java 5.x looks for that alone). In no
-    /// [namespace](Self::namespace). [`start`](Self::start) refuses a name that no topic can have.
+    /// Messages to a topic without a route go to the brokers of this topic. If this topic has no
+    /// route either, they go to the brokers of `TBW102` (the only topic that Java 5.x looks up).
+    /// The topic is in no [namespace](Self::namespace). [`start`](Self::start) refuses a name that
+    /// no topic can have.
     #[must_use]
     pub fn create_topic_key(mut self, topic: impl Into<Text>) -> Self {
         self.config.default_topic = topic.into().into_arc();
@@ -148,13 +151,13 @@ impl ProducerBuilder {
     }
 
     /// The zone that this producer is in (Java: `rocketmq.zone` with `rocketmq.zone.mode=true`):
-    /// brokers of that zone are sent to, and no others while one of them has a queue that may be
-    /// written. When none has, those of all zones take the messages, until the zone is back; Java
-    /// fails then. Default: none, all brokers alike.
+    /// messages go to brokers of that zone only, while one of them has a queue that may be written.
+    /// When none has, brokers of all zones take the messages, until the zone is back; Java fails
+    /// then. Default: no zone, all brokers alike.
     ///
-    /// Name servers of 5.x know zones, and brokers say theirs (`zoneName` in the route); older name
-    /// servers answer with all brokers. Ordering keys pick among the queues of the zone, so that
-    /// producers in two zones take a key to different queues, as in Java. Calls of
+    /// Name servers of 5.x know zones, and brokers name their zone (`zoneName` in the route); older
+    /// name servers answer with all brokers. Ordering keys pick among the queues of the zone, so
+    /// producers in two zones send a key to different queues, as in Java. Calls of
     /// [`Admin`](crate::Admin) and a [`Reader`](crate::Reader) see all zones.
     #[must_use]
     pub fn zone(mut self, name: impl Into<String>) -> Self {
@@ -189,9 +192,9 @@ impl ProducerBuilder {
 
     /// Whether messages that have to wait for room at a broker, or behind an ordered message of
     /// their queue, leave together as one batch. Default: on. Callers do not notice, except by the
-    /// speed: each message keeps its own deadline, id, offset and outcome, and one that need not
-    /// wait leaves at once and alone. Off, every message is a separate request, which costs a
-    /// broker several times the work.
+    /// speed: each message keeps its own deadline, id, offset and outcome, and a message that need
+    /// not wait leaves at once and alone. When off, every message is a separate request, which
+    /// costs a broker several times the work.
     #[must_use]
     pub fn batching(mut self, on: bool) -> Self {
         self.config.batching = on;
@@ -205,7 +208,7 @@ impl ProducerBuilder {
     /// and costs each of them up to this time, but never more than half of what a send has until
     /// its deadline.
     ///
-    /// A time of zero is none. Any other is refused together with
+    /// A time of zero means no linger. Any other time is refused together with
     /// [`batching(false)`](Self::batching). A batch has at most 1 MiB, whatever `max_bytes` says.
     ///
     /// [`flush`](Producer::flush) and [`close`](Producer::close) end the wait. Messages that go
@@ -217,18 +220,17 @@ impl ProducerBuilder {
     }
 
     /// How bodies are compressed, from [`compress_from`](Self::compress_from) bytes on. Default:
-    /// zlib, which every client reads. Consumers read the others, LZ4 and zstd (features `lz4`,
-    /// `zstd`), from 5.0 on, and older ones hand out garbage.
+    /// zlib, which every client reads. Consumers read LZ4 and zstd (features `lz4`, `zstd`) from
+    /// 5.0 on; older consumers hand out garbage.
     #[must_use]
     pub fn compression(mut self, kind: Compression) -> Self {
         self.config.packing.kind = kind;
         self
     }
 
-    /// How hard bodies are compressed. zlib: from 1, fast, to 9, small; 0 is not at all, and more
-    /// counts as 9. zstd: from 1 to 22; 0 is its own default, 3. LZ4 has no levels. Default: 5.
-    /// High levels cost far more time than they save bytes; the time is that of the task that
-    /// sends.
+    /// How hard bodies are compressed. zlib: from 1, fast, to 9, small; 0 means not at all, and
+    /// more counts as 9. zstd: from 1 to 22; 0 means its default, 3. LZ4 has no levels. Default: 5.
+    /// High levels cost much time for few bytes; it is the time of the task that sends.
     #[must_use]
     pub fn compression_level(mut self, level: u32) -> Self {
         self.config.packing.level = level;
@@ -239,29 +241,31 @@ impl ProducerBuilder {
     /// 4,096, as in Java (`compressMsgBodyOverHowmuch`); `usize::MAX` turns compression off.
     /// Consumers get bodies as they were sent, and do not notice.
     ///
-    /// Of a batch that is [sent as one](Producer::send_batch) all bodies are compressed when one of
-    /// them is so long and they get smaller together; Java leaves batches as they are. Turn it off for
-    /// topics of 5.x with batch queues (`queue.type=BatchCQ`), whose consumers cannot read such batches.
+    /// In a batch that is [sent as one](Producer::send_batch), all bodies are compressed if one of
+    /// them has this length and they get smaller together; Java leaves batches as they are. Turn it
+    /// off for topics of 5.x with batch queues (`queue.type=BatchCQ`), whose consumers cannot read
+    /// such batches.
     #[must_use]
     pub fn compress_from(mut self, bytes: usize) -> Self {
         self.config.packing.from_bytes = bytes;
         self
     }
 
-    /// Says what became of half messages that are undecided: those of transactions that were dropped,
-    /// whose process has died, or whose end did not reach the broker. [`begin`](Producer::begin) asks
-    /// for one. Default: none.
+    /// Decides about undecided half messages: of transactions that were dropped, whose process has
+    /// died, or whose end did not reach the broker. [`begin`](Producer::begin) needs one. Default:
+    /// none.
     ///
-    /// Brokers ask any member of the producer group, so every member needs a checker that knows by
-    /// the message (its id, keys, properties) what was done, for instance from a database. With
-    /// [`Unknown`](TransactionState::Unknown) the broker asks again; so it does after a panic, which
-    /// ends the one check alone.
+    /// Brokers ask any member of the producer group, so every member needs a checker that finds out
+    /// by the message (its id, keys, properties) what was done, for instance from a database. After
+    /// [`Unknown`](TransactionState::Unknown) the broker asks again. It also does so after a panic,
+    /// which ends only this check.
     ///
     /// A producer with a checker connects to the brokers of the default topic `TBW102`, and of
-    /// [`topics`](Self::topics), as soon as it starts, so that they know it and ask it before it has sent
-    /// anything. Where no broker has the default topic (`autoCreateTopicEnable=false`), it finds them by
-    /// `SELF_TEST_TOPIC`; where name servers have no route to that either, it warns in its log, and the
-    /// transactions' topics have to be named with [`topics`](Self::topics).
+    /// [`topics`](Self::topics), as soon as it starts, so that they know it and ask it before it
+    /// has sent anything. If no broker has the default topic (`autoCreateTopicEnable=false`), it
+    /// finds the brokers by `SELF_TEST_TOPIC`. If name servers have no route to that topic either,
+    /// it warns in its log, and you must name the transactions' topics with
+    /// [`topics`](Self::topics).
     #[must_use]
     pub fn transaction_checker<F, D>(mut self, checker: F) -> Self
     where
@@ -274,7 +278,7 @@ impl ProducerBuilder {
 
     /// How many transaction checks run at once, and how many more wait; further ones are dropped
     /// and counted, and the broker asks again. Default: 16 and 2,000; at once at least 1. More at
-    /// once than a database takes makes all of them late.
+    /// once than the application's database can take makes all of them late.
     #[must_use]
     pub fn max_transaction_checks(mut self, at_once: usize, waiting: usize) -> Self {
         self.config.checks_at_once = at_once;
@@ -283,8 +287,8 @@ impl ProducerBuilder {
     }
 
     /// Rewrites the addresses that brokers advertise, for brokers behind Docker or NAT. The
-    /// function gets `host:port` and gives another, or `None` to leave it; should it panic, the
-    /// address stays as it is. It is not asked about name servers. Default: none.
+    /// function gets `host:port` and gives another address, or `None` to keep it. If it panics, the
+    /// address stays as it is. It is not called for name servers. Default: none.
     #[must_use]
     pub fn address_map(
         mut self,
@@ -295,12 +299,12 @@ impl ProducerBuilder {
     }
 
     /// Who this producer is, to servers with access control (`aclEnable` of 4.x, authentication of
-    /// 5.x): every request is signed with these credentials, those to name servers too. They are
-    /// [`Credentials`](crate::Credentials), or a closure that gives those of the moment. Default:
-    /// none; a server that wants signatures then refuses with
+    /// 5.x): every request is signed with these credentials, to name servers too. Give
+    /// [`Credentials`](crate::Credentials), or a closure that gives the current ones. Default:
+    /// none; a server that requires signatures then refuses with
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied).
     ///
-    /// A signature proves who sends, and that nothing was changed on the way. Without TLS everybody
+    /// A signature proves who sends, and that nothing was changed on the way. Without TLS, anyone
     /// on the way can still read the messages.
     #[must_use]
     pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
@@ -308,20 +312,20 @@ impl ProducerBuilder {
         self
     }
 
-    /// Connects to these brokers alone, whatever a route says: hosts, by name or address, and
+    /// Connects to these brokers only, whatever a route says: hosts, by name or address, and
     /// networks (`10.1.0.0/16`, `fd00::/8`). Default: to every broker that a route names.
     ///
     /// Anyone who can change a name server's answers can name their own server, which would then
-    /// get the [credentials](Self::credentials) and the messages. With this nothing is sent to a
-    /// server that is not in the list, not even a connect: a send ends as
+    /// get the [credentials](Self::credentials) and the messages. With this setting, nothing is
+    /// sent to a server that is not in the list, not even a connect: a send ends as
     /// [`ErrorKind::Untrusted`](crate::ErrorKind::Untrusted), if no other broker can take it.
     ///
-    /// What counts is the address that is connected to, after the [address map](Self::address_map);
-    /// all its ports are trusted. A name in a route is trusted only when the list has that very
-    /// name, not for the address that it resolves to. Name servers that an
-    /// [address server](NameServers::address_server) lists have to be in the list too; those that
-    /// the application names itself do not. [`start`](Self::start) refuses an empty list, and what
-    /// is neither host nor network.
+    /// The list is compared with the address of the connection, after the [address
+    /// map](Self::address_map); all ports of a trusted host are trusted. A name in a route is
+    /// trusted only if the list contains that very name, not the address that it resolves to. Name
+    /// servers that an [address server](NameServers::address_server) names must be in the list too;
+    /// name servers that the application names itself need not. [`start`](Self::start) refuses an
+    /// empty list, and entries that are neither host nor network.
     ///
     /// ```
     /// # use posthaste::{Credentials, Producer};
@@ -336,9 +340,9 @@ impl ProducerBuilder {
         self
     }
 
-    /// Encrypts every connection, to name servers and brokers alike, and checks whom it leads to:
-    /// see [`Tls`]. Default: off. The handshake counts into the
-    /// [`connect_timeout`](Self::connect_timeout). When it fails nothing is sent in plain text
+    /// Encrypts every connection, to name servers and brokers alike, and verifies the server: see
+    /// [`Tls`]. Default: off. The handshake counts into the
+    /// [`connect_timeout`](Self::connect_timeout). If it fails, nothing is sent in plain text
     /// instead: the send ends with [`ErrorKind::Tls`](crate::ErrorKind::Tls), if no other broker
     /// can take it. (Java: `useTLS`, which checks nothing by default.)
     #[cfg(feature = "tls")]
@@ -357,7 +361,7 @@ impl ProducerBuilder {
     }
 
     /// Connects to brokers at the port two below the one that they advertise, which real brokers
-    /// serve with separate threads (Java: `vipChannelEnabled`). Default: off. Where a firewall or a
+    /// serve with separate threads (Java: `vipChannelEnabled`). Default: off. If a firewall or a
     /// container does not let that port through, every send fails to connect. An [address
     /// map](Self::address_map) gets the address with that port. A [`Reader`](crate::Reader) still
     /// reads from the advertised port, because the other port serves no reads.
@@ -367,10 +371,10 @@ impl ProducerBuilder {
         self
     }
 
-    /// Tells this producer apart from others of the same host in the brokers' listings: the client
-    /// id is `ip@instance`. Default: the process id and a random number.
+    /// Distinguishes this producer from others of the same host in the brokers' listings: the
+    /// client id is `ip@instance`. Default: the process id and a random number.
     ///
-    /// Two clients of one host must not have the same name: brokers push replies
+    /// Two clients of one host must not have the same name, because brokers then push replies
     /// ([`Producer::request`]) and transaction checks to either of them.
     #[must_use]
     pub fn instance_name(mut self, name: impl Into<String>) -> Self {
@@ -378,7 +382,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// The address in the client id and in the ids of messages. Default: the one that this host
+    /// The address in the client id and in the ids of messages. Default: the address that this host
     /// uses towards others. It is only a name: it distinguishes hosts that have the same address
     /// behind NAT.
     #[must_use]
@@ -387,10 +391,10 @@ impl ProducerBuilder {
         self
     }
 
-    /// The unit, of several that an installation consists of, that this producer belongs to: the
-    /// last part of the client id (`ip@instance@unit`), and of what an
-    /// [address server](NameServers::address_server) is asked for. Default: none. Letters, digits
-    /// and `_ - .`.
+    /// The unit that this producer belongs to, in an installation of several units: the last part
+    /// of the client id (`ip@instance@unit`), and of the path that an [address
+    /// server](NameServers::address_server) is asked for. Default: none. Letters, digits and `_ -
+    /// .`.
     #[must_use]
     pub fn unit_name(mut self, name: impl Into<String>) -> Self {
         self.config.identity.unit_name = Some(name.into());
@@ -398,7 +402,7 @@ impl ProducerBuilder {
     }
 
     /// Marks messages as being of a unit (`unitMode` in Java). Default: off. Brokers note it with
-    /// topics that they create for the sake of them.
+    /// topics that they create for such messages.
     #[must_use]
     pub fn unit_mode(mut self, on: bool) -> Self {
         self.config.identity.unit_mode = on;
@@ -406,9 +410,9 @@ impl ProducerBuilder {
     }
 
     /// Puts the group and every topic into a namespace, as Java does: on the wire they are called
-    /// `namespace%name`, and messages carry the namespace as property `INSTANCE_ID`. Here, in
-    /// messages, queues, receipts and errors, they keep their own names. Topics of the system are in
-    /// no namespace. Default: none.
+    /// `namespace%name`, and messages carry the namespace as property `INSTANCE_ID`. In messages,
+    /// queues, receipts and errors of this library, they keep their own names. Topics of the system
+    /// are in no namespace. Default: none.
     ///
     /// Consumers find the messages in the same namespace, or as `namespace%topic` without one. 1 to
     /// 100 letters, digits, `_` or `-`; a topic with its namespace has at most 127, a group at most
@@ -420,26 +424,27 @@ impl ProducerBuilder {
     }
 
     /// A namespace of the second kind (5.x): names stay as they are, also on the wire, and every
-    /// request says the namespace beside (`ns`, and `nsd=true`). Default: none. It is for servers
-    /// that look at it: those of open-source RocketMQ do not. May be combined with
-    /// [`namespace`](Self::namespace).
+    /// request carries the namespace in separate fields (`ns`, and `nsd=true`). Default: none. It
+    /// is for servers that read these fields; open-source RocketMQ does not. It may be combined
+    /// with [`namespace`](Self::namespace).
     #[must_use]
     pub fn namespace_v2(mut self, namespace: impl Into<String>) -> Self {
         self.namespace_v2 = Some(namespace.into());
         self
     }
 
-    /// Topics that are looked up in the background as soon as the producer starts, and whose brokers
-    /// are connected to: their first messages then find everything ready. Default: none; a topic is
-    /// looked up when it is first sent to. A topic that does not exist is none to worry about.
+    /// Topics to look up in the background as soon as the producer starts. It connects to their
+    /// brokers too, so their first messages find everything ready. Default: none; a topic is looked
+    /// up when it is first sent to. Naming a topic that does not exist is harmless: it is logged,
+    /// and the producer starts.
     #[must_use]
     pub fn topics(mut self, topics: impl IntoIterator<Item = impl Into<Text>>) -> Self {
         self.config.topics = topics.into_iter().map(|one| one.into().into_arc()).collect();
         self
     }
 
-    /// How long name servers, all together, may take to answer one question. Default: 3 s (Java:
-    /// `mqClientApiTimeout`). Then they are asked again, as long as a message waits.
+    /// How long all name servers together may take to answer one look-up. Default: 3 s (Java:
+    /// `mqClientApiTimeout`). After that they are asked again, as long as a message waits.
     #[must_use]
     pub fn lookup_timeout(mut self, timeout: Duration) -> Self {
         self.config.lookup_timeout = timeout;
@@ -447,9 +452,9 @@ impl ProducerBuilder {
     }
 
     /// How often every known topic is looked up again. Default: 30 s (Java:
-    /// `pollNameServerInterval`). Longer, and new queues and brokers are noticed later; what is in
-    /// trouble is looked up at once in any case. Shorter is more work for the name servers; shorter
-    /// than 100 ms counts as that.
+    /// `pollNameServerInterval`). With a longer interval, new queues and brokers are noticed later;
+    /// a topic whose route is in doubt is looked up at once in any case. A shorter interval is more
+    /// work for the name servers; less than 100 ms counts as 100 ms.
     #[must_use]
     pub fn route_poll_interval(mut self, interval: Duration) -> Self {
         self.config.route_poll_interval = interval;
@@ -473,12 +478,13 @@ impl ProducerBuilder {
         self
     }
 
-    /// Has callbacks ([`on_complete`](crate::Delivery::on_complete)) run where `executor` runs what it
-    /// is given, such as a pool of threads (Java: `setCallbackExecutor`). Default: one after another
-    /// on a thread of the producer's own.
+    /// Runs callbacks ([`on_complete`](crate::Delivery::on_complete)) through `executor`, such as a
+    /// pool of threads (Java: `setCallbackExecutor`). Default: one after another on a thread of the
+    /// producer.
     ///
-    /// The executor is called where messages end, so it must hand over and not wait. What it drops
-    /// without running it, or panics at, runs on the producer's own thread: each callback runs once.
+    /// The executor is called where messages end, so it must hand over and not wait. A callback
+    /// that it drops without running it, or panics at, runs on the producer's thread: each callback
+    /// runs once.
     ///
     /// ```
     /// # use posthaste::Producer;
@@ -509,11 +515,11 @@ impl ProducerBuilder {
     /// Default: off.
     ///
     /// A separate producer sends the traces in the background, in the group
-    /// `_INNER_TRACE_PRODUCER-…-PRODUCE`; sends neither wait for them nor fail with them. What
-    /// piles up beyond 2,048 records is dropped and counted in
-    /// [`Stats::traces_lost`](crate::Stats::traces_lost). [`close`](Producer::close) sends what is
-    /// left within its time. Failed and one-way sends leave no trace, nor does what a broker wants
-    /// none of. Each ten messages cost about one more, so do not switch it on for speed.
+    /// `_INNER_TRACE_PRODUCER-…-PRODUCE`; sends neither wait for them nor fail with them. Records
+    /// beyond 2,048 waiting ones are dropped and counted in
+    /// [`Stats::traces_lost`](crate::Stats::traces_lost). [`close`](Producer::close) sends the
+    /// remaining records within its time. Failed and one-way sends leave no trace, nor do messages
+    /// that a broker does not want traced. Ten messages cost about one more.
     #[must_use]
     pub fn message_trace(mut self, on: bool) -> Self {
         self.config.message_trace = on;
@@ -521,21 +527,21 @@ impl ProducerBuilder {
     }
 
     /// The topic that [`message_trace`](Self::message_trace) goes to. Default:
-    /// `RMQ_SYS_TRACE_TOPIC`, which brokers have when their `traceTopicEnable` is set, and create
-    /// at the first trace when they create topics at all. Messages to topics that begin with its
-    /// name are not traced. [`start`](Self::start) refuses a name that no topic can have.
+    /// `RMQ_SYS_TRACE_TOPIC`, which brokers have if their `traceTopicEnable` is set. Other brokers
+    /// create it at the first trace, if they create topics at all. Messages to topics that begin
+    /// with its name are not traced. [`start`](Self::start) refuses a name that no topic can have.
     #[must_use]
     pub fn trace_topic(mut self, name: impl Into<Text>) -> Self {
         self.config.trace_topic = name.into().into_arc();
         self
     }
 
-    /// Starts the producer on the current tokio runtime, which has to have timers and I/O
-    /// (`enable_all`, as `#[tokio::main]` has them). No connection is waited for: that a name
-    /// server cannot be reached shows at the first send.
+    /// Starts the producer on the current tokio runtime, which must have timers and I/O
+    /// (`enable_all`, as in `#[tokio::main]`). It does not wait for a connection: an unreachable
+    /// name server shows at the first send.
     ///
     /// # Errors
-    /// [`StartError`] when a setting is wrong; nothing is running then.
+    /// [`StartError`] if a setting is wrong; then nothing is running.
     ///
     /// # Cancellation
     /// Dropping the future before it gives the producer starts nothing.
@@ -623,8 +629,9 @@ impl Producer {
     /// Settings of a producer of `group`, for the cluster of these name servers: a list,
     /// `host:port;host:port`, or another way to find them ([`NameServers`]).
     ///
-    /// A group has 1 to 120 characters of `A-Z a-z 0-9 _ - % |`, and is not `DEFAULT_PRODUCER`;
-    /// [`start`](ProducerBuilder::start) refuses others as [`StartError::Group`].
+    /// A group name has 1 to 120 characters of `A-Z a-z 0-9 _ - % |`, and is not
+    /// `DEFAULT_PRODUCER`; [`start`](ProducerBuilder::start) refuses other names with
+    /// [`StartError::Group`].
     pub fn builder(
         group: impl Into<Text>,
         name_servers: impl Into<NameServers>,

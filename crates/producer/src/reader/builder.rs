@@ -30,7 +30,7 @@ pub enum ReadFrom {
     /// With the oldest message that each queue still has.
     #[default]
     Start,
-    /// With the next message that lands.
+    /// With the next message that is stored.
     End,
 }
 
@@ -48,7 +48,7 @@ pub struct ReaderBuilder {
 }
 
 impl Admin {
-    /// Settings of a reader of `topic`, which sees what landed there.
+    /// Settings of a reader of `topic`, which sees the messages stored there.
     pub fn reader(&self, topic: impl Into<String>) -> ReaderBuilder {
         ReaderBuilder::new(self.clone(), topic.into())
     }
@@ -74,40 +74,41 @@ impl ReaderBuilder {
     }
 
     /// Ends where the queues end when the reader is opened: [`next`](Reader::next) gives `None`
-    /// then. By default the reader goes on with what lands.
+    /// then. By default the reader goes on with new messages.
     pub fn until_now(mut self) -> Self {
         self.until_now = true;
         self
     }
 
-    /// Reads only messages with this tag; given several times, with any of these. Default: all
-    /// messages. The broker filters, so what is not wanted does not travel.
+    /// Reads only messages with this tag; given several times, messages with any of these tags.
+    /// Default: all messages. The broker filters, so other messages do not travel.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.insert(tag.into());
         self
     }
 
-    /// How long a queue may fail to be read before [`next`](Reader::next) says so; it says so
-    /// again each time after as long. Default: 30 s. Too short, and a broker's restart is an error.
+    /// How long a queue may fail to be read before [`next`](Reader::next) says so; it says so again
+    /// each time after as long. Default: 30 s. If it is too short, a broker's restart causes an
+    /// error.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Has [`open`](Self::open) wait for a topic that does not exist yet, for as long as that takes;
-    /// put a time-out around it, or drop its future. By default `open` fails with
+    /// Makes [`open`](Self::open) wait for a topic that does not exist yet, without a limit; put a
+    /// time-out around it, or drop its future. By default `open` fails with
     /// [`AdminError::NoTopic`].
     ///
-    /// All that lands in a topic that was waited for is read, wherever the reader is to start. While
-    /// it waits, servers that cannot be reached for shorter than the
-    /// [`patience`](Self::patience) are no error.
+    /// If the reader waited for the topic, it reads all its messages, wherever it was to start.
+    /// While it waits, servers that are unreachable for less than the [`patience`](Self::patience)
+    /// cause no error.
     pub fn wait_for_topic(mut self) -> Self {
         self.waits_for_topic = true;
         self
     }
 
     /// Opens the reader: looks up the queues and, unless it starts with the oldest messages and
-    /// follows, their ends. What lands after this has returned is read in any case.
+    /// follows, their ends. Messages stored after this has returned are read in any case.
     ///
     /// # Errors
     /// [`AdminError::NoTopic`] when there is no such topic yet, unless it is
