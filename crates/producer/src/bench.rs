@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::accepted::{Accepted, BatchRoom, Epoch, MOST_MESSAGES, Mode, Permit, Terms, sharing};
 use crate::connection::pending_operation;
+use crate::connection::target::Target;
 use crate::content::Content;
 use crate::outbox::{Outbox, Waiting};
-use crate::route::{BrokerQueues, Route, Target};
+use crate::route::{BrokerQueues, Route};
 use crate::unique_id::{UniqueIds, own_ip};
 use crate::window::{Trip, Window};
 use crate::{Message, Producer, queue};

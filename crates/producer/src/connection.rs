@@ -3,6 +3,7 @@
 //! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
 //! they drop, no half frame is ever written.
 
+pub(crate) mod departures;
 pub(crate) mod dial;
 pub(crate) mod failure;
 mod health;
@@ -12,6 +13,7 @@ pub(crate) mod outgoing;
 mod pending;
 pub(crate) mod reach;
 pub(crate) mod refused_batch;
+pub(crate) mod target;
 mod task;
 
 use std::sync::Arc;

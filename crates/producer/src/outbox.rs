@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::accepted::{Accepted, BatchRoom, Sharing};
 use crate::connection::refused_batch::Trial;
-use crate::route::Target;
+use crate::connection::target::Target;
 
 /// From this many lines on, unused lines are used again.
 const MANY_LINES: usize = 4096;
@@ -344,8 +344,9 @@ pub(crate) mod tests {
     use crate::accepted::MOST_MESSAGES;
     use crate::accepted::tests::terms;
     use crate::connection::Connection;
+    use crate::connection::target::RouteBroker;
     use crate::content::Content;
-    use crate::route::{BrokerQueues, Route, RouteBroker};
+    use crate::route::{BrokerQueues, Route};
 
     /// The broker of a topic, in a separate route.
     fn broker(topic: &str) -> Arc<RouteBroker> {

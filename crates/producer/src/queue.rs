@@ -7,8 +7,9 @@ use posthaste_protocol::java;
 use crate::MessageQueue;
 use crate::accepted::Accepted;
 use crate::connection::load::BrokerLoad;
+use crate::connection::target::Target;
 use crate::message::{Destination, Selector};
-use crate::route::{Route, Target};
+use crate::route::Route;
 
 /// A backlog that needs no comparison with the others'.
 const SMALL_BACKLOG: usize = 64;

@@ -1,7 +1,5 @@
 //! Where a topic's queues are, and the table of all routes.
 
-mod broker;
-mod departures;
 mod holder;
 mod line;
 mod plan;
@@ -17,8 +15,6 @@ use arc_swap::{ArcSwap, Guard};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-pub(crate) use self::broker::{RouteBroker, Target};
-pub(crate) use self::departures::Departures;
 pub(crate) use self::holder::WireQueue;
 use self::line::Line;
 pub(crate) use self::plan::{BrokerQueues, can_be_written, limit_queues, writable_queues};
@@ -28,6 +24,7 @@ pub(crate) use self::watch::Watch;
 use crate::accepted::Accepted;
 use crate::cause::Cause;
 use crate::connection::load::BrokerLoad;
+use crate::connection::target::{Described, RouteBroker, Target};
 use crate::connection::{Connection, Order};
 use crate::message::{Destination, QueueNames};
 use crate::padded::Padded;
@@ -93,10 +90,16 @@ impl Route {
             let queue = |id: &i32| RouteQueue { broker: place, names: names.clone(), id: *id };
             queues.extend(of_broker.queues.iter().map(queue));
             if let (Some(place), Some(address)) = (place, &of_broker.address) {
-                let wire_topic = wire_topic.clone();
-                let broker =
-                    RouteBroker::new(wire_topic, place, of_broker, names, connection(address));
-                brokers.push(Arc::new(broker));
+                let described = Described {
+                    wire_topic: wire_topic.clone(),
+                    place,
+                    name: &of_broker.broker,
+                    cluster: &of_broker.cluster,
+                    queues: &of_broker.queues,
+                    queue_names: names,
+                    logical: of_broker.logical.is_some(),
+                };
+                brokers.push(Arc::new(RouteBroker::new(described, connection(address))));
             }
         }
         if plan.iter().any(|of_broker| of_broker.logical.is_some()) {

@@ -12,10 +12,10 @@ use posthaste_protocol::request::EndTransaction;
 pub use error::TransactionError;
 
 use crate::client::{Client, Phase};
+use crate::connection::target::Target;
 use crate::connection::{CallError, Connection};
 use crate::interceptor::TransactionEnd;
 use crate::message::Part;
-use crate::route::Target;
 use crate::{
     ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, TransactionState, answer,
 };

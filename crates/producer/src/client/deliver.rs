@@ -14,11 +14,12 @@ use super::{Client, Phase};
 use crate::accepted::{Accepted, Mode};
 use crate::connection::Connection;
 use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::target::RouteBroker;
 use crate::message::Destination;
 use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
 use crate::outbox::Waiting;
-use crate::route::{Parked, Route, RouteBroker};
+use crate::route::{Parked, Route};
 use crate::{ErrorKind, queue};
 
 /// No attempt is cut shorter than this for the sake of another broker.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use posthaste_protocol::request::MaxOffset;
 
 use super::Client;
-use crate::route::RouteBroker;
+use crate::connection::target::RouteBroker;
 
 /// Asks brokers that are left out how they are, as long as there are any.
 pub(crate) async fn run(client: Arc<Client>) {

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::CallError;
 use crate::accepted::Accepted;
+use crate::connection::target::RouteBroker;
 use crate::credentials::Credentials;
 use crate::outbox::{self, LineId, Waiting};
-use crate::route::RouteBroker;
 use crate::window;
 
 /// Who gets an answer.

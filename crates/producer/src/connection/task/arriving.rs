@@ -20,11 +20,11 @@ use crate::connection::WayBack;
 use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::refused_batch::{self, Trial};
+use crate::connection::target::RouteBroker;
 use crate::message::KNOWS_ALL_WISHES;
 use crate::observers::StoredAt;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::Waiting;
-use crate::route::RouteBroker;
 use crate::window::Trip;
 use crate::{ErrorKind, receipt};
 

@@ -12,10 +12,10 @@ use crate::attempt::{self, Form};
 use crate::config::Linger;
 use crate::connection::Call;
 use crate::connection::pending::{Asker, Sent};
+use crate::connection::target::RouteBroker;
 use crate::credentials::Credentials;
 use crate::order::EARLIER_FAILED;
 use crate::outbox::{self, Departure, Waiting};
-use crate::route::RouteBroker;
 use crate::timestamp::Present;
 
 /// No more requests are encoded while so much is not written: it is held in memory, copied or not.

@@ -41,7 +41,7 @@ impl OwnQueue {
 }
 
 impl Departures {
-    pub(super) fn new(queues: &[i32]) -> Self {
+    pub(crate) fn new(queues: &[i32]) -> Self {
         let own = |id: &i32| OwnQueue { id: *id, messages: AtomicU32::new(0) };
         Self {
             queues: queues.iter().map(own).collect(),
@@ -53,7 +53,7 @@ impl Departures {
     }
 
     /// Whether this queue is among them.
-    pub(super) fn has(&self, id: i32) -> bool {
+    pub(crate) fn has(&self, id: i32) -> bool {
         self.queues.iter().any(|queue| queue.id == id)
     }
 
@@ -63,7 +63,7 @@ impl Departures {
     }
 
     /// The broker may have them by now.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         self.end.store(i32::MAX, Ordering::Relaxed);
     }
 
@@ -75,7 +75,7 @@ impl Departures {
 
     /// The queue for a request of this many messages: the next one in turn, or of those after it
     /// one that got fewer. Batches differ in size, but queues still get equal shares.
-    pub(super) fn next_queue(&self, messages: usize) -> Option<i32> {
+    pub(crate) fn next_queue(&self, messages: usize) -> Option<i32> {
         let turn = self.turn.load(Ordering::Relaxed) % self.queues.len().max(1);
         self.turn.store(turn + 1, Ordering::Relaxed);
         let (before, from) = self.queues.split_at_checked(turn)?;
@@ -91,7 +91,7 @@ impl Departures {
 
     /// The queue with the largest number that the broker has not denied, for a request of this many
     /// messages.
-    pub(super) fn last_queue(&self, messages: usize) -> Option<i32> {
+    pub(crate) fn last_queue(&self, messages: usize) -> Option<i32> {
         let end = self.end.load(Ordering::Relaxed);
         let queue =
             self.queues.iter().filter(|queue| queue.id < end).max_by_key(|queue| queue.id)?;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{BrokerQueues, Departures};
+use super::Connection;
+use super::departures::Departures;
+use super::load::BrokerLoad;
 use crate::MessageQueue;
-use crate::connection::Connection;
-use crate::connection::load::BrokerLoad;
 use crate::message::QueueNames;
 use crate::padded::Padded;
 
@@ -31,6 +31,19 @@ pub(crate) struct RouteBroker {
     pub(crate) departures: Padded<Departures>,
 }
 
+/// A broker as a name server describes it.
+pub(crate) struct Described<'a> {
+    /// The topic's name on the wire.
+    pub(crate) wire_topic: Arc<str>,
+    pub(crate) place: usize,
+    pub(crate) name: &'a str,
+    pub(crate) cluster: &'a str,
+    pub(crate) queues: &'a [i32],
+    pub(crate) queue_names: Arc<QueueNames>,
+    /// Whether its queues go by another name than its own.
+    pub(crate) logical: bool,
+}
+
 /// Where one attempt of a message goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -40,28 +53,19 @@ pub(crate) struct Target {
 }
 
 impl RouteBroker {
-    /// A broker as a name server describes it, given the topic's name on the wire, and the names that
-    /// its queues go by.
-    pub(super) fn new(
-        wire_topic: Arc<str>,
-        place: usize,
-        described: &BrokerQueues,
-        queue_names: Arc<QueueNames>,
-        connection: Arc<Connection>,
-    ) -> Self {
-        let name = match described.logical {
-            Some(_) => described.broker.as_str().into(),
-            None => queue_names.broker().clone(),
-        };
+    pub(crate) fn new(described: Described<'_>, connection: Arc<Connection>) -> Self {
+        let Described { wire_topic, place, name, cluster, queues, queue_names, logical } =
+            described;
+        let name = if logical { name.into() } else { queue_names.broker().clone() };
         Self {
             topic: queue_names.topic().clone(),
             wire_topic,
             place,
             name,
             queue_names,
-            cluster: described.cluster.as_str().into(),
+            cluster: cluster.into(),
             connection,
-            departures: Padded(Departures::new(&described.queues)),
+            departures: Padded(Departures::new(queues)),
         }
     }
 
@@ -76,7 +80,7 @@ impl RouteBroker {
     }
 
     /// Whether it has a queue, or is the one that would.
-    pub(super) fn has(&self, queue: &MessageQueue) -> bool {
+    pub(crate) fn has(&self, queue: &MessageQueue) -> bool {
         let named = self.queue_names.broker();
         let is_logical = !Arc::ptr_eq(&self.name, named);
         **named == *queue.broker() && (!is_logical || self.departures.has(queue.id()))
