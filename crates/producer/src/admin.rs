@@ -24,9 +24,10 @@ pub use settings::{TopicSettings, TopicType};
 pub use topic_on_broker::TopicOnBroker;
 pub use update::TopicUpdate;
 
-use crate::client::{Client, Phase};
+use crate::client::Client;
 use crate::config::LONGEST;
 use crate::connection::CallError;
+use crate::ledger::Phase;
 use crate::message::QueueNames;
 use crate::route::{self, WireQueue};
 use crate::timestamp::{ms_since_1970, system_time};
@@ -148,7 +149,7 @@ impl Admin {
             address: "the name server".into(),
             reason: error.to_string(),
         })?;
-        let mut topics: Vec<String> = match &client.config().namespace {
+        let mut topics: Vec<String> = match &client.ledger.config().namespace {
             None => list.topics,
             Some(namespace) => {
                 let own = list
@@ -300,7 +301,7 @@ impl Admin {
     /// When the producer is closed.
     pub(crate) fn client(&self) -> Result<&Arc<Client>, AdminError> {
         let client = self.producer.client();
-        if client.phase() == Phase::Open { Ok(client) } else { Err(AdminError::Closed) }
+        if client.ledger.phase() == Phase::Open { Ok(client) } else { Err(AdminError::Closed) }
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -314,7 +315,7 @@ impl Admin {
         deadline: Instant,
     ) -> Result<TopicRoute, AdminError> {
         let client = self.client()?;
-        let wire_topic = client.config().on_wire(topic);
+        let wire_topic = client.ledger.config().on_wire(topic);
         validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
         let route = client.directory.route(&wire_topic, deadline).await;
         let route = route.map_err(AdminError::of_look_up)?;
@@ -328,7 +329,7 @@ impl Admin {
     ) -> Result<R::Answer, AdminError> {
         let deadline = self.deadline();
         let document = self.route(queue.topic(), deadline).await?;
-        let wire = WireQueue::of(queue, &document, self.client()?.config());
+        let wire = WireQueue::of(queue, &document, self.client()?.ledger.config());
         let wire = wire.ok_or_else(|| no_such_queue(queue))?;
         let address = master(&document, &wire.broker)?;
         self.ask(address, &request(wire), queue.topic(), deadline).await

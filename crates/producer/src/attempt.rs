@@ -303,7 +303,7 @@ mod tests {
                 let mut writer = Writer {
                     out: &mut out,
                     scratch: &mut String::new(),
-                    config: producer.client().config(),
+                    config: producer.client().ledger.config(),
                     topic: "t",
                     broker: "b",
                     cluster: "c",

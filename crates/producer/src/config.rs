@@ -5,6 +5,7 @@ mod batching;
 mod checker;
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +157,15 @@ impl Config {
             Some(namespace) => namespace.unwrap(name),
             None => Cow::Borrowed(name),
         }
+    }
+
+    /// The address to connect to, for one that a broker advertises.
+    pub(crate) fn mapped(&self, address: &str) -> Arc<str> {
+        let mapped = self.address_map.as_ref().and_then(|map| {
+            // One that panics leaves the address as it is.
+            catch_unwind(AssertUnwindSafe(|| map(address))).ok().flatten()
+        });
+        Arc::from(mapped.as_deref().unwrap_or(address))
     }
 
     /// Whether a server may be connected to that others have named, by its `host:port`.

@@ -5,12 +5,14 @@
 
 pub(crate) mod departures;
 pub(crate) mod dial;
+pub(crate) mod events;
 pub(crate) mod failure;
 mod health;
 pub(crate) mod load;
 mod mailbox;
 pub(crate) mod outgoing;
 mod pending;
+pub(crate) mod pool;
 pub(crate) mod reach;
 pub(crate) mod refused_batch;
 pub(crate) mod target;
@@ -22,13 +24,11 @@ use std::time::Instant;
 
 use posthaste_protocol::{Command, DecodeError, Request, ResponseCode};
 use tokio::sync::oneshot;
-use tracing::Instrument as _;
 
 use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
 use self::task::Remains;
 use crate::cause::Cause;
-use crate::client::Client;
 use crate::outbox::{self, Waiting};
 use crate::stats::BrokerStats;
 
@@ -107,16 +107,6 @@ pub(crate) enum Peer {
 }
 
 impl Connection {
-    /// A connection to `address`. Nothing is dialled yet.
-    pub(crate) fn new(client: &Arc<Client>, address: Arc<str>, peer: Peer) -> Self {
-        let (mailbox, load) = (Arc::<Mailbox>::default(), Arc::new(Load::new()));
-        let shared = (mailbox.clone(), load.clone());
-        let task = task::Task::new(client.clone(), address.clone(), peer, shared);
-        let span = tracing::debug_span!(parent: None, "connection", %address);
-        client.spawn(task.run().instrument(span));
-        Self { address, mailbox, load }
-    }
-
     /// One that no task has to do with.
     #[cfg(test)]
     pub(crate) fn to_nobody(address: &str) -> Self {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::accepted::{Accepted, Callback, End};
-use crate::client::{Client, Room};
+use crate::client::Client;
+use crate::ledger::Room;
 use crate::span::SendSpan;
 use crate::{Receipt, SendError};
 
@@ -64,7 +65,7 @@ impl Delivery {
                 })
             }
         };
-        client.wake(accepted.on_end(callback));
+        client.ledger.wake(accepted.on_end(callback));
     }
 
     fn poll_result<T>(
@@ -181,7 +182,7 @@ impl<'a, T> Awaited<'a, T> {
     ) -> Self {
         let stage = match room {
             Room::Taken(accepted) => Stage::Taken { accepted, has_set_out: false },
-            Room::None(waits) => Stage::WaitsForRoom(Box::pin(client.wait_for_room(waits))),
+            Room::None(waits) => Stage::WaitsForRoom(Box::pin(client.ledger.wait_for_room(waits))),
         };
         Self { stage, client, span, result }
     }

@@ -13,10 +13,11 @@ use tokio::sync::OnceCell;
 
 pub use self::builder::ProducerBuilder;
 use crate::accepted::{Accepted, End, Mode};
-use crate::client::{Client, Room, Waits};
+use crate::client::Client;
 use crate::config::{Config, LONGEST};
 use crate::content::Content;
 use crate::delivery::{Awaited, waker};
+use crate::ledger::{Room, Waits};
 use crate::span::{SendSpan, send_span};
 use crate::{
     Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, Receipt, SendError,
@@ -48,7 +49,7 @@ impl Drop for HandleOfAll {
         // Every message has its own deadline, so this one need not be near.
         let (client, deadline) =
             (self.client.clone(), Instant::now() + Duration::from_secs(86_400));
-        self.client.spawn(async move { drop(client.close(deadline).await) });
+        self.client.ledger.spawn(async move { drop(client.close(deadline).await) });
     }
 }
 
@@ -115,7 +116,7 @@ impl Producer {
         match room {
             Room::Taken(accepted) => Ok(self.delivery(accepted, span)),
             Room::None(waits) => {
-                let error = self.client().no_room(*waits);
+                let error = self.client().ledger.no_room(*waits);
                 span.record_failed(&error);
                 Err(error)
             }
@@ -202,7 +203,7 @@ impl Producer {
         span: impl FnOnce(&Message) -> SendSpan,
     ) -> Result<(Room, SendSpan), SendError> {
         let span = span(&content.first);
-        match span.in_scope(|| self.client().accept(content, mode, waker, self.timeout)) {
+        match span.in_scope(|| self.client().ledger.accept(content, mode, waker, self.timeout)) {
             Ok(room) => Ok((room, span)),
             Err(error) => {
                 span.record_failed(&error);
@@ -216,7 +217,7 @@ impl Producer {
         waits: Box<Waits>,
         span: &SendSpan,
     ) -> Result<Arc<Accepted>, SendError> {
-        let accepted = span.instrument(self.client().wait_for_room(waits)).await;
+        let accepted = span.instrument(self.client().ledger.wait_for_room(waits)).await;
         accepted.inspect_err(|error| span.record_failed(error))
     }
 
@@ -252,9 +253,9 @@ impl Producer {
     /// were.
     pub fn set_name_servers(&self, name_servers: impl Into<NameServers>) -> Result<(), StartError> {
         let client = &self.handle.client;
-        let unit = client.config().identity.unit_name.as_deref();
+        let unit = client.ledger.config().identity.unit_name.as_deref();
         let discovery = name_servers.into().checked(unit)?;
-        if let Some(observers) = client.observers() {
+        if let Some(observers) = client.ledger.observers() {
             observers.discover(discovery.clone());
         }
         client.discover(discovery);

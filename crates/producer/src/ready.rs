@@ -7,9 +7,10 @@ use posthaste_protocol::request::DEFAULT_TOPIC;
 use tokio::task::JoinSet;
 
 use crate::Producer;
+use crate::client::Client;
 use crate::client::look_up::Found;
-use crate::client::{Client, Phase};
 use crate::config::LONGEST;
+use crate::ledger::Phase;
 use crate::route::Route;
 
 /// Pause before what was missing is looked for again.
@@ -57,7 +58,7 @@ impl Producer {
         let deadline = Instant::now() + timeout.min(LONGEST);
         let client = self.client();
         let mut checks = JoinSet::new();
-        for (place, topic) in client.config().topics.iter().enumerate() {
+        for (place, topic) in client.ledger.config().topics.iter().enumerate() {
             let (client, topic) = (client.clone(), topic.clone());
             checks.spawn(async move { (place, topic_is_reached(&client, &topic, deadline).await) });
         }
@@ -89,7 +90,7 @@ where
     F: Future<Output = Result<(), String>>,
 {
     loop {
-        if client.phase() != Phase::Open {
+        if client.ledger.phase() != Phase::Open {
             return Err("the producer is closed".into());
         }
         let Err(reason) = attempt().await else { return Ok(()) };
@@ -139,7 +140,7 @@ async fn master_answers(
     let mut asked = JoinSet::new();
     for broker in &route.brokers {
         let (name, connection) = (broker.name.clone(), broker.connection.clone());
-        let heartbeat = client.heartbeat();
+        let heartbeat = client.ledger.heartbeat();
         asked.spawn(async move {
             let answer = connection.call(&heartbeat, deadline).await;
             answer.map(drop).map_err(|error| format!("broker {name} at {error}"))

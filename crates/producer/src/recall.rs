@@ -49,14 +49,14 @@ impl Producer {
         let deadline = Instant::now() + self.timeout();
         let admin = self.admin();
         // The handle has the topic as brokers know it.
-        let topic = self.client().config().off_wire(&known.topic);
+        let topic = self.client().ledger.config().off_wire(&known.topic);
         let document = admin.route(&topic, deadline).await?;
         let broker = document.brokers.iter().find(|one| one.broker_name == known.broker);
         let address = broker.and_then(|broker| broker.master()).ok_or_else(|| {
             AdminError::Unreachable(format!("the route has no master of broker {}", known.broker))
         })?;
         let request = Recall {
-            group: Some(self.client().config().group.to_string()),
+            group: Some(self.client().ledger.config().group.to_string()),
             topic: known.topic.clone(),
             handle: handle.to_owned(),
             broker_name: Some(known.broker),
@@ -69,7 +69,7 @@ impl Producer {
 
     /// Shows a broker's answer to the observers; without an answer it is unknown what happened.
     fn show_recall(&self, topic: &str, id: &str, answer: &Result<RecallAnswer, CallError>) {
-        let Some(observers) = self.client().observers() else { return };
+        let Some(observers) = self.client().ledger.observers() else { return };
         let (region, success) = match answer {
             Ok(answer) => (answer.region.as_deref(), true),
             Err(CallError::Refused { .. }) => (None, false),

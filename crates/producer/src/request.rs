@@ -61,15 +61,15 @@ impl Producer {
     pub async fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
         let client = self.client();
         let (began, deadline) = (Instant::now(), Instant::now() + self.timeout());
-        if !client.would_refuse(&message) {
+        if !client.ledger.would_refuse(&message) {
             client.be_found_by_repliers(message.topic_arc(), deadline).await;
         }
         let correlation = Correlation {
             id: random_uuid().into(),
-            reply_to: client.id().into(),
+            reply_to: client.ledger.id().into(),
             ttl_ms: u64::try_from(self.timeout().as_millis()).unwrap_or(u64::MAX),
         };
-        let mut reply = client.requests.expect(&correlation.id);
+        let mut reply = client.ledger.requests.expect(&correlation.id);
         let sender = self.with_timeout(deadline.saturating_duration_since(Instant::now()));
         let sent = tokio::select! {
             // The reply may be here before the broker's answer to the send.
@@ -127,10 +127,10 @@ impl Client {
             }
             let Some(route) = self.route_before(&reply_topic, deadline).await else { continue };
             // In a namespace, the topic does not exist before the first reply.
-            if route.from_default_topic && self.config().namespace.is_none() {
+            if route.from_default_topic && self.ledger.config().namespace.is_none() {
                 continue;
             }
-            let heartbeat = self.heartbeat();
+            let heartbeat = self.ledger.heartbeat();
             for broker in &route.brokers {
                 if let Err(error) = broker.connection.call(&heartbeat, deadline).await {
                     tracing::warn!(broker = %broker.name, %error, "its replies may not arrive");

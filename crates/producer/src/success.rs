@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accepted::{Accepted, End, Epoch, Wake};
-use crate::client::Client;
+use crate::ledger::Ledger;
 use crate::meters::{Good, Tally};
 
 /// Messages, or batches, that have ended well since it was told last.
@@ -44,15 +44,15 @@ impl Successes {
     /// A message has ended well, unless it has ended before. To be told of by [`tell`](Self::tell).
     pub(crate) fn add(
         &mut self,
-        client: &Client,
+        ledger: &Ledger,
         accepted: &Arc<Accepted>,
         end: End,
         now: Instant,
     ) {
-        let Some((wake, follow)) = client.lanes.end(accepted, || accepted.succeed(end)) else {
+        let Some((wake, follow)) = ledger.lanes.end(accepted, || accepted.succeed(end)) else {
             return;
         };
-        self.tally.add(client.meters(), self.good, accepted, now);
+        self.tally.add(ledger.meters(), self.good, accepted, now);
         *match accepted.epoch {
             Epoch::Even => &mut self.even,
             Epoch::Odd => &mut self.odd,
@@ -63,8 +63,8 @@ impl Successes {
         self.next.extend(follow);
     }
 
-    /// Tells everybody of them.
-    pub(crate) fn tell(&mut self, client: &Arc<Client>) {
+    /// Tells everybody of them. What waits behind them is handed to `follow`, if there is anything.
+    pub(crate) fn tell(&mut self, ledger: &Ledger, follow: impl FnOnce(Vec<Arc<Accepted>>)) {
         if self.wakes.is_empty() {
             return;
         }
@@ -72,16 +72,18 @@ impl Successes {
         let [even, odd, places, bytes] =
             [&mut self.even, &mut self.odd, &mut self.places, &mut self.bytes].map(std::mem::take);
         match self.good {
-            Good::Acked => client.counters().acked.add(even + odd),
-            Good::Oneway => client.counters().oneway.add(even + odd),
+            Good::Acked => ledger.counters().acked.add(even + odd),
+            Good::Oneway => ledger.counters().oneway.add(even + odd),
         }
-        client.intake.epochs.end(Epoch::Even, even);
-        client.intake.epochs.end(Epoch::Odd, odd);
-        client.let_follow(std::mem::take(&mut self.next));
-        client.give_back(places, bytes);
+        ledger.intake.epochs.end(Epoch::Even, even);
+        ledger.intake.epochs.end(Epoch::Odd, odd);
+        if !self.next.is_empty() {
+            follow(std::mem::take(&mut self.next));
+        }
+        ledger.give_back(places, bytes);
         // If one panics, the next call of `tell` tells the others.
         while let Some(wake) = self.wakes.pop_front() {
-            client.wake(wake);
+            ledger.wake(wake);
         }
     }
 }

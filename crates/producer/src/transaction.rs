@@ -11,10 +11,11 @@ use posthaste_protocol::request::EndTransaction;
 
 pub use error::TransactionError;
 
-use crate::client::{Client, Phase};
+use crate::client::Client;
 use crate::connection::target::Target;
 use crate::connection::{CallError, Connection};
 use crate::interceptor::TransactionEnd;
+use crate::ledger::Phase;
 use crate::message::Part;
 use crate::{
     ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, TransactionState, answer,
@@ -131,8 +132,8 @@ impl Producer {
     /// # Cancellation
     /// Dropping the future may leave a half message that the checker is asked about.
     pub async fn begin(&self, message: Message) -> Result<Transaction, SendError> {
-        if self.client().config().checker.is_none() {
-            return Err(self.client().refuse(
+        if self.client().ledger.config().checker.is_none() {
+            return Err(self.client().ledger.refuse(
                 ErrorKind::Invalid,
                 "a transaction needs a transaction_checker: the broker asks it about undecided \
                  transactions",
@@ -145,7 +146,7 @@ impl Producer {
         if half.receipt.status() != SendStatus::Stored {
             return Err(self.roll_back_weak(kept, &half).await);
         }
-        self.client().transactions.begin(&half.receipt);
+        self.client().ledger.transactions.begin(&half.receipt);
         Ok(Transaction { producer: self.clone(), half, timeout: self.timeout() })
     }
 
@@ -157,7 +158,7 @@ impl Producer {
         let mut outcome = Outcome::NotStored;
         if let Err(Failure { reason: why, .. }) = told {
             // Should the broker ask what became of it, it hears that it was rolled back.
-            client.transactions.decide(half.receipt.message_id(), state);
+            client.ledger.transactions.decide(half.receipt.message_id(), state);
             reason = format!("{reason}, which the broker may not know: {why}");
             outcome = Outcome::Unknown;
         }
@@ -241,7 +242,7 @@ impl Client {
         let mut request = self.end_of(topic, receipt, state)?;
         let mut is_shown = false;
         loop {
-            if self.phase() == Phase::Abandoned || self.stopped.is_cancelled() {
+            if self.ledger.phase() == Phase::Abandoned || self.ledger.stopped.is_cancelled() {
                 return Err(Failure::untold(ErrorKind::Closed, "the producer is closed"));
             }
             if !std::mem::replace(&mut is_shown, true) {
@@ -258,13 +259,13 @@ impl Client {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.transactions.decide(receipt.message_id(), state);
+        self.ledger.transactions.decide(receipt.message_id(), state);
         Ok(())
     }
 
     /// Shows those who look on how a transaction ends.
     fn show_end(self: &Arc<Self>, half: &Half, state: TransactionState) {
-        let Some(observers) = self.observers() else { return };
+        let Some(observers) = self.ledger.observers() else { return };
         let Half { topic, receipt, tag, keys } = half;
         let broker = self.broker_of(topic, receipt).ok();
         observers.transaction_ends(&TransactionEnd {
@@ -288,8 +289,8 @@ impl Client {
     ) -> Result<EndTransaction, Failure> {
         let half = half_place(receipt)?;
         Ok(EndTransaction {
-            group: self.config().group.to_string(),
-            topic: Some(self.config().on_wire(topic).into_owned()),
+            group: self.ledger.config().group.to_string(),
+            topic: Some(self.ledger.config().on_wire(topic).into_owned()),
             half_offset: receipt.queue_offset(),
             half_physical_offset: half.offset,
             decision: state.decision(),

@@ -37,7 +37,7 @@ pub(super) struct Asked {
 /// The topic's name on the wire.
 pub(super) fn wire_topic(admin: &Admin, topic: &str) -> Result<String, AdminError> {
     check_name(topic).map_err(AdminError::Invalid)?;
-    let wire_topic = admin.client()?.config().on_wire(topic).into_owned();
+    let wire_topic = admin.client()?.ledger.config().on_wire(topic).into_owned();
     validate::topic(&wire_topic).map_err(AdminError::Invalid)?;
     Ok(wire_topic)
 }
@@ -111,7 +111,7 @@ pub(super) async fn ask_all(
 }
 
 async fn ask_one(admin: &Admin, change: &Change, deadline: Instant) -> Result<(), AdminError> {
-    let topic = &*admin.client()?.config().off_wire(&change.request.topic);
+    let topic = &*admin.client()?.ledger.config().off_wire(&change.request.topic);
     let mut tries = 1;
     loop {
         let error = match admin.ask(&change.address, &change.request, topic, deadline).await {

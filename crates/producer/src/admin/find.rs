@@ -139,7 +139,7 @@ async fn query_all(
 
 /// The topic as brokers know it.
 fn wire_topic(admin: &Admin, topic: &str) -> Result<String, AdminError> {
-    Ok(admin.client()?.config().on_wire(topic).into_owned())
+    Ok(admin.client()?.ledger.config().on_wire(topic).into_owned())
 }
 
 /// Asks all brokers at once, until the deadline. Gives what they have found, and how one of them

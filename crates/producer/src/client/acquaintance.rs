@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, SELF_TEST_TOPIC};
 
-use super::{Client, Phase};
+use super::Client;
 use crate::connection::{Connection, Order};
+use crate::ledger::Phase;
 use crate::name_server::NoAnswer;
 
 /// Pause after name servers did not answer; doubles up to the interval of routes.
@@ -20,8 +21,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 pub(crate) async fn keep(client: Arc<Client>) {
     let mut acquaintance = Acquaintance { brokers: Vec::new(), is_warned: false };
     let mut backoff = FIRST_BACKOFF;
-    let interval = client.config().route_poll_interval;
-    while client.phase() == Phase::Open {
+    let interval = client.ledger.config().route_poll_interval;
+    while client.ledger.phase() == Phase::Open {
         let pause = match client.masters().await {
             Ok(masters) => {
                 acquaintance.meet(&client, &masters);
@@ -38,7 +39,7 @@ pub(crate) async fn keep(client: Arc<Client>) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = client.directory.changed() => {}
-            () = client.stopped.cancelled() => return,
+            () = client.ledger.stopped.cancelled() => return,
         }
     }
 }
@@ -51,9 +52,9 @@ struct Acquaintance {
 
 impl Acquaintance {
     fn meet(&mut self, client: &Arc<Client>, masters: &[String]) {
-        if masters.is_empty() && client.config().topics.is_empty() && !self.is_warned {
+        if masters.is_empty() && client.ledger.config().topics.is_empty() && !self.is_warned {
             self.is_warned = true;
-            let group = &client.config().own_group;
+            let group = &client.ledger.config().own_group;
             tracing::warn!(
                 %group,
                 "no broker is known that may ask the transaction checker: there is no route to \
@@ -70,7 +71,7 @@ impl Client {
     /// Addresses of the masters that have the default topic, or without a route to it of those that have
     /// the topic that every broker has.
     async fn masters(&self) -> Result<Vec<String>, NoAnswer> {
-        let deadline = Instant::now() + self.config().lookup_timeout;
+        let deadline = Instant::now() + self.ledger.config().lookup_timeout;
         let document = match self.directory.route(DEFAULT_TOPIC, deadline).await? {
             Some(document) => Some(document),
             None => self.directory.route(SELF_TEST_TOPIC, deadline).await?,

@@ -24,27 +24,27 @@ impl Client {
             }
         };
         let message_id = half.1.message_id();
-        if let Some(state) = self.transactions.decision(&message_id) {
+        if let Some(state) = self.ledger.transactions.decision(&message_id) {
             // What was decided has not come as far as the broker yet. It never does by itself through
             // the remoting port of a 5.x proxy, which confirms it and keeps it to itself.
             self.answer_check(&way_back, half.0, &message_id, state);
             return;
         }
-        let Some(checker) = self.config().checker.clone() else {
+        let Some(checker) = self.ledger.config().checker.clone() else {
             tracing::debug!(%address, "a transaction check, and no checker");
             return;
         };
-        let Ok(room) = self.checks.room.clone().try_acquire_owned() else {
-            self.counters().dropped_checks.add_one();
-            self.meters().dropped_check();
+        let Ok(room) = self.ledger.checks.room.clone().try_acquire_owned() else {
+            self.ledger.counters().dropped_checks.add_one();
+            self.ledger.meters().dropped_check();
             tracing::warn!(%address, "too many transaction checks at once; the broker will ask again");
             return;
         };
         let client = self.clone();
-        self.spawn(async move {
-            let running = client.checks.running.clone().acquire_owned().await;
+        self.ledger.spawn(async move {
+            let running = client.ledger.checks.running.clone().acquire_owned().await;
             let (check, message) = half;
-            let shown = client.observers().map(|_| message.clone());
+            let shown = client.ledger.observers().map(|_| message.clone());
             // A separate task: one that panics ends alone.
             let state = tokio::spawn(async move { checker(message).await }).await;
             let state = state.unwrap_or_else(|error| {
@@ -67,7 +67,7 @@ impl Client {
         message: &ReadMessage,
         state: TransactionState,
     ) {
-        let Some(observers) = self.observers() else { return };
+        let Some(observers) = self.ledger.observers() else { return };
         observers.transaction_ends(&TransactionEnd {
             topic: message.queue().topic(),
             message_id: &message.message_id(),
@@ -89,7 +89,7 @@ impl Client {
         state: TransactionState,
     ) {
         let answer = EndTransaction {
-            group: self.config().group.to_string(),
+            group: self.ledger.config().group.to_string(),
             topic: check.topic,
             half_offset: check.half_offset,
             half_physical_offset: check.half_physical_offset,
@@ -103,7 +103,7 @@ impl Client {
         // It is no longer undecided before any caller can see the answer.
         let decided = || {
             if state != TransactionState::Unknown {
-                self.transactions.checked(message_id);
+                self.ledger.transactions.checked(message_id);
             }
         };
         match way_back.tell(&answer, decided) {
@@ -119,7 +119,7 @@ impl Client {
         let check: CheckTransaction = request.read()?;
         let stored = StoredMessage::decode(&mut check.message.clone())?;
         let broker = check.broker_name.clone().unwrap_or_default();
-        let topic = self.config().off_wire(&stored.topic);
+        let topic = self.ledger.config().off_wire(&stored.topic);
         let queue = MessageQueue::new(&*topic, broker, stored.queue_id);
         Ok((check, ReadMessage::new(queue, stored)))
     }

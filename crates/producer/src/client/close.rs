@@ -21,7 +21,7 @@ impl Client {
     /// Drains until `deadline`, ends what is left, says goodbye to the brokers; the message trace does
     /// the same meanwhile.
     pub(crate) async fn close(self: &Arc<Self>, deadline: Instant) -> CloseReport {
-        self.begin_closing();
+        self.ledger.begin_closing();
         self.end_lingering();
         let leave_by = deadline + GOODBYE;
         let drained = tokio::time::timeout_at(deadline.into(), self.all_ended()).await;
@@ -44,24 +44,24 @@ impl Client {
             }
         };
         let trace = async {
-            if let Some(trace) = self.observers().and_then(Observers::trace) {
+            if let Some(trace) = self.ledger.observers().and_then(Observers::trace) {
                 trace.close(deadline).await;
             }
         };
         let _ = tokio::join!(tokio::time::timeout_at(leave_by.into(), goodbye), trace);
         self.let_go();
         CloseReport {
-            undelivered: std::mem::take(&mut *self.undelivered()),
-            undecided: self.transactions.take(),
+            undelivered: std::mem::take(&mut *self.ledger.undelivered()),
+            undecided: self.ledger.transactions.take(),
         }
     }
 
     async fn all_ended(&self) {
         loop {
-            let mut ended = std::pin::pin!(self.ended.notified());
+            let mut ended = std::pin::pin!(self.ledger.ended.notified());
             // Listen before looking, or the last end could slip in between.
             ended.as_mut().enable();
-            if self.in_flight() == 0 {
+            if self.ledger.in_flight() == 0 {
                 return;
             }
             ended.await;
@@ -69,12 +69,12 @@ impl Client {
     }
 
     async fn abandon(self: &Arc<Self>, leave_by: Instant) {
-        self.begin_abandoning();
-        self.stopped.cancel();
+        self.ledger.begin_abandoning();
+        self.ledger.stopped.cancel();
         for connection in self.connections() {
             connection.order(Order::Abandon(leave_by));
         }
-        for accepted in self.lanes.all_waiting() {
+        for accepted in self.ledger.lanes.all_waiting() {
             self.fail(&accepted, ErrorKind::Closed, "closing ran out of time");
         }
         let _ = tokio::time::timeout(ENDS, self.all_ended()).await;

@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Client;
 use super::retry::{self, Left, Next, OtherQueue};
-use super::{Client, Phase};
 use crate::accepted::{Accepted, Mode};
 use crate::connection::Connection;
 use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::target::RouteBroker;
+use crate::ledger::Phase;
 use crate::message::Destination;
 use crate::observers::Stopped;
 use crate::order::{EARLIER_FAILED, Entered};
@@ -102,7 +103,7 @@ impl Client {
         match self.routes.park(accepted, now, refreshing) {
             Parked::Route(route, accepted) => self.enter(accepted, &route, now),
             Parked::Waits => {}
-            Parked::First(look_up) => self.spawn(self.clone().look_up(look_up)),
+            Parked::First(look_up) => self.ledger.spawn(self.clone().look_up(look_up)),
             Parked::Missing(accepted, missing) => {
                 accepted.failed_look_up(missing.cause.as_ref());
                 self.fail(&accepted, missing.kind, &missing.reason);
@@ -122,7 +123,7 @@ impl Client {
             }
         }
         let choose = || queue::of_ordered(route, &accepted);
-        match self.lanes.enter(&accepted, choose) {
+        match self.ledger.lanes.enter(&accepted, choose) {
             Entered::MayLeave => self.place(accepted, route, now),
             Entered::Waits { sooner: false } => {}
             Entered::Waits { sooner: true } => self.watch.look(),
@@ -187,14 +188,14 @@ impl Client {
                 }
                 Ok(Aim::Absent(accepted)) => absent.push(accepted),
                 Err(Stranded { accepted, kind, reason }) => {
-                    next.extend(self.fail_one(&accepted, kind, &reason));
+                    next.extend(self.ledger.fail_one(&accepted, kind, &reason));
                 }
             }
         }
         for (connection, group) in groups {
             for waiting in connection.send_all(group).err().unwrap_or_default() {
                 let accepted = &waiting.accepted;
-                next.extend(self.fail_one(accepted, ErrorKind::Closed, PRODUCER_ENDED));
+                next.extend(self.ledger.fail_one(accepted, ErrorKind::Closed, PRODUCER_ENDED));
             }
         }
         self.keep_absent(absent);
@@ -208,7 +209,7 @@ impl Client {
             return;
         }
         self.watch.put_absent(absent);
-        if self.phase() == Phase::Abandoned {
+        if self.ledger.phase() == Phase::Abandoned {
             for late in self.watch.take_absent() {
                 self.fail(&late, ErrorKind::Closed, "closing ran out of time");
             }
@@ -239,7 +240,7 @@ impl Client {
         avoid: Option<&str>,
         now: Instant,
     ) -> Result<Aim, Stranded> {
-        if self.phase() == Phase::Abandoned {
+        if self.ledger.phase() == Phase::Abandoned {
             return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
         }
         if accepted.is_ordered() && accepted.earlier_failed() {
@@ -249,13 +250,15 @@ impl Client {
             return Err(Stranded::new(accepted, ErrorKind::Timeout, "the deadline passed"));
         }
         let target = match accepted.destination() {
-            Destination::Any => queue::choose(route, avoid, self.config().max_pending_messages),
+            Destination::Any => {
+                queue::choose(route, avoid, self.ledger.config().max_pending_messages)
+            }
             Destination::Queue { queue, .. } => route.target_of(queue),
             Destination::Selected(_) => {
                 accepted.selected().and_then(|queue| route.target_of(queue))
             }
             Destination::Key(_) => {
-                self.lanes.queue_of(&accepted).and_then(|queue| route.target_of(&queue))
+                self.ledger.lanes.queue_of(&accepted).and_then(|queue| route.target_of(&queue))
             }
         };
         let Some(target) = target else {
@@ -265,7 +268,7 @@ impl Client {
             self.watch.trouble(accepted.topic());
             return Ok(Aim::Absent(accepted));
         };
-        if let Some(observers) = self.observers()
+        if let Some(observers) = self.ledger.observers()
             && let Err(Stopped { kind, reason }) = observers.attempt_begins(
                 &accepted,
                 &target.broker.name,
@@ -277,7 +280,7 @@ impl Client {
         // An ordered one that was given up would come again behind those that have not left yet.
         let may_be_given_up =
             || !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
-        let most = self.config().attempt_timeout.filter(|_| may_be_given_up());
+        let most = self.ledger.config().attempt_timeout.filter(|_| may_be_given_up());
         let until = attempt_end(&accepted, route, &target.broker, now, most);
         Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
     }
@@ -330,7 +333,7 @@ impl Client {
         let accepted = &waiting.accepted;
         let attempt = failed.describe(waiting, now);
         tracing::debug!(topic = %accepted.topic(), id = %accepted.id, %attempt, "attempt failed");
-        if let Some(observers) = self.observers() {
+        if let Some(observers) = self.ledger.observers() {
             observers.attempt_failed(accepted, &attempt);
         }
         if !accepted.failed_attempt(attempt, failed.cause.clone()) {
@@ -351,11 +354,11 @@ impl Client {
             elsewhere: self.may_go_elsewhere(waiting, failed.ended),
             other_queue: self.other_queue(accepted),
         };
-        let next = retry::next(failed.ended, left, || self.intake.budget.take());
+        let next = retry::next(failed.ended, left, || self.ledger.intake.budget.take());
         if matches!(next, Next::Again(_)) {
             accepted.use_retry();
-            self.counters().retries.add_one();
-            self.meters().retried();
+            self.ledger.counters().retries.add_one();
+            self.ledger.meters().retried();
         }
         Some(next)
     }
@@ -384,8 +387,8 @@ impl Client {
 
     fn most_retries(&self, mode: Mode) -> u32 {
         match mode {
-            Mode::Sync => self.config().retries,
-            Mode::Async | Mode::Oneway => self.config().async_retries,
+            Mode::Sync => self.ledger.config().retries,
+            Mode::Async | Mode::Oneway => self.ledger.config().async_retries,
         }
     }
 
@@ -399,7 +402,7 @@ impl Client {
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let held = Held::new(self, messages);
-        self.spawn(async move {
+        self.ledger.spawn(async move {
             // Those behind the failed ones may have less time left than these pause.
             let deadline = held.first_deadline().unwrap_or_else(Instant::now);
             let left = deadline.saturating_duration_since(Instant::now());
@@ -414,7 +417,7 @@ impl Client {
         let Some((messages, avoid)) = taken_from(again) else { return };
         let (kind, reason) = (failed.kind, failed.reason.clone());
         let mut held = Held::new(self, messages);
-        self.spawn(async move {
+        self.ledger.spawn(async move {
             while let Some(deadline) = held.first_deadline()
                 && let Some(topic) = held.messages.first().map(|first| first.topic().clone())
                 && !held.client.route_looked_up(&topic, deadline).await
@@ -433,14 +436,15 @@ impl Client {
     fn move_keys(&self, messages: Vec<Arc<Accepted>>) -> Vec<Arc<Accepted>> {
         let keyed = |one: &&Arc<Accepted>| matches!(one.destination(), Destination::Key(_));
         let Some(first) = messages.iter().find(keyed) else { return messages };
-        let from = self.lanes.queue_of(first);
+        let from = self.ledger.lanes.queue_of(first);
         let (Some(from), Some(route)) = (from, self.routes.known(first.topic())) else {
             return messages;
         };
         if route.names(&from) {
             return messages;
         }
-        let may_leave = self.lanes.move_keys(&from, messages, |key| queue::of_key(&route, key));
+        let may_leave =
+            self.ledger.lanes.move_keys(&from, messages, |key| queue::of_key(&route, key));
         // What waits in another lane now may expire sooner than all that waited.
         self.watch.look();
         may_leave
@@ -460,7 +464,7 @@ impl Client {
 
     /// A message's time is up while it waits in its lane: behind others, or with them for a broker.
     pub(crate) fn end_in_lane(self: &Arc<Self>, accepted: Arc<Accepted>) {
-        let queue = self.lanes.queue_of(&accepted);
+        let queue = self.ledger.lanes.queue_of(&accepted);
         let target = queue.zip(self.routes.known(accepted.topic()));
         match target.is_some_and(|(queue, route)| route.target_of(&queue).is_none()) {
             true => self.end_stranded(self.no_queue(accepted)),
@@ -486,7 +490,7 @@ impl Client {
     async fn sleep(&self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
-            () = self.stopped.cancelled() => {}
+            () = self.ledger.stopped.cancelled() => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Client;
 use crate::config::Config;
-use crate::connection::{Connection, Peer, dial};
+use crate::connection::{Peer, dial};
 use crate::discovery::{AddressServer, Discovery, addresses};
 use crate::timestamp::ms_since_1970;
 
@@ -35,10 +35,10 @@ impl Client {
                 let (client, ended) = (self.clone(), replaced.clone());
                 // First of all the one before ends, which would put its list in the place of ours.
                 self.directory.follow(Some(replaced.drop_guard()));
-                self.spawn(async move {
+                self.ledger.spawn(async move {
                     tokio::select! {
                         biased;
-                        () = client.stopped.cancelled() => {}
+                        () = client.ledger.stopped.cancelled() => {}
                         () = ended.cancelled() => {}
                         () = follow(&server, &client, &ended) => {}
                     }
@@ -58,10 +58,11 @@ impl Client {
         addresses: &[Arc<str>],
         replaced: Option<&CancellationToken>,
     ) {
-        let is_over =
-            || self.stopped.is_cancelled() || replaced.is_some_and(CancellationToken::is_cancelled);
-        let open =
-            |address: &Arc<str>| Arc::new(Connection::new(self, address.clone(), Peer::NameServer));
+        let is_over = || {
+            self.ledger.stopped.is_cancelled()
+                || replaced.is_some_and(CancellationToken::is_cancelled)
+        };
+        let open = |address: &Arc<str>| self.open(address.clone(), Peer::NameServer);
         if self.directory.put(addresses, is_over, open) {
             self.watch.poll_now();
         }
@@ -73,7 +74,7 @@ impl Client {
 async fn follow(server: &AddressServer, client: &Arc<Client>, replaced: &CancellationToken) {
     let mut backoff = FIRST_BACKOFF;
     loop {
-        let pause = match ask(server, client.config()).await {
+        let pause = match ask(server, client.ledger.config()).await {
             Ok(listed) => {
                 client.put_name_servers(&listed, Some(replaced));
                 server.refresh

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Client, Phase};
+use super::Client;
 use crate::accepted::Epoch;
 use crate::connection::Order;
 
 impl Client {
     /// Awaits the end of everything that has been accepted; nothing lingers meanwhile.
     pub(crate) async fn flush(self: &Arc<Self>) {
-        let epochs = &self.intake.epochs;
+        let epochs = &self.ledger.intake.epochs;
         let _flushing = epochs.begin_flush();
         let _turn = epochs.turn_to_flush().await;
         self.end_lingering();
@@ -20,10 +20,10 @@ impl Client {
 
     async fn all_ended_of(&self, epoch: Epoch) {
         loop {
-            let mut ended = std::pin::pin!(self.ended.notified());
+            let mut ended = std::pin::pin!(self.ledger.ended.notified());
             // Listen before looking, or the last end could slip in between.
             ended.as_mut().enable();
-            if self.intake.epochs.is_over(epoch) {
+            if self.ledger.intake.epochs.is_over(epoch) {
                 return;
             }
             ended.await;
@@ -32,20 +32,10 @@ impl Client {
 
     /// What lingers looks whether it still may.
     pub(crate) fn end_lingering(&self) {
-        if self.config().linger.is_some() {
+        if self.ledger.config().linger.is_some() {
             for connection in self.connections() {
                 connection.order(Order::Look);
             }
         }
-    }
-
-    /// Whether messages wait for more of their kind, where a time for that is set.
-    pub(crate) fn lingers(&self) -> bool {
-        !self.intake.epochs.is_flushing() && self.phase() == Phase::Open
-    }
-
-    /// Whether a caller awaits ends.
-    pub(crate) fn ends_are_awaited(&self) -> bool {
-        self.phase() != Phase::Open || self.intake.epochs.is_flushing()
     }
 }

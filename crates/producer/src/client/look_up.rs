@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::{DEFAULT_TOPIC, TopicRoute};
 
-use super::{Client, Phase};
+use super::Client;
 use crate::ErrorKind;
+use crate::ledger::Phase;
 use crate::name_server::NoAnswer;
 use crate::order::{EARLIER_FAILED, order_key};
 use crate::route::{self, LookUp, NoRoute, Route};
@@ -90,8 +91,8 @@ impl Client {
         self: &Arc<Self>,
         topic: &Arc<str>,
     ) -> Result<Found, NoAnswer> {
-        let deadline = Instant::now() + self.config().lookup_timeout;
-        let wire_topic = self.config().on_wire(topic);
+        let deadline = Instant::now() + self.ledger.config().lookup_timeout;
+        let wire_topic = self.ledger.config().on_wire(topic);
         let (document, from_default) = match self.own_route(&wire_topic, deadline).await? {
             Some(document) => (document, false),
             None => match self.default_route(deadline).await? {
@@ -101,7 +102,7 @@ impl Client {
         };
         let mut plan = route::writable_queues(&document);
         if from_default {
-            route::limit_queues(&mut plan, self.config().default_topic_queues);
+            route::limit_queues(&mut plan, self.ledger.config().default_topic_queues);
         }
         if let Some(known) = self.routes.get(topic)
             && known.is_same(&plan, from_default)
@@ -123,7 +124,7 @@ impl Client {
         wire_topic: &str,
         deadline: Instant,
     ) -> Result<Option<TopicRoute>, NoAnswer> {
-        let Some(zone) = &self.config().zone else {
+        let Some(zone) = &self.ledger.config().zone else {
             return self.directory.route(wire_topic, deadline).await;
         };
         match self.directory.route_in_zone(wire_topic, zone, deadline).await? {
@@ -138,7 +139,7 @@ impl Client {
     /// What a name server says of the topic that new ones are made like; where that is unknown, of the
     /// one that real brokers have for it.
     async fn default_route(&self, deadline: Instant) -> Result<Option<TopicRoute>, NoAnswer> {
-        let key = &self.config().default_topic;
+        let key = &self.ledger.config().default_topic;
         match self.own_route(key, deadline).await? {
             None if **key != *DEFAULT_TOPIC => self.own_route(DEFAULT_TOPIC, deadline).await,
             answer => Ok(answer),
@@ -148,12 +149,12 @@ impl Client {
     /// Looks up the topics that were named at the start, before anything is sent to them, and lets
     /// their brokers know this client. Each by itself: one that is not answered for holds up none.
     pub(crate) fn look_up_ahead(self: &Arc<Self>) {
-        for topic in &self.config().topics {
+        for topic in &self.ledger.config().topics {
             let (client, topic) = (self.clone(), topic.clone());
-            self.spawn(async move {
+            self.ledger.spawn(async move {
                 tokio::select! {
                     () = client.look_up_one_ahead(&topic) => {}
-                    () = client.stopped.cancelled() => {}
+                    () = client.ledger.stopped.cancelled() => {}
                 }
             });
         }
@@ -198,7 +199,7 @@ impl Client {
     }
 
     fn no_topic(self: &Arc<Self>, look_up: &LookUp) {
-        let key = &self.config().default_topic;
+        let key = &self.ledger.config().default_topic;
         let reason = match **key == *DEFAULT_TOPIC {
             true => format!("no name server has a route to it, nor one to {key}"),
             false => {
@@ -233,14 +234,15 @@ impl Client {
                 // The next round sleeps no longer than that one may wait.
                 () = look_up.sooner() => {}
                 () = tokio::time::sleep_until(deadline.into()) => self.end_waiting(look_up, last),
-                () = self.stopped.cancelled() => self.end_waiting(look_up, last),
+                () = self.ledger.stopped.cancelled() => self.end_waiting(look_up, last),
             }
         }
     }
 
     /// Ends what waits for a topic beyond its deadline, or all of it when time to close has run out.
     fn end_waiting(self: &Arc<Self>, look_up: &LookUp, last: Option<&NoAnswer>) {
-        let abandoned = self.phase() == Phase::Abandoned || self.stopped.is_cancelled();
+        let abandoned =
+            self.ledger.phase() == Phase::Abandoned || self.ledger.stopped.is_cancelled();
         let why = match (abandoned, last) {
             (true, _) => NoRoute::new(ErrorKind::Closed, "closing ran out of time"),
             (false, None) => NoRoute::new(ErrorKind::NoRoute, "no name server answered in time"),
@@ -280,7 +282,7 @@ impl Client {
             true
         });
         for (accepted, kind, failed) in all_failed {
-            self.finish_failed(&accepted, kind, failed);
+            self.ledger.finish_failed(&accepted, kind, failed);
         }
     }
 }

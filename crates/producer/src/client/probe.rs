@@ -12,16 +12,16 @@ use crate::connection::target::RouteBroker;
 
 /// Asks brokers that are left out how they are, as long as there are any.
 pub(crate) async fn run(client: Arc<Client>) {
-    let avoidance = client.config().avoidance.clone();
+    let avoidance = client.ledger.config().avoidance.clone();
     loop {
         tokio::select! {
             () = client.left_out.notified() => {}
-            () = client.stopped.cancelled() => return,
+            () = client.ledger.stopped.cancelled() => return,
         }
         loop {
             tokio::select! {
                 () = tokio::time::sleep(avoidance.probe_interval) => {}
-                () = client.stopped.cancelled() => return,
+                () = client.ledger.stopped.cancelled() => return,
             }
             let left_out = left_out(&client);
             if left_out.is_empty() {
@@ -29,7 +29,7 @@ pub(crate) async fn run(client: Arc<Client>) {
             }
             for broker in left_out {
                 let timeout = avoidance.probe_timeout;
-                client.spawn(async move { probe(&broker, timeout).await });
+                client.ledger.spawn(async move { probe(&broker, timeout).await });
             }
         }
     }

@@ -19,15 +19,15 @@ pub(crate) fn run(client: Arc<Client>) -> impl Future<Output = ()> + Send + 'sta
 }
 
 async fn keep_up(client: &Arc<Client>) {
-    let interval = client.config().route_poll_interval;
+    let interval = client.ledger.config().route_poll_interval;
     let mut poll_at = Instant::now() + interval;
     let mut recheck_at = None;
     loop {
         recheck_at = client.watch.recheck_at(recheck_at);
-        let dues = [client.watch.next_due(), client.lanes.earliest(), recheck_at];
+        let dues = [client.watch.next_due(), client.ledger.lanes.earliest(), recheck_at];
         let due = dues.into_iter().flatten().fold(poll_at, Instant::min);
         tokio::select! {
-            () = client.stopped.cancelled() => return,
+            () = client.ledger.stopped.cancelled() => return,
             () = client.watch.woken() => {}
             () = tokio::time::sleep_until(due.into()) => {}
         }
@@ -35,13 +35,13 @@ async fn keep_up(client: &Arc<Client>) {
         if recheck_at.take_if(|at| *at <= now).is_some() {
             client.place_absent(now);
         }
-        for accepted in client.lanes.expired(now) {
+        for accepted in client.ledger.lanes.expired(now) {
             client.end_in_lane(accepted);
         }
         let topics = match client.watch.take_poll() || now >= poll_at {
             true => {
                 poll_at = now + interval;
-                client.drop_unused_connections();
+                client.pool.drop_unused();
                 client.greet_brokers();
                 let routes = client.routes.all();
                 routes.iter().for_each(|route| route.restore());
@@ -70,11 +70,11 @@ struct EndsProducer(Arc<Client>);
 impl Drop for EndsProducer {
     fn drop(&mut self) {
         let client = &self.0;
-        client.begin_closing();
-        client.begin_abandoning();
-        client.stopped.cancel();
+        client.ledger.begin_closing();
+        client.ledger.begin_abandoning();
+        client.ledger.stopped.cancel();
         let absent = client.watch.take_absent();
-        for accepted in client.lanes.all_waiting().into_iter().chain(absent) {
+        for accepted in client.ledger.lanes.all_waiting().into_iter().chain(absent) {
             client.fail(&accepted, ErrorKind::Closed, "the runtime has ended");
         }
     }
@@ -88,7 +88,7 @@ impl Client {
             return;
         }
         let refreshing = Refreshing(self.clone(), topic);
-        self.spawn(async move {
+        self.ledger.spawn(async move {
             let Refreshing(client, topic) = &refreshing;
             client.refresh(topic).await;
         });
@@ -100,7 +100,7 @@ impl Client {
         let began = Instant::now();
         let found = tokio::select! {
             found = self.ask_for_route(topic) => found,
-            () = self.stopped.cancelled() => return,
+            () = self.ledger.stopped.cancelled() => return,
         };
         match found {
             Ok(Found::Route(route)) => self.take_newer(route),
@@ -121,7 +121,7 @@ impl Client {
     pub(crate) async fn route_looked_up(&self, topic: &str, deadline: Instant) -> bool {
         tokio::select! {
             () = self.watch.next_look_up(topic) => true,
-            () = self.stopped.cancelled() => true,
+            () = self.ledger.stopped.cancelled() => true,
             () = tokio::time::sleep_until(deadline.into()) => false,
         }
     }

@@ -30,10 +30,12 @@ use super::mailbox::Mailbox;
 use super::outgoing::Outgoing;
 use super::pending::Pending;
 use super::{Call, Load, Order, Peer, dial};
+use crate::ErrorKind;
 use crate::accepted::Accepted;
-use crate::client::Client;
+use crate::connection::events::Events;
 use crate::connection::failure::AttemptFailed;
 use crate::connection::refused_batch::Singly;
+use crate::ledger::Ledger;
 use crate::meters::{BrokerMeters, Good};
 use crate::outbox::{self, LineId, Outbox, Waiting};
 use crate::pause::Pause;
@@ -50,7 +52,8 @@ const TIMER_STEP: Duration = Duration::from_millis(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
-    client: Arc<Client>,
+    ledger: Arc<Ledger>,
+    events: Arc<dyn Events>,
     address: Arc<str>,
     peer: Peer,
     load: Arc<Load>,
@@ -108,20 +111,22 @@ enum Lingering {
 
 impl Task {
     pub(super) fn new(
-        client: Arc<Client>,
+        ledger: Arc<Ledger>,
+        events: Arc<dyn Events>,
         address: Arc<str>,
         peer: Peer,
         (mailbox, load): (Arc<Mailbox>, Arc<Load>),
     ) -> Self {
-        let window = Window::new(client.config().max_window);
-        let batch_bytes = client.batch_bytes;
+        let window = Window::new(ledger.config().max_window);
+        let batch_bytes = ledger.batch_bytes;
         let meters = match peer {
-            Peer::Broker => client.meters().broker(&address),
+            Peer::Broker => ledger.meters().broker(&address),
             Peer::NameServer => BrokerMeters::none(),
         };
         load.window.store(window.limit(), Ordering::Relaxed);
         Self {
-            client,
+            ledger,
+            events,
             address,
             peer,
             load,
@@ -197,15 +202,15 @@ impl Task {
                 && self.pending.is_empty()
                 && self.retiring.is_empty()
         };
-        let is_nobodys = self.orders_ended && (self.client.stopped.is_cancelled() || idle());
+        let is_nobodys = self.orders_ended && (self.ledger.stopped.is_cancelled() || idle());
         self.leaving.is_some() || is_nobodys
     }
 
     async fn dial(&mut self) -> Option<Result<Stream, NoConnection>> {
         tracing::debug!(address = %self.address, "connecting");
         self.greets = false;
-        let (address, client) = (self.address.clone(), self.client.clone());
-        self.meanwhile(dial::connect(&address, self.peer, client.config())).await
+        let (address, ledger) = (self.address.clone(), self.ledger.clone());
+        self.meanwhile(dial::connect(&address, self.peer, ledger.config())).await
     }
 
     /// Awaits something while orders are taken and what waits too long is ended. `None` when
@@ -223,7 +228,7 @@ impl Task {
                 output = &mut future => return Some(output),
                 () = self.mailbox.filled(1) => self.take_orders(),
                 // The next round looks whether all is over.
-                () = stopped(&self.client), if self.orders_ended => {}
+                () = stopped(&self.ledger), if self.orders_ended => {}
                 () = tokio::time::sleep_until(due.into()) => self.expire_waiting(Instant::now()),
             }
         }
@@ -351,7 +356,7 @@ impl Task {
                 // They are taken out where the next round begins.
                 () = self.mailbox.filled(enough) => {}
                 // The next round looks whether all is over.
-                () = stopped(&self.client), if self.orders_ended => {}
+                () = stopped(&self.ledger), if self.orders_ended => {}
                 written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
                     match written {
                         Ok(length) => {
@@ -392,7 +397,7 @@ impl Task {
 
     fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
         self.mailbox.done_with(outbox::count(&messages));
-        self.client.attempt_failed(messages, Vec::new(), failed);
+        self.events.attempt_failed(messages, Vec::new(), failed);
     }
 
     /// The attempt of a request's messages has failed. Ordered messages that wait here behind them
@@ -400,13 +405,25 @@ impl Task {
     fn request_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
         let behind = self.outbox.take_behind(&messages);
         self.mailbox.done_with(outbox::count(&messages) + outbox::count(&behind));
-        self.client.attempt_failed(messages, behind, failed);
+        self.events.attempt_failed(messages, behind, failed);
+    }
+
+    /// The message failed, and with it those of its key that wait behind it.
+    fn fail(&self, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
+        self.follow(self.ledger.fail_one(accepted, kind, reason));
+    }
+
+    /// What was before these messages in their lane has ended.
+    fn follow(&self, next: Vec<Arc<Accepted>>) {
+        if !next.is_empty() {
+            self.events.may_follow(next);
+        }
     }
 
     /// The requests of these messages, which had timed out, are over: what waits for that may leave.
     fn requests_over(&self, held: impl IntoIterator<Item = Arc<Accepted>>) {
         for accepted in held {
-            self.client.let_follow(self.client.lanes.request_over(&accepted));
+            self.follow(self.ledger.lanes.request_over(&accepted));
         }
     }
 
@@ -419,8 +436,8 @@ impl Task {
 }
 
 /// Awaits the end of the producer, of which nobody tells a connection without handles.
-async fn stopped(client: &Client) {
-    client.stopped.cancelled().await;
+async fn stopped(ledger: &Ledger) {
+    ledger.stopped.cancelled().await;
 }
 
 /// Writes what waits; when nothing does, what the writer has kept.
@@ -435,8 +452,8 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut Outgoing) -> io
 /// Whatever ends the task, such as the end of the runtime, or a panic: no message is left behind.
 impl Drop for Task {
     fn drop(&mut self) {
-        self.stored.tell(&self.client);
-        self.written.tell(&self.client);
+        self.stored.tell(&self.ledger, |next| self.events.may_follow(next));
+        self.written.tell(&self.ledger, |next| self.events.may_follow(next));
         self.orders.extend(self.mailbox.close());
         while let Some(order) = self.orders.pop_front() {
             self.take_order(order);
@@ -466,7 +483,8 @@ mod tests {
         let client = producer.client().clone();
         let mailbox = Arc::<Mailbox>::default();
         let shared = (mailbox.clone(), Arc::new(Load::new()));
-        (Task::new(client, "127.0.0.1:1".into(), Peer::NameServer, shared), mailbox)
+        let (ledger, events) = (client.ledger.clone(), client.events());
+        (Task::new(ledger, events, "127.0.0.1:1".into(), Peer::NameServer, shared), mailbox)
     }
 
     /// It ends when there is room again; a timer that is due until then would only burn.
@@ -492,7 +510,7 @@ mod tests {
         let waker = Waker::from(is_told.clone());
         let mut context = std::task::Context::from_waker(&waker);
         assert!(stored.accepted.poll_end(&mut context).is_pending());
-        task.stored.add(&task.client, &stored.accepted, End::Written, Instant::now());
+        task.stored.add(&task.ledger, &stored.accepted, End::Written, Instant::now());
         task.orders.push_back(Order::Send(Waiting { accepted: taken.clone(), ..stored.copy() }));
         assert!(!is_told.0.load(Ordering::Relaxed) && !taken.has_ended());
         drop(task);

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use super::trace_sender;
 use crate::client::{Client, acquaintance, probe, upkeep};
 use crate::config::Config;
+use crate::ledger::Ledger;
 use crate::meters::Meters;
 use crate::observers::Observers;
 use crate::stats::Counters;
@@ -19,13 +20,13 @@ pub(super) fn start(config: Config, runtime: &Handle) -> Arc<Client> {
         .message_trace
         .then(|| trace_sender::start(&config, lost_traces(&counters, &meters), runtime));
     let observers = Observers::of(&config, trace);
-    let client = Arc::new(Client::new(config, runtime, counters, meters, observers));
-    client.spawn(upkeep::run(client.clone()));
-    client.spawn(probe::run(client.clone()));
+    let client = Arc::new(Client::new(Ledger::new(config, runtime, counters, meters, observers)));
+    client.ledger.spawn(upkeep::run(client.clone()));
+    client.ledger.spawn(probe::run(client.clone()));
     client.look_up_ahead();
-    client.discover(client.config().name_servers.clone());
-    if client.config().checker.is_some() {
-        client.spawn(acquaintance::keep(client.clone()));
+    client.discover(client.ledger.config().name_servers.clone());
+    if client.ledger.config().checker.is_some() {
+        client.ledger.spawn(acquaintance::keep(client.clone()));
     }
     client
 }

@@ -9,10 +9,11 @@ use tokio::task::JoinSet;
 
 use super::start::start as start_client;
 use crate::accepted::Mode;
-use crate::client::{Client, Room};
+use crate::client::Client;
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
+use crate::ledger::Room;
 use crate::span::SendSpan;
 use crate::trace::{Lost, Outlet, Parcel, QUEUE, Record, Trace};
 use crate::validate::MAX_GROUP;
@@ -170,10 +171,11 @@ impl Sender {
     fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = left.map_or(TIMEOUT, |left| left.min(TIMEOUT));
-        let accepted = match self.client.accept(message.into(), Mode::Async, None, timeout)? {
-            Room::Taken(accepted) => accepted,
-            Room::None(waits) => return Err(self.client.no_room(*waits)),
-        };
+        let accepted =
+            match self.client.ledger.accept(message.into(), Mode::Async, None, timeout)? {
+                Room::Taken(accepted) => accepted,
+                Room::None(waits) => return Err(self.client.ledger.no_room(*waits)),
+            };
         self.client.deliver(accepted.clone());
         Ok(Delivery::new(accepted, self.client.clone(), SendSpan::none()))
     }

@@ -236,7 +236,7 @@ fn start(
     let dropped = CancellationToken::new();
     let task = supervisor.run(ranges);
     let ended = dropped.clone();
-    client.spawn(async move {
+    client.ledger.spawn(async move {
         tokio::select! {
             () = task => {}
             () = ended.cancelled() => {}

@@ -62,19 +62,17 @@ pub(super) fn homes(
         .collect();
     let logical = logical_queues(document);
     for queue in queues {
-        let wire = WireQueue::among(&logical, queue, document, client.config());
+        let wire = WireQueue::among(&logical, queue, document, client.ledger.config());
         let Some(wire) = wire else { continue };
         let broker = document.brokers.iter().find(|broker| broker.broker_name == wire.broker);
         let Some(address) = broker.and_then(address_of) else { continue };
-        let address = client.mapped(address);
+        let address = client.ledger.config().mapped(address);
         let same = |home: &Home| home.queue == wire && *home.connection.address() == address;
         if homes.get(queue).is_some_and(same) {
             continue;
         }
         let connection = connections.entry(address.clone());
-        let connection = connection
-            .or_insert_with(|| Arc::new(Connection::new(client, address, Peer::Broker)))
-            .clone();
+        let connection = connection.or_insert_with(|| client.open(address, Peer::Broker)).clone();
         Arc::make_mut(&mut homes).insert(queue.clone(), Home { queue: wire, connection });
     }
     homes

@@ -77,7 +77,7 @@ impl Supervisor {
         let mut due = refreshed + REFRESH;
         loop {
             tokio::select! {
-                () = self.client.stopped.cancelled() => return,
+                () = self.client.ledger.stopped.cancelled() => return,
                 ended = self.pullers.join_next(), if !self.pullers.is_empty() => {
                     if let Some(Err(error)) = ended {
                         tracing::error!(%error, topic = self.plan.topic, "reading has ended");
@@ -117,8 +117,8 @@ impl Supervisor {
 
     /// Looks the route up again: brokers may have moved, and the topic may have gained queues.
     async fn refresh(&mut self) {
-        let deadline = Instant::now() + self.client.config().lookup_timeout;
-        let topic = self.client.config().on_wire(&self.plan.topic);
+        let deadline = Instant::now() + self.client.ledger.config().lookup_timeout;
+        let topic = self.client.ledger.config().on_wire(&self.plan.topic);
         let document = match self.client.directory.route(&topic, deadline).await {
             Ok(Some(document)) => document,
             Ok(None) => return,

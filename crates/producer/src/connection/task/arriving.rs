@@ -33,7 +33,7 @@ impl Task {
         let received = self.receive_all(Instant::now());
         // Before the permits go back: who gets one looks at the backlog.
         self.mailbox.done_with(std::mem::take(&mut self.answered_now));
-        self.stored.tell(&self.client);
+        self.stored.tell(&self.ledger, |next| self.events.may_follow(next));
         received
     }
 
@@ -121,7 +121,7 @@ impl Task {
             broker.departures.end_at(queue);
         }
         if verdict.refresh_route {
-            self.client.watch.trouble(&broker.topic);
+            self.events.route_in_doubt(&broker.topic);
         }
     }
 
@@ -129,7 +129,7 @@ impl Task {
     fn met(&mut self, answer: &Command) {
         self.load.version.store(answer.version, Ordering::Relaxed);
         let told = answer.read::<HeartbeatAnswer>().unwrap_or_default();
-        self.link.known = self.client.config().heartbeat_v2
+        self.link.known = self.ledger.config().heartbeat_v2
             && told.supports_v2 == Some(true)
             && told.subscriptions_changed != Some(true);
     }
@@ -152,10 +152,10 @@ impl Task {
                 count => Some(End::BatchStored(receipts.by_ref().take(count).collect())),
             };
             let Some(end) = end else { break };
-            if let Some(observers) = self.client.observers() {
+            if let Some(observers) = self.ledger.observers() {
                 observers.stored(accepted, &end, at);
             }
-            self.stored.add(&self.client, accepted, end, trip.now);
+            self.stored.add(&self.ledger, accepted, end, trip.now);
             if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
                 self.singly.add(accepted.topic(), trip.now);
             }
@@ -188,9 +188,9 @@ impl Task {
         self.window.answered(trip, together);
         self.meters.answered(trip.took);
         self.pause.succeeded();
-        let avoidance = &self.client.config().avoidance;
+        let avoidance = &self.ledger.config().avoidance;
         if self.load.health.answered(avoidance, trip.now, trip.took) {
-            self.client.left_out.notify_one();
+            self.events.broker_left_out();
         }
     }
 
@@ -203,7 +203,7 @@ impl Task {
 
     fn refuse(&mut self, sent: Sent, answer: &Command, now: Instant) {
         let (code, mut refusal) = (answer.response_code(), attempt::refusal(answer));
-        let renewed = || self.client.config().seal.has_changed(&sent.signed_with);
+        let renewed = || self.ledger.config().seal.has_changed(&sent.signed_with);
         if refusal.verdict.kind == ErrorKind::Denied && renewed() {
             // What was signed with the credentials of before may be taken with those of now.
             refusal.verdict.remedy = Remedy::TryAgain;
@@ -225,18 +225,18 @@ impl Task {
             return self.go_in_smaller_batches(sent);
         }
         if code == ResponseCode::GO_AWAY {
-            self.client.counters().sent_away.add_one();
+            self.ledger.counters().sent_away.add_one();
         }
         if code == ResponseCode::GO_AWAY && sent.send_away() {
             // As in Java it goes once more to the same address: there may be another server by now.
             // If not, the new route has the others.
             if let Some(first) = sent.messages.first() {
-                self.client.watch.trouble(first.accepted.topic());
+                self.events.route_in_doubt(first.accepted.topic());
             }
             return self.put_back(sent);
         }
         let mut verdict = refusal.verdict;
-        if verdict.remedy == Remedy::Stop && self.client.config().retry_codes.contains(&code) {
+        if verdict.remedy == Remedy::Stop && self.ledger.config().retry_codes.contains(&code) {
             verdict.remedy = Remedy::TryAgain;
         }
         let (queue, given_up) = (sent.queue, sent.given_up());
@@ -277,7 +277,7 @@ impl Task {
 
     /// A broker that refuses gets less, and nothing for a moment.
     pub(super) fn refused(&mut self, now: Instant) {
-        self.client.counters().busy.add_one();
+        self.ledger.counters().busy.add_one();
         self.meters.busy();
         self.window.refused(now);
         self.pause.refused(now, fastrand::f64());
@@ -291,7 +291,7 @@ impl Task {
             let accepted = &waiting.accepted;
             accepted.back_in_line();
             if accepted.earlier_failed() {
-                self.client.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
+                self.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
             }
             if !accepted.has_ended() {
                 kept += accepted.count();
@@ -314,9 +314,9 @@ impl Task {
             RequestCode::CHECK_TRANSACTION_STATE => {
                 let (address, mailbox) = (self.address.clone(), self.mailbox.clone());
                 let way_back = WayBack { address, mailbox };
-                return self.client.take_check(way_back, request);
+                return self.events.transaction_asked(way_back, request);
             }
-            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.client.take_reply(request) {
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => match self.events.reply_came(request) {
                 Ok(()) => (ResponseCode::SUCCESS, None),
                 Err(error) => (ResponseCode::SYSTEM_ERROR, Some(error.to_string())),
             },

@@ -94,8 +94,8 @@ impl Task {
 
     /// The broker did not answer as it should have.
     pub(super) fn unanswered(&self) {
-        if self.load.health.unanswered(&self.client.config().avoidance, Instant::now()) {
-            self.client.left_out.notify_one();
+        if self.load.health.unanswered(&self.ledger.config().avoidance, Instant::now()) {
+            self.events.broker_left_out();
         }
     }
 
@@ -123,7 +123,7 @@ impl Task {
         let waiting = self.outbox.drain();
         self.mailbox.done_with(outbox::count(&waiting));
         for waiting in waiting {
-            self.client.fail(&waiting.accepted, ErrorKind::Closed, reason);
+            self.fail(&waiting.accepted, ErrorKind::Closed, reason);
         }
         self.abandon_link(reason);
         self.abandon_retiring(reason);
@@ -154,7 +154,7 @@ impl Task {
             all.push(one.waiting.accepted);
         }
         for accepted in &all {
-            self.client.fail(accepted, ErrorKind::Closed, reason);
+            self.fail(accepted, ErrorKind::Closed, reason);
         }
         self.requests_over(all);
     }
@@ -166,12 +166,12 @@ impl Task {
         self.link.handed_over = self.link.position();
         if self.peer == Peer::Broker && !self.link.cut {
             let unregister = UnregisterClient {
-                client_id: self.client.id().to_owned(),
-                producer_group: Some(self.client.config().group.to_string()),
+                client_id: self.ledger.id().to_owned(),
+                producer_group: Some(self.ledger.config().group.to_string()),
                 consumer_group: None,
             };
             let opaque = self.pending.next_opaque();
-            self.client.config().seal.put(self.link.out.text(), opaque, false, &unregister);
+            self.ledger.config().seal.put(self.link.out.text(), opaque, false, &unregister);
         }
         let latest = Instant::now() + GOODBYE;
         let until = self.leave_by.map_or(latest, |at| at.min(latest));

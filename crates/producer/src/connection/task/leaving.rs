@@ -93,7 +93,7 @@ impl Task {
     /// the load, and a lone message leaves at once. It is the answers that end the waiting; should
     /// one fail to come, it ends after about a round trip.
     fn holds_back(&mut self, now: Instant) -> bool {
-        if let Some(linger) = self.client.config().linger {
+        if let Some(linger) = self.ledger.config().linger {
             return self.lingers(linger, now);
         }
         let waiting = self.outbox.holdable();
@@ -128,7 +128,7 @@ impl Task {
         let lingers = now < self.linger_end(since, linger)
             && self.outbox.holdable() < MOST_MESSAGES
             && self.outbox.holdable_bytes() < most_bytes
-            && self.client.lingers();
+            && self.ledger.lingers();
         if !lingers {
             self.lingering = Some(Lingering::Over);
         }
@@ -148,7 +148,7 @@ impl Task {
 
     pub(super) fn put_call(&mut self, call: Call, now: Instant) {
         let Call { mut command, answer } = call;
-        let seal = &self.client.config().seal;
+        let seal = &self.ledger.config().seal;
         let Some(answer) = answer else {
             // No one waits for it: a peer that asks and does not read gets none of our memory.
             if self.link.out.len() < WRITE_BUFFER {
@@ -182,7 +182,7 @@ impl Task {
         let Some(first) = messages.first() else { return self.unblock(blocks) };
         let oneway = first.accepted.mode == Mode::Oneway;
         let probe = oneway
-            && !self.client.config().oneway_unlimited
+            && !self.ledger.config().oneway_unlimited
             && (self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE
                 || self.pause.is_refused());
         let queue = match probe {
@@ -213,7 +213,7 @@ impl Task {
     /// failed since it left for the first time.
     fn may_leave(&self, accepted: &Arc<Accepted>) -> bool {
         if accepted.is_ordered() && accepted.earlier_failed() {
-            self.client.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
+            self.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
         }
         !accepted.has_ended()
     }
@@ -229,7 +229,7 @@ impl Task {
         present: Present,
     ) -> Option<Credentials> {
         let first = messages.first()?;
-        let counters = self.client.counters();
+        let counters = self.ledger.counters();
         counters.requests.add_one();
         self.meters.request(together);
         if together == 1 {
@@ -257,7 +257,7 @@ impl Task {
         attempt::Writer {
             out: &mut self.link.out,
             scratch: &mut self.scratch,
-            config: self.client.config(),
+            config: self.ledger.config(),
             topic: &broker.wire_topic,
             broker: &broker.name,
             cluster: &broker.cluster,
@@ -280,7 +280,7 @@ impl Task {
         let broker = messages.first().map(|first| first.target.broker.clone());
         link.told_oneway = true;
         link.since_probe += together;
-        if !self.client.config().oneway_unlimited {
+        if !self.ledger.config().oneway_unlimited {
             link.unconfirmed += together;
         }
         if let (Some(opaque), Some(broker)) = (probe, broker) {
@@ -306,21 +306,21 @@ impl Task {
         if done == 0 {
             return;
         }
-        let (client, now) = (&self.client, Instant::now());
+        let (ledger, now) = (&self.ledger, Instant::now());
         let mut held = Vec::new();
         for one in self.link.oneways.drain(..done) {
             let Unwritten { waiting: Waiting { accepted, .. }, given_up, .. } = one;
-            if let Some(observers) = client.observers() {
+            if let Some(observers) = ledger.observers() {
                 observers.written(&accepted);
             }
-            self.written.add(client, &accepted, End::Written, now);
+            self.written.add(ledger, &accepted, End::Written, now);
             if given_up {
                 held.push(accepted);
             }
         }
         // Each is one message: a batch is not sent one-way.
         self.mailbox.done_with(done);
-        self.written.tell(&self.client);
+        self.written.tell(&self.ledger, |next| self.events.may_follow(next));
         self.requests_over(held);
     }
 }

@@ -20,7 +20,7 @@ impl Task {
         // Without room they wait for that, and nothing is due.
         let has_room = self.has_room(now);
         let held = self.held_since.filter(|_| has_room).map(|since| since + self.longest_hold());
-        let lingers = match (self.lingering, self.client.config().linger) {
+        let lingers = match (self.lingering, self.ledger.config().linger) {
             (Some(Lingering::Since(since)), Some(linger)) if has_room => {
                 Some(self.linger_end(since, linger))
             }
@@ -53,16 +53,16 @@ impl Task {
     }
 
     pub(super) fn heartbeat(&mut self, now: Instant) {
-        let next = now + self.client.config().heartbeat_interval;
+        let next = now + self.ledger.config().heartbeat_interval;
         self.link.heartbeat_at = next;
         if self.peer == Peer::NameServer {
             return;
         }
         let heartbeat =
-            Heartbeat { without_subscriptions: self.link.known, ..self.client.heartbeat() };
+            Heartbeat { without_subscriptions: self.link.known, ..self.ledger.heartbeat() };
         let opaque = self.pending.next_opaque();
         self.pending.insert(opaque, Asker::Heartbeat, now, next, next);
-        self.client.config().seal.put(self.link.out.text(), opaque, false, &heartbeat);
+        self.ledger.config().seal.put(self.link.out.text(), opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
@@ -93,7 +93,7 @@ impl Task {
             // They stay in the table, in the backlog, and in the way of their queue, until their
             // request is over: its answer may come, or it is forgotten.
             self.mailbox.keep(outbox::count(&messages));
-            messages.iter().for_each(|waiting| self.client.lanes.hold(&waiting.accepted));
+            messages.iter().for_each(|waiting| self.ledger.lanes.hold(&waiting.accepted));
             for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
                 trial.failed();
             }
@@ -135,7 +135,7 @@ impl Task {
         for (waiting, queue) in late {
             // It stays in the backlog, and in the way of its queue, until it is written or lost.
             self.mailbox.keep(1);
-            self.client.lanes.hold(&waiting.accepted);
+            self.ledger.lanes.hold(&waiting.accepted);
             self.attempt_failed(vec![waiting], &unanswered(queue, "not written in time"));
         }
     }
