@@ -4,6 +4,9 @@ mod batch_room;
 pub(crate) mod budget;
 pub(crate) mod counter;
 mod epoch;
+pub(crate) mod intake;
+pub(crate) mod lanes;
+pub(crate) mod padded;
 mod sharing;
 
 use std::fmt;
@@ -18,11 +21,11 @@ use posthaste_protocol::id::{IdText, UniqueId};
 pub(crate) use self::batch_room::BatchRoom;
 pub(crate) use self::epoch::{Epoch, Epochs};
 pub(crate) use self::sharing::{MOST_MESSAGES, Sharing, sharing};
-use crate::cause::Cause;
-use crate::content::Content;
 use crate::message::Destination;
+use crate::message::cause::Cause;
+use crate::message::content::Content;
+use crate::message::timestamp::Present;
 use crate::message::wire_size::stored_bytes;
-use crate::timestamp::Present;
 use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError};
 
 /// Of a long list of attempts, only this many are kept.
@@ -539,7 +542,7 @@ impl fmt::Debug for Accepted {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::unique_id::{UniqueIds, own_ip};
+    use crate::message::unique_id::{UniqueIds, own_ip};
 
     /// Terms of a message that has just been accepted.
     pub(crate) fn terms(deadline: Instant, sharing: Sharing) -> Terms {

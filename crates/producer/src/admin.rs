@@ -5,6 +5,7 @@ mod change;
 mod create;
 mod error;
 mod find;
+pub(crate) mod recall;
 mod settings;
 mod topic_on_broker;
 mod update;
@@ -29,9 +30,10 @@ use crate::config::LONGEST;
 use crate::connection::CallError;
 use crate::ledger::Phase;
 use crate::message::QueueNames;
+use crate::message::timestamp::{ms_since_1970, system_time};
+use crate::message::validate;
 use crate::route::{self, WireQueue};
-use crate::timestamp::{ms_since_1970, system_time};
-use crate::{MessageQueue, Producer, ReadMessage, validate};
+use crate::{MessageQueue, Producer, ReadMessage};
 
 /// How long a call may take by default (Java: `timeoutMillis` of `MQAdminImpl`).
 const TIMEOUT: Duration = Duration::from_secs(6);

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::accepted::{Accepted, BatchRoom, Epoch, MOST_MESSAGES, Mode, Permit, Terms, sharing};
+use crate::connection::outbox::{Outbox, Waiting};
 use crate::connection::pending_operation;
 use crate::connection::target::Target;
-use crate::content::Content;
-use crate::outbox::{Outbox, Waiting};
+use crate::connection::window::{Trip, Window};
+use crate::message::content::Content;
+use crate::message::unique_id::{UniqueIds, own_ip};
+use crate::route::choice;
 use crate::route::{BrokerQueues, Route};
-use crate::unique_id::{UniqueIds, own_ip};
-use crate::window::{Trip, Window};
-use crate::{Message, Producer, queue};
+use crate::{Message, Producer};
 
 /// Runs an operation once.
 pub type Operation = Box<dyn FnMut()>;
@@ -37,7 +38,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 fn choose(brokers: usize) -> Operation {
     let route = route(brokers);
-    Box::new(move || drop(black_box(queue::choose(&route, None, 10_000))))
+    Box::new(move || drop(black_box(choice::choose(&route, None, 10_000))))
 }
 
 fn answer() -> Operation {

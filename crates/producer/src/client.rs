@@ -21,9 +21,9 @@ use crate::accepted::{Accepted, Wake};
 use crate::connection::pool::{self, Pool};
 use crate::connection::{Connection, Order, Peer};
 use crate::ledger::Ledger;
-use crate::name_server::Directory;
+use crate::ledger::stats::Stats;
+use crate::route::name_server::Directory;
 use crate::route::{RouteTable, Watch};
-use crate::stats::Stats;
 use crate::{ErrorKind, MessageQueue};
 
 pub(crate) struct Client {

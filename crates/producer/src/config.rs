@@ -3,6 +3,12 @@
 mod avoidance;
 mod batching;
 mod checker;
+pub(crate) mod credentials;
+pub(crate) mod discovery;
+pub(crate) mod identity;
+pub(crate) mod interceptor;
+pub(crate) mod namespace;
+pub(crate) mod seal;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,15 +21,15 @@ pub use self::avoidance::FaultAvoidance;
 pub(crate) use self::batching::Linger;
 pub(crate) use self::checker::Checker;
 pub use self::checker::TransactionState;
-use crate::discovery::Discovery;
-use crate::identity::Identity;
-use crate::interceptor::Interceptor;
-use crate::namespace::Namespace;
-use crate::packing::Packing;
-use crate::seal::Seal;
+use self::discovery::Discovery;
+use self::identity::Identity;
+use self::interceptor::Interceptor;
+use self::namespace::Namespace;
+use self::seal::Seal;
+use crate::message::packing::Packing;
 #[cfg(feature = "tls")]
-use crate::tls::Connector;
-use crate::trusted::TrustedBrokers;
+use crate::net::tls::Connector;
+use crate::net::trusted::TrustedBrokers;
 use crate::{ResponseCode, Socks5};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be

@@ -3,6 +3,8 @@
 //! Behind it stands one task that owns the socket ([`task`]). Callers only queue orders; whatever
 //! they drop, no half frame is ever written.
 
+pub(crate) mod answer;
+pub(crate) mod attempt;
 pub(crate) mod departures;
 pub(crate) mod dial;
 pub(crate) mod events;
@@ -10,13 +12,15 @@ pub(crate) mod failure;
 mod health;
 pub(crate) mod load;
 mod mailbox;
+pub(crate) mod outbox;
 pub(crate) mod outgoing;
+pub(crate) mod pause;
 mod pending;
 pub(crate) mod pool;
-pub(crate) mod reach;
 pub(crate) mod refused_batch;
 pub(crate) mod target;
 mod task;
+pub(crate) mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,10 +31,10 @@ use tokio::sync::oneshot;
 
 use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
+use self::outbox::Waiting;
 use self::task::Remains;
-use crate::cause::Cause;
-use crate::outbox::{self, Waiting};
-use crate::stats::BrokerStats;
+use crate::ledger::stats::BrokerStats;
+use crate::message::cause::Cause;
 
 #[cfg(feature = "bench")]
 pub(crate) use pending::operation as pending_operation;

@@ -2,8 +2,11 @@
 
 mod acceptance;
 mod awaited_replies;
+pub(crate) mod callbacks;
 mod checks;
 mod close_report;
+pub(crate) mod stats;
+pub(crate) mod success;
 mod undecided;
 
 use std::future::Future;
@@ -17,17 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::acceptance::{Room, Waits};
 pub(crate) use self::awaited_replies::Requests;
+use self::callbacks::Callbacks;
 pub(crate) use self::checks::Checks;
 pub use self::close_report::{CloseReport, Undelivered};
+use self::stats::Counters;
 pub(crate) use self::undecided::Transactions;
+use crate::accepted::intake::Intake;
+use crate::accepted::lanes::Lanes;
 use crate::accepted::{Accepted, Failed, Permit, Wake};
-use crate::callbacks::Callbacks;
 use crate::config::Config;
-use crate::intake::Intake;
-use crate::meters::Meters;
 use crate::observers::Observers;
-use crate::order::Lanes;
-use crate::stats::Counters;
+use crate::observers::meters::Meters;
 use crate::{ErrorKind, Outcome};
 
 /// Settings, permits, lanes and counts, and all that is told when a message ends.

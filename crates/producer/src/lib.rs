@@ -33,87 +33,43 @@
 //! `outbox`, `connection/task`.
 
 mod accepted;
-mod address;
 mod admin;
-mod answer;
-mod attempt;
 #[cfg(feature = "bench")]
 pub mod bench;
 #[cfg(feature = "blocking")]
 pub mod blocking;
-mod callbacks;
-mod cause;
 mod client;
 mod config;
 mod connection;
-mod content;
-mod credentials;
-mod delivery;
-mod discovery;
-mod error;
 pub mod guide;
-mod identity;
-mod intake;
-mod interceptor;
 mod ledger;
 mod message;
-#[cfg_attr(not(feature = "metrics"), path = "meters/off.rs")]
-mod meters;
-mod name_server;
-mod namespace;
+mod net;
 mod observers;
-mod order;
-mod outbox;
-mod packing;
-mod padded;
-mod pause;
 mod producer;
-mod queue;
 mod reader;
-mod ready;
-mod recall;
-mod receipt;
 mod request;
 mod route;
-mod runtime;
-mod seal;
-#[cfg(feature = "serde")]
-mod serialize;
-mod socks5;
-mod span;
-mod stats;
-mod success;
-mod text;
-mod timestamp;
-#[cfg(feature = "tls")]
-mod tls;
-mod trace;
-#[cfg(feature = "opentelemetry")]
-mod trace_context;
 mod transaction;
-mod trusted;
-mod unique_id;
-mod validate;
-mod window;
 
 pub use admin::{Admin, AdminError, TopicOnBroker, TopicSettings, TopicType, TopicUpdate};
+pub use config::credentials::{Credentials, CredentialsProvider};
+pub use config::discovery::NameServers;
+pub use config::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 pub use config::{FaultAvoidance, TransactionState};
-pub use credentials::{Credentials, CredentialsProvider};
-pub use delivery::{BatchDelivery, Delivery};
-pub use discovery::NameServers;
-pub use error::{Attempt, ErrorKind, Outcome, SendError, StartError};
-pub use interceptor::{Interceptor, SendAttempt, TransactionEnd};
+pub use ledger::stats::{BrokerStats, Stats};
 pub use ledger::{CloseReport, Undelivered};
+pub use message::error::{Attempt, ErrorKind, Outcome, SendError, StartError};
+pub use message::receipt::{Receipt, SendStatus};
+pub use message::text::Text;
 pub use message::{Batch, Delay, Message, MessageQueue, ReadMessage};
+pub use net::socks5::Socks5;
+#[cfg(feature = "tls")]
+pub use net::tls::{Tls, TlsVersion};
 pub use posthaste_protocol::{Compression, ResponseCode};
+pub use producer::delivery::{BatchDelivery, Delivery};
+pub use producer::ready::NotReady;
 pub use producer::{Producer, ProducerBuilder};
 pub use reader::{ReadFrom, Reader, ReaderBuilder};
-pub use ready::NotReady;
-pub use receipt::{Receipt, SendStatus};
 pub use request::RequestError;
-pub use socks5::Socks5;
-pub use stats::{BrokerStats, Stats};
-pub use text::Text;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsVersion};
 pub use transaction::{Transaction, TransactionError};

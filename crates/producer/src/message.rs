@@ -1,8 +1,21 @@
 //! A message and where it should go.
 
 pub(crate) mod batch;
+pub(crate) mod cause;
+pub(crate) mod content;
+pub(crate) mod error;
+pub(crate) mod packing;
 mod read_message;
+pub(crate) mod receipt;
+#[cfg(feature = "serde")]
+pub(crate) mod serialize;
+pub(crate) mod text;
+pub(crate) mod timestamp;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod trace_context;
 mod treatment;
+pub(crate) mod unique_id;
+pub(crate) mod validate;
 pub(crate) mod wire_size;
 
 use std::fmt;
@@ -15,7 +28,6 @@ use posthaste_protocol::properties::name;
 use posthaste_protocol::stored::sys_flag;
 
 use crate::Text;
-use crate::validate;
 pub use batch::Batch;
 pub use read_message::ReadMessage;
 pub use treatment::Delay;

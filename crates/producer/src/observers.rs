@@ -3,19 +3,24 @@
 //! They hang on at two places: where an attempt begins, and
 //! where a message ends or an attempt fails. A producer without them pays a look at an empty place.
 
+#[cfg_attr(not(feature = "metrics"), path = "observers/meters/off.rs")]
+pub(crate) mod meters;
+pub(crate) mod span;
+pub(crate) mod trace;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 
 use posthaste_protocol::Properties;
 
+use self::trace::{Recalled, Trace};
 use crate::accepted::{Accepted, End};
 use crate::config::Config;
-use crate::content::Content;
-use crate::discovery::Discovery;
-use crate::interceptor::{Interceptor, SendAttempt, TransactionEnd};
+use crate::config::discovery::Discovery;
+use crate::config::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 use crate::message::batch;
-use crate::trace::{Recalled, Trace};
+use crate::message::content::Content;
 use crate::{Attempt, ErrorKind, Receipt};
 
 pub(crate) struct Observers {

@@ -1,6 +1,9 @@
 //! The producer: hop 1 of a send.
 
 mod builder;
+pub(crate) mod delivery;
+pub(crate) mod ready;
+pub(crate) mod runtime;
 mod start;
 mod trace_sender;
 
@@ -12,13 +15,13 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 pub use self::builder::ProducerBuilder;
+use self::delivery::{Awaited, waker};
 use crate::accepted::{Accepted, End, Mode};
 use crate::client::Client;
 use crate::config::{Config, LONGEST};
-use crate::content::Content;
-use crate::delivery::{Awaited, waker};
 use crate::ledger::{Room, Waits};
-use crate::span::{SendSpan, send_span};
+use crate::message::content::Content;
+use crate::observers::span::{SendSpan, send_span};
 use crate::{
     Batch, BatchDelivery, CloseReport, Delivery, Message, NameServers, Receipt, SendError,
     StartError, Stats,

@@ -1,7 +1,9 @@
 //! Where a topic's queues are, and the table of all routes.
 
+pub(crate) mod choice;
 mod holder;
 mod line;
+pub(crate) mod name_server;
 mod plan;
 mod static_topic;
 mod watch;
@@ -22,12 +24,12 @@ pub(crate) use self::static_topic::{MOST_QUEUES, logical_queues};
 pub(crate) use self::watch::Watch;
 
 use crate::accepted::Accepted;
-use crate::cause::Cause;
+use crate::accepted::padded::Padded;
 use crate::connection::load::BrokerLoad;
 use crate::connection::target::{Described, RouteBroker, Target};
 use crate::connection::{Connection, Order};
+use crate::message::cause::Cause;
 use crate::message::{Destination, QueueNames};
-use crate::padded::Padded;
 use crate::{ErrorKind, MessageQueue};
 
 /// How long "no such topic" is believed without asking again.

@@ -12,13 +12,14 @@ use posthaste_protocol::request::EndTransaction;
 pub use error::TransactionError;
 
 use crate::client::Client;
+use crate::config::interceptor::TransactionEnd;
+use crate::connection::answer;
 use crate::connection::target::Target;
 use crate::connection::{CallError, Connection};
-use crate::interceptor::TransactionEnd;
 use crate::ledger::Phase;
 use crate::message::Part;
 use crate::{
-    ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, TransactionState, answer,
+    ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, TransactionState,
 };
 
 /// Pause before a broker that cannot be reached is told once more.

@@ -1,8 +1,8 @@
 //! Which messages may share a request.
 
 use crate::accepted::Mode;
-use crate::content::Content;
 use crate::message::batch::RETRY_TOPICS;
+use crate::message::content::Content;
 
 /// Most messages of a batch.
 pub(crate) const MOST_MESSAGES: usize = 1024;
@@ -48,8 +48,8 @@ mod tests {
 
     use super::*;
     use crate::Message;
-    use crate::content::Packed;
     use crate::message::Part;
+    use crate::message::content::Packed;
     use crate::message::wire_size::stored_bytes;
 
     const HALF: usize = 1024;

@@ -7,7 +7,7 @@ use posthaste_protocol::request::{CreateTopic, DEFAULT_TOPIC, SELF_TEST_TOPIC, T
 use tokio::task::JoinSet;
 
 use super::{Admin, AdminError};
-use crate::validate;
+use crate::message::validate;
 
 /// How often one broker is asked (Java: `MQAdminImpl.createTopic`).
 const TRIES: usize = 5;

@@ -5,9 +5,9 @@ use posthaste_protocol::ResponseCode;
 use super::TopicOnBroker;
 use super::topic_on_broker::listed;
 use crate::ErrorKind;
-use crate::answer;
 use crate::connection::CallError;
-use crate::name_server::NoAnswer;
+use crate::connection::answer;
+use crate::route::name_server::NoAnswer;
 
 /// How a call of [`Admin`](crate::Admin) or [`Reader`](crate::Reader) fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

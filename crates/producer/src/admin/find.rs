@@ -14,7 +14,7 @@ use posthaste_protocol::{Request, ResponseCode, StoredMessage};
 use tokio::task::JoinSet;
 
 use super::{Admin, AdminError};
-use crate::timestamp::ms_since_1970;
+use crate::message::timestamp::ms_since_1970;
 use crate::{MessageQueue, ReadMessage};
 
 /// How many messages are asked for by unique id; more copies of one there are not.

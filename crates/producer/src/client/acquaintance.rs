@@ -12,7 +12,7 @@ use posthaste_protocol::request::{DEFAULT_TOPIC, SELF_TEST_TOPIC};
 use super::Client;
 use crate::connection::{Connection, Order};
 use crate::ledger::Phase;
-use crate::name_server::NoAnswer;
+use crate::route::name_server::NoAnswer;
 
 /// Pause after name servers did not answer; doubles up to the interval of routes.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);

@@ -7,8 +7,8 @@ use posthaste_protocol::request::{CheckTransaction, EndTransaction};
 use posthaste_protocol::{Command, DecodeError, StoredMessage};
 
 use super::Client;
+use crate::config::interceptor::TransactionEnd;
 use crate::connection::WayBack;
-use crate::interceptor::TransactionEnd;
 use crate::{MessageQueue, ReadMessage, TransactionState};
 
 impl Client {

@@ -11,17 +11,18 @@ use std::time::{Duration, Instant};
 
 use super::Client;
 use super::retry::{self, Left, Next, OtherQueue};
+use crate::ErrorKind;
+use crate::accepted::lanes::{EARLIER_FAILED, Entered};
 use crate::accepted::{Accepted, Mode};
 use crate::connection::Connection;
 use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::outbox::Waiting;
 use crate::connection::target::RouteBroker;
 use crate::ledger::Phase;
 use crate::message::Destination;
 use crate::observers::Stopped;
-use crate::order::{EARLIER_FAILED, Entered};
-use crate::outbox::Waiting;
+use crate::route::choice;
 use crate::route::{Parked, Route};
-use crate::{ErrorKind, queue};
 
 /// No attempt is cut shorter than this for the sake of another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
@@ -117,12 +118,12 @@ impl Client {
             if !route.names_queues() {
                 return self.end_stranded(self.no_queue(accepted));
             }
-            match queue::select(route, &**select) {
+            match choice::select(route, &**select) {
                 Ok(queue) => accepted.select(queue),
                 Err(reason) => return self.fail(&accepted, ErrorKind::Invalid, &reason),
             }
         }
-        let choose = || queue::of_ordered(route, &accepted);
+        let choose = || choice::of_ordered(route, &accepted);
         match self.ledger.lanes.enter(&accepted, choose) {
             Entered::MayLeave => self.place(accepted, route, now),
             Entered::Waits { sooner: false } => {}
@@ -251,7 +252,7 @@ impl Client {
         }
         let target = match accepted.destination() {
             Destination::Any => {
-                queue::choose(route, avoid, self.ledger.config().max_pending_messages)
+                choice::choose(route, avoid, self.ledger.config().max_pending_messages)
             }
             Destination::Queue { queue, .. } => route.target_of(queue),
             Destination::Selected(_) => {
@@ -444,7 +445,7 @@ impl Client {
             return messages;
         }
         let may_leave =
-            self.ledger.lanes.move_keys(&from, messages, |key| queue::of_key(&route, key));
+            self.ledger.lanes.move_keys(&from, messages, |key| choice::of_key(&route, key));
         // What waits in another lane now may expire sooner than all that waited.
         self.watch.look();
         may_leave

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Client;
 use crate::config::Config;
+use crate::config::discovery::{AddressServer, Discovery, addresses};
 use crate::connection::{Peer, dial};
-use crate::discovery::{AddressServer, Discovery, addresses};
-use crate::timestamp::ms_since_1970;
+use crate::message::timestamp::ms_since_1970;
 
 /// Of all of one answer (Java: connect and read 3 s each).
 const TIMEOUT: Duration = Duration::from_secs(3);

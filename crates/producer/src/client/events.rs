@@ -9,7 +9,7 @@ use crate::accepted::Accepted;
 use crate::connection::WayBack;
 use crate::connection::events::Events;
 use crate::connection::failure::AttemptFailed;
-use crate::outbox::Waiting;
+use crate::connection::outbox::Waiting;
 
 /// Made for each connection: the pool has none, or a client would keep itself alive.
 struct ToClient(Arc<Client>);

@@ -9,9 +9,9 @@ use posthaste_protocol::request::{DEFAULT_TOPIC, TopicRoute};
 
 use super::Client;
 use crate::ErrorKind;
+use crate::accepted::lanes::{EARLIER_FAILED, order_key};
 use crate::ledger::Phase;
-use crate::name_server::NoAnswer;
-use crate::order::{EARLIER_FAILED, order_key};
+use crate::route::name_server::NoAnswer;
 use crate::route::{self, LookUp, NoRoute, Route};
 
 /// Pause after name servers could not be reached; doubles up to the other.

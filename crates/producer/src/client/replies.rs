@@ -8,7 +8,7 @@ use posthaste_protocol::request::PushReply;
 use posthaste_protocol::{Command, DecodeError, StoredMessage};
 
 use super::Client;
-use crate::timestamp::ms_since_1970;
+use crate::message::timestamp::ms_since_1970;
 use crate::{MessageQueue, ReadMessage};
 
 impl Client {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::answer::Remedy;
+use crate::connection::answer::Remedy;
 use crate::connection::failure::Ended;
 
 /// Where a message may go whose queue its broker does not have.

@@ -8,10 +8,12 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::client::TlsStream;
 
-use super::{Peer, reach};
-use crate::cause::Cause;
+use super::Peer;
+use crate::ErrorKind;
 use crate::config::Config;
-use crate::{ErrorKind, address};
+use crate::message::cause::Cause;
+use crate::net::address;
+use crate::net::reach;
 
 /// How long written bytes may stay unacknowledged before the system gives the connection up. A peer
 /// that vanished without a word would otherwise go unnoticed for a quarter of an hour.
@@ -99,7 +101,7 @@ fn no_connect(error: io::Error) -> NoConnection {
 
 #[cfg(feature = "tls")]
 fn no_tls(error: io::Error) -> NoConnection {
-    let for_good = crate::tls::is_for_good(&error);
+    let for_good = crate::net::tls::is_for_good(&error);
     let reason = match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
             format!("the TLS handshake broke off ({error}); does that port speak TLS?")

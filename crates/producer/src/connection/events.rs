@@ -7,7 +7,7 @@ use posthaste_protocol::{Command, DecodeError};
 use super::WayBack;
 use super::failure::AttemptFailed;
 use crate::accepted::Accepted;
-use crate::outbox::Waiting;
+use crate::connection::outbox::Waiting;
 
 /// What comes of a connection beyond the ends of messages: those are the ledger's matter.
 ///

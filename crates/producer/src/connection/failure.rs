@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::answer::Remedy;
-use crate::cause::Cause;
-use crate::outbox::Waiting;
+use crate::connection::answer::Remedy;
+use crate::connection::outbox::Waiting;
+use crate::message::cause::Cause;
 use crate::{Attempt, ErrorKind, Outcome};
 
 /// How an attempt ended, as far as the next one is concerned.

@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use tokio::task::coop::cooperative;
 
 use super::Order;
-use crate::padded::Padded;
+use crate::accepted::padded::Padded;
 
 /// Memory for more orders than this is not kept.
 const KEPT_ORDERS: usize = 4096;
@@ -162,8 +162,8 @@ mod tests {
 
     use super::*;
     use crate::accepted::Sharing;
-    use crate::outbox::Waiting;
-    use crate::outbox::tests::sharing_waiting;
+    use crate::connection::outbox::Waiting;
+    use crate::connection::outbox::tests::sharing_waiting;
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);

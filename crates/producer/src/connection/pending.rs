@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use super::CallError;
 use crate::accepted::Accepted;
+use crate::config::credentials::Credentials;
+use crate::connection::outbox::{self, LineId, Waiting};
 use crate::connection::target::RouteBroker;
-use crate::credentials::Credentials;
-use crate::outbox::{self, LineId, Waiting};
-use crate::window;
+use crate::connection::window;
 
 /// Who gets an answer.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use super::Connection;
 use super::departures::Departures;
 use super::load::BrokerLoad;
 use crate::MessageQueue;
+use crate::accepted::padded::Padded;
 use crate::message::QueueNames;
-use crate::padded::Padded;
 
 /// A broker that has queues of a topic.
 ///

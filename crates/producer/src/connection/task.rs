@@ -34,13 +34,13 @@ use crate::ErrorKind;
 use crate::accepted::Accepted;
 use crate::connection::events::Events;
 use crate::connection::failure::AttemptFailed;
+use crate::connection::outbox::{self, LineId, Outbox, Waiting};
+use crate::connection::pause::Pause;
 use crate::connection::refused_batch::Singly;
+use crate::connection::window::Window;
 use crate::ledger::Ledger;
-use crate::meters::{BrokerMeters, Good};
-use crate::outbox::{self, LineId, Outbox, Waiting};
-use crate::pause::Pause;
-use crate::success::Successes;
-use crate::window::Window;
+use crate::ledger::success::Successes;
+use crate::observers::meters::{BrokerMeters, Good};
 
 const READ_BUFFER: usize = 16 * 1024;
 /// How long nothing is looked for while nothing waits.
@@ -388,7 +388,7 @@ impl Task {
     fn broke(&mut self, error: io::Error) -> String {
         #[cfg(feature = "tls")]
         {
-            self.link.refused = !self.link.fruitful && crate::tls::refuses_us(&error);
+            self.link.refused = !self.link.fruitful && crate::net::tls::refuses_us(&error);
         }
         let reason = error.to_string();
         self.link.broken_by = Some(error.into());
@@ -475,7 +475,7 @@ mod tests {
     use super::*;
     use crate::accepted::End;
     use crate::accepted::Sharing;
-    use crate::outbox::tests::sharing_waiting;
+    use crate::connection::outbox::tests::sharing_waiting;
     use crate::{Outcome, Producer};
 
     async fn task(builder: crate::ProducerBuilder) -> (Task, Arc<Mailbox>) {

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use super::Ledger;
 use crate::accepted::{Accepted, Mode, Permit, Terms, sharing};
 use crate::config::Config;
-use crate::content::Content;
 use crate::ledger::Phase;
 use crate::message::batch;
+use crate::message::content::Content;
+use crate::message::validate;
 use crate::message::wire_size::stored_bytes;
-use crate::{ErrorKind, Message, SendError, validate};
+use crate::{ErrorKind, Message, SendError};
 
 /// What a message takes of the bound beside its text: its place in tables, and its receipt.
 const MESSAGE_OVERHEAD: usize = 256;
@@ -60,7 +61,7 @@ impl Ledger {
             return Err(closed(content));
         }
         #[cfg(feature = "opentelemetry")]
-        let content = crate::trace_context::propagate(content);
+        let content = crate::message::trace_context::propagate(content);
         let mut content = content;
         let size = match self.check(&content) {
             Ok(bytes) => self.pack(&mut content, bytes),

@@ -2,7 +2,7 @@
 
 use super::Message;
 use super::wire_size::entry_bytes;
-use crate::content::Content;
+use crate::message::content::Content;
 
 /// Topics of redelivered messages: brokers refuse batches for them.
 pub(crate) const RETRY_TOPICS: &str = "%RETRY%";

@@ -13,7 +13,7 @@ use posthaste_protocol::stored::sys_flag;
 use posthaste_protocol::{Properties, StoredMessage};
 
 use crate::MessageQueue;
-use crate::timestamp::system_time;
+use crate::message::timestamp::system_time;
 
 /// A stored message (Java: `MessageExt`).
 #[derive(Debug, Clone)]

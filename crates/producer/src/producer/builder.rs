@@ -6,15 +6,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::interceptor::Interceptor;
+use crate::config::namespace::Namespace;
 use crate::config::{Config, Linger};
-use crate::interceptor::Interceptor;
-use crate::namespace::Namespace;
+use crate::message::validate;
 #[cfg(feature = "tls")]
-use crate::tls::Tls;
-use crate::trusted::TrustedBrokers;
+use crate::net::tls::Tls;
+use crate::net::trusted::TrustedBrokers;
+use crate::producer::runtime;
 use crate::{
     Compression, CredentialsProvider, FaultAvoidance, NameServers, Producer, ReadMessage,
-    ResponseCode, Socks5, StartError, Text, TransactionState, runtime, validate,
+    ResponseCode, Socks5, StartError, Text, TransactionState,
 };
 
 /// Routes are not polled more often than this.

@@ -8,10 +8,10 @@ use super::trace_sender;
 use crate::client::{Client, acquaintance, probe, upkeep};
 use crate::config::Config;
 use crate::ledger::Ledger;
-use crate::meters::Meters;
+use crate::ledger::stats::Counters;
 use crate::observers::Observers;
-use crate::stats::Counters;
-use crate::trace::Lost;
+use crate::observers::meters::Meters;
+use crate::observers::trace::Lost;
 
 /// Starts what is configured so. No connection is waited for.
 pub(super) fn start(config: Config, runtime: &Handle) -> Arc<Client> {

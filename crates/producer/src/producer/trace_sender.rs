@@ -11,12 +11,12 @@ use super::start::start as start_client;
 use crate::accepted::Mode;
 use crate::client::Client;
 use crate::config::Config;
-use crate::delivery::Delivery;
-use crate::identity::Identity;
+use crate::config::identity::Identity;
 use crate::ledger::Room;
-use crate::span::SendSpan;
-use crate::trace::{Lost, Outlet, Parcel, QUEUE, Record, Trace};
-use crate::validate::MAX_GROUP;
+use crate::message::validate::MAX_GROUP;
+use crate::observers::span::SendSpan;
+use crate::observers::trace::{Lost, Outlet, Parcel, QUEUE, Record, Trace};
+use crate::producer::delivery::Delivery;
 use crate::{Message, SendError};
 
 /// This many records leave together, or fewer after this long (Java: `traceMsgBatchNum`).
@@ -196,6 +196,6 @@ mod tests {
         let longest = group_of_sender(&"g".repeat(120));
         assert_eq!(longest.len(), 120);
         assert!(longest.starts_with("_INNER_TRACE_PRODUCER-ggg") && longest.ends_with("g-PRODUCE"));
-        assert_eq!(crate::validate::group(&longest), Ok(()));
+        assert_eq!(crate::message::validate::group(&longest), Ok(()));
     }
 }

@@ -13,20 +13,21 @@ use posthaste_protocol::{
 
 use super::leaving::WRITE_BUFFER;
 use super::{Lingering, Task};
+use crate::ErrorKind;
+use crate::accepted::lanes::EARLIER_FAILED;
 use crate::accepted::{Accepted, End, Sharing};
-use crate::answer::Remedy;
-use crate::attempt;
 use crate::connection::WayBack;
+use crate::connection::answer::Remedy;
+use crate::connection::attempt;
 use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::outbox::Waiting;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::refused_batch::{self, Trial};
 use crate::connection::target::RouteBroker;
+use crate::connection::window::Trip;
 use crate::message::KNOWS_ALL_WISHES;
+use crate::message::receipt;
 use crate::observers::StoredAt;
-use crate::order::EARLIER_FAILED;
-use crate::outbox::Waiting;
-use crate::window::Trip;
-use crate::{ErrorKind, receipt};
 
 impl Task {
     pub(super) fn receive(&mut self) -> Result<(), String> {

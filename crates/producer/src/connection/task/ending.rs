@@ -10,10 +10,10 @@ use super::Task;
 use crate::accepted::Accepted;
 use crate::connection::dial::{NoConnection, Stream};
 use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::outbox::{self, Waiting};
 use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
-use crate::outbox::{self, Waiting};
 use crate::{ErrorKind, Outcome};
 
 /// How long the peer may take to read one-way messages, whose end is not reported, if closing has

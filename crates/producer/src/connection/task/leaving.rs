@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use super::link::Unwritten;
 use super::{Lingering, SILENCE, Task};
 use crate::ErrorKind;
+use crate::accepted::lanes::EARLIER_FAILED;
 use crate::accepted::{Accepted, BatchRoom, End, MOST_MESSAGES, Mode};
-use crate::attempt::{self, Form};
 use crate::config::Linger;
+use crate::config::credentials::Credentials;
 use crate::connection::Call;
+use crate::connection::attempt::{self, Form};
+use crate::connection::outbox::{self, Departure, Waiting};
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::target::RouteBroker;
-use crate::credentials::Credentials;
-use crate::order::EARLIER_FAILED;
-use crate::outbox::{self, Departure, Waiting};
-use crate::timestamp::Present;
+use crate::message::timestamp::Present;
 
 /// No more requests are encoded while so much is not written: it is held in memory, copied or not.
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;

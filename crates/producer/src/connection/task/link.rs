@@ -6,9 +6,9 @@ use std::time::Instant;
 use bytes::BytesMut;
 use posthaste_protocol::answer::StoredReader;
 
-use crate::cause::Cause;
+use crate::connection::outbox::Waiting;
 use crate::connection::outgoing::Outgoing;
-use crate::outbox::Waiting;
+use crate::message::cause::Cause;
 
 /// What belongs to one TCP connection.
 pub(super) struct Link {

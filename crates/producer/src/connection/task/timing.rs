@@ -8,8 +8,8 @@ use posthaste_protocol::request::Heartbeat;
 use super::{Lingering, SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::outbox;
 use crate::connection::pending::Asker;
-use crate::outbox;
 use crate::{ErrorKind, Outcome};
 
 impl Task {

@@ -16,9 +16,9 @@ pub(crate) use self::record::{Parcel, Recalled, Record};
 use crate::Receipt;
 use crate::accepted::Accepted;
 use crate::config::Config;
-use crate::content::Entry;
-use crate::discovery::Discovery;
-use crate::interceptor::TransactionEnd;
+use crate::config::discovery::Discovery;
+use crate::config::interceptor::TransactionEnd;
+use crate::message::content::Entry;
 
 /// Records that may wait to be sent.
 pub(crate) const QUEUE: usize = 2048;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use posthaste_protocol::properties::name;
 
-use crate::validate;
+use crate::message::validate;
 
 const SEPARATOR: char = '%';
 /// What precedes a group in the name of its topic for redelivered, and for dead, messages.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::unique_id::own_ip;
+use crate::message::unique_id::own_ip;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {

@@ -224,7 +224,7 @@ mod tests {
         let full = good().tag("a").key("k").property("n", "v");
         assert_eq!(
             message(&full, 10),
-            Ok(crate::content::Content::from(full.clone()).sent_bytes())
+            Ok(crate::message::content::Content::from(full.clone()).sent_bytes())
         );
         for (bad, words) in [
             (Message::new("t", ""), "empty"),

@@ -3,8 +3,8 @@
 use posthaste_protocol::Compression;
 
 use crate::Message;
-use crate::content::{Content, Packed};
 use crate::message::Part;
+use crate::message::content::{Content, Packed};
 
 /// Which bodies are compressed, and how.
 #[derive(Debug, Clone, Copy)]

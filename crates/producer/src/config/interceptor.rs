@@ -4,8 +4,9 @@
 use posthaste_protocol::Properties;
 use posthaste_protocol::id::IdText;
 
+use crate::message::validate;
 use crate::message::wire_size::property_bytes;
-use crate::{Attempt, Message, Receipt, TransactionState, validate};
+use crate::{Attempt, Message, Receipt, TransactionState};
 
 /// Sees each attempt to send a message and how it ended, and each end of a transaction; may veto an
 /// attempt, or add properties.

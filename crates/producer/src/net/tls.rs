@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
     SignatureScheme, SupportedProtocolVersion, version,
 };
 
-use crate::address;
+use crate::net::address;
 
 /// How connections are encrypted: settings for
 /// [`ProducerBuilder::tls`](crate::ProducerBuilder::tls).
@@ -423,8 +423,8 @@ mod tests {
         }
     }
 
-    const CERTIFICATE: &str = include_str!("../tests/pki/keys/client.pem");
-    const AES: &str = include_str!("../tests/pki/keys/aes.pem");
+    const CERTIFICATE: &str = include_str!("../../tests/pki/keys/client.pem");
+    const AES: &str = include_str!("../../tests/pki/keys/aes.pem");
 
     fn shows(key: &str) -> Tls {
         Tls::new().dangerous_accept_any_certificate().client_certificate(CERTIFICATE, key)
@@ -436,9 +436,9 @@ mod tests {
     fn an_encrypted_key_is_read_with_its_password() {
         let keys = [
             AES,
-            include_str!("../tests/pki/keys/aes-sha1.pem"),
-            include_str!("../tests/pki/keys/des3.pem"),
-            include_str!("../tests/pki/keys/scrypt.pem"),
+            include_str!("../../tests/pki/keys/aes-sha1.pem"),
+            include_str!("../../tests/pki/keys/des3.pem"),
+            include_str!("../../tests/pki/keys/scrypt.pem"),
         ];
         for key in keys {
             // That certificate and key belong together is looked at.

@@ -7,9 +7,9 @@ use std::time::{Instant, SystemTime};
 use posthaste_protocol::properties::name;
 
 use crate::accepted::Accepted;
-use crate::content::Entry;
-use crate::interceptor::TransactionEnd;
-use crate::timestamp::{Present, ms_since_1970};
+use crate::config::interceptor::TransactionEnd;
+use crate::message::content::Entry;
+use crate::message::timestamp::{Present, ms_since_1970};
 use crate::{Message, Receipt, SendStatus, TransactionState};
 
 /// Between the fields of a record.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use posthaste_protocol::ResponseCode;
 
 use crate::Message;
-use crate::cause::Cause;
-use crate::content::Content;
+use crate::message::cause::Cause;
+use crate::message::content::Content;
 
 /// Whether a failed message may have been stored nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

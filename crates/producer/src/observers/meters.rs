@@ -12,8 +12,8 @@ use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit};
 
 use crate::accepted::Accepted;
-use crate::address::host_and_port;
 use crate::config::Config;
+use crate::net::address::host_and_port;
 use crate::{ErrorKind, Outcome};
 
 /// This many topics of a producer have their own label.

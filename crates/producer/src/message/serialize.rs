@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{SerializeMap as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 
-use crate::timestamp::ms_since_1970;
+use crate::message::timestamp::ms_since_1970;
 use crate::{ErrorKind, MessageQueue, Outcome, ReadMessage, Receipt, SendStatus};
 
 /// `not_stored` or `unknown`.

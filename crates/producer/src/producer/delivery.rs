@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use crate::accepted::{Accepted, Callback, End};
 use crate::client::Client;
 use crate::ledger::Room;
-use crate::span::SendSpan;
+use crate::observers::span::SendSpan;
 use crate::{Receipt, SendError};
 
 /// A message that was accepted by [`enqueue`](crate::Producer::enqueue) and is on its way.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use posthaste_protocol::{Command, Request, command};
 
-use crate::credentials::{Credentials, CredentialsProvider};
+use crate::config::credentials::{Credentials, CredentialsProvider};
 
 /// What is added to every request.
 #[derive(Clone, Default)]

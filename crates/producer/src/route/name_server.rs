@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::DropGuard;
 
-use crate::cause::Cause;
+use crate::ErrorKind;
+use crate::connection::answer;
 use crate::connection::{CallError, Connection};
-use crate::{ErrorKind, answer};
+use crate::message::cause::Cause;
 
 /// How long one name server is waited for alone before the next is asked too.
 const STAGGER: Duration = Duration::from_millis(300);

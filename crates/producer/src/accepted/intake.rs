@@ -7,7 +7,7 @@ use tokio::sync::{AcquireError, Semaphore};
 
 use crate::accepted::budget::Budget;
 use crate::accepted::{Epoch, Epochs, Permit};
-use crate::unique_id::UniqueIds;
+use crate::message::unique_id::UniqueIds;
 
 /// Permits, ids and counts: what every send writes to.
 ///

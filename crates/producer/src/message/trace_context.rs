@@ -7,9 +7,10 @@ use posthaste_protocol::Properties;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::content::Content;
+use crate::Message;
+use crate::message::content::Content;
+use crate::message::validate;
 use crate::message::wire_size::property_bytes;
-use crate::{Message, validate};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";

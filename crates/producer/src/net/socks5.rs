@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::address;
-use crate::connection::reach;
+use crate::net::address;
+use crate::net::reach;
 
 /// Chooses the addresses, as `host:port`, that a proxy is used for.
 type Chooses = dyn Fn(&str) -> bool + Send + Sync;

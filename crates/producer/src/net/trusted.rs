@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::address::{bare, host};
+use crate::net::address::{bare, host};
 
 /// Hosts and networks that a producer connects to when a route names them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,15 +13,15 @@ use posthaste_protocol::request::{
 use posthaste_protocol::{Command, Properties};
 
 use crate::accepted::Accepted;
-use crate::answer::{self, Remedy, Verdict};
 use crate::config::Config;
+use crate::config::credentials::Credentials;
+use crate::connection::answer::{self, Remedy, Verdict};
+use crate::connection::outbox::Waiting;
 use crate::connection::outgoing::Outgoing;
-use crate::content::{Content, Entry};
-use crate::credentials::Credentials;
+use crate::message::content::{Content, Entry};
+use crate::message::timestamp::Present;
 use crate::message::wire_size::replaces;
 use crate::message::{BARE_PROPERTIES, Message, Part};
-use crate::outbox::Waiting;
-use crate::timestamp::Present;
 use crate::{ErrorKind, Outcome};
 
 /// How a request leaves.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::accepted::{Accepted, End, Epoch, Wake};
 use crate::ledger::Ledger;
-use crate::meters::{Good, Tally};
+use crate::observers::meters::{Good, Tally};
 
 /// Messages, or batches, that have ended well since it was told last.
 pub(crate) struct Successes {

@@ -10,7 +10,7 @@ use tracing::field::display;
 use tracing::{Instrument as _, Span};
 
 use crate::accepted::End;
-use crate::address::host_and_port;
+use crate::net::address::host_and_port;
 use crate::{Message, MessageQueue, Receipt, SendError};
 
 /// The span of one send; nothing while no subscriber listens. Boxed, because it is moved about with
@@ -22,7 +22,7 @@ pub(crate) struct SendSpan(Option<Box<Span>>);
 /// program.
 macro_rules! send_span {
     ($verb:literal, $client:expr, $message:expr, $count:expr) => {
-        $crate::span::SendSpan::of($message, tracing::debug_span!(
+        $crate::observers::span::SendSpan::of($message, tracing::debug_span!(
             $verb,
             otel.name = %format_args!("{} {}", $verb, $message.topic()),
             otel.kind = "producer",
@@ -33,13 +33,13 @@ macro_rules! send_span {
             messaging.destination.name = $message.topic(),
             messaging.destination.partition.id = tracing::field::Empty,
             messaging.client.id = $client.ledger.id(),
-            messaging.batch.message_count = $crate::span::batch_count($count),
+            messaging.batch.message_count = $crate::observers::span::batch_count($count),
             messaging.message.id = tracing::field::Empty,
-            messaging.message.body.size = $crate::span::body_size($message, $count),
+            messaging.message.body.size = $crate::observers::span::body_size($message, $count),
             messaging.rocketmq.namespace = $client.ledger.config().namespace.as_ref().map(|one| one.as_str()),
             messaging.rocketmq.message.type = $message.kind(),
             messaging.rocketmq.message.tag = $message.tag_text(),
-            messaging.rocketmq.message.keys = $crate::span::keys($message),
+            messaging.rocketmq.message.keys = $crate::observers::span::keys($message),
             messaging.rocketmq.message.group = $message.ordering_key(),
             messaging.rocketmq.message.delay_time_level = $message.level_of_delay(),
             messaging.rocketmq.message.delivery_timestamp = $message.delivered_at_ms(),

@@ -5,8 +5,9 @@ use std::time::Instant;
 use posthaste_protocol::request::{Recall, RecallAnswer, RecallHandle};
 
 use crate::connection::CallError;
-use crate::trace::Recalled;
-use crate::{AdminError, Producer, validate};
+use crate::message::validate;
+use crate::observers::trace::Recalled;
+use crate::{AdminError, Producer};
 
 /// Topics whose messages belong to a consumer group: they cannot be recalled.
 const OF_GROUPS: [&str; 2] = ["%RETRY%", "%DLQ%"];

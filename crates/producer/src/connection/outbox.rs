@@ -345,7 +345,7 @@ pub(crate) mod tests {
     use crate::accepted::tests::terms;
     use crate::connection::Connection;
     use crate::connection::target::RouteBroker;
-    use crate::content::Content;
+    use crate::message::content::Content;
     use crate::route::{BrokerQueues, Route};
 
     /// The broker of a topic, in a separate route.
