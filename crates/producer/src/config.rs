@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::DEFAULT_TOPIC;
 
 pub use self::avoidance::FaultAvoidance;
@@ -26,11 +27,11 @@ use self::identity::Identity;
 use self::interceptor::Interceptor;
 use self::namespace::Namespace;
 use self::seal::Seal;
+use crate::Socks5;
 use crate::message::packing::Packing;
 #[cfg(feature = "tls")]
 use crate::net::tls::Connector;
 use crate::net::trusted::TrustedBrokers;
-use crate::{ResponseCode, Socks5};
 
 /// Rewrites an address that a broker advertises, such as `172.17.0.3:10911`, into one that can be
 /// reached from here. `None` leaves it as it is.

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_protocol::{Compression, ResponseCode};
+
 use super::Producer;
 use super::runtime::Runtime;
 use crate::{
-    Compression, CredentialsProvider, FaultAvoidance, Interceptor, ReadMessage, ResponseCode,
-    Socks5, StartError, Text, TransactionState,
+    CredentialsProvider, FaultAvoidance, Interceptor, ReadMessage, Socks5, StartError, Text,
+    TransactionState,
 };
 
 /// As the asynchronous [`ProducerBuilder`](crate::ProducerBuilder), whose settings and defaults it

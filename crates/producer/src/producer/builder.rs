@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_protocol::{Compression, ResponseCode};
+
 use crate::config::interceptor::Interceptor;
 use crate::config::namespace::Namespace;
 use crate::config::{Config, Linger};
@@ -15,8 +17,8 @@ use crate::net::tls::Tls;
 use crate::net::trusted::TrustedBrokers;
 use crate::producer::runtime;
 use crate::{
-    Compression, CredentialsProvider, FaultAvoidance, NameServers, Producer, ReadMessage,
-    ResponseCode, Socks5, StartError, Text, TransactionState,
+    CredentialsProvider, FaultAvoidance, NameServers, Producer, ReadMessage, Socks5, StartError,
+    Text, TransactionState,
 };
 
 /// Routes are not polled more often than this.
