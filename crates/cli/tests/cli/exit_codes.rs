@@ -246,7 +246,7 @@ async fn four_when_the_outcome_is_unknown() {
     let broker = broker().await;
     let silent = answers_with(b"").await;
     let map = format!("{}={silent}", broker.address());
-    let run = send(&broker, &["T", "hi", "--timeout", "500ms", "--broker-map", &map], "")
+    let run = send(&broker, &["T", "hi", "--timeout", "3s", "--broker-map", &map], "")
         .await
         .expect_code(4);
     assert!(run.stderr.contains("unknown: it may have been stored"), "{}", run.stderr);

@@ -111,7 +111,7 @@ async fn bench_exits_with_4_when_some_were_stored_and_some_are_unknown() {
     let broker = broker().await;
     for (condition, code) in [("errors>3", 4), ("unknown>=3", 1)] {
         let map = in_place_of(&broker, Script::FallsSilentAfter(3)).await;
-        let args = ["bench", "send", "--count", "5", "--in-flight", "1", "--timeout", "300ms"];
+        let args = ["bench", "send", "--count", "5", "--in-flight", "1", "--timeout", "2s"];
         let flags = ["-q", "-o", "json", "--broker-map", &map, "--fail-if", condition];
         let command = posthaste_at(broker.name_server(), &[&args[..], &flags].concat());
         let run = run(command, "").await.expect_code(code);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncWriteExt, Lines};
 use tokio::process::{Child, Command};
 
 /// No test waits longer for anything. A bound on hanging, not a measure of speed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a run came to.
 #[derive(Debug)]
@@ -58,9 +58,11 @@ pub(crate) fn posthaste(args: &[&str]) -> Command {
     command
 }
 
-/// The binary, told where the name server is.
+/// The binary, told where the name server is. What it does has all the time it needs, unless the arguments
+/// say how much.
 pub(crate) fn posthaste_at(name_server: SocketAddr, args: &[&str]) -> Command {
-    let mut command = posthaste(args);
+    let time: &[&str] = if args.contains(&"--timeout") { &[] } else { &["--timeout", "1h"] };
+    let mut command = posthaste(&[time, args].concat());
     command.env("NAMESRV_ADDR", name_server.to_string());
     command
 }
@@ -95,6 +97,13 @@ pub(crate) async fn finish(child: Child) -> Run {
 /// The next line that a running program writes; `None` when it writes no more.
 pub(crate) async fn next_line(lines: &mut Lines<impl AsyncBufRead + Unpin>) -> Option<String> {
     tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says nothing").unwrap()
+}
+
+/// Whether a hang-up ends what the tests start: `nohup`, which may have started them, has it ignored.
+pub(crate) fn is_hangup_heard() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.is_none_or(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 0))
 }
 
 /// Sends a signal, as `Ctrl-C` and `kill` do.

@@ -32,7 +32,7 @@ async fn when_nobody_reads_the_receipts_every_line_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_leaves_in_the_middle_ends_nothing() {
-    const LINES: usize = 20_000;
+    const LINES: usize = 5_000;
     let broker = broker().await;
     let mut child =
         posthaste_at(broker.name_server(), &["send", "T", "-o", "json"]).spawn().unwrap();

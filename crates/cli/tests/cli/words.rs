@@ -103,8 +103,10 @@ async fn each_situation_has_its_words() {
 async fn a_dead_name_server_is_spoken_of_while_the_command_still_tries() {
     let nobody = closed_port().await;
     let expected = format!("no name server yet ({nobody}: Connection refused");
-    for (flags, said) in [(&[][..], true), (&["-q"], false), (&["--timeout", "200ms"], false)] {
-        let args = [&["send", "T", "x"][..], flags].concat();
+    for (time, flags, said) in
+        [("5s", &[][..], true), ("5s", &["-q"], false), ("200ms", &[], false)]
+    {
+        let args = [&["send", "T", "x", "--timeout", time][..], flags].concat();
         let run = run(posthaste_at(nobody, &args), "").await.expect_code(3);
         let line = run.stderr.lines().next().unwrap();
         assert_eq!(line.starts_with(&expected), said, "{}", run.stderr);
