@@ -101,16 +101,16 @@ async fn run(
             let socket = Arc::new(socket);
             let outbox = Arc::new(Outbox::of(&socket));
             let writing = write(&socket, &outbox);
-            let talk = Talk { session, peer, seat, begun, outbox: &outbox, shared };
-            talk.run(Source::Plain(&socket), writing).await
+            let session = Session { id: session, peer, seat, begun, outbox: &outbox, shared };
+            session.run(Source::Plain(&socket), writing).await
         }
         Ok(Wire::Tls(stream)) => {
             let (reader, writer) = tokio::io::split(*stream);
             // Its bytes are not the frames': no other part can write them.
             let outbox = Arc::new(Outbox::default());
             let writing = write_encrypted(writer, &outbox);
-            let talk = Talk { session, peer, seat, begun, outbox: &outbox, shared };
-            talk.run(Source::Tls(reader), writing).await
+            let session = Session { id: session, peer, seat, begun, outbox: &outbox, shared };
+            session.run(Source::Tls(reader), writing).await
         }
         Err(ending) => ending,
     }
@@ -132,8 +132,8 @@ async fn encrypted(
 }
 
 /// A connection that the engine knows of, until it ends.
-struct Talk<'a> {
-    session: SessionId,
+struct Session<'a> {
+    id: SessionId,
     peer: SocketAddr,
     seat: &'a Seat,
     begun: Instant,
@@ -141,20 +141,20 @@ struct Talk<'a> {
     shared: &'a Shared,
 }
 
-impl Talk<'_> {
+impl Session<'_> {
     async fn run(self, source: Source<'_>, writing: impl Future<Output = Ending>) -> Ending {
-        let Self { session, peer, seat, begun, outbox, shared } = self;
-        let opened = Event::Opened { session, peer: ipv4(peer), outbox: Arc::clone(outbox) };
+        let Self { id, peer, seat, begun, outbox, shared } = self;
+        let opened = Event::Opened { session: id, peer: ipv4(peer), outbox: Arc::clone(outbox) };
         if shared.events.send(opened).is_err() {
             return Ending::Stopped;
         }
-        let reader = Reader::new(source, session, seat, begun + FIRST_FRAME, outbox, shared);
+        let reader = Reader::new(source, id, seat, begun + FIRST_FRAME, outbox, shared);
         let ending = tokio::select! {
             ending = reader.run() => ending,
             ending = writing => ending,
             breach = outbox.breach() => Ending::Breach(breach),
         };
-        let _ = shared.events.send(Event::Closed(session));
+        let _ = shared.events.send(Event::Closed(id));
         ending
     }
 }
