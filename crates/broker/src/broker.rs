@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
 use crate::engine::{Engine, Identity};
+use crate::engine_loop::{Counters, EngineLoop, Event};
 use crate::error::BrokerError;
 use crate::failure::Failure;
 use crate::seats::Seats;
 use crate::server::{self, MAX_CONNECTIONS, Server};
 use crate::store::{DiskStore, Limit, MemoryStore, Store, StoreError};
-use crate::turn::{Counters, Event, Turns};
 
 /// How many runs of frames may be on their way, over all connections; each has about 64 KiB.
 const RUNS: usize = 1_024;
@@ -182,9 +182,9 @@ async fn start_engine(
     let (ready, when_ready) = oneshot::channel();
     let run = move || match open() {
         Ok(engine) => {
-            let turns = Turns::new(engine, receiver, counters);
+            let engine_loop = EngineLoop::new(engine, receiver, counters);
             let _ = ready.send(Ok(()));
-            turns.run();
+            engine_loop.run();
         }
         Err(error) => {
             let _ = ready.send(Err(error));

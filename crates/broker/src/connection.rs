@@ -17,9 +17,9 @@ use tokio_rustls::server::TlsStream;
 use crate::accounts::Accounts;
 use crate::encryption::{Encryption, Wire};
 use crate::engine::SessionId;
+use crate::engine_loop::{Event, Permits};
 use crate::outbox::{Breach, Outbox};
 use crate::seats::Seat;
-use crate::turn::{Event, Permits};
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
 const READ_LENGTH: usize = 64 * 1024;

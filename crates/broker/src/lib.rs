@@ -42,7 +42,7 @@
 //! is connected, a decision counts once, and a message that is not there cannot be recalled.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
-//! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `turn`
+//! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
 //! is the thread that owns the `engine`, `handler` has what each request does, and `store` keeps
 //! what must be kept before the answer leaves.
 
@@ -52,6 +52,7 @@ mod builder;
 mod connection;
 mod encryption;
 mod engine;
+mod engine_loop;
 mod error;
 mod failure;
 mod handler;
@@ -63,7 +64,6 @@ mod seats;
 mod server;
 mod store;
 mod time;
-mod turn;
 
 pub use broker::{Broker, BrokerStats};
 pub use builder::BrokerBuilder;

@@ -105,7 +105,7 @@ mod tests {
     use tokio::sync::{Semaphore, watch};
 
     use super::*;
-    use crate::turn::Event;
+    use crate::engine_loop::Event;
 
     /// Far longer than it takes.
     const PATIENCE: Duration = Duration::from_secs(30);

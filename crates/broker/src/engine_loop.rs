@@ -72,7 +72,7 @@ struct Client {
 }
 
 /// The engine and the connections that it answers.
-pub(crate) struct Turns {
+pub(crate) struct EngineLoop {
     engine: Engine,
     clock: Clock,
     events: Receiver<Event>,
@@ -82,9 +82,9 @@ pub(crate) struct Turns {
     effects: Effects,
 }
 
-impl Turns {
+impl EngineLoop {
     pub(crate) fn new(engine: Engine, events: Receiver<Event>, counters: Arc<Counters>) -> Self {
-        let turns = Self {
+        let engine_loop = Self {
             engine,
             clock: Clock::start(),
             events,
@@ -92,8 +92,8 @@ impl Turns {
             counters,
             effects: Effects::default(),
         };
-        turns.count();
-        turns
+        engine_loop.count();
+        engine_loop
     }
 
     /// Takes turns until it is told to stop, or no handle is left that could tell it.
@@ -336,16 +336,16 @@ mod tests {
     fn an_answer_leaves_after_everything_is_synced() {
         let file = Watched::default();
         let (_events, receiver) = mpsc::channel();
-        let mut turns = Turns::new(engine(&file), receiver, Arc::default());
+        let mut engine_loop = EngineLoop::new(engine(&file), receiver, Arc::default());
         let (session, outbox) = (SessionId(1), Arc::new(Outbox::default()));
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
-        turns.turn(Some(Event::Opened { session, peer, outbox: Arc::clone(&outbox) }));
+        engine_loop.turn(Some(Event::Opened { session, peer, outbox: Arc::clone(&outbox) }));
 
         let early = Arc::new(AtomicBool::new(false));
         let (look, seen) = (Arc::clone(&outbox), Arc::clone(&early));
         file.on_sync(move || seen.store(look.has_waiting(), Ordering::SeqCst));
         let before = file.syncs();
-        turns.turn(Some(send(session)));
+        engine_loop.turn(Some(send(session)));
         assert!(outbox.has_waiting(), "no answer");
         assert!(file.syncs() > before, "nothing was synced");
         assert!(!file.is_dirty(), "something was written and not synced");
@@ -392,7 +392,7 @@ mod tests {
     fn what_is_not_kept_yet_is_kept_at_the_end() {
         let file = Watched::default();
         let (events, receiver) = mpsc::channel();
-        let turns = Turns::new(engine(&file), receiver, Arc::default());
+        let engine_loop = EngineLoop::new(engine(&file), receiver, Arc::default());
         let (session, outbox) = (SessionId(1), Arc::new(Outbox::default()));
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
         events.send(Event::Opened { session, peer, outbox }).expect("running");
@@ -409,7 +409,7 @@ mod tests {
         events.send(frames(session, &update)).expect("running");
         let (stop, mut stopped) = oneshot::channel();
         events.send(Event::Stop(stop)).expect("running");
-        turns.run();
+        engine_loop.run();
         stopped.try_recv().expect("told that it has stopped");
 
         let engine = engine(&file);
