@@ -1,10 +1,10 @@
 //! `posthaste send`: messages from the command line, from stdin, or from files.
 
+mod in_flight_limit;
 mod listener;
 mod pace;
 mod pipeline;
 mod report;
-mod room;
 mod sender;
 mod tally;
 mod undelivered;

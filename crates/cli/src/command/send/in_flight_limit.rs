@@ -18,7 +18,7 @@ const TIMES: u32 = 4;
 /// messages would fail on a slow one (one key, ordered, each message synced to disk), only because
 /// too many were sent at once. So the limit doubles with each round of quick answers, and halves
 /// when they become slow.
-pub(crate) struct Room {
+pub(crate) struct InFlightLimit {
     limit: usize,
     most: usize,
     timeout: Duration,
@@ -28,7 +28,7 @@ pub(crate) struct Room {
     ignore: usize,
 }
 
-impl Room {
+impl InFlightLimit {
     pub(crate) fn new(most: usize, timeout: Duration) -> Self {
         Self { limit: FIRST.min(most), most, timeout, least: timeout, ignore: 0 }
     }
@@ -64,19 +64,19 @@ mod tests {
     /// Sends to a broker that answers one message after another, at this rate, over a way that
     /// takes this long. Gives the longest latency and the last limit.
     fn run(per_second: f64, way: Duration, messages: usize) -> (Duration, usize) {
-        let mut room = Room::new(1_024, TIMEOUT);
+        let mut limit = InFlightLimit::new(1_024, TIMEOUT);
         let (mut now, mut longest) = (Duration::ZERO, Duration::ZERO);
         let mut on_their_way = VecDeque::new();
         for _ in 0..messages {
-            while on_their_way.len() < room.limit() {
+            while on_their_way.len() < limit.limit() {
                 on_their_way.push_back(now);
             }
             now += Duration::from_secs_f64(1.0 / per_second);
             let took = now - on_their_way.pop_front().unwrap() + way;
             longest = longest.max(took);
-            room.ended(took);
+            limit.ended(took);
         }
-        (longest, room.limit())
+        (longest, limit.limit())
     }
 
     #[test]
@@ -91,6 +91,6 @@ mod tests {
     fn a_fast_broker_gets_all_that_is_allowed() {
         assert_eq!(run(50_000.0, Duration::ZERO, 5_000).1, 1_024);
         assert_eq!(run(50_000.0, Duration::from_millis(150), 5_000).1, 1_024, "far away");
-        assert_eq!(Room::new(1, TIMEOUT).limit(), 1);
+        assert_eq!(InFlightLimit::new(1, TIMEOUT).limit(), 1);
     }
 }

@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep_until};
 
 use self::slots::{Slots, Told};
 use self::step::{Next, Situation, Step};
+use super::in_flight_limit::InFlightLimit;
 use super::listener::Listener;
 use super::pace::Pace;
-use super::room::Room;
 use super::sender::Sender;
 use crate::input::{Input, Item};
 use crate::interrupt::Interrupt;
@@ -61,7 +61,7 @@ pub(crate) struct Pipeline<S: Sender, L: Listener> {
     listener: L,
     settings: Settings,
     pace: Option<Pace>,
-    room: Room,
+    limit: InFlightLimit,
     started: Instant,
     slots: Slots<L::Keepsake, Ending<S>>,
     on_their_way: usize,
@@ -102,7 +102,7 @@ where
             sender,
             listener,
             pace: settings.rate.map(|rate| Pace::new(rate, started)),
-            room: Room::new(settings.in_flight, settings.timeout),
+            limit: InFlightLimit::new(settings.in_flight, settings.timeout),
             settings,
             started,
             slots: Slots::new(),
@@ -161,7 +161,7 @@ where
                 Some(Item::Message { .. }) => Next::Message,
                 Some(Item::Bad { .. } | Item::Unreadable(_)) => Next::Other,
             },
-            room: self.on_their_way < self.room.limit()
+            room: self.on_their_way < self.limit.limit()
                 && self.slots.len() < AHEAD * self.settings.in_flight,
             due: self.pace.as_ref().map(Pace::due),
             on_their_way: self.on_their_way,
@@ -232,7 +232,7 @@ where
         self.on_their_way -= 1;
         self.stop_early_if(self.settings.stop_on_error && ending.is_err());
         if let Some(took) = self.slots.end(sequence, at, ending) {
-            self.room.ended(took);
+            self.limit.ended(took);
         }
         self.tell();
     }
