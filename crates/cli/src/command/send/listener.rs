@@ -14,16 +14,16 @@ pub(crate) trait Listener {
     /// Why a message failed.
     type Error;
     /// What of a message is needed when it ends, after the message itself has gone.
-    type Keepsake;
+    type Original;
 
     /// What to keep of a message that is about to be sent.
-    fn keepsake(&self, message: &Message) -> Self::Keepsake;
+    fn original(&self, message: &Message) -> Self::Original;
 
     /// A message ended.
     fn ended(
         &mut self,
         number: u64,
-        keepsake: &Self::Keepsake,
+        original: &Self::Original,
         took: Duration,
         ending: Result<Self::Receipt, Self::Error>,
     );

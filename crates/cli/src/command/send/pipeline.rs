@@ -63,7 +63,7 @@ pub(crate) struct Pipeline<S: Sender, L: Listener> {
     pace: Option<Pace>,
     limit: InFlightLimit,
     started: Instant,
-    slots: Slots<L::Keepsake, Ending<S>>,
+    slots: Slots<L::Original, Ending<S>>,
     on_their_way: usize,
     endings: mpsc::UnboundedReceiver<Ended<Ending<S>>>,
     /// At most as many endings wait as messages are on their way, so no bound is needed.
@@ -207,8 +207,8 @@ where
     }
 
     async fn send(&mut self, number: u64, message: Message, interrupt: &mut Interrupt) {
-        let keepsake = self.listener.keepsake(&message);
-        let sequence = self.slots.add_message(number, keepsake);
+        let original = self.listener.original(&message);
+        let sequence = self.slots.add_message(number, original);
         self.on_their_way += 1;
         self.sent += 1;
         if self.settings.count == Some(self.sent) {
@@ -247,8 +247,8 @@ where
         while let Some(told) = self.slots.next_to_tell() {
             match told {
                 Told::Bad { number, bad } => self.listener.bad(number, &bad),
-                Told::Ended { number, keepsake, took, ending } => {
-                    self.listener.ended(number, &keepsake, took, ending);
+                Told::Ended { number, original, took, ending } => {
+                    self.listener.ended(number, &original, took, ending);
                 }
             }
         }

@@ -26,7 +26,7 @@ const TOLD: u64 = 5;
 const RECEIPTS_BEFORE_BAR: u64 = 10;
 
 /// What of a message is needed when it ends, after the message itself has gone.
-pub(crate) enum Keepsake {
+pub(crate) enum Original {
     Nothing,
     Labels { keys: Vec<String>, tag: Option<String> },
     Body(Bytes),
@@ -84,11 +84,11 @@ impl Report {
     }
 
     /// A message was stored.
-    fn stored(&mut self, keepsake: &Keepsake, receipt: &Receipt, took: Duration) {
-        if self.wants_line(keepsake) {
+    fn stored(&mut self, original: &Original, receipt: &Receipt, took: Duration) {
+        if self.wants_line(original) {
             match self.format {
                 Format::Text => self.receipt_text(receipt),
-                Format::Json => self.receipt_json(keepsake, receipt, took),
+                Format::Json => self.receipt_json(original, receipt, took),
             }
         }
     }
@@ -109,9 +109,9 @@ impl Report {
         ));
     }
 
-    fn receipt_json(&mut self, keepsake: &Keepsake, receipt: &Receipt, took: Duration) {
+    fn receipt_json(&mut self, original: &Original, receipt: &Receipt, took: Duration) {
         let queue = receipt.queue();
-        let (keys, tag) = labels(keepsake);
+        let (keys, tag) = labels(original);
         self.stdout.json(&StoredLine {
             _cmd: "send",
             _v: VERSION,
@@ -129,11 +129,11 @@ impl Report {
     }
 
     /// A one-way message was written to the socket.
-    fn handed_over(&mut self, keepsake: &Keepsake, took: Duration) {
-        if !self.wants_line(keepsake) {
+    fn handed_over(&mut self, original: &Original, took: Duration) {
+        if !self.wants_line(original) {
             return;
         }
-        let (keys, tag) = labels(keepsake);
+        let (keys, tag) = labels(original);
         match self.format {
             Format::Text => {
                 self.stdout.line(format_args!("sent    {}  one-way, not confirmed", self.topic))
@@ -151,8 +151,8 @@ impl Report {
     }
 
     /// Whether a receipt is to be written; writes the body in its place where `--tee` wants that.
-    fn wants_line(&mut self, keepsake: &Keepsake) -> bool {
-        if let (Some(delimiter), Keepsake::Body(body)) = (&self.tee, keepsake) {
+    fn wants_line(&mut self, original: &Original) -> bool {
+        if let (Some(delimiter), Original::Body(body)) = (&self.tee, original) {
             self.stdout.bytes(body);
             self.stdout.bytes(delimiter);
             return false;
@@ -249,15 +249,15 @@ impl Report {
 impl Listener for Report {
     type Receipt = Option<Receipt>;
     type Error = SendError;
-    type Keepsake = Keepsake;
+    type Original = Original;
 
-    fn keepsake(&self, message: &Message) -> Keepsake {
+    fn original(&self, message: &Message) -> Original {
         if self.tee.is_some() {
-            Keepsake::Body(message.body().clone())
+            Original::Body(message.body().clone())
         } else if self.quiet || self.format == Format::Text {
-            Keepsake::Nothing
+            Original::Nothing
         } else {
-            Keepsake::Labels {
+            Original::Labels {
                 keys: message.key_texts().to_vec(),
                 tag: message.tag_text().map(str::to_owned),
             }
@@ -267,7 +267,7 @@ impl Listener for Report {
     fn ended(
         &mut self,
         number: u64,
-        keepsake: &Keepsake,
+        original: &Original,
         took: Duration,
         ending: Result<Option<Receipt>, SendError>,
     ) {
@@ -275,12 +275,12 @@ impl Listener for Report {
             Ok(Some(receipt)) => {
                 self.tally.stored(receipt.status());
                 self.tally.took(took);
-                self.stored(keepsake, &receipt, took);
+                self.stored(original, &receipt, took);
             }
             Ok(None) => {
                 self.tally.handed_over += 1;
                 self.tally.took(took);
-                self.handed_over(keepsake, took);
+                self.handed_over(original, took);
             }
             Err(error) => {
                 self.tally.failed(&error);
@@ -336,9 +336,9 @@ fn when_interrupted(outcome: Outcome) -> &'static str {
     }
 }
 
-fn labels(keepsake: &Keepsake) -> (&[String], Option<&str>) {
-    match keepsake {
-        Keepsake::Labels { keys, tag } => (keys, tag.as_deref()),
+fn labels(original: &Original) -> (&[String], Option<&str>) {
+    match original {
+        Original::Labels { keys, tag } => (keys, tag.as_deref()),
         _ => (&[], None),
     }
 }

@@ -22,14 +22,14 @@ struct Slot<K, E> {
 }
 
 enum What<K, E> {
-    Message { keepsake: K, end: Option<(Instant, E)> },
+    Message { original: K, end: Option<(Instant, E)> },
     Bad(BadRecord),
 }
 
 /// A record whose turn it is to be reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told<K, E> {
-    Ended { number: u64, keepsake: K, took: Duration, ending: E },
+    Ended { number: u64, original: K, took: Duration, ending: E },
     Bad { number: u64, bad: BadRecord },
 }
 
@@ -43,8 +43,8 @@ impl<K, E> Slots<K, E> {
     }
 
     /// Adds a message that is about to be sent. Gives what its end is to be reported with.
-    pub(super) fn add_message(&mut self, number: u64, keepsake: K) -> u64 {
-        self.add(number, What::Message { keepsake, end: None });
+    pub(super) fn add_message(&mut self, number: u64, original: K) -> u64 {
+        self.add(number, What::Message { original, end: None });
         self.told + self.slots.len() as u64 - 1
     }
 
@@ -77,10 +77,10 @@ impl<K, E> Slots<K, E> {
         self.told += 1;
         Some(match what {
             What::Bad(bad) => Told::Bad { number, bad },
-            What::Message { keepsake, end } => {
+            What::Message { original, end } => {
                 let (at, ending) = end?;
                 let took = at.saturating_duration_since(taken);
-                Told::Ended { number, keepsake, took, ending }
+                Told::Ended { number, original, took, ending }
             }
         })
     }
@@ -102,12 +102,12 @@ mod tests {
         let took = slots.end(second, now + Duration::from_secs(2), "late");
         assert_eq!((took, slots.next_to_tell()), (Some(Duration::from_secs(2)), None));
         slots.end(first, now, "soon");
-        let soon = Told::Ended { number: 3, keepsake: 'a', took: Duration::ZERO, ending: "soon" };
+        let soon = Told::Ended { number: 3, original: 'a', took: Duration::ZERO, ending: "soon" };
         assert_eq!(slots.next_to_tell(), Some(soon));
         assert_eq!(slots.next_to_tell(), Some(Told::Bad { number: 5, bad: no() }));
         assert_eq!(slots.len(), 1);
         let took = Duration::from_secs(2);
-        let late = Told::Ended { number: 6, keepsake: 'b', took, ending: "late" };
+        let late = Told::Ended { number: 6, original: 'b', took, ending: "late" };
         assert_eq!(slots.next_to_tell(), Some(late));
         assert_eq!(slots.end(first, now, "again"), None, "it was told");
     }

@@ -58,15 +58,15 @@ impl Notes {
 impl Listener for Notes {
     type Receipt = u64;
     type Error = u64;
-    type Keepsake = u64;
+    type Original = u64;
 
-    fn keepsake(&self, message: &Message) -> u64 {
+    fn original(&self, message: &Message) -> u64 {
         number_of(message)
     }
 
-    fn ended(&mut self, number: u64, keepsake: &u64, _: Duration, ending: Result<u64, u64>) {
+    fn ended(&mut self, number: u64, original: &u64, _: Duration, ending: Result<u64, u64>) {
         let (Ok(of) | Err(of)) = ending;
-        assert_eq!((of, *keepsake), (number, number), "the end of another message");
+        assert_eq!((of, *original), (number, number), "the end of another message");
         if ending.is_ok() {
             self.stdout.line(format_args!("{number}"));
         }
