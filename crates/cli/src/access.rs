@@ -6,7 +6,7 @@ use posthaste::{Credentials, Tls};
 
 use crate::args::Global;
 use crate::exit::Failure;
-use crate::talk::Talk;
+use crate::stderr::Stderr;
 
 /// Where a secret may be that is in no file.
 const SECRET: &str = "POSTHASTE_SECRET_KEY";
@@ -23,7 +23,7 @@ pub(crate) fn keys(global: &Global) -> Result<Option<(String, String)>, Failure>
     let secret = match &global.secret_key_file {
         Some(path) => {
             if let Some(warning) = others_can_read(path) {
-                Talk::new(global).warning(&warning);
+                Stderr::new(global).warning(&warning);
             }
             std::fs::read_to_string(path)
                 .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?

@@ -14,7 +14,7 @@ mod interrupt;
 mod latency;
 mod output;
 mod patience;
-mod talk;
+mod stderr;
 mod value;
 
 use std::io;
@@ -27,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Args, Format, Global};
 use crate::exit::{Exit, Failure};
 use crate::output::{ErrorLine, Stdout};
-use crate::talk::Talk;
+use crate::stderr::Stderr;
 
 /// What the environment says of the log.
 const LOG: &str = "POSTHASTE_LOG";
@@ -73,7 +73,7 @@ fn socket_pair() -> io::Result<impl Sized> {
 }
 
 fn report(args: &Args, failure: &Failure) {
-    Talk::new(&args.global).failure(failure);
+    Stderr::new(&args.global).failure(failure);
     if args.global.output == Format::Json {
         let mut stdout = Stdout::new();
         stdout.json(&ErrorLine::of(args.command.name(), failure));
@@ -98,7 +98,7 @@ fn log_to_stderr(global: &Global) -> Result<(), Failure> {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(Talk::has_colour(global.color))
+        .with_ansi(Stderr::has_colour(global.color))
         .with_writer(std::io::stderr)
         .init();
     Ok(())

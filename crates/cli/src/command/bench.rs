@@ -31,7 +31,7 @@ use crate::cluster;
 use crate::exit::{Exit, Failure, check_topic_to_send, reason};
 use crate::interrupt::Interrupt;
 use crate::output::Stdout;
-use crate::talk::{Talk, counted};
+use crate::stderr::{Stderr, counted};
 
 /// Bytes of messages on their way: the producer's own default.
 const PENDING_BYTES: usize = 32 << 20;
@@ -43,7 +43,7 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
     let load = args.load();
     check_topic_to_send(&load.topic)?;
     let settings = Settings::new(global, args)?;
-    let talk = Talk::new(global);
+    let stderr = Stderr::new(global);
     // Before anything is sent: a benchmark should not end with nowhere to write what it found.
     let files = Files::open(load)?;
     let producers = start_producers(global, &settings).await?;
@@ -51,21 +51,21 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
     tokio::select! {
         connected = connect(&producers, &settings) => connected?,
         () = interrupt.next() => {
-            talk.note("interrupted before anything was measured");
+            stderr.note("interrupted before anything was measured");
             return Ok(Exit::Interrupted);
         }
     }
-    let shows_laps = talk.wants_progress(load.progress);
+    let shows_laps = stderr.wants_progress(load.progress);
     let results = Run::start(&producers, &settings)?
         .watch(
             &mut interrupt,
             |lap| {
                 if shows_laps {
-                    talk.say(&summary::lap_line(lap, &settings))
+                    stderr.say(&summary::lap_line(lap, &settings))
                 }
             },
             || {
-                talk.note(
+                stderr.note(
                     "interrupted: waiting for messages in flight; interrupt again to end at \
                           once",
                 )
@@ -73,7 +73,7 @@ pub(crate) async fn run(global: &Global, args: &Bench) -> Result<Exit, Failure> 
         )
         .await;
     let failed = load.fail_if.iter().filter_map(|condition| condition.when_true(&results));
-    let exit = conclude(global, &talk, &settings, &results, &failed.collect::<Vec<_>>(), files);
+    let exit = conclude(global, &stderr, &settings, &results, &failed.collect::<Vec<_>>(), files);
     close(producers, global).await;
     Ok(exit)
 }
@@ -123,7 +123,7 @@ async fn close(producers: Vec<Producer>, global: &Global) {
 /// Says what the run came to, and writes it down.
 fn conclude(
     global: &Global,
-    talk: &Talk,
+    stderr: &Stderr,
     settings: &Settings,
     results: &Results,
     failed: &[String],
@@ -132,15 +132,15 @@ fn conclude(
     let hdr = files.hdr.as_ref().map(|file| file.path.display().to_string());
     let tell = match results.exit() {
         // A user who has to look after messages needs the counts, with -q too.
-        Exit::Partial | Exit::Interrupted => Talk::say,
-        _ => Talk::note,
+        Exit::Partial | Exit::Interrupted => Stderr::say,
+        _ => Stderr::note,
     };
-    summary::lines(results, settings, hdr).iter().for_each(|line| tell(talk, line));
-    warn(talk, results);
-    failed.iter().for_each(|condition| talk.error(&format!("--fail-if {condition}")));
-    let mut written = files.write(talk, settings, results, failed);
+    summary::lines(results, settings, hdr).iter().for_each(|line| tell(stderr, line));
+    warn(stderr, results);
+    failed.iter().for_each(|condition| stderr.error(&format!("--fail-if {condition}")));
+    let mut written = files.write(stderr, settings, results, failed);
     if global.output == Format::Json {
-        written &= write_json(talk, &Report::new(settings, results, failed));
+        written &= write_json(stderr, &Report::new(settings, results, failed));
     }
     match results.exit() {
         Exit::Interrupted => Exit::Interrupted,
@@ -151,32 +151,32 @@ fn conclude(
 }
 
 /// Says what puts the figures in doubt.
-fn warn(talk: &Talk, results: &Results) {
+fn warn(stderr: &Stderr, results: &Results) {
     if let Some(error) = &results.total.first {
-        talk.error(&format!("the first message that failed: {}", reason(error)));
-        advice::of_send(error).iter().for_each(|line| talk.say(&format!("  {line}")));
+        stderr.error(&format!("the first message that failed: {}", reason(error)));
+        advice::of_send(error).iter().for_each(|line| stderr.say(&format!("  {line}")));
     }
     if results.total.weaker > 0 {
-        talk.warning(&format!(
+        stderr.warning(&format!(
             "stored with less than the broker's full guarantee: {}",
             counted(results.total.weaker, "message")
         ));
     }
     if results.overdue > 0 && !results.interrupted {
-        talk.warning(&format!(
+        stderr.warning(&format!(
             "the rate was not reached: {} were due and never started",
             counted(results.overdue, "send")
         ));
     }
 }
 
-fn write_json(talk: &Talk, report: &Report<'_>) -> bool {
+fn write_json(stderr: &Stderr, report: &Report<'_>) -> bool {
     let mut stdout = Stdout::new();
     stdout.json(report);
     stdout.flush();
     let error = stdout.error();
     if let Some(error) = error {
-        talk.error(&format!("cannot write to stdout: {error}"));
+        stderr.error(&format!("cannot write to stdout: {error}"));
     }
     error.is_none()
 }
@@ -204,20 +204,20 @@ impl Files {
     /// Writes each; says which could not be.
     fn write(
         &mut self,
-        talk: &Talk,
+        stderr: &Stderr,
         settings: &Settings,
         results: &Results,
         failed: &[String],
     ) -> bool {
         let hdr = self.hdr.as_mut().map(|file| {
-            file.write(talk, |out| match results.total.latency.histogram() {
+            file.write(stderr, |out| match results.total.latency.histogram() {
                 Some(latency) => distribution::write(latency, out),
                 None => Ok(()),
             })
         });
         let html = self.html.as_mut().map(|file| {
             let page = Page::new(settings, results, failed);
-            file.write(talk, |out| page.write_into(out).map_err(io::Error::other))
+            file.write(stderr, |out| page.write_into(out).map_err(io::Error::other))
         });
         hdr.unwrap_or(true) && html.unwrap_or(true)
     }
@@ -233,14 +233,14 @@ impl Opened {
 
     fn write(
         &mut self,
-        talk: &Talk,
+        stderr: &Stderr,
         content: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
     ) -> bool {
         let mut out = BufWriter::new(&self.file);
         let written =
             self.file.set_len(0).and_then(|()| content(&mut out)).and_then(|()| out.flush());
         if let Err(error) = &written {
-            talk.error(&format!("cannot write {}: {error}", self.path.display()));
+            stderr.error(&format!("cannot write {}: {error}", self.path.display()));
         }
         written.is_ok()
     }

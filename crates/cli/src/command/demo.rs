@@ -11,7 +11,7 @@ use crate::args::Global;
 use crate::cluster;
 use crate::exit::{Exit, Failure};
 use crate::output::{Stdout, printable};
-use crate::talk::thousands;
+use crate::stderr::thousands;
 
 const TOPIC: &str = "Demo";
 const ASYNC: usize = 10_000;

@@ -18,7 +18,7 @@ use crate::envelope::VERSION;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::Stdout;
-use crate::talk::Talk;
+use crate::stderr::Stderr;
 
 /// How often it is said that messages have been dropped.
 const REPORT: Duration = Duration::from_secs(60);
@@ -51,21 +51,21 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
             ready_ms,
         }),
     }
-    let talk = Talk::new(global);
+    let stderr = Stderr::new(global);
     if let Err(failure) = stdout.finish() {
         // The broker runs nevertheless.
-        talk.failure(&failure);
+        stderr.failure(&failure);
     }
     tokio::select! {
         () = interrupt.next() => {
-            talk.note("stopping");
+            stderr.note("stopping");
             broker.stop().await;
             Ok(Exit::Done)
         }
         failure = broker.failed() => Err(Failure::new(Exit::Failed, "broker", chain(&failure))
             .help("Messages acknowledged before are in the --data directory, if one was given.")
             .help("Please report this, with the lines above.")),
-        never = report_dropped(|| broker.stats().dropped, |text| talk.warning(text), args) => {
+        never = report_dropped(|| broker.stats().dropped, |text| stderr.warning(text), args) => {
             match never {}
         }
     }

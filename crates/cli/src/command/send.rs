@@ -26,7 +26,7 @@ use crate::exit::{Exit, Failure, check_topic_to_send};
 use crate::input::{BadRecord, Input, Item, Source, is_stdin};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
-use crate::talk::{Talk, counted, thousands};
+use crate::stderr::{Stderr, counted, thousands};
 
 /// Bytes of messages on their way: the producer's own default.
 const PENDING_BYTES: usize = 32 << 20;
@@ -34,11 +34,11 @@ const PENDING_BYTES: usize = 32 << 20;
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Failure> {
     check_topic_to_send(&args.topic)?;
-    let mut talk = Talk::new(global);
+    let mut stderr = Stderr::new(global);
     let interactive = reads_stdin(args) && io::stdin().is_terminal();
     let (source, unit) = source(args)?;
     if interactive {
-        talk.note("reading messages from the terminal, one a line; Ctrl-D ends");
+        stderr.note("reading messages from the terminal, one a line; Ctrl-D ends");
     }
     let start_input = || {
         Input::start(source, Blueprint::new(args)).map_err(|error| {
@@ -46,12 +46,12 @@ pub(crate) async fn run(global: &Global, args: &args::Send) -> Result<Exit, Fail
         })
     };
     if args.dry_run {
-        return dry_run(global, args, &talk, unit, start_input()?).await;
+        return dry_run(global, args, &stderr, unit, start_input()?).await;
     }
     // No line is drawn where the user types, or where bodies land that may have no line ends.
     let in_the_way = interactive || (args.tee && Stdout::is_terminal());
-    talk.start_progress(if in_the_way { When::Never } else { args.progress });
-    let report = Report::new(global, args, talk, unit)?;
+    stderr.start_progress(if in_the_way { When::Never } else { args.progress });
+    let report = Report::new(global, args, stderr, unit)?;
     let producer = start_producer(global, args).await?;
     // The first ends the reading, the second what is on its way.
     let mut interrupt = Interrupt::listen(2)?;
@@ -137,30 +137,30 @@ fn settings(global: &Global, args: &args::Send) -> Settings {
 fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank: u64) -> Exit {
     let Outcome { listener: mut report, elapsed, stopped_after, .. } = outcome;
     report.finish();
-    let Report { tally, talk, unit, .. } = &report;
+    let Report { tally, stderr, unit, .. } = &report;
     let exit = tally.exit(args.strict);
     if blank > 0 {
-        talk.note(&format!("{} passed over", counted(blank, "empty line")));
+        stderr.note(&format!("{} passed over", counted(blank, "empty line")));
     }
     if tally.weaker > 0 {
-        talk.warning(&format!(
+        stderr.warning(&format!(
             "stored with less than the broker's full guarantee: {}",
             counted(tally.weaker, "message")
         ));
     }
     if tally.ended() == 0 && exit == Exit::Done {
-        talk.note("nothing to send");
+        stderr.note("nothing to send");
     } else if matches!(exit, Exit::Partial | Exit::Interrupted)
         || (tally.ended() > 1 && !global.quiet)
     {
-        talk.say(&tally.summary(elapsed));
+        stderr.say(&tally.summary(elapsed));
     }
     // Nothing follows a lone body.
     if let Some(last) = stopped_after.filter(|_| !unit.is_empty()) {
-        talk.say(&format!("stopped after {unit} {}; the rest was not sent", thousands(last)));
+        stderr.say(&format!("stopped after {unit} {}; the rest was not sent", thousands(last)));
     }
     if let Some(path) = report.undelivered().filter(|_| tally.failures() > 0) {
-        talk.note(&format!("undelivered messages are in {}, for  send --json", path.display()));
+        stderr.note(&format!("undelivered messages are in {}, for  send --json", path.display()));
     }
     exit
 }
@@ -169,7 +169,7 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank:
 async fn dry_run(
     global: &Global,
     args: &args::Send,
-    talk: &Talk,
+    stderr: &Stderr,
     unit: &str,
     mut input: Input,
 ) -> Result<Exit, Failure> {
@@ -190,11 +190,11 @@ async fn dry_run(
                 shown += 1;
             }
             Item::Bad { number, bad: BadRecord { why, .. } } => {
-                talk.error(&format!("{unit} {number}: {why}"));
+                stderr.error(&format!("{unit} {number}: {why}"));
                 exit = Exit::Usage;
             }
             Item::Unreadable(why) => {
-                talk.error(&why);
+                stderr.error(&why);
                 exit = Exit::Usage;
             }
         }
@@ -205,7 +205,7 @@ async fn dry_run(
         }
     }
     stdout.finish()?;
-    talk.note(&format!("{} would be sent; nothing was", thousands(shown)));
+    stderr.note(&format!("{} would be sent; nothing was", thousands(shown)));
     Ok(exit)
 }
 

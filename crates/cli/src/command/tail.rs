@@ -13,7 +13,7 @@ use crate::envelope::{Body, Content, Object, VERSION, Wishes};
 use crate::exit::{Exit, Failure, check_topic};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};
-use crate::talk::Talk;
+use crate::stderr::Stderr;
 
 /// How long a topic that does not exist is left alone before it is looked up again.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
@@ -26,7 +26,7 @@ pub(crate) async fn run(global: &Global, args: &args::Tail) -> Result<Exit, Fail
         args,
         format: global.output,
         stdout: Stdout::new(),
-        talk: Talk::new(global),
+        stderr: Stderr::new(global),
         shown: 0,
         unreadable: 0,
         trouble: String::new(),
@@ -45,7 +45,7 @@ struct Tail<'a> {
     args: &'a args::Tail,
     format: Format,
     stdout: Stdout,
-    talk: Talk,
+    stderr: Stderr,
     shown: u64,
     /// Messages that were there and could not be decoded.
     unreadable: u64,
@@ -59,7 +59,7 @@ impl Tail<'_> {
         let mut reader = self.open(&admin, global).await?;
         let follows = self.args.until.is_none();
         if follows && (global.verbose > 0 || std::io::stderr().is_terminal()) {
-            self.talk.note(&format!("following {}; Ctrl-C ends", self.args.topic));
+            self.stderr.note(&format!("following {}; Ctrl-C ends", self.args.topic));
         }
         while self.stdout.is_open() && self.args.count.is_none_or(|count| self.shown < count) {
             match self.next(&mut reader).await {
@@ -67,7 +67,8 @@ impl Tail<'_> {
                 Ok(None) => break,
                 Err(AdminError::Protocol { address, reason }) => {
                     self.unreadable += 1;
-                    self.talk.error(&format!("a message from {address} cannot be read: {reason}"));
+                    self.stderr
+                        .error(&format!("a message from {address} cannot be read: {reason}"));
                 }
                 Err(
                     error @ (AdminError::Unreachable(_)
@@ -137,7 +138,7 @@ impl Tail<'_> {
     fn say_that_it_waits(&mut self, error: &AdminError) {
         let trouble = error.to_string();
         if trouble != self.trouble {
-            self.talk
+            self.stderr
                 .note(&format!("topic {} does not exist yet; waiting for it", self.args.topic));
             self.trouble = trouble;
         }
@@ -147,7 +148,7 @@ impl Tail<'_> {
     fn complain(&mut self, error: &AdminError) {
         let trouble = error.to_string();
         if trouble != self.trouble {
-            self.talk.warning(&format!("{trouble}; still trying"));
+            self.stderr.warning(&format!("{trouble}; still trying"));
             self.trouble = trouble;
         }
     }

@@ -10,7 +10,7 @@ use crate::cluster;
 use crate::envelope::VERSION;
 use crate::exit::{Exit, Failure, check_topic};
 use crate::output::Stdout;
-use crate::talk::counted;
+use crate::stderr::counted;
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Failure> {

@@ -3,7 +3,7 @@
 use super::run::Results;
 use super::summary::millis;
 use crate::args::{Comparison, Condition, Count, Figure};
-use crate::talk::thousands;
+use crate::stderr::thousands;
 
 impl Condition {
     /// What the figure is, if the condition is true. A condition on latencies is also true without

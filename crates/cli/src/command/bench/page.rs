@@ -7,7 +7,7 @@ use super::chart::{self, Axis, Chart, Scale};
 use super::run::{Lap, Results};
 use super::settings::Settings;
 use super::summary::{self, millis};
-use crate::talk::thousands;
+use crate::stderr::thousands;
 
 /// Bars in each decade of the histogram.
 const BARS: f64 = 10.0;

@@ -2,7 +2,7 @@
 
 use super::run::{Lap, Results};
 use super::settings::Settings;
-use crate::talk::{counted, thousands};
+use crate::stderr::{counted, thousands};
 
 /// One second of the run.
 pub(super) fn lap_line(lap: &Lap, settings: &Settings) -> String {

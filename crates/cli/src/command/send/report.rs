@@ -18,7 +18,7 @@ use crate::envelope::VERSION;
 use crate::exit::{Failure, reason, retryable};
 use crate::input::BadRecord;
 use crate::output::Stdout;
-use crate::talk::Talk;
+use crate::stderr::Stderr;
 
 /// Failures that are reported one by one; further ones are only counted, unless -v is given.
 const TOLD: u64 = 5;
@@ -34,7 +34,7 @@ pub(crate) enum Original {
 
 /// Where the endings of messages are reported.
 pub(crate) struct Report {
-    pub(crate) talk: Talk,
+    pub(crate) stderr: Stderr,
     pub(crate) tally: Tally,
     started: Instant,
     stdout: Stdout,
@@ -59,14 +59,14 @@ impl Report {
     pub(crate) fn new(
         global: &Global,
         args: &args::Send,
-        talk: Talk,
+        stderr: Stderr,
         unit: &'static str,
     ) -> Result<Self, Failure> {
         let undelivered = args.failed_to.as_deref().map(Undelivered::create).transpose()?;
-        let bar = talk.bar().filter(|_| Stdout::is_terminal()).cloned();
+        let bar = stderr.bar().filter(|_| Stdout::is_terminal()).cloned();
         Ok(Self {
             bar_instead: bar.is_some(),
-            talk,
+            stderr,
             tally: Tally::new(),
             started: Instant::now(),
             stdout: Stdout::new().beside(bar),
@@ -161,7 +161,7 @@ impl Report {
         let in_the_way = self.bar_instead && self.receipts > RECEIPTS_BEFORE_BAR;
         if in_the_way && self.receipts == RECEIPTS_BEFORE_BAR + 1 {
             self.flush();
-            self.talk.say("… further receipts not shown; --progress never shows them");
+            self.stderr.say("… further receipts not shown; --progress never shows them");
         }
         !self.quiet && !in_the_way
     }
@@ -176,7 +176,7 @@ impl Report {
         };
         let text = text.as_str();
         if self.is_told(number, text) && self.failures == 1 {
-            advice.iter().for_each(|line| self.talk.say(&format!("  {line}")));
+            advice.iter().for_each(|line| self.stderr.say(&format!("  {line}")));
         }
         self.error_line(number, &ErrorObject::of(kind, outcome, text));
         if let Some(undelivered) = &mut self.undelivered {
@@ -190,13 +190,13 @@ impl Report {
         self.failures += 1;
         if self.failures <= TOLD || self.verbose {
             match self.unit {
-                "" => self.talk.error(text),
-                unit => self.talk.error(&format!("{unit} {number}: {text}")),
+                "" => self.stderr.error(text),
+                unit => self.stderr.error(&format!("{unit} {number}: {text}")),
             }
             return true;
         }
         if self.failures == TOLD + 1 {
-            self.talk.say("further errors are counted, not shown; -v shows each");
+            self.stderr.say("further errors are counted, not shown; -v shows each");
         }
         false
     }
@@ -222,13 +222,13 @@ impl Report {
             match self.stdout.error() {
                 Some(error) => {
                     self.tally.unwritable = true;
-                    self.talk.error(&format!("cannot write to stdout: {error}; {what}"));
+                    self.stderr.error(&format!("cannot write to stdout: {error}; {what}"));
                 }
-                None => self.talk.warning(&format!("the reader of stdout is gone; {what}")),
+                None => self.stderr.warning(&format!("the reader of stdout is gone; {what}")),
             }
         }
         if let Some(why) = self.undelivered.as_mut().and_then(Undelivered::flush) {
-            self.talk.error(&why);
+            self.stderr.error(&why);
             self.tally.unwritable = true;
             self.undelivered = None;
         }
@@ -241,7 +241,7 @@ impl Report {
 
     /// Hands over everything at the end.
     pub(crate) fn finish(&mut self) {
-        self.talk.end_progress();
+        self.stderr.end_progress();
         self.flush();
     }
 }
@@ -306,13 +306,13 @@ impl Listener for Report {
 
     fn unreadable(&mut self, why: &str) {
         self.tally.unreadable = true;
-        self.talk.error(why);
+        self.stderr.error(why);
     }
 
     fn interrupted(&mut self, in_flight: usize) {
         self.tally.interrupted = true;
         if in_flight > 0 {
-            self.talk.note(
+            self.stderr.note(
                 "interrupted: waiting for messages in flight; interrupt again to end at \
                        once",
             );
@@ -323,7 +323,7 @@ impl Listener for Report {
         let flush_at = self.stdout.flush_soon();
         self.tell_losses();
         let (tally, elapsed) = (&self.tally, self.started.elapsed());
-        let redraw_at = self.talk.progress(|most| tally.so_far(elapsed, in_flight, most));
+        let redraw_at = self.stderr.progress(|most| tally.so_far(elapsed, in_flight, most));
         flush_at.into_iter().chain(redraw_at).min()
     }
 }

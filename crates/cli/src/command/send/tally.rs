@@ -7,7 +7,7 @@ use posthaste::{ErrorKind, Outcome, SendError, SendStatus};
 
 use crate::exit::Exit;
 use crate::latency::Latency;
-use crate::talk::{counted, thousands};
+use crate::stderr::{counted, thousands};
 
 /// Counts of a run.
 pub(crate) struct Tally {

@@ -18,7 +18,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 const REPORT: Duration = Duration::from_secs(1);
 
 /// The voice on stderr.
-pub(crate) struct Talk {
+pub(crate) struct Stderr {
     colour: bool,
     quiet: bool,
     /// The log goes to stderr, too, and knows of no bar.
@@ -33,7 +33,7 @@ enum Progress {
     Lines,
 }
 
-impl Talk {
+impl Stderr {
     pub(crate) fn new(global: &Global) -> Self {
         let colour = Self::has_colour(global.color);
         Self {
