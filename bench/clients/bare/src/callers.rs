@@ -1,12 +1,12 @@
 //! The floor of callers: tasks that each await the answer to their message, and one that carries.
 //!
 //! What is left is what any client costs whose callers are tasks of a runtime: to queue, to write a
-//! request, to read an answer, to wake; and what its [`Freight`] costs. Requests leave as Posthaste's do:
+//! request, to read an answer, to wake; and what its [`Payload`] costs. Requests leave as Posthaste's do:
 //! with batching off at once, else when as many messages wait as are on their way.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::exchange::frame;
-use crate::freight::Freight;
+use crate::payload::{Call, Payload, lock};
 use crate::route::Broker;
 
 /// Most messages of a request, as Posthaste has it.
@@ -27,55 +27,38 @@ const MOST_MESSAGES: usize = 1024;
 /// Requests in flight at the most, as many as their numbers.
 const MOST_REQUESTS: usize = 4096;
 
-/// A caller that waits with his message.
-pub(crate) struct Slot<F: Freight> {
-    pub(crate) message: F::Message,
-    state: Mutex<State<F>>,
-}
-
-/// What became of it, once that is known, and whom that wakes.
-struct State<F: Freight>(Option<F::Receipt>, Option<Waker>);
-
-impl<F: Freight> Slot<F> {
-    fn end(&self, receipt: F::Receipt) -> Option<Waker> {
-        let mut state = lock(&self.state);
-        state.0 = Some(receipt);
-        state.1.take()
-    }
-}
-
 /// Those who wait for the carrier.
-struct Line<F: Freight> {
-    desk: F::Desk,
-    queued: Arc<Mutex<Queued<F>>>,
+struct Line<P: Payload> {
+    shared: P::Shared,
+    queued: Arc<Mutex<Queued<P>>>,
 }
 
-impl<F: Freight> Clone for Line<F> {
+impl<P: Payload> Clone for Line<P> {
     fn clone(&self) -> Self {
-        Self { desk: self.desk.clone(), queued: self.queued.clone() }
+        Self { shared: self.shared.clone(), queued: self.queued.clone() }
     }
 }
 
 /// The line of each broker. Callers keep to one.
-struct Lines<F: Freight>(Arc<[Line<F>]>);
+struct Lines<P: Payload>(Arc<[Line<P>]>);
 
-impl<F: Freight> Clone for Lines<F> {
+impl<P: Payload> Clone for Lines<P> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-struct Queued<F: Freight> {
-    slots: Vec<Arc<Slot<F>>>,
+struct Queued<P: Payload> {
+    calls: Vec<Arc<Call<P>>>,
     /// The carrier, and for how many it waits.
     carrier: Option<(Waker, usize)>,
 }
 
 /// Runs the callers, each again and again.
-pub(crate) fn run<F: Freight>(
+pub(crate) fn run<P: Payload>(
     arguments: &Arguments,
     brokers: &[Broker],
-    freight: fn(&Arguments, &Broker) -> Result<F>,
+    payload: fn(&Arguments, &Broker) -> Result<P>,
 ) -> Result<()> {
     let batching = arguments.value("batching") != Some("off");
     let oneway = arguments.shape == Shape::Oneway;
@@ -84,11 +67,11 @@ pub(crate) fn run<F: Freight>(
         for broker in brokers {
             let stream = TcpStream::connect(&broker.address).await?;
             stream.set_nodelay(true)?;
-            let queued = Queued { slots: Vec::new(), carrier: None };
-            let freight = freight(arguments, broker)?;
-            let line = Line { desk: freight.desk(), queued: Arc::new(Mutex::new(queued)) };
+            let queued = Queued { calls: Vec::new(), carrier: None };
+            let payload = payload(arguments, broker)?;
+            let line = Line { shared: payload.shared(), queued: Arc::new(Mutex::new(queued)) };
             lines.push(line.clone());
-            let carried = Carrier::new(line, freight, batching, oneway).run(stream);
+            let carried = Carrier::new(line, payload, batching, oneway).run(stream);
             // Without it everybody waits for ever, so it says why.
             tokio::spawn(async move { carried.await.inspect_err(|error| eprintln!("{error:#}")) });
         }
@@ -105,16 +88,16 @@ pub(crate) fn run<F: Freight>(
     })
 }
 
-async fn call<F: Freight>(
+async fn call<P: Payload>(
     arguments: &Arguments,
-    lines: &Lines<F>,
+    lines: &Lines<P>,
     time: Duration,
 ) -> Result<Tally> {
     let latencies = Arc::new(Mutex::new(Latencies::new()?));
     drive(lines, arguments.in_flight, time, arguments.messages, latencies).await
 }
 
-impl<F: Freight> Caller for Lines<F> {
+impl<P: Payload> Caller for Lines<P> {
     async fn call(&self, number: usize) -> Outcome {
         match self.0.get(number % self.0.len()) {
             Some(line) => Outcome::of(1, line.send(number).await),
@@ -123,36 +106,28 @@ impl<F: Freight> Caller for Lines<F> {
     }
 }
 
-impl<F: Freight> Line<F> {
+impl<P: Payload> Line<P> {
     async fn send(&self, caller: usize) -> bool {
-        let message = F::accept(&self.desk, caller).await;
-        let slot = Arc::new(Slot::<F> { message, state: Mutex::new(State(None, None)) });
-        if let Some(carrier) = self.queue(slot.clone()) {
+        let message = P::accept(&self.shared, caller).await;
+        let call = Arc::new(Call::<P>::new(message));
+        if let Some(carrier) = self.queue(call.clone()) {
             carrier.wake();
         }
-        poll_fn(|context| {
-            let mut state = lock(&slot.state);
-            if let Some(receipt) = state.0.take() {
-                return Poll::Ready(F::is_stored(receipt));
-            }
-            state.1 = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        P::is_stored(call.receipt().await)
     }
 
     /// Gives the carrier, should it have waited for this.
-    fn queue(&self, slot: Arc<Slot<F>>) -> Option<Waker> {
+    fn queue(&self, call: Arc<Call<P>>) -> Option<Waker> {
         let mut queued = lock(&self.queued);
-        queued.slots.push(slot);
-        let enough = queued.slots.len();
+        queued.calls.push(call);
+        let enough = queued.calls.len();
         queued.carrier.take_if(|(_, wanted)| enough >= *wanted).map(|(carrier, _)| carrier)
     }
 
     async fn filled(&self, wanted: usize) {
         poll_fn(|context| {
             let mut queued = lock(&self.queued);
-            if queued.slots.len() >= wanted {
+            if queued.calls.len() >= wanted {
                 return Poll::Ready(());
             }
             queued.carrier = Some((context.waker().clone(), wanted));
@@ -162,15 +137,15 @@ impl<F: Freight> Line<F> {
     }
 }
 
-struct Carrier<F: Freight> {
-    line: Line<F>,
-    freight: F,
+struct Carrier<P: Payload> {
+    line: Line<P>,
+    payload: P,
     batching: bool,
     /// Callers wait until their message is written.
     oneway: bool,
-    waiting: VecDeque<Arc<Slot<F>>>,
+    waiting: VecDeque<Arc<Call<P>>>,
     /// Who waits for the request of each number.
-    in_flight: Vec<Vec<Arc<Slot<F>>>>,
+    in_flight: Vec<Vec<Arc<Call<P>>>>,
     free: Vec<usize>,
     /// Numbers of one-way requests that are not written yet.
     unwritten: Vec<usize>,
@@ -178,11 +153,11 @@ struct Carrier<F: Freight> {
     messages: usize,
 }
 
-impl<F: Freight> Carrier<F> {
-    fn new(line: Line<F>, freight: F, batching: bool, oneway: bool) -> Self {
+impl<P: Payload> Carrier<P> {
+    fn new(line: Line<P>, payload: P, batching: bool, oneway: bool) -> Self {
         Self {
             line,
-            freight,
+            payload,
             batching,
             oneway,
             waiting: VecDeque::new(),
@@ -207,9 +182,9 @@ impl<F: Freight> Carrier<F> {
             input.reserve(1 << 16);
             tokio::select! {
                 () = self.line.filled(wanted) => {}
-                written = writer.write(self.freight.output()), if !self.freight.output().is_empty() => {
-                    self.freight.wrote(written?);
-                    if self.oneway && self.freight.output().is_empty() {
+                written = writer.write(self.payload.output()), if !self.payload.output().is_empty() => {
+                    self.payload.wrote(written?);
+                    if self.oneway && self.payload.output().is_empty() {
                         self.written();
                     }
                 }
@@ -223,8 +198,8 @@ impl<F: Freight> Carrier<F> {
         }
     }
 
-    fn take(&mut self, taken: &mut Vec<Arc<Slot<F>>>) {
-        std::mem::swap(&mut lock(&self.line.queued).slots, taken);
+    fn take(&mut self, taken: &mut Vec<Arc<Call<P>>>) {
+        std::mem::swap(&mut lock(&self.line.queued).calls, taken);
         self.waiting.extend(taken.drain(..));
     }
 
@@ -241,7 +216,7 @@ impl<F: Freight> Carrier<F> {
             members.extend(self.waiting.drain(..self.waiting.len().min(most)));
             self.messages += members.len();
             self.unwritten.extend(self.oneway.then_some(number));
-            self.freight.leave(number, members);
+            self.payload.leave(number, members);
         }
         Ok(())
     }
@@ -251,11 +226,11 @@ impl<F: Freight> Carrier<F> {
         let mut woken = Vec::new();
         for number in self.unwritten.drain(..) {
             let members = self.in_flight.get_mut(number).into_iter();
-            let members = members.flat_map(|slots| slots.drain(..));
-            members.for_each(|slot| woken.extend(slot.end(F::written())));
+            let members = members.flat_map(|calls| calls.drain(..));
+            members.for_each(|call| woken.extend(call.end(P::written())));
             self.free.push(number);
         }
-        self.freight.done(self.messages);
+        self.payload.done(self.messages);
         self.messages = 0;
         woken.into_iter().for_each(Waker::wake);
     }
@@ -263,21 +238,17 @@ impl<F: Freight> Carrier<F> {
     fn receive(&mut self, input: &mut BytesMut) -> Result<()> {
         let (mut woken, before) = (Vec::new(), self.messages);
         while let Some(answered) = frame(input) {
-            let (number, receipts) = self.freight.read(answered).context("an unknown answer")?;
+            let (number, receipts) = self.payload.read(answered).context("an unknown answer")?;
             let members = self.in_flight.get_mut(number).context("no such request")?;
             self.messages -= members.len();
             let ended = members.drain(..).zip(receipts);
-            ended.for_each(|(slot, receipt)| woken.extend(slot.end(receipt)));
+            ended.for_each(|(call, receipt)| woken.extend(call.end(receipt)));
             self.free.push(number);
             let length = answered.len();
             input.advance(length);
         }
-        self.freight.done(before - self.messages);
+        self.payload.done(before - self.messages);
         woken.into_iter().for_each(Waker::wake);
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

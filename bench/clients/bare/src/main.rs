@@ -8,7 +8,7 @@
 
 mod callers;
 mod exchange;
-mod freight;
+mod payload;
 mod request;
 mod route;
 
@@ -20,7 +20,7 @@ use bench_session::{Arguments, Measurement, Meter, Shape, Stage};
 use clap::Parser;
 
 use exchange::{Exchange, Limit};
-use freight::{Prepared, Whole};
+use payload::{Prepared, Whole};
 
 #[derive(Parser)]
 struct CommandLine {

@@ -19,15 +19,14 @@ use posthaste_protocol::request::{OwnFields, SendBatch, SendMessage, SendTemplat
 use posthaste_protocol::{FrameView, batch, command, properties};
 use tokio::sync::Semaphore;
 
-use super::Freight;
-use crate::callers::Slot;
+use super::{Call, Payload};
 use crate::route::Broker;
 
 const PERMITS: usize = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) struct Whole {
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
     broker: Broker,
     batching: bool,
     oneway: bool,
@@ -40,7 +39,7 @@ pub(crate) struct Whole {
 }
 
 /// What callers share.
-pub(crate) struct Desk {
+pub(crate) struct Shared {
     permits: Semaphore,
     ids: AtomicU16,
     body: Bytes,
@@ -74,7 +73,7 @@ impl Whole {
         let (permits, ids) = (Semaphore::new(PERMITS), AtomicU16::new(0));
         Ok(Self {
             templates: topics.iter().map(|_| None).collect(),
-            desk: Arc::new(Desk { permits, ids, body, topics, places }),
+            shared: Arc::new(Shared { permits, ids, body, topics, places }),
             broker: broker.clone(),
             batching: arguments.value("batching") != Some("off"),
             oneway: arguments.shape == Shape::Oneway,
@@ -93,7 +92,7 @@ impl Whole {
     ) -> SendMessage<'_> {
         SendMessage {
             group: "bench".into(),
-            topic: Cow::Borrowed(self.desk.topics.get(place).map_or("", |topic| topic)),
+            topic: Cow::Borrowed(self.shared.topics.get(place).map_or("", |topic| topic)),
             default_topic: "TBW102".into(),
             default_topic_queues: 4,
             queue_id: self.turn,
@@ -105,21 +104,22 @@ impl Whole {
     }
 }
 
-impl Freight for Whole {
-    type Desk = Arc<Desk>;
+impl Payload for Whole {
+    type Shared = Arc<Shared>;
     type Message = Message;
     type Receipt = Option<Place>;
 
-    fn desk(&self) -> Arc<Desk> {
-        self.desk.clone()
+    fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
-    async fn accept(desk: &Arc<Desk>, caller: usize) -> Message {
-        let several = desk.topics.len() > 1;
-        let topic = several.then(|| desk.topics.get(caller % desk.topics.len()).cloned()).flatten();
-        let place = topic.as_ref().and_then(|topic| desk.places.get(topic).copied());
+    async fn accept(shared: &Arc<Shared>, caller: usize) -> Message {
+        let several = shared.topics.len() > 1;
+        let topic =
+            several.then(|| shared.topics.get(caller % shared.topics.len()).cloned()).flatten();
+        let place = topic.as_ref().and_then(|topic| shared.places.get(topic).copied());
         // It is never closed.
-        if let Ok(permit) = desk.permits.acquire().await {
+        if let Ok(permit) = shared.permits.acquire().await {
             permit.forget();
         }
         let id = UniqueId {
@@ -127,15 +127,15 @@ impl Freight for Whole {
             process: std::process::id() as u16,
             instance: 1,
             time_ms: 1,
-            counter: desk.ids.fetch_add(1, Ordering::Relaxed),
+            counter: shared.ids.fetch_add(1, Ordering::Relaxed),
         };
         let accepted = Instant::now();
-        let (body, deadline) = (desk.body.clone(), accepted + TIMEOUT);
+        let (body, deadline) = (shared.body.clone(), accepted + TIMEOUT);
         let (id, place) = (id.text(), place.unwrap_or_default());
         Message { _topic: topic, place, body, id, accepted, deadline }
     }
 
-    fn leave(&mut self, number: usize, members: &[Arc<Slot<Self>>]) {
+    fn leave(&mut self, number: usize, members: &[Arc<Call<Self>>]) {
         let Some(first) = members.first() else { return };
         self.turn = (self.turn + 1) % self.broker.queues.max(1);
         let now = Instant::now();
@@ -150,9 +150,9 @@ impl Freight for Whole {
                 let request =
                     SendBatch(self.request(place, "WAIT\u{1}true\u{2}".into(), born_at_ms));
                 command::put_request_with(&mut output, number, self.oneway, &request, |output| {
-                    for slot in members.iter().filter(|slot| slot.message.deadline > now) {
-                        put_properties(&mut scratch, &slot.message.id);
-                        batch::put_entry(output, 0, &slot.message.body, &scratch);
+                    for call in members.iter().filter(|call| call.message.deadline > now) {
+                        put_properties(&mut scratch, &call.message.id);
+                        batch::put_entry(output, 0, &call.message.body, &scratch);
                     }
                 });
             }
@@ -204,7 +204,7 @@ impl Freight for Whole {
     }
 
     fn done(&mut self, messages: usize) {
-        self.desk.permits.add_permits(messages);
+        self.shared.permits.add_permits(messages);
     }
 
     fn is_stored(place: Option<Place>) -> bool {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bench_session::Arguments;
 
-use super::Freight;
-use crate::callers::Slot;
+use super::{Call, Payload};
 use crate::exchange::Answer;
 use crate::request::{self, FIRST_NUMBER, Request};
 use crate::route::Broker;
@@ -30,16 +29,16 @@ impl Prepared {
     }
 }
 
-impl Freight for Prepared {
-    type Desk = ();
+impl Payload for Prepared {
+    type Shared = ();
     type Message = ();
     type Receipt = bool;
 
-    fn desk(&self) {}
+    fn shared(&self) {}
 
     async fn accept((): &(), _: usize) {}
 
-    fn leave(&mut self, number: usize, members: &[Arc<Slot<Self>>]) {
+    fn leave(&mut self, number: usize, members: &[Arc<Call<Self>>]) {
         self.turn += 1;
         let Some(request) = self.requests.get(self.turn % self.requests.len()) else { return };
         let number = FIRST_NUMBER + number as i32;

@@ -1,30 +1,30 @@
 //! What callers send, how it becomes requests, and what they get.
 
+mod call;
 mod prepared;
 mod whole;
 
 use std::future::Future;
 use std::sync::Arc;
 
+pub(crate) use call::{Call, lock};
 pub(crate) use prepared::Prepared;
 pub(crate) use whole::Whole;
 
-use crate::callers::Slot;
-
 /// What callers send. Its numbers count from 0.
-pub(crate) trait Freight: Sized + Send + 'static {
+pub(crate) trait Payload: Sized + Send + 'static {
     /// What callers share.
-    type Desk: Clone + Send + Sync + 'static;
+    type Shared: Clone + Send + Sync + 'static;
     type Message: Send + Sync + 'static;
     type Receipt: Send + 'static;
 
-    fn desk(&self) -> Self::Desk;
+    fn shared(&self) -> Self::Shared;
 
     /// A message of the next call of this caller.
-    fn accept(desk: &Self::Desk, caller: usize) -> impl Future<Output = Self::Message> + Send;
+    fn accept(shared: &Self::Shared, caller: usize) -> impl Future<Output = Self::Message> + Send;
 
     /// Appends the request of this number to the output.
-    fn leave(&mut self, number: usize, members: &[Arc<Slot<Self>>]);
+    fn leave(&mut self, number: usize, members: &[Arc<Call<Self>>]);
 
     fn output(&self) -> &[u8];
 
