@@ -27,7 +27,7 @@ const LONG_FRAMES: usize = 64 * 1024 * 1024;
 /// How long connections may take to end when the broker stops.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
-/// A running name server and broker. Dropping it stops it too, without waiting for that.
+/// A running name server and broker. Dropping it stops it too, without waiting.
 #[derive(Debug)]
 pub struct Broker {
     name_server: SocketAddr,
@@ -139,8 +139,8 @@ impl Broker {
         }
     }
 
-    /// Why the broker has stopped by itself, if it has: a bug here, or in what it is made of. Its ports
-    /// are closed then, and what was acknowledged before is in its data folder.
+    /// Why the broker has stopped by itself, if it has: a bug in it, or in a library that it uses.
+    /// Its ports are closed then, and messages acknowledged before are in its data folder.
     pub fn failure(&self) -> Option<BrokerError> {
         self.failure.get().map(BrokerError::Failed)
     }
@@ -151,7 +151,7 @@ impl Broker {
         BrokerError::Failed(self.failure.wait().await)
     }
 
-    /// Stops: takes no more connections, does what has arrived, keeps what is to be kept, writes
+    /// Stops: takes no more connections, handles the requests that have arrived, commits, writes
     /// the answers and closes. Takes at most a second when clients do not read.
     ///
     /// Once this returns, the ports and the data folder are free.

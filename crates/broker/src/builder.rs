@@ -74,8 +74,8 @@ impl Default for BrokerBuilder {
 }
 
 impl BrokerBuilder {
-    /// The address to listen on. Default 127.0.0.1. One that other machines can reach also needs an
-    /// [`access_key`](Self::access_key), or
+    /// The address to listen on. Default 127.0.0.1. An address that other machines can reach also
+    /// needs an [`access_key`](Self::access_key), or
     /// [`allow_anyone_to_connect`](Self::allow_anyone_to_connect).
     pub fn listen(mut self, address: IpAddr) -> Self {
         self.listen = address;
@@ -89,12 +89,12 @@ impl BrokerBuilder {
         self
     }
 
-    /// Adds an account, and from the first on wants every request signed by one of them, on both
-    /// ports: what is not is refused with code 16, as by 5.x with authentication. Default: none,
-    /// everybody may do everything. An account may do everything too.
+    /// Adds an account. With at least one, every request must be signed by an account, on both
+    /// ports; other requests are refused with code 16, as by 5.x with authentication. Default:
+    /// none, everyone may do everything. An account may do everything too.
     ///
     /// The secret has at least 7 characters. It never travels, but without [`tls`](Self::tls)
-    /// messages do so readably.
+    /// messages travel readably.
     pub fn access_key(
         mut self,
         access_key: impl Into<String>,
@@ -104,9 +104,10 @@ impl BrokerBuilder {
         self
     }
 
-    /// Takes encrypted connections too, on both ports: with this certificate, followed by those
-    /// that lead to its root, and its key (PKCS#8, PKCS#1 or SEC1, not encrypted), both PEM. As
-    /// with real brokers, plain connections are still taken. Default: plain ones alone.
+    /// Takes encrypted connections too, on both ports: with this certificate, followed by the
+    /// certificates that lead to its root, and its key (PKCS#8, PKCS#1 or SEC1, not encrypted),
+    /// both PEM. As with real brokers, plain connections are still taken. Default: only plain
+    /// connections.
     pub fn tls(mut self, certificate_pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Self {
         self.certificate = Some(Certificate { chain: certificate_pem.into(), key: key_pem.into() });
         self
@@ -118,7 +119,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// The port of the name server. Default 0: any free one, so that several brokers get along; ask
+    /// The port of the name server. Default 0: any free one, so that several brokers can run; ask
     /// [`Broker::name_server`](crate::Broker::name_server). The port that clients expect is 9876.
     pub fn name_server_port(mut self, port: u16) -> Self {
         self.name_server_port = port;
@@ -133,23 +134,23 @@ impl BrokerBuilder {
     }
 
     /// Lets consumers choose messages with SQL92 expressions over their properties (Java:
-    /// `MessageSelector.bySql`), of at most 1,024 bytes. Default: they are refused, as by real
-    /// brokers, whose `enablePropertyFilter` is off by default.
+    /// `MessageSelector.bySql`), of at most 1,024 bytes. Default: off, such consumers are refused,
+    /// as by real brokers, whose `enablePropertyFilter` is off by default.
     pub fn sql_filters(mut self) -> Self {
         self.sql_filters = true;
         self
     }
 
-    /// The host that routes tell clients to connect to. Default: the address that is listened on.
-    /// Set it when clients reach the broker by another name, as through a container's port; a wrong
-    /// one makes every send fail to connect. A name or an address without a port. Needed when the
+    /// The host that routes tell clients to connect to. Default: the address to listen on. Set it
+    /// when clients reach the broker by another name, as through a container's port; a wrong host
+    /// makes every send fail to connect. A name or an address without a port. Needed when the
     /// broker listens on every address (`0.0.0.0`, `::`), because clients cannot connect to these.
     pub fn advertise(mut self, host: impl Into<String>) -> Self {
         self.advertise = Some(host.into());
         self
     }
 
-    /// The broker's name, by which clients tell queues of different brokers apart. Default `dev`.
+    /// The broker's name, by which clients distinguish queues of different brokers. Default `dev`.
     /// Letters, digits, `_`, `-`, `%` and `|`, at most 127.
     pub fn broker_name(mut self, name: impl Into<String>) -> Self {
         self.broker_name = name.into();
@@ -157,8 +158,8 @@ impl BrokerBuilder {
     }
 
     /// How many bytes of messages are kept in memory. Default 64 MiB. Beyond it the oldest are
-    /// dropped, and least offsets rise; too small, and consumers miss messages. Without effect
-    /// when there is a [`data_dir`](Self::data_dir), which has a [`data_limit`](Self::data_limit).
+    /// dropped, and least offsets rise; if it is too small, consumers miss messages. It has no
+    /// effect with a [`data_dir`](Self::data_dir), which has a [`data_limit`](Self::data_limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
         self
@@ -171,27 +172,28 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many bytes the files of the data folder may have, at least 16 MiB. Default 1 GiB. While one of
-    /// them grows they may have a quarter more for a moment. What happens at the limit is for
-    /// [`when_full`](Self::when_full) to say.
+    /// How many bytes the files of the data folder may have, at least 16 MiB. Default 1 GiB. While
+    /// one of them grows, they may have a quarter more for a moment. [`when_full`](Self::when_full)
+    /// says what happens at the limit.
     pub fn data_limit(mut self, bytes: u64) -> Self {
         self.data_limit = bytes;
         self
     }
 
-    /// What becomes of new messages once the [`data_limit`](Self::data_limit) is reached. Default
-    /// [`WhenFull::Drop`]: the oldest messages are dropped, about a sixteenth of them at once, and
-    /// those go too that still wait for their time or a decision. Least offsets rise;
+    /// What happens to new messages once the [`data_limit`](Self::data_limit) is reached. Default
+    /// [`WhenFull::Drop`]: the oldest messages are dropped, about a sixteenth of them at once, even
+    /// if they still wait for their time or a decision. Least offsets rise;
     /// [`BrokerStats::dropped`](crate::BrokerStats::dropped) counts.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
     }
 
-    /// How many connections one address may have at a time, over both ports. Default 64; at least 1.
-    /// Further ones are closed at once. Give more where many clients come from one address, as behind
-    /// NAT. Addresses of the machine itself are not counted. Altogether there may be 1,024: one more, and
-    /// the connection goes that has been silent for longest, of the address that has most.
+    /// How many connections one address may have at a time, over both ports. Default 64; at least
+    /// 1. Further connections are closed at once. Raise it where many clients come from one
+    /// address, as behind NAT. Loopback addresses are not limited. Altogether there may be 1,024
+    /// connections: for one more, the connection that has been silent for longest is closed, of the
+    /// address that has most.
     pub fn connections_per_address(mut self, connections: usize) -> Self {
         self.connections_per_address = connections;
         self
@@ -210,34 +212,34 @@ impl BrokerBuilder {
         self
     }
 
-    /// Creates a topic at the start, unless it is there already. At most 1,024 queues.
+    /// Creates a topic at the start, unless it exists already. At most 1,024 queues.
     pub fn topic(mut self, name: impl Into<String>, queues: u32) -> Self {
         // Too many is an error at the start; 0 stands for it there.
         self.topics.push((name.into(), u16::try_from(queues).unwrap_or(0)));
         self
     }
 
-    /// After how long the producers of a half message are asked what became of it, when they have
-    /// not said so. Default 6 s; at least 1 ms. A message may ask for another time itself
-    /// (`CHECK_IMMUNITY_TIME_IN_SECONDS`). Shorter than a local transaction takes, and producers
-    /// are asked about what they have not decided yet. More than three days counts as three. Java:
-    /// `transactionTimeOut`.
+    /// The time after which the producers of a half message are asked for its decision, if they
+    /// have not sent one. Default 6 s; at least 1 ms. A message may ask for another time itself
+    /// (`CHECK_IMMUNITY_TIME_IN_SECONDS`). If it is shorter than a local transaction takes,
+    /// producers are asked about transactions that they have not decided yet. More than three days
+    /// counts as three. Java: `transactionTimeOut`.
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.transaction_timeout = timeout;
         self
     }
 
-    /// How long it is until they are asked again. Default 30 s; at least 1 ms. No check is sent
-    /// while no member of the group is connected; a member that connects is asked at once about
-    /// what is due. Java: `transactionCheckInterval`.
+    /// The time until they are asked again. Default 30 s; at least 1 ms. No check is sent while no
+    /// member of the group is connected; a member that connects is asked at once about what is due.
+    /// Java: `transactionCheckInterval`.
     pub fn transaction_check_interval(mut self, interval: Duration) -> Self {
         self.transaction_check_interval = interval;
         self
     }
 
-    /// How often they are asked. Default 15. Whatever is not decided then goes to the topic
-    /// `TRANS_CHECK_MAX_TIME_TOPIC` and is never delivered; with 0 that is the end of everything that is
-    /// not decided before the first check. Java: `transactionCheckMax`.
+    /// How often they are asked. Default 15. A message that is still undecided then goes to the
+    /// topic `TRANS_CHECK_MAX_TIME_TOPIC` and is never delivered; with 0, that happens to every
+    /// message that is not decided before the first check. Java: `transactionCheckMax`.
     pub fn transaction_check_max(mut self, times: u32) -> Self {
         self.transaction_check_max = times;
         self

@@ -14,16 +14,16 @@
 //!
 //! By default messages live in memory, bounded by bytes, and the oldest are dropped first. With
 //! [`data_dir`](BrokerBuilder::data_dir) they live on disk, and a send is answered once its message
-//! is synced; the folder has a [limit](BrokerBuilder::data_limit) too. A damaged file is an error that names
-//! it. Should the broker itself fail, it stops, and [`Broker::failed`] says why.
+//! is synced; the folder has a [limit](BrokerBuilder::data_limit) too. A damaged file is an error
+//! that names it. If the broker itself fails, it stops, and [`Broker::failed`] says why.
 //!
-//! What it does: routes; topics and their attributes; sends of every kind; transactions, whose
-//! producers are asked about what they have not decided; delay levels, and timer messages, kept to
-//! the millisecond and up to three days, which can be taken back; requests and replies; queries by
-//! key, unique id and tag; long polling with tag filters (and SQL92, if
-//! [that is wanted](BrokerBuilder::sql_filters)), consumer groups with rebalancing, ordered
-//! locks, retries and dead letters. Attributes, priorities, light queues and lite topics are kept
-//! with their topics and messages, and nothing follows from them.
+//! What it does: routes; topics and their attributes; sends of every kind; transactions, with
+//! checks of undecided ones; delay levels, and timer messages, kept to the millisecond and up to
+//! three days, which can be taken back; requests and replies; queries by key, unique id and tag;
+//! long polling with tag filters (and SQL92, if [that is wanted](BrokerBuilder::sql_filters)),
+//! consumer groups with rebalancing, ordered locks, retries and dead letters. Attributes,
+//! priorities, light queues and lite topics are kept with their topics and messages, and nothing
+//! follows from them.
 //!
 //! Administration tools (`mqadmin`, dashboards, admin clients) get answers like those of 5.5.0:
 //! about the cluster and its figures, topics, groups, connections, what a consumer is doing; they
@@ -34,12 +34,13 @@
 //! topic's order is answered, which is nothing), users and their permissions (3001 to 3010), POP.
 //! The settings that it gives out (26, 319) are a fixed, harmless set.
 //!
-//! With [`access_key`](BrokerBuilder::access_key) it wants every request signed, with
-//! [`tls`](BrokerBuilder::tls) it takes encrypted connections. What it does not: replication,
-//! permissions of single topics. It is no production broker; Apache RocketMQ is. Where it is stricter
-//! than that, on purpose: a half message with a delay is refused (13), since real brokers store it and
-//! never deliver it. Where it is kinder: a transaction's producers are not given up while none of them
-//! is connected, a decision counts once, and a message that is not there cannot be recalled.
+//! With [`access_key`](BrokerBuilder::access_key) it requires every request to be signed, with
+//! [`tls`](BrokerBuilder::tls) it takes encrypted connections. It has no replication and no
+//! permissions of single topics. It is not a production broker; Apache RocketMQ is. In one point it
+//! is stricter, on purpose: it refuses a half message with a delay (13), because real brokers store
+//! it and never deliver it. In three points it is kinder: a transaction is not given up while none
+//! of its producers is connected, a decision counts once, and a message that does not exist cannot
+//! be recalled.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`

@@ -38,7 +38,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     println!("{} stored it in {}", receipt.queue().broker(), receipt.queue());
     producer.close(Duration::from_secs(3)).await;
 
-    // Whoever has another secret gets nothing done, and is told at once.
+    // With another secret, every request is refused at once.
     let stranger = builder.credentials(Credentials::new(access_key, "a guess")).start().await?;
     match stranger.send(Message::new("acl-tls-topic", "let me in")).await {
         Err(error) if error.kind() == ErrorKind::Denied => println!("{error}\n  {}", error.help()),

@@ -1,6 +1,6 @@
 //! Without `.await`: the same verbs for a program that has no asynchronous runtime.
 //!
-//! The producer has one thread of its own; calls wait on theirs.
+//! One thread of the producer does the work; calls wait on the caller's thread.
 
 mod support;
 

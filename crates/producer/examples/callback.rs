@@ -1,7 +1,7 @@
 //! Be called when a message has ended, instead of waiting for it.
 //!
-//! Callbacks run one after another on a thread of their own, each exactly once. Closing waits for
-//! the messages; what their callbacks still do is theirs, so this one reports through a channel.
+//! Callbacks run one after another on a separate thread, each exactly once. Closing waits for the
+//! messages; what their callbacks still do is theirs, so this one reports through a channel.
 
 mod support;
 
@@ -25,7 +25,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
                 Ok(receipt) => println!("{n}: {} at {}", receipt.queue(), receipt.queue_offset()),
                 Err(error) => eprintln!("{n}: {error}"),
             }
-            // Nobody listens any more when `main` has ended early.
+            // No callback runs any more if `main` has ended early.
             let _ = results.send(result.is_ok());
         });
     }

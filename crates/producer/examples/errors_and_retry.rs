@@ -1,7 +1,7 @@
 //! What an error says, and how to decide whether to send again.
 //!
-//! The producer has retried already, within the deadline. What is left to the application is one
-//! question: may the message have been stored all the same?
+//! The producer has retried already, within the deadline. One question is left to the application:
+//! may the message have been stored nevertheless?
 
 mod support;
 
@@ -25,7 +25,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("expected an invalid message, got {other:?}").into()),
     }
 
-    // Nobody listens on port 1. The error has every attempt, and the message.
+    // Nothing listens on port 1. The error has every attempt, and the message.
     let lost = Producer::builder("errors", "127.0.0.1:1")
         .send_timeout(Duration::from_millis(300))
         .start()

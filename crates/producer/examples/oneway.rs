@@ -1,7 +1,7 @@
 //! Send without asking for an answer: for figures and logs, of which one may be missing.
 //!
-//! `send_oneway` returns when the message is written to the connection. Nobody learns whether the
-//! broker stored it.
+//! `send_oneway` returns when the message is written to the connection. It stays unknown whether
+//! the broker stored it.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! A message that is answered by whoever consumes it.
+//! A message that its consumer answers.
 
 mod support;
 
@@ -21,7 +21,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let reply = producer.request(Message::new("prices", "EUR/USD")).await?;
     println!("EUR/USD is at {}", String::from_utf8_lossy(reply.body()));
 
-    // Nobody replies in time: the error says where the request is stored.
+    // Without a reply in time, the error says where the request is stored.
     let patient = producer.with_timeout(Duration::from_millis(500));
     match patient.request(Message::new("prices", "GBP/USD")).await {
         Err(error @ RequestError::NoReply { .. }) => println!("{error}\n  {}", error.help()),

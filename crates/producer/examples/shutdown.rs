@@ -13,7 +13,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let producer = Producer::builder("shutdown", cluster.name_servers.as_str()).start().await?;
 
     for n in 0..100 {
-        // Nobody waits for these deliveries; they run to their ends all the same.
+        // Nothing awaits these deliveries; they run to their ends nevertheless.
         drop(producer.enqueue(Message::new("shutdown-topic", format!("{n}"))).await?);
     }
 

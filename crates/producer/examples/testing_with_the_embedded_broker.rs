@@ -33,10 +33,10 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     assert!(reader.next().await?.is_none());
     println!("{} landed in {}", message.message_id(), message.queue());
 
-    // And when there is nobody? The same code against a stopped broker.
+    // And without a broker? The same code against a stopped broker.
     let hurried = producer.with_timeout(Duration::from_millis(300));
     broker.stop().await;
-    let error = place_order(&hurried, "order-43").await.err().ok_or("stored by nobody")?;
+    let error = place_order(&hurried, "order-43").await.err().ok_or("stored without a broker")?;
     println!("{error}");
     Ok(())
 }

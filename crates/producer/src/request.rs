@@ -16,7 +16,7 @@ const REPLY_TOPIC: &str = "_REPLY_TOPIC";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The message could not be sent, or nothing is known of it.
+    /// The message could not be sent, or it is unknown whether it was stored.
     #[error(transparent)]
     Send(#[from] SendError),
     /// The message was stored, and no reply came in time.

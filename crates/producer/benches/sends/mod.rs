@@ -1,6 +1,6 @@
 //! Whole sends through a producer, to a peer that answers at once and stores nothing.
 //!
-//! The producer's tasks run on the thread that is measured; the peer has threads of its own.
+//! The producer's tasks run on the thread that is measured; the peer has separate threads.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

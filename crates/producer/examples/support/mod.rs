@@ -18,7 +18,7 @@ pub(crate) async fn cluster() -> Result<Cluster, BrokerError> {
     if let Ok(name_servers) = std::env::var("NAMESRV_ADDR") {
         return Ok(Cluster { name_servers, _broker: None });
     }
-    // A broker of its own asks soon about transactions that are left undecided.
+    // The example's own broker asks soon about undecided transactions.
     let soon = Duration::from_millis(500);
     let settings = Broker::builder().transaction_timeout(soon).transaction_check_interval(soon);
     let broker = settings.start().await?;

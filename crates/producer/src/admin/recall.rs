@@ -17,16 +17,16 @@ impl Producer {
     /// ([`Receipt::recall_handle`](crate::Receipt::recall_handle)). Gives the message's id. (5.x;
     /// Java: `recallMessage`.)
     ///
-    /// The broker says yes once it has noted the wish, also to one for a message that it does not
-    /// have. It works through what is due in steps of a second: a message due within the next
-    /// second may be delivered nevertheless. Brokers refuse all of it by default
-    /// (`recallMessageEnable`); 4.x brokers do not know it, and some of those do not answer.
+    /// The broker says yes once it has noted the request, even for a message that it does not have.
+    /// It delivers due messages in steps of a second: a message due within the next second may be
+    /// delivered nevertheless. Brokers refuse every recall by default (`recallMessageEnable`); 4.x
+    /// brokers do not know the request, and some of them do not answer.
     ///
-    /// It has the deadline of a send, and is asked for once: another attempt would find the message
+    /// It has the deadline of a send, and is requested once: another attempt would find the message
     /// gone.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] when it is no handle, [`AdminError::Denied`] when the broker recalls
+    /// [`AdminError::Invalid`] if it is not a handle, [`AdminError::Denied`] if the broker recalls
     /// nothing, [`AdminError::Refused`] with code 604 when it is too late, with code 3 when the
     /// broker does not know the request; and whatever keeps the broker from answering. After
     /// [`AdminError::Timeout`] and [`AdminError::Unreachable`] the message may be taken back

@@ -10,7 +10,7 @@ use super::attributes::Attributes;
 const MAX_QUEUES: u32 = 0xFFFF;
 pub(super) const MESSAGE_TYPE: &str = "message.type";
 
-/// What a topic is to be like, for [`Admin::create_topic_with`](crate::Admin::create_topic_with)
+/// The settings of a new topic, for [`Admin::create_topic_with`](crate::Admin::create_topic_with)
 /// (Java: `TopicConfig`).
 ///
 /// ```
@@ -27,12 +27,12 @@ pub struct TopicSettings {
     pub(super) attributes: Attributes,
 }
 
-/// Which kind of messages a topic is for (5.x; Java: `TopicMessageType`). Proxies hold producers to
-/// it, brokers only remember it.
+/// Which kind of messages a topic is for (5.x; Java: `TopicMessageType`). Proxies enforce it,
+/// brokers only remember it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TopicType {
-    /// Messages without further wishes.
+    /// Ordinary messages.
     Normal,
     /// Messages in the order of a key.
     Fifo,
@@ -74,14 +74,14 @@ impl TopicSettings {
         }
     }
 
-    /// How many queues consumers read on each broker. Default: as many as there are. Fewer than are
-    /// written, and the messages in the others wait for ever.
+    /// How many queues consumers read on each broker. Default: all. If fewer are read than written,
+    /// the messages in the others wait for ever.
     pub fn read_queues(mut self, queues: u32) -> Self {
         self.read_queues = queues;
         self
     }
 
-    /// How many queues producers write on each broker. Default: as many as there are.
+    /// How many queues producers write on each broker. Default: all.
     pub fn write_queues(mut self, queues: u32) -> Self {
         self.write_queues = queues;
         self
@@ -103,21 +103,21 @@ impl TopicSettings {
         self
     }
 
-    /// Whether the topic is marked as ordered: while a broker may not be written, it then refuses
+    /// Whether the topic is marked as ordered: a broker that may not be written then refuses
     /// messages of the topic, instead of letting their order break. Default false.
     pub fn ordered(mut self, yes: bool) -> Self {
         self.ordered = yes;
         self
     }
 
-    /// Which kind of messages the topic is for. Default: nothing is said, which proxies take for
-    /// normal messages. 4.x brokers ignore it.
+    /// Which kind of messages the topic is for. Default: not set, which proxies take for normal
+    /// messages. 4.x brokers ignore it.
     pub fn topic_type(self, topic_type: TopicType) -> Self {
         self.attribute(MESSAGE_TYPE, topic_type.to_string())
     }
 
-    /// An attribute, such as `cleanup.policy` (5.x). Brokers refuse those that they do not know,
-    /// and some cannot change once the topic is there. 4.x brokers ignore all of them.
+    /// An attribute, such as `cleanup.policy` (5.x). Brokers refuse unknown attributes, and some
+    /// attributes cannot change once the topic exists. 4.x brokers ignore all of them.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.set(name.into(), Some(value.into()));
         self

@@ -10,9 +10,9 @@ use posthaste_protocol::request::{QueueData, TopicRoute, permission};
 pub struct TopicOnBroker {
     /// Name of the broker.
     pub broker: String,
-    /// How many queues consumers read: those from 0 on.
+    /// How many queues consumers read: numbers from 0 on.
     pub read_queues: u32,
-    /// How many queues producers write: those from 0 on.
+    /// How many queues producers write: numbers from 0 on.
     pub write_queues: u32,
     /// Whether consumers may read.
     pub readable: bool,

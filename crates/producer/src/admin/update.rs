@@ -16,8 +16,8 @@ use crate::route::WireQueue;
 /// Permissions that belong to the topic itself.
 const READ_WRITE: i32 = permission::READ | permission::WRITE;
 
-/// What is to change of a topic, for [`Admin::update_topic`](crate::Admin::update_topic). What is not
-/// said stays as it is, on each broker.
+/// What to change of a topic, for [`Admin::update_topic`](crate::Admin::update_topic). Everything
+/// else stays unchanged, on each broker.
 ///
 /// ```
 /// let update = posthaste::TopicUpdate::new().queues(16);
@@ -45,14 +45,15 @@ impl TopicUpdate {
         self.read_queues(queues).write_queues(queues)
     }
 
-    /// How many queues consumers read on each broker. Those from this number on are read no more.
+    /// How many queues consumers read on each broker. Queues from this number on are no longer
+    /// read.
     pub fn read_queues(mut self, queues: u32) -> Self {
         self.read_queues = Some(queues);
         self
     }
 
-    /// How many queues producers write on each broker. To take queues away, let fewer be written
-    /// first, and fewer read once the others are empty or consumed.
+    /// How many queues producers write on each broker. To take queues away, lower this first, and
+    /// lower the queues to read once the others are empty or consumed.
     pub fn write_queues(mut self, queues: u32) -> Self {
         self.write_queues = Some(queues);
         self
@@ -71,8 +72,8 @@ impl TopicUpdate {
     }
 
     /// Whether the topic is marked as ordered: see
-    /// [`TopicSettings::ordered`](crate::TopicSettings::ordered). Where nothing is said, it is as the
-    /// name server's configuration of ordered topics has it.
+    /// [`TopicSettings::ordered`](crate::TopicSettings::ordered). If not set, the name server's
+    /// configuration of ordered topics decides.
     pub fn ordered(mut self, yes: bool) -> Self {
         self.ordered = Some(yes);
         self
@@ -83,20 +84,21 @@ impl TopicUpdate {
         self.attribute(MESSAGE_TYPE, topic_type.to_string())
     }
 
-    /// An attribute (5.x). Brokers refuse those that they do not know, and some cannot change.
+    /// An attribute (5.x). Brokers refuse unknown attributes, and some attributes cannot change.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.set(name.into(), Some(value.into()));
         self
     }
 
-    /// Takes an attribute away (5.x). Brokers refuse it where there is none.
+    /// Removes an attribute (5.x). Brokers refuse that if it is not there.
     pub fn without_attribute(mut self, name: impl Into<String>) -> Self {
         self.attributes.set(name.into(), None);
         self
     }
 
-    /// Whether the change is made although messages get out of consumers' reach by it. Default false:
-    /// then it ends as [`AdminError::OutOfReach`](crate::AdminError::OutOfReach), and nothing changes.
+    /// Whether to make the change even if consumers then no longer reach some messages. Default
+    /// false: such a change ends as [`AdminError::OutOfReach`](crate::AdminError::OutOfReach), and
+    /// nothing changes.
     pub fn abandon_messages(mut self, yes: bool) -> Self {
         self.abandons = yes;
         self

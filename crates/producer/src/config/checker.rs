@@ -14,7 +14,7 @@ pub(crate) type Checker = dyn Fn(ReadMessage) -> Answer + Send + Sync;
 /// What it will say of one.
 type Answer = Pin<Box<dyn Future<Output = TransactionState> + Send>>;
 
-/// What becomes of a half message (Java: `LocalTransactionState`).
+/// The decision about a half message (Java: `LocalTransactionState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransactionState {
     /// Consumers get it.

@@ -50,7 +50,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Gives the credentials of this moment, so that they can change while a producer runs.
+/// Gives the current credentials, so that they can change while a producer runs.
 ///
 /// [`Credentials`] give themselves, and a closure without arguments will do:
 ///
@@ -68,10 +68,10 @@ impl fmt::Debug for Credentials {
 pub trait CredentialsProvider: Send + Sync + 'static {
     /// The credentials to sign the next request with.
     ///
-    /// It is called for every request, where the request is written: it must give what it has at
-    /// hand and not wait, or everything on that connection waits with it. Renew them elsewhere, in
-    /// good time before they expire. Should it panic, the request goes unsigned, and servers that
-    /// want signatures refuse it.
+    /// It is called for every request, where the request is written: it must answer at once and not
+    /// wait, or everything on that connection waits with it. Renew credentials elsewhere, in good
+    /// time before they expire. If it panics, the request goes unsigned, and servers that require
+    /// signatures refuse it.
     fn credentials(&self) -> Credentials;
 }
 

@@ -18,10 +18,10 @@ const REFRESH: Duration = Duration::from_secs(120);
 /// Where a producer finds the name servers of its cluster.
 ///
 /// A text is a list, `host:port;host:port`: names, IPv4 addresses, or IPv6 addresses in brackets
-/// (`[::1]:9876`). Names are looked up anew at every connect. Give several name servers: one that
-/// does not answer costs at most a second, once.
+/// (`[::1]:9876`). Names are looked up anew at every connect. Give several name servers: a server
+/// that does not answer costs at most a second, once.
 ///
-/// What is wrong with it shows when a producer [starts](crate::ProducerBuilder::start), as
+/// An invalid text shows when a producer [starts](crate::ProducerBuilder::start), as
 /// [`StartError::NameServers`]; the list of a running producer can be replaced
 /// ([`Producer::set_name_servers`](crate::Producer::set_name_servers)).
 #[derive(Clone)]
@@ -50,31 +50,32 @@ impl NameServers {
         Self { source, refresh: REFRESH }
     }
 
-    /// Those that the environment variable `NAMESRV_ADDR` lists, as Java clients take them. It is
-    /// read now; that it is missing shows when a producer starts.
+    /// The name servers in the environment variable `NAMESRV_ADDR`, which Java clients read too. It
+    /// is read now; if it is missing, that shows when a producer starts.
     pub fn from_env() -> Self {
         let list = std::env::var_os(VARIABLE).map(|list| list.to_string_lossy().into_owned());
         Self::new(Source::Environment(list.filter(|list| !list.trim().is_empty())))
     }
 
-    /// Those that an HTTP server lists (Java: `TopAddressing`).
+    /// The name servers that an HTTP server lists (Java: `TopAddressing`).
     ///
-    /// `url` is `http://host:port/path`; `host` or `host:port` alone stand for what Java makes of
-    /// its `rocketmq.namesrv.domain`: `http://host:8080/rocketmq/nsaddr`. A producer with a
-    /// [`unit_name`](crate::ProducerBuilder::unit_name) asks for `path-unit?nofix=1`. The first line
-    /// of the answer is the list; it has at most 64 KiB, and three seconds to come.
+    /// `url` is `http://host:port/path`; `host` or `host:port` alone stand for the URL that Java
+    /// makes of its `rocketmq.namesrv.domain`: `http://host:8080/rocketmq/nsaddr`. A producer with
+    /// a [`unit_name`](crate::ProducerBuilder::unit_name) asks for `path-unit?nofix=1`. The first
+    /// line of the answer is the list; it may have 64 KiB, and must come within three seconds.
     ///
     /// The server is asked at the start of a producer, before the first topic is looked up, and
-    /// again every [`refresh_interval`](Self::refresh_interval). When it fails, the list stays; as
-    /// long as there is none, it is asked again soon, and sends wait within their deadlines. Plain
-    /// HTTP only: anyone who can change the traffic can send a producer to their own servers. A
-    /// [SOCKS5 proxy](crate::ProducerBuilder::socks5) is used for it, too.
+    /// again every [`refresh_interval`](Self::refresh_interval). If it fails, the list stays; as
+    /// long as there is no list, it is asked again soon, and sends wait within their deadlines.
+    /// Plain HTTP only: anyone who can change the traffic can send a producer to their own servers.
+    /// A [SOCKS5 proxy](crate::ProducerBuilder::socks5) is used for it, too.
     pub fn address_server(url: impl Into<String>) -> Self {
         Self::new(Source::AddressServer(url.into()))
     }
 
-    /// How often an address server is asked. Default: 120 s, as in Java; at least 1 s. A list stays
-    /// as it is, whatever this says. Longer, and a name server that has moved is missed for longer.
+    /// How often an address server is asked. Default: 120 s, as in Java; at least 1 s. It has no
+    /// effect on a fixed list. With a longer interval, a name server that has moved is missed for
+    /// longer.
     #[must_use]
     pub fn refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh = interval;

@@ -8,14 +8,14 @@ use crate::{ErrorKind, Message, Outcome, Receipt};
 pub struct CloseReport {
     /// Messages that ended badly after `close` was called. Their callers have been told too.
     pub undelivered: Vec<Undelivered>,
-    /// Half messages of transactions that were begun here and are not decided, as far as is known
-    /// here, the oldest first; of very many the first 10,000. The brokers will ask another member
-    /// of the group about them.
+    /// Half messages of transactions that this producer began and that are undecided as far as it
+    /// knows, the oldest first; at most the first 10,000. The brokers will ask another member of
+    /// the group about them.
     pub undecided: Vec<Receipt>,
 }
 
 impl CloseReport {
-    /// Whether nothing failed after `close` was called, and no transaction that was begun here is
+    /// Whether nothing failed after `close` was called, and no transaction of this producer is
     /// undecided. Sends that failed before are not in the report: see [`Stats`](crate::Stats).
     pub fn is_clean(&self) -> bool {
         self.undelivered.is_empty() && self.undecided.is_empty()

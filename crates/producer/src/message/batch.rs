@@ -9,13 +9,14 @@ pub(crate) const RETRY_TOPICS: &str = "%RETRY%";
 
 /// Messages that are stored together, in one queue and one after another, or not at all.
 ///
-/// [`Producer::send_batch`](crate::Producer::send_batch) takes one, or what becomes one: an array
-/// or a `Vec` of messages. They have the same topic, the same
-/// [`wait_stored`](Message::wait_stored) and the same destination; together they are not larger
-/// than [`max_message_size`](crate::ProducerBuilder::max_message_size). Messages that go alone
-/// (delayed ones, those with a priority, a lite topic, a light queue …) cannot be among them, nor
-/// can those for `%RETRY%` topics, and those of [`select_queue`](Message::select_queue) only as
-/// clones of one message, with its selector. What breaks a rule is refused before anything is sent.
+/// [`Producer::send_batch`](crate::Producer::send_batch) takes a batch, an array or a `Vec` of
+/// messages. They have the same topic, the same [`wait_stored`](Message::wait_stored) and the same
+/// destination; together they are not larger than
+/// [`max_message_size`](crate::ProducerBuilder::max_message_size). Messages that go alone (delayed
+/// messages, messages with a priority, a lite topic, a light queue …) cannot be in a batch, nor can
+/// messages for `%RETRY%` topics. Messages with [`select_queue`](Message::select_queue) can only if
+/// they are clones of one message, with its selector. A batch that breaks a rule is refused before
+/// anything is sent.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     messages: Vec<Message>,
@@ -38,8 +39,8 @@ impl Batch {
     }
 
     /// Splits the batch, in its order, into batches of at most `max_bytes` on the wire each; a
-    /// message that is larger than that is alone in its batch. Each part is stored or not on its
-    /// own.
+    /// message that is larger than that is alone in its batch. Each part is stored or not,
+    /// independently of the others.
     #[must_use]
     pub fn split(self, max_bytes: usize) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::new();

@@ -44,7 +44,7 @@ impl ReadMessage {
         self.stored.queue_offset
     }
 
-    /// The producer's id of the message (property `UNIQ_KEY`); the broker's where there is none.
+    /// The producer's id of the message (property `UNIQ_KEY`); if there is none, the broker's id.
     pub fn message_id(&self) -> String {
         let unique = self.stored.property(name::UNIQ_KEY).map(str::to_owned);
         unique.unwrap_or_else(|| self.offset_message_id())
@@ -56,12 +56,12 @@ impl ReadMessage {
         OffsetId { host: stored.store_host, offset: stored.physical_offset }.to_string()
     }
 
-    /// The body as the producer's application gave it. One that the producer has compressed, as
-    /// Java's does above 4 KiB, is decompressed; where that fails it comes as it is stored, and
+    /// The body as the producer's application gave it. A compressed body (Java compresses above 4
+    /// KiB) is decompressed; if that fails, it comes as it is stored, and
     /// [`is_compressed`](Self::is_compressed) says so.
     ///
-    /// One that was not compressed shares the memory of all messages of its pull (256 KiB); copy it
-    /// to keep it for long.
+    /// A body that was not compressed shares the memory of all messages of its pull (256 KiB); copy
+    /// it to keep it for long.
     pub fn body(&self) -> &Bytes {
         if self.stored.sys_flag & sys_flag::COMPRESSED == 0 {
             return &self.stored.body;
@@ -89,7 +89,7 @@ impl ReadMessage {
         self.unpacked.get_or_init(unpack).as_ref()
     }
 
-    /// The value of a property, one of the protocol's or of the application's own.
+    /// The value of a property, of the protocol or of the application.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.stored.property(name)
     }
@@ -110,13 +110,13 @@ impl ReadMessage {
         self.stored.property(name::SHARDING_KEY)
     }
 
-    /// The properties of the application's own: what [`Message::property`](crate::Message::property)
-    /// takes.
+    /// The properties of the application, which [`Message::property`](crate::Message::property)
+    /// set.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
         self.all_properties().filter(|(name, _)| !name::RESERVED.contains(name))
     }
 
-    /// Every property, those of the protocol and the broker among them: tag, keys, ids.
+    /// Every property, including the protocol's and the broker's: tag, keys, ids.
     pub fn all_properties(&self) -> impl Iterator<Item = (&str, &str)> {
         self.properties.get_or_init(|| self.stored.properties()).iter()
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A name or a key, such as a topic: what `&str`, `String`, `&String`, `Arc<str>` and others become.
+/// A name or a key, such as a topic, made from `&str`, `String`, `&String`, `Arc<str>` and others.
 ///
 /// An `Arc<str>` is taken as it is, and everything else is copied once: to send many messages to a
 /// topic, keep its name as an `Arc<str>` and give `&name`.

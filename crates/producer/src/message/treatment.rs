@@ -29,7 +29,7 @@ pub(crate) struct Treatment {
     pub(super) part: Part,
 }
 
-/// When consumers get a message that they do not get at once.
+/// When a delayed message is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delay {

@@ -18,8 +18,8 @@ type Chooses = dyn Fn(&str) -> bool + Send + Sync;
 /// A SOCKS5 proxy that connections go through: settings for
 /// [`ProducerBuilder::socks5`](crate::ProducerBuilder::socks5).
 ///
-/// Names of servers are handed to the proxy, which resolves them. TLS, if it is on, is spoken with
-/// the servers, through the proxy. (Java: `socksProxyConfig`.)
+/// The proxy resolves the names of servers. TLS, if it is on, is spoken with the servers, through
+/// the proxy. (Java: `socksProxyConfig`.)
 #[derive(Clone)]
 pub struct Socks5 {
     address: String,
@@ -50,9 +50,9 @@ impl Socks5 {
         self
     }
 
-    /// Uses the proxy only for addresses that `chooses` takes, given as `host:port`; all others are
-    /// connected to directly. Default: for all. It is asked at every connect; should it panic, the
-    /// proxy is used.
+    /// Uses the proxy only for addresses that `chooses` takes, given as `host:port`; other
+    /// addresses are connected to directly. Default: all addresses. It is called at every connect;
+    /// if it panics, the proxy is used.
     #[must_use]
     pub fn only_for(mut self, chooses: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.only_for = Some(Arc::new(chooses));

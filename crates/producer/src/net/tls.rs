@@ -27,10 +27,10 @@ use crate::net::address;
 /// [`ProducerBuilder::tls`](crate::ProducerBuilder::tls).
 ///
 /// By default a server's certificate must lead to one of the operating system's roots, be valid
-/// now, and name the host that is connected to: the one in the list of name servers, or the one
-/// that a broker advertises, after the [address map](crate::ProducerBuilder::address_map).
+/// now, and name the host of the connection: the host in the list of name servers, or the host that
+/// a broker advertises, after the [address map](crate::ProducerBuilder::address_map).
 ///
-/// Files are read when the producer starts, and not again: for a new certificate start a new
+/// Files are read when the producer starts, and not again: to use a new certificate, start a new
 /// producer.
 #[derive(Clone, Default)]
 pub struct Tls {
@@ -65,13 +65,13 @@ enum Pem {
 }
 
 impl Tls {
-    /// TLS that trusts whom the operating system trusts.
+    /// TLS that uses the operating system's trust store.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Trusts the certificate authorities in this PEM file, in place of the operating system's.
-    /// Given several times, those of all files.
+    /// Given several times, the authorities of all files are trusted.
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(path.into()));
@@ -85,8 +85,8 @@ impl Tls {
         self
     }
 
-    /// Shows servers that ask for one this certificate, followed by those that lead to its root,
-    /// and proves with the key (PKCS#8, PKCS#1 or SEC1) that it is ours. Both are PEM. Default: none.
+    /// The client's certificate, for servers that ask for one, followed by the certificates that
+    /// lead to its root, and its key (PKCS#8, PKCS#1 or SEC1). Both are PEM. Default: none.
     ///
     /// A key that is encrypted needs `client_key_password` (feature `encrypted-keys`).
     #[must_use]
@@ -110,8 +110,8 @@ impl Tls {
         self
     }
 
-    /// The least version that is spoken: a server that speaks no newer one is not talked to, and sends
-    /// end as [`ErrorKind::Tls`](crate::ErrorKind::Tls). Default: TLS 1.2; older ones are never
+    /// The lowest version that is spoken. With a server that speaks only lower versions, sends end
+    /// as [`ErrorKind::Tls`](crate::ErrorKind::Tls). Default: TLS 1.2; older versions are never
     /// spoken.
     #[must_use]
     pub fn least_version(mut self, version: TlsVersion) -> Self {
@@ -119,18 +119,18 @@ impl Tls {
         self
     }
 
-    /// The name that every server's certificate must have, whatever host is connected to. Brokers
-    /// mostly advertise addresses, and certificates mostly have names: then all of them get a
-    /// certificate for one name, which is given here.
+    /// The name that every server's certificate must have, whatever the host of the connection.
+    /// Brokers mostly advertise addresses, and certificates mostly have names: then give all
+    /// servers a certificate for one name, and that name here.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Takes whatever certificate a server shows, also the self-signed one that RocketMQ makes for
-    /// itself when none is configured (`tls.test.mode.enable`). Anyone on the way can then pose as
-    /// the server, and read, change and answer everything. For tests.
+    /// Accepts any certificate that a server shows, even the self-signed one that RocketMQ makes up
+    /// when none is configured (`tls.test.mode.enable`). Anyone on the way can then pose as the
+    /// server, and read, change and answer everything. For tests.
     #[must_use]
     pub fn dangerous_accept_any_certificate(mut self) -> Self {
         self.accepts_any = true;

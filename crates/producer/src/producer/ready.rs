@@ -33,7 +33,7 @@ impl NotReady {
 impl Producer {
     /// Whether the cluster can be reached: a name server has answered, and each of the
     /// [`topics`](crate::ProducerBuilder::topics) has a route with a master that has answered a
-    /// heartbeat. Asks again and again until that is so, for at most `timeout`.
+    /// heartbeat. Asks again and again until then, for at most `timeout`.
     ///
     /// A topic that the first send would create has the route of the default topic. Nothing is sent,
     /// and no topic is created.
@@ -53,7 +53,7 @@ impl Producer {
     /// [`NotReady`] lists what is missing, with the reason that was found last.
     ///
     /// # Cancellation
-    /// Dropping the future ends the asking.
+    /// Dropping the future ends the look-ups.
     pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
         let deadline = Instant::now() + timeout.min(LONGEST);
         let client = self.client();

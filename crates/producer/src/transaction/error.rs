@@ -6,10 +6,11 @@ use std::fmt;
 use super::TransactionState;
 use crate::{ErrorKind, Outcome, Receipt, SendError};
 
-/// A transaction that did not begin, or that the broker may not know the end of.
+/// A transaction that did not begin, or whose end the broker may not know.
 ///
 /// In the second case nothing is lost: the broker asks the
-/// [`transaction_checker`](crate::ProducerBuilder::transaction_checker), which should say the same.
+/// [`transaction_checker`](crate::ProducerBuilder::transaction_checker), which should give the same
+/// answer.
 pub struct TransactionError(Box<Case>);
 
 enum Case {
