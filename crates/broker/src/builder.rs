@@ -189,8 +189,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many connections one address may have at a time, over both ports. Default 64; at least
-    /// 1. Further connections are closed at once. Raise it where many clients come from one
+    /// How many connections one address may have at a time, over both ports: 64 by default, at least
+    /// one. Further connections are closed at once. Raise it where many clients come from one
     /// address, as behind NAT. Loopback addresses are not limited. Altogether there may be 1,024
     /// connections: for one more, the connection that has been silent for longest is closed, of the
     /// address that has most.

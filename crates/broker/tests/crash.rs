@@ -18,7 +18,7 @@ use support::{Client, message};
 const FOLDER: &str = "POSTHASTE_TEST_CRASH_FOLDER";
 const QUEUES: i32 = 4;
 
-/// Not a test of its own: the broker that is killed.
+/// Not a separate test: the broker that is killed.
 #[tokio::test]
 async fn broker_process() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
@@ -48,7 +48,7 @@ impl Process {
         Self { child, address: address.parse().expect("address") }
     }
 
-    /// Sends the signal that nobody can handle.
+    /// Sends the signal that no process can handle.
     fn kill(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");

@@ -79,7 +79,7 @@ async fn signed_and_unsigned_requests_of_one_write_are_told_apart() {
     assert_eq!(broker.stats().messages, 4);
 }
 
-/// Also what is never read by anybody does not reach the engine, and whoever floods is let go.
+/// Frames that are never read do not reach the engine, and a flooding client is disconnected.
 #[tokio::test]
 async fn garbage_and_floods_of_strangers_end_their_connection_alone() {
     let broker = Broker::builder().access_key("me", SECRET).topic("orders", 4).start().await;
@@ -90,7 +90,7 @@ async fn garbage_and_floods_of_strangers_end_their_connection_alone() {
     let mut flood = Client::connect(broker.address()).await;
     let unsigned = support::encoded(&Command::of(&message("orders", 0, "x"), 1));
     let many = unsigned.repeat(1_000);
-    // It never reads: what it would be told is not kept for ever.
+    // It never reads: its answers are not kept for ever.
     let limit = tokio::time::timeout(support::PATIENCE, async {
         while flood.try_put_raw(&many).await.is_ok() {}
     });
@@ -102,7 +102,7 @@ async fn garbage_and_floods_of_strangers_end_their_connection_alone() {
     assert_eq!(broker.stats().messages, 1);
 }
 
-/// Whatever they send, and though each is told why it is refused.
+/// Whatever they send, and even though each hears why it is refused.
 #[tokio::test(start_paused = true)]
 async fn who_signs_nothing_is_let_go_after_the_time_for_the_first_frame() {
     let broker = Broker::builder().access_key("me", SECRET).topic("orders", 4).start().await;
@@ -187,7 +187,7 @@ async fn who_stalls_in_the_handshake_or_speaks_plain_where_that_is_not_taken_is_
         peers.spawn(async move {
             stream.write_all(first).await.expect("write");
             let mut rest = Vec::new();
-            // 5 s are what it has; what comes is an alert at the most.
+            // It has 5 s; at most an alert comes.
             let ended = tokio::time::timeout(support::PATIENCE, stream.read_to_end(&mut rest));
             drop(ended.await.expect("the connection ends"));
             assert!(rest.is_empty() || rest[0] == 0x15, "{rest:?}");

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-/// Runs each of these examples in a test of its own.
+/// Runs each of these examples in a separate test.
 macro_rules! examples {
     ($($name:ident = $path:literal)*) => {
         $(#[path = $path] mod $name;)*

@@ -1,4 +1,4 @@
-//! Memory stays within its bound. One test in a process of its own, so that nothing else counts.
+//! Memory stays within its bound. One test in a separate process, so that nothing else counts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! Compressed bodies: what Java wrote, what we write, and what somebody wrote to do harm.
+//! Compressed bodies: what Java wrote, what we write, and what an attacker might write.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -155,8 +155,8 @@ fn requests_have_types() {
     );
 }
 
-/// Fields that types do not keep: empty attributes read as none, and the rest is nobody's business
-/// here (`topicSysFlag` of a pull's answer; that of a topic's creation is in `vectors.rs`).
+/// Fields that types do not keep: empty attributes read as none, and the rest does not matter here
+/// (`topicSysFlag` of a pull's answer; that of a topic's creation is in `vectors.rs`).
 const LOST_FIELDS: [&str; 6] = [
     "attributes",
     "force",

@@ -1,4 +1,4 @@
-//! What is written is read again as the same, for values that nobody thought of.
+//! What is written is read again as the same, for random values.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 

@@ -19,7 +19,7 @@ use posthaste_protocol::{Command, Frame, Payload, Request, ResponseCode, StoredM
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Far longer than anything here takes; whoever waits so long has found a bug.
+/// Far longer than anything here takes; a test that waits this long has found a bug.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Client {
@@ -69,7 +69,7 @@ impl Client {
         tokio::time::timeout(PATIENCE, read).await.expect("an answer, or the end")
     }
 
-    /// The answer to a request; what the broker says of its own accord is passed over.
+    /// The answer to a request; requests of the broker are passed over.
     pub async fn answer_to(&mut self, opaque: i32) -> Command {
         loop {
             let command = self.next().await.expect("an answer");

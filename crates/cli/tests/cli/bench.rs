@@ -1,4 +1,4 @@
-//! What `bench` sends, counts, writes and decides. How fast it was is nobody's business here.
+//! What `bench` sends, counts, writes and decides. How fast it was does not matter here.
 
 use std::path::Path;
 

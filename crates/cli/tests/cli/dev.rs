@@ -144,7 +144,7 @@ async fn it_does_not_listen_to_everybody_by_accident() {
         .await;
 }
 
-/// It advertised 0.0.0.0 then, which nobody else can connect to.
+/// It advertised 0.0.0.0 then, which no other machine can connect to.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_does_not_listen_everywhere_without_saying_where_clients_find_it() {
     for listen in ["0.0.0.0", "::"] {
@@ -220,7 +220,7 @@ async fn data_outlives_the_process() {
     let first = dev(&data).await;
     first.run(&["send", "T", "-q"], "1\n2\n3\n").await.expect_code(0);
     let mut child = first.child;
-    // No chance to tidy up: what was acknowledged must be there all the same.
+    // No chance to tidy up: acknowledged messages must be there nevertheless.
     child.kill().await.unwrap();
     let second = dev(&data).await;
     let tail = second.run(&["tail", "T", "--until", "now", "-o", "json"], "").await.expect_code(0);

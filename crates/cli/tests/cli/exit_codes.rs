@@ -194,7 +194,7 @@ async fn three_when_there_is_no_name_server() {
     assert!(run.stderr.contains("posthaste dev"), "{}", run.stderr);
 }
 
-/// A port that nobody listens on.
+/// A port that nothing listens on.
 async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -242,7 +242,7 @@ async fn four_when_some_were_stored_and_some_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_when_the_outcome_is_unknown() {
-    // Takes the send and never answers: nobody can tell whether it was stored.
+    // Takes the send and never answers: it stays unknown whether it was stored.
     let broker = broker().await;
     let silent = answers_with(b"").await;
     let map = format!("{}={silent}", broker.address());

@@ -168,7 +168,7 @@ async fn a_third_interrupt_ends_a_program_that_is_stuck() {
     let broker = broker().await;
     let mut child = posthaste_at(broker.name_server(), &["send", "T", "--tee"]).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Nobody reads stdout, and the pipe is full with the first body.
+    // Nothing reads stdout, and the pipe is full with the first body.
     let stdout = child.stdout.take();
     let line = format!("{}\n", "x".repeat(1 << 20));
     stdin.write_all(line.as_bytes()).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_broker_that_dies_in_the_stream_leaves_an_exact_account() {
         told.iter().partition(|line| line["error"].is_object());
     let undelivered = json_lines(&std::fs::read_to_string(&file).unwrap());
     assert!(!failed.is_empty() && stored.len() >= 500);
-    // Every line that was read is told once: stored, or failed and in the file.
+    // Every line that was read is reported once: stored, or failed and in the file.
     assert_eq!(failed.len(), undelivered.len(), "{}", run.stderr);
     let stopped: u64 = run
         .stderr

@@ -22,7 +22,7 @@ enum Script {
     BusyEveryOther,
     /// Answers the second late.
     StallsOnce(Duration),
-    /// Answers so many, and no more.
+    /// Answers this many, and no more.
     FallsSilentAfter(u64),
 }
 

@@ -101,7 +101,7 @@ async fn what_cannot_be_is_told_before_anything_is_sent() {
     assert!(run.stderr.contains("--access-key"), "{}", run.stderr);
 }
 
-/// The name server says where brokers are. Whoever can change that gets no access key.
+/// The name server says where brokers are. Those who can change it get no access key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_trusted_is_not_even_connected_to() {
     let broker = Broker::builder().access_key("orders", SECRET).topic("t", 1).start().await;

@@ -42,7 +42,7 @@ pub(crate) fn json_lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The binary, with an environment of its own.
+/// The binary, with its own environment.
 pub(crate) fn posthaste(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
     command
@@ -58,8 +58,8 @@ pub(crate) fn posthaste(args: &[&str]) -> Command {
     command
 }
 
-/// The binary, told where the name server is. What it does has all the time it needs, unless the arguments
-/// say how much.
+/// The binary, with the name server's address. What it does has all the time it needs, unless the
+/// arguments say how much.
 pub(crate) fn posthaste_at(name_server: SocketAddr, args: &[&str]) -> Command {
     let time: &[&str] = if args.contains(&"--timeout") { &[] } else { &["--timeout", "1h"] };
     let mut command = posthaste(&[time, args].concat());
@@ -141,7 +141,7 @@ pub(crate) async fn landed_bodies(broker: &Broker, topic: &str) -> Vec<String> {
     bodies
 }
 
-/// Waits until so many messages are in a topic.
+/// Waits until this many messages are in a topic.
 pub(crate) async fn until_landed(broker: &Broker, topic: &str, count: usize) {
     let args = ["tail", topic, "--until", "now"];
     let landed = async {

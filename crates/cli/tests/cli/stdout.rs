@@ -1,4 +1,4 @@
-//! stdout may close or fill up at any time: what is asked for is done all the same.
+//! stdout may close or fill up at any time: the work is done nevertheless.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;

@@ -123,7 +123,7 @@ async fn a_busy_broker_is_asked_five_times() {
     }
 }
 
-/// 4.x has no code of its own for it.
+/// 4.x has no special code for it.
 #[tokio::test]
 async fn a_denial_is_one_error_whatever_its_code() {
     for (code, remark) in [(16, "check signature failed"), (1, "AclException: no access key")] {
@@ -410,7 +410,7 @@ fn found(messages: &[StoredMessage]) -> Reply {
     })
 }
 
-/// Two brokers, `a` and `b`, that answer as told, and the admin to ask them with.
+/// Two brokers, `a` and `b`, that answer as scripted, and the admin to ask them with.
 async fn two_brokers(
     a: impl FnMut(&Command) -> Reply + Send + 'static,
     b: impl FnMut(&Command) -> Reply + Send + 'static,
@@ -534,8 +534,8 @@ async fn a_message_is_viewed_at_the_broker_that_its_id_names() {
     assert!(matches!(error, AdminError::Denied { .. }), "{error:?}");
 }
 
-/// Routes may have names where ids have addresses. Then the brokers of the route are asked, and
-/// nobody else: an id may come from anywhere.
+/// Routes may have names where ids have addresses. Then only the brokers of the route are asked: an
+/// id may come from anywhere.
 #[tokio::test]
 async fn an_id_leads_to_no_address_outside_of_the_route() {
     let foreign = Server::start(|_| Reply::Nothing).await;

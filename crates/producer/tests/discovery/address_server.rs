@@ -13,7 +13,7 @@ fn message(body: &str) -> Message {
     Message::new("t", body.to_owned())
 }
 
-/// Says the same to everybody, until it is told to say something else.
+/// Gives every client the same answer, until the test changes it.
 #[derive(Clone)]
 struct Http {
     address: String,

@@ -7,7 +7,7 @@ use posthaste_broker::Broker;
 
 use crate::fake::soon;
 
-/// Same group, same instance name, same topic, same names of brokers: two clusters all the same.
+/// Same group, same instance name, same topic, same names of brokers: but two clusters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_clusters_never_interfere() {
     let mut sides = Vec::new();

@@ -6,7 +6,7 @@ use posthaste::{ErrorKind, Message, StartError};
 
 use crate::fake::{Broker, NameServer, Say, producer, route, soon};
 
-/// What a broker was told of it with the first send that it saw.
+/// What a broker learned of it with the first send that it saw.
 fn told(broker: &Broker) -> Option<String> {
     broker.requests().iter().find_map(|one| one.fields.get("c").map(str::to_owned))
 }

@@ -65,7 +65,7 @@ async fn every_verb_keeps_the_callers_names() {
         let instance = message.all_properties().find(|(name, _)| *name == "INSTANCE_ID");
         assert_eq!(instance, Some(("INSTANCE_ID", "shop")));
     }
-    // Nobody else's topic of that name.
+    // Not another namespace's topic of that name.
     let elsewhere = of(&broker, Some("other")).await;
     let error = soon(elsewhere.admin().reader("paid").open()).await.unwrap_err();
     assert!(error.to_string().contains("no such topic: paid"), "{error}");

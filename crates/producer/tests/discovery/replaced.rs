@@ -77,7 +77,7 @@ async fn nonsense_leaves_the_name_servers_as_they_were() {
     }
     soon(producer.send(message("x"))).await.unwrap();
     soon(producer.close(Duration::from_secs(5))).await;
-    // Nobody asks any more.
+    // It is not asked any more.
     producer.set_name_servers("127.0.0.1:1").unwrap();
 }
 
@@ -94,7 +94,7 @@ async fn a_list_takes_the_place_of_an_address_server() {
     soon(delivery).await.unwrap();
 }
 
-/// In a process of its own, since a process has one environment.
+/// In a separate process, because a process has one environment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_environment_names_them() {
     const INSIDE: &str = "POSTHASTE_TEST_INSIDE";

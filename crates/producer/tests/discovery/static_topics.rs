@@ -95,7 +95,7 @@ async fn ordered_messages_keep_their_logical_queue_when_it_moves() {
     for delivery in deliveries {
         match soon(delivery).await {
             Ok(receipt) => assert_eq!(receipt.queue(), &MessageQueue::new("t", LOGICAL, 1)),
-            // While nobody has the queue.
+            // While no broker has the queue.
             Err(error) => {
                 assert_eq!(error.outcome(), Outcome::NotStored, "{error}");
                 failed += 1;
@@ -109,7 +109,8 @@ async fn ordered_messages_keep_their_logical_queue_when_it_moves() {
     assert!(b.stored_count() > 100 && b.stored().iter().all(|seen| seen.queue == 1));
 }
 
-/// A broker that is down has told the name server nothing: its queues are nobody's, and yet count.
+/// A broker that is down has told the name server nothing: no broker has its queues, but they
+/// count.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_wait_for_a_queue_that_nobody_has() {
     let (a, b) = (Broker::start("a").await, Broker::start("b").await);

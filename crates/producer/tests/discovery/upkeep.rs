@@ -1,4 +1,4 @@
-//! How routes are kept, and brokers told.
+//! How routes are kept, and brokers get heartbeats.
 
 use std::time::{Duration, Instant};
 
@@ -19,12 +19,12 @@ async fn topics_named_at_the_start_are_ready_before_their_first_message() {
     let producer = builder.start().await.unwrap();
     until("its broker knows the producer", || broker.heartbeats().len() == 1).await;
     until("the other was looked up too", || server.asked("missing") > 0).await;
-    // The first message asks nobody: it would get no answer.
+    // The first message asks no server: it would get no answer.
     server.say("known", Say::Nothing);
     soon(producer.send(Message::new("known", "x"))).await.unwrap();
 }
 
-/// One that nobody answers for holds up no other, and one that is denied is not asked for again.
+/// A topic without an answer holds up no other, and a denied topic is not asked for again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_topic_named_at_the_start_holds_up_no_other() {
     let broker = Broker::start("a").await;
@@ -89,7 +89,7 @@ async fn routes_are_polled_and_brokers_met_again() {
     let producer = builder.start().await.unwrap();
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     until("it is asked again and again", || server.asked("t") > 4).await;
-    // The connection is lost while nothing is sent: the broker is told again all the same.
+    // The connection is lost while nothing is sent: the broker still gets a new heartbeat.
     let count = broker.heartbeats().len();
     broker.down();
     broker.up().await;

@@ -88,7 +88,7 @@ async fn without_a_zone_nothing_is_said_of_zones_and_all_brokers_are_sent_to() {
     assert!(asked.iter().all(|one| one.fields.get("__ZONE_NAME").is_none()));
 }
 
-/// Java would fail until somebody looks after the zone.
+/// Java would fail until the zone is repaired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_zone_without_a_queue_that_may_be_written_is_helped_by_the_others() {
     let zones = Zones::start().await;
@@ -109,7 +109,7 @@ async fn a_zone_without_a_queue_that_may_be_written_is_helped_by_the_others() {
     let west = zones.west.stored_count();
     send(&producer, "t", 10).await;
     assert_eq!(zones.west.stored_count(), west);
-    // A zone that nobody has is one without queues.
+    // A zone without brokers is a zone without queues.
     send(&zones.producer(Some("nowhere")).await, "t", 10).await;
 }
 

@@ -131,7 +131,8 @@ impl Broker {
     /// Refuses connections and drops those that are there.
     pub fn down(&self) {
         if let Some((listener, task)) = self.0.listening.lock().unwrap().take() {
-            // Now: a task ends some time later, and who connects meanwhile would lose what he writes.
+            // Now: a task ends some time later, and a client that connects meanwhile would lose
+            // what it writes.
             socket2::SockRef::from(&*listener).shutdown(Shutdown::Both).unwrap();
             task.abort();
         }
@@ -187,7 +188,7 @@ impl Broker {
         self.0.refusals.lock().unwrap().insert(request.0, code);
     }
 
-    /// Writes frames of its own on its latest connection.
+    /// Writes unasked frames on its latest connection.
     pub fn push(&self, bytes: Vec<u8>) {
         let _ = self.0.outs.lock().unwrap().last().unwrap().send(Out::Bytes(bytes));
     }

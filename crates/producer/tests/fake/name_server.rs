@@ -1,4 +1,4 @@
-//! A name server that says what it is told, and routes for it to give.
+//! A name server that answers as the test says, and routes for it to give.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -89,7 +89,7 @@ impl NameServer {
         self.0.topics.lock().unwrap().insert(topic.into(), say);
     }
 
-    /// Says this of every topic that it was told nothing of.
+    /// The answer for every topic without one of its own.
     pub fn otherwise(&self, say: Say) {
         *self.0.otherwise.lock().unwrap() = say;
     }

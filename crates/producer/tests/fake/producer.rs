@@ -34,8 +34,8 @@ pub async fn two_brokers() -> (Broker, Broker, NameServer, Producer) {
     (a, b, server, producer)
 }
 
-/// What the producer has counted when all have ended: whoever ends a message counts it a moment
-/// after its end can be seen.
+/// What the producer has counted when all have ended: the part that ends a message counts it a
+/// moment after its end can be seen.
 pub fn settled(producer: &Producer) -> Stats {
     let begun = Instant::now();
     while producer.stats().in_flight > 0 && begun.elapsed() < HANG {

@@ -16,7 +16,7 @@ fn message(body: impl ToString) -> Message {
     Message::new("t", body.to_string())
 }
 
-/// A route of broker `a`, that nobody is at, and of one that works.
+/// A route of broker `a`, where nothing listens, and of one that works.
 async fn beside(address: &str) -> (Broker, NameServer) {
     let healthy = Broker::start("b").await;
     let server = NameServer::start().await;
@@ -180,7 +180,7 @@ async fn a_name_server_that_falls_silent_ends_no_send_late() {
     soon(producer.send(message("x"))).await.unwrap();
 }
 
-/// Callbacks that block or panic harm nobody else.
+/// Callbacks that block or panic harm no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callbacks_that_block_or_panic() {
     let (_broker, _server, producer) = one_broker().await;

@@ -107,7 +107,7 @@ async fn a_server_that_stays_away_is_left_for_another() {
     assert_eq!(seen_twice as u64, 2 * producer.stats().retries, "each of them twice");
 }
 
-/// Without another one a send ends, and nobody dials without pause.
+/// Without another one a send ends, and the producer does not dial without pause.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_else_is_no_storm() {
     let (broker, _server, producer) = one_broker().await;
@@ -138,7 +138,7 @@ async fn servers_that_come_and_go_cost_nothing() {
         }
     });
     let server = NameServer::of(&[&broker], 2).await;
-    // Not so many on their way that one could meet the end of two servers in a row.
+    // Few enough in flight that none could meet the end of two servers in a row.
     let builder = producer(&[&server]).async_retries(0).batching(false).max_window(16);
     let producer = builder.start().await.unwrap();
     let mut deliveries = Vec::new();

@@ -127,7 +127,7 @@ async fn further_codes_can_be_worth_another_attempt() {
     assert_eq!((error.attempts().len(), error.outcome()), (3, Outcome::NotStored));
 }
 
-/// With an only broker an attempt has all the time there is, unless it is told otherwise.
+/// With an only broker, an attempt has all the time there is, unless a setting limits it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_can_be_cut_short() {
     let broker = Broker::start("a").await;

@@ -49,7 +49,7 @@ async fn the_handle_of_a_timer_message_is_in_its_receipt() {
     assert_eq!(soon(producer.send(timer)).await.unwrap().recall_handle(), Some("aGFuZGxl"));
 }
 
-/// Under load too: what brokers give a treatment of its own never shares a request.
+/// Under load too: a message that brokers treat specially never shares a request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn special_messages_travel_alone() {
     let (broker, _server, producer) = one_broker().await;
@@ -129,7 +129,7 @@ fn decompressed(seen: &fake::Seen) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-/// Whoever gets a message back gets it as it was.
+/// A caller that gets a message back gets it as it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_message_comes_back_uncompressed() {
     let (broker, server, _) = one_broker().await;

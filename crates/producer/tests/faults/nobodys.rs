@@ -1,4 +1,4 @@
-//! Connections that nobody needs any more, to brokers that owe answers.
+//! Connections that are not needed any more, to brokers that owe answers.
 
 use std::time::Duration;
 

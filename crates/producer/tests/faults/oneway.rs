@@ -115,8 +115,8 @@ async fn a_broker_that_is_down_is_reported() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotStored));
 }
 
-/// The peer reads nothing, so that what is encoded cannot be written: it ends at its deadline all
-/// the same, and nothing that is called not stored turns up later.
+/// The peer reads nothing, so that what is encoded cannot be written: it ends at its deadline
+/// nevertheless, and no message that is called not stored turns up later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_written_ends_at_its_deadline() {
     let (broker, _server, producer) = one_broker().await;

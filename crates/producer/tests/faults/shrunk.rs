@@ -140,7 +140,7 @@ async fn a_given_queue_that_is_gone_is_no_writable_queue() {
     }
 }
 
-/// Nobody hears what becomes of them but for one in 64.
+/// It stays unknown what becomes of them, but for one in 64.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_way_messages_leave_queues_that_are_gone() {
     for code in CODES {

@@ -1,4 +1,4 @@
-//! Transactions: what the broker is told, what it asks, and what becomes of those left undecided.
+//! Transactions: what the broker hears, what it asks, and what becomes of undecided ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ where
     (broker, server, producer)
 }
 
-/// What the broker was told of transactions.
+/// What the broker heard of transactions.
 fn ends(broker: &Broker) -> Vec<(EndTransaction, bool)> {
     let others = broker.others();
     let ends = others.iter().filter(|command| command.code == END.0);
@@ -189,7 +189,7 @@ async fn what_local_code_says_decides() {
     assert_eq!(error.into_send_error().unwrap().into_message().topic(), "t");
 }
 
-/// The broker refuses, is gone, or breaks off: whoever ends the transaction learns it.
+/// The broker refuses, is gone, or breaks off: the caller that ends the transaction learns it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_does_not_arrive_is_an_error() {
     let (broker, _server, producer) = checked(TransactionState::Unknown).await;
@@ -220,7 +220,7 @@ async fn an_end_that_does_not_arrive_is_an_error() {
     assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::ConnectionLost), "{error}");
 }
 
-/// A broker that is away for a moment is told when it is back, at its new address too.
+/// A broker that is away for a moment gets the decision when it is back, at its new address too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_comes_back_is_told() {
     let (broker, server, producer) = checked(TransactionState::Unknown).await;
@@ -323,7 +323,7 @@ async fn a_producer_that_has_sent_nothing_is_known_and_asked() {
     }
 }
 
-/// Nobody has to know it.
+/// No one has to know it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_producer_without_a_checker_connects_to_nobody_before_it_sends() {
     let (broker, server, producer) = one_broker().await;
@@ -374,8 +374,8 @@ async fn a_checker_that_panics_ends_alone_and_leaves_it_undecided() {
     soon(producer.send(Message::new("t", "the producer lives"))).await.unwrap();
 }
 
-/// Ten thousand questions at once: so many run, so many wait, the rest is dropped and counted, and
-/// sends do not notice.
+/// Ten thousand questions at once: some run, some wait, the rest is dropped and counted, and sends
+/// do not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_checks_is_bounded() {
     let running = Arc::new(AtomicUsize::new(0));

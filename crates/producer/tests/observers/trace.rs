@@ -1,4 +1,4 @@
-//! The message trace: what is told of each stored message, and that sends do not mind it.
+//! The message trace: what is recorded of each stored message, and that sends do not mind it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -169,7 +169,7 @@ async fn a_transaction_leaves_a_record_of_its_half_and_of_its_end() {
         .await
         .unwrap();
     let message = || Message::new("a", "x").tag("red").key("k1").key("k2");
-    // However long the commit takes to arrive, nobody asks about this one.
+    // However long the commit takes to arrive, no check is sent about this one.
     let never_asked = message().first_check_after(Duration::from_secs(3600));
     let committed = producer.begin(never_asked).await.unwrap();
     let id = committed.message_id().to_owned();
@@ -212,7 +212,7 @@ impl Interceptor for Ends {
     }
 }
 
-/// A `close` that nobody awaits to its end is taken up by the next one.
+/// A `close` that is not awaited to its end is taken up by the next one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_close_that_was_dropped_is_taken_up_by_the_next() {
     let broker = fake::Broker::start("a").await;

@@ -15,8 +15,8 @@ use crate::fake::{Broker, NameServer, producer, soon};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// Spans of this thread have a trace, as long as the guard lives. The tracer makes no spans of its
-/// own: each has the context of its parent.
+/// Spans of this thread have a trace, as long as the guard lives. The tracer makes no new spans:
+/// each has the context of its parent.
 fn trace() -> DefaultGuard {
     let layer = tracing_opentelemetry::layer().with_tracer(NoopTracer::new());
     tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
@@ -67,7 +67,7 @@ impl Interceptor for Adding {
     }
 }
 
-/// What interceptors add stands beside it, and the caller gets his message back without either.
+/// Properties of interceptors stand beside it, and the caller gets the message back without either.
 #[tokio::test]
 async fn the_trace_is_not_the_message_s_own() {
     let _tracing = trace();

@@ -57,7 +57,7 @@ impl Authority {
     }
 }
 
-/// A certificate that nobody but its owner has signed.
+/// A certificate that only its owner has signed.
 pub(crate) fn self_signed(names: &[&str]) -> Certificate {
     let key = KeyPair::generate().unwrap();
     let chain = params(names).self_signed(&key).unwrap().pem();
@@ -134,7 +134,7 @@ async fn pass(acceptor: TlsAcceptor, stream: TcpStream, to: String, counter: Arc
     let stream = match acceptor.accept(stream).into_fallible().await {
         Ok(stream) => stream,
         Err((_, mut stream)) => {
-            // What it was told is to arrive: with unread bytes the close would be a reset.
+            // The request must arrive: with unread bytes the close would be a reset.
             let mut rest = [0; 1024];
             while matches!(stream.read(&mut rest).await, Ok(1..)) {}
             return;

@@ -244,7 +244,7 @@ async fn what_memory_has_dropped_is_passed_over() {
     assert_in_order(&messages);
 }
 
-/// Large messages come one a pull and wait to be taken; nothing is lost while nobody takes them.
+/// Large messages come one a pull and wait to be taken; nothing is lost while they are not taken.
 #[tokio::test]
 async fn a_slow_taker_misses_nothing() {
     let (_broker, producer) = start(Broker::builder().topic("slow", 2)).await;
@@ -399,7 +399,7 @@ async fn a_broker_that_stays_away_is_an_error_that_the_reader_survives() {
     let _broker = settings.start().await.unwrap();
     send(&producer, "away", numbers(1..2)).await;
     let message = loop {
-        // Errors from before it came back may still wait to be told.
+        // Errors from before it came back may still wait to be reported.
         match reader.next().await {
             Ok(message) => break message.unwrap(),
             Err(error) => assert!(matches!(error, AdminError::Unreachable(_)), "{error:?}"),

@@ -329,8 +329,8 @@ async fn opening_fails_when_the_ends_cannot_be_had() {
     }
 }
 
-/// A logical queue of a static topic goes by a name of its own, has offsets of its own, and is read
-/// from the broker that has it now.
+/// A logical queue of a static topic has its own name and its own offsets, and is read from the
+/// broker that has it now.
 #[tokio::test]
 async fn a_logical_queue_is_read_where_it_is() {
     // The records lie at 0 to 3 of the broker's queue, which are 100 to 103 of the logical one.

@@ -1,4 +1,4 @@
-//! Peers that are not who they should be, or do not speak TLS: nothing is told to them.
+//! Peers that are not who they should be, or do not speak TLS: nothing is sent to them.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ struct Case {
     name: &'static str,
     peer: Peer,
     says: &'static str,
-    /// Whether it is told at once: trying again would not help.
+    /// Whether it is reported at once: trying again would not help.
     at_once: bool,
 }
 
@@ -139,8 +139,8 @@ fn trusting(authority: &Authority, name_server: &str) -> ProducerBuilder {
     Producer::builder("security", name_server).tls(Tls::new().ca_pem(authority.pem.clone()))
 }
 
-/// Sends one message and sees it end as it should. Who is told at once does not wait for the
-/// deadline, which is far away; the others end by theirs.
+/// Sends one message and sees it end as it should. A failure that is reported at once does not wait
+/// for the deadline, which is far away; the others end by their deadline.
 async fn fails(builder: ProducerBuilder, case: &str, says: &str, at_once: bool) {
     let (timeout, limit) = match at_once {
         true => (Duration::from_secs(60), HANG),

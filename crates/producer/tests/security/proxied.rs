@@ -113,7 +113,7 @@ async fn serve(
     tokio::io::copy_bidirectional(&mut stream, &mut backend).await.ok().map(drop)
 }
 
-/// A broker that nobody can reach by its name but the proxy.
+/// A broker that only the proxy can reach by its name.
 async fn broker() -> Broker {
     Broker::builder().advertise("broker.invalid").topic("t", 4).start().await.unwrap()
 }

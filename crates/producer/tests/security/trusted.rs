@@ -1,5 +1,5 @@
-//! A route may name anybody. Whom a producer sends to, and shows its access key, its application can
-//! say.
+//! A route may name any server. Whom a producer sends to, and shows its access key, its application
+//! can say.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn me() -> Credentials {
     Credentials::new("me", "hush").security_token("token")
 }
 
-/// Whatever is asked for, nobody connects there.
+/// Whatever is called, no connection goes there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_that_names_a_stranger_gets_neither_access_key_nor_connection() {
     let stranger = Broker::start("stranger").await;
@@ -125,7 +125,7 @@ async fn an_address_map_leads_to_the_address_that_has_to_be_trusted() {
     assert_eq!(broker.stored_count(), 1);
 }
 
-/// It answers over plain HTTP, so anybody on the way could have written the list.
+/// It answers over plain HTTP, so anyone on the way could have written the list.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_server_cannot_name_strangers_either() {
     let broker = Broker::start("a").await;

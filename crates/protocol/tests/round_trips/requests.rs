@@ -1,4 +1,4 @@
-//! Requests of every kind, filled with values that nobody thought of.
+//! Requests of every kind, filled with random values.
 
 use posthaste_protocol::request::*;
 use posthaste_protocol::{Incoming, Request};

@@ -1,4 +1,4 @@
-//! Values that nobody thought of: of any type, made of random bytes.
+//! Values of any type, made of random bytes.
 
 use bytes::Bytes;
 use posthaste_protocol::request::*;

@@ -294,7 +294,7 @@ pub(crate) fn incoming_round_trips(command: &Command) -> Option<bool> {
     Some(true)
 }
 
-/// Writes a request as a frame and reads it as whoever receives it does.
+/// Writes a request as a frame and reads it as a receiver does.
 pub(crate) fn again<R: Request>(request: &R) -> Incoming {
     let mut out = BytesMut::new();
     posthaste_protocol::command::put_request(&mut out, 7, false, request);
@@ -309,7 +309,7 @@ pub(crate) fn again<R: Request>(request: &R) -> Incoming {
     }
 }
 
-/// Reads what was written as whoever receives it does.
+/// Reads what was written as a receiver does.
 pub(crate) fn read_again(command: Command) -> Incoming {
     match Incoming::read(&command) {
         Ok(incoming) => incoming,

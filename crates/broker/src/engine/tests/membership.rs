@@ -1,4 +1,4 @@
-//! Members of consumer groups: who is told of a change, locks, and what a group remembers.
+//! Members of consumer groups: who hears of a change, locks, and what a group remembers.
 
 use std::collections::BTreeSet;
 

@@ -252,7 +252,7 @@ async fn a_batch_is_not_larger_than_the_largest_message() {
     assert_eq!(sizes(&broker.seen()), [5, 5, 5, 5]);
 }
 
-/// Dropped before it left, a send is in no batch; nobody else notices.
+/// Dropped before it left, a send is in no batch; other sends do not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_its_caller_took_back_is_not_in_the_batch() {
     let (broker, _server, producer) = one_narrow().await;

@@ -1,5 +1,5 @@
-//! One-way messages in batches: as many as ever may be unconfirmed, and each is told when it is
-//! written.
+//! One-way messages in batches: as many as ever may be unconfirmed, and each caller hears when its
+//! message is written.
 
 use posthaste::{ErrorKind, Message, Outcome, Producer, SendError};
 use tokio::task::JoinSet;
@@ -44,7 +44,8 @@ async fn one_ways_that_wait_leave_as_batches_and_are_told_when_they_are_written(
     assert_nothing_left(&producer).await;
 }
 
-/// The broker answers no probe: so many are written, and the others end at their deadlines.
+/// The broker answers no probe: a number of messages is written, and the others end at their
+/// deadlines.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_do_not_let_more_be_unconfirmed() {
     let (broker, server, _) = one_narrow().await;
