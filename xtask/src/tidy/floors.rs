@@ -10,8 +10,14 @@ use super::paths::{self, Named, Reading};
 /// What a table's heading begins with; the folder of the crate's sources follows.
 const HEADING: &str = "### Floors of ";
 /// Crates that must have a table.
-const FLOORED: [&str; 5] =
-    ["crates/protocol/src", "crates/broker/src", "crates/cli/src", "bench/driver/src", "xtask/src"];
+const FLOORED: [&str; 6] = [
+    "crates/protocol/src",
+    "crates/producer/src",
+    "crates/broker/src",
+    "crates/cli/src",
+    "bench/driver/src",
+    "xtask/src",
+];
 /// What the root file of a crate is called.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 
@@ -36,7 +42,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         checked.err().map(|error| format!("floors of {name}:\n{error:#}"))
     });
     let problems: Vec<String> = missing.chain(wrong).collect();
-    ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    // Files are named as they are in the repository.
+    let problems = problems.join("\n").replace(&format!("{}/", root.display()), "");
+    ensure!(problems.is_empty(), "{problems}");
     Ok(())
 }
 
