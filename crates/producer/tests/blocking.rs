@@ -47,7 +47,7 @@ fn bodies(mut reader: Reader) -> BTreeSet<String> {
 
 /// Waits for something that happens in the background.
 fn eventually(what: &str, mut happens: impl FnMut() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..1200 {
         if happens() {
             return;
         }
@@ -235,7 +235,7 @@ fn room_is_waited_for_or_not() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let builder = Producer::builder("blocking", address).max_pending(1, 1 << 20);
-    let producer = builder.send_timeout(Duration::from_millis(500)).start().unwrap();
+    let producer = builder.send_timeout(Duration::from_secs(2)).start().unwrap();
     let _first = producer.enqueue(Message::new("full", "1")).unwrap();
     let error = producer.try_enqueue(Message::new("full", "2")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BufferFull);

@@ -270,7 +270,10 @@ async fn with_callers(
     let all = async { while callers.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(HANG, all).await;
     // Whoever ends a message counts it a moment later.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let until = stage.world.now() + HANG;
+    while producer.stats().in_flight > 0 && stage.world.now() < until {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     Ended { stats: producer.stats(), begun, report, left: Vec::new(), pulses: Vec::new() }
 }
 
@@ -319,7 +322,10 @@ fn on_threads(stage: &Arc<Stage>, plan: &Plan, servers: &Servers, watch: &Watch)
     for thread in threads {
         let _ = thread.join();
     }
-    std::thread::sleep(Duration::from_millis(20));
+    let until = stage.world.now() + HANG;
+    while producer.stats().in_flight > 0 && stage.world.now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let stats = producer.stats();
     Ok(Ended { stats, begun, report, left: Vec::new(), pulses: vec![beating.end()] })
 }

@@ -19,12 +19,12 @@ use super::proxy::Proxies;
 use super::version::Version;
 use super::{home, jvm, tool};
 
-const ROUTE_LIMIT: Duration = Duration::from_secs(15);
+const ROUTE_LIMIT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
 /// What a broker may take to enter stored messages into their queues.
 const ENTERED_WITHIN: Duration = Duration::from_secs(60);
 /// What the first sends to a broker may take that has just started, on a machine that is busy.
-const COLD: Duration = Duration::from_secs(20);
+const COLD: Duration = Duration::from_secs(60);
 
 /// A real name server, real masters, and the official Java client, all of one version.
 pub(crate) struct Cluster {

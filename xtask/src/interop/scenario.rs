@@ -31,6 +31,7 @@ mod reverse;
 mod shrunk;
 mod signed;
 mod special;
+mod stall;
 mod static_topic;
 mod stopped;
 mod traced;

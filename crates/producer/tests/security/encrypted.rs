@@ -132,7 +132,7 @@ async fn a_server_that_goes_away_is_read_to_its_end() {
     let (server, broker) = (NameServer::start().await, Fake::start("a").await);
     broker.script(|seen| match (seen.connection, seen.text().as_bytes()[0]) {
         (0, b'A') => Action::refuse(1500, "please go away"),
-        (0, _) => Action::ok().after(Duration::from_millis(1500)),
+        (0, _) => Action::ok().at_the_gate(),
         _ => Action::ok(),
     });
     let config = || pki::server(&authority.issue(&["127.0.0.1"]), BOTH, None);
@@ -157,6 +157,7 @@ async fn a_server_that_goes_away_is_read_to_its_end() {
     for _ in 0..8 {
         deliveries.push(send("C".repeat(300_000)).await.unwrap());
     }
+    broker.open_gate(16);
     for delivery in deliveries {
         soon(delivery).await.unwrap();
     }

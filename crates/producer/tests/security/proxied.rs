@@ -218,7 +218,7 @@ async fn errors_name_the_proxy() {
             socks = socks.login("me", password);
         }
         let builder = Producer::builder("security", name_server(&broker)).socks5(socks);
-        let producer = builder.send_timeout(Duration::from_millis(300)).start().await.unwrap();
+        let producer = builder.send_timeout(Duration::from_secs(1)).start().await.unwrap();
         let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoRoute, Outcome::NotStored));
         let text = format!("{error:#}");

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use posthaste::{AdminError, Credentials, ErrorKind, Message, Outcome, Producer};
 use posthaste_broker::Broker;
 use posthaste_protocol::request::{Empty, OffsetAnswer, SendAnswer};
 use posthaste_protocol::{Command, RequestCode, sign};
 
-use crate::fake::{self, Action, NameServer, settled, soon, until};
+use crate::fake::{self, Action, HOUR, NameServer, settled, soon, until};
 use crate::scripted::{Reply, Server, route};
 
 const SECRET: &str = "a long secret";
@@ -19,8 +19,7 @@ async fn guarded() -> Broker {
 }
 
 fn producer(broker: &Broker) -> posthaste::ProducerBuilder {
-    Producer::builder("security", broker.name_server().to_string())
-        .send_timeout(Duration::from_secs(10))
+    Producer::builder("security", broker.name_server().to_string()).send_timeout(HOUR)
 }
 
 fn is_signed(request: &Command, secret: &str) -> bool {
@@ -75,7 +74,6 @@ async fn without_its_account_it_is_refused_at_once() {
             builder = builder.credentials(credentials);
         }
         let producer = builder.start().await.unwrap();
-        let begun = Instant::now();
         let error = soon(producer.send(Message::new("t", "x"))).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Denied, Outcome::NotStored));
         assert!(error.to_string().contains(remark), "{error}");
@@ -83,7 +81,6 @@ async fn without_its_account_it_is_refused_at_once() {
         assert_eq!(error.kind(), ErrorKind::Denied);
         let error = soon(producer.admin().topics()).await.unwrap_err();
         assert!(matches!(error, AdminError::Denied { .. }), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     assert_eq!(broker.stats().messages, 0);
 }
@@ -145,7 +142,7 @@ async fn a_wrong_key_makes_no_storm() {
         for brokers in [&[&a][..], &[&a, &b]] {
             let server = NameServer::of(brokers, 4).await;
             let builder = fake::producer(&[&server]).credentials(Credentials::new("me", SECRET));
-            let producer = builder.send_timeout(Duration::from_secs(10)).start().await.unwrap();
+            let producer = builder.send_timeout(HOUR).start().await.unwrap();
             let before = a.seen_count() + b.seen_count();
             let mut deliveries = Vec::new();
             for n in 0..50 {

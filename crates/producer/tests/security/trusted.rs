@@ -146,7 +146,7 @@ async fn an_address_server_cannot_name_strangers_either() {
         Producer::builder("security", names).credentials(me())
     };
     let wary = builder().trusted_brokers(["127.0.0.1"]);
-    let wary = wary.send_timeout(Duration::from_millis(500)).start().await.unwrap();
+    let wary = wary.send_timeout(Duration::from_secs(2)).start().await.unwrap();
     let error = soon(wary.send(Message::new("t", "x"))).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::NoRoute, Outcome::NotStored));
     assert!(error.to_string().contains("add them to the trusted brokers"), "{error}");

@@ -31,7 +31,7 @@ async fn all_that_is_for_a_broker_goes_two_ports_below() {
     soon(vip.close(Duration::from_secs(5))).await;
     assert_eq!((broker.stored_count(), settled(&vip).acked), (1, 1));
 
-    let plain = producer(&[&server]).send_timeout(Duration::from_millis(500)).start().await;
+    let plain = producer(&[&server]).send_timeout(Duration::from_secs(2)).start().await;
     let error = soon(plain.unwrap().send(Message::new("t", "x"))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect);
 }

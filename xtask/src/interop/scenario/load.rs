@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -18,10 +18,33 @@ const PAUSE: Duration = Duration::from_millis(4);
 /// How many messages an ordered sender has on their way.
 const AHEAD: usize = 10;
 
+/// What a broker may take until it stores messages, on a machine that is busy.
+const STORES_WITHIN: Duration = Duration::from_secs(90);
+
 /// A load that is running.
 pub(crate) struct Load {
     stopping: Arc<AtomicBool>,
+    acks: Acks,
     senders: Vec<JoinHandle<Vec<Ended>>>,
+}
+
+/// When each broker last acknowledged a send.
+#[derive(Clone, Default)]
+struct Acks(Arc<Mutex<BTreeMap<String, Instant>>>);
+
+impl Acks {
+    fn note(&self, ended: &Ended) {
+        if let End::Acked { broker } = &ended.end {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(broker.clone(), ended.at);
+        }
+    }
+
+    /// Whether this broker, or any, has acknowledged a send since then.
+    fn since(&self, then: Instant, broker: Option<&str>) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().any(|(by, at)| *at > then && broker.is_none_or(|broker| broker == by))
+    }
 }
 
 /// How one send ended, and when.
@@ -47,16 +70,26 @@ impl Load {
         topic: &str,
         tasks: usize,
     ) -> Self {
-        let stopping = Arc::new(AtomicBool::new(false));
+        let (stopping, acks) = (Arc::new(AtomicBool::new(false)), Acks::default());
         let senders = (0..tasks)
             .map(|task| {
-                let sender = Sender::new(producer, topic, format!("u{task}"), &stopping);
+                let sender = Sender::new(producer, topic, format!("u{task}"), &stopping, &acks);
                 runtime.spawn(async move {
                     if task % 2 == 0 { sender.send().await } else { sender.enqueue().await }
                 })
             })
             .collect();
-        Self { stopping, senders }
+        Self { stopping, acks, senders }
+    }
+
+    /// Waits until this broker, or any, has acknowledged a send from now on.
+    pub(crate) fn await_ack(&self, broker: Option<&str>) -> Result<()> {
+        let since = Instant::now();
+        while !self.acks.since(since, broker) {
+            ensure!(since.elapsed() < STORES_WITHIN, "{} stores nothing", broker.unwrap_or("it"));
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     /// Adds tasks that send in order, each by a key of its own, several messages ahead.
@@ -68,7 +101,8 @@ impl Load {
         keys: usize,
     ) -> Self {
         for key in 0..keys {
-            let sender = Sender::new(producer, topic, format!("o{key}"), &self.stopping);
+            let name = format!("o{key}");
+            let sender = Sender::new(producer, topic, name, &self.stopping, &self.acks);
             self.senders.push(runtime.spawn(sender.send_ordered()));
         }
         self
@@ -90,13 +124,20 @@ struct Sender {
     topic: String,
     name: String,
     stopping: Arc<AtomicBool>,
+    acks: Acks,
     sent: usize,
 }
 
 impl Sender {
-    fn new(producer: &Producer, topic: &str, name: String, stopping: &Arc<AtomicBool>) -> Self {
+    fn new(
+        producer: &Producer,
+        topic: &str,
+        name: String,
+        stopping: &Arc<AtomicBool>,
+        acks: &Acks,
+    ) -> Self {
         let (producer, stopping) = (producer.clone(), Arc::clone(stopping));
-        Self { producer, topic: topic.to_owned(), name, stopping, sent: 0 }
+        Self { producer, topic: topic.to_owned(), name, stopping, acks: acks.clone(), sent: 0 }
     }
 
     fn is_stopping(&self) -> bool {
@@ -113,7 +154,7 @@ impl Sender {
         while !self.is_stopping() {
             let (body, begun) = (self.next_body(), Instant::now());
             let result = self.producer.send(Message::new(self.topic.as_str(), body.clone())).await;
-            all.push(Ended::now(body, begun, result));
+            all.push(Ended::now(body, begun, result, &self.acks));
             tokio::time::sleep(PAUSE).await;
         }
         all
@@ -128,7 +169,7 @@ impl Sender {
                 Ok(delivery) => delivery.await,
                 Err(error) => Err(error),
             };
-            all.push(Ended::now(body, begun, result));
+            all.push(Ended::now(body, begun, result, &self.acks));
             tokio::time::sleep(PAUSE).await;
         }
         all
@@ -143,15 +184,15 @@ impl Sender {
                 Message::new(self.topic.as_str(), body.clone()).order_by(self.name.as_str());
             match self.producer.enqueue(message).await {
                 Ok(delivery) => on_their_way.push_back((body, begun, delivery)),
-                Err(error) => all.push(Ended::now(body, begun, Err(error))),
+                Err(error) => all.push(Ended::now(body, begun, Err(error), &self.acks)),
             }
             if on_their_way.len() > AHEAD {
-                await_oldest(&mut on_their_way, &mut all).await;
+                await_oldest(&mut on_their_way, &mut all, &self.acks).await;
             }
             tokio::time::sleep(PAUSE).await;
         }
         while !on_their_way.is_empty() {
-            await_oldest(&mut on_their_way, &mut all).await;
+            await_oldest(&mut on_their_way, &mut all, &self.acks).await;
         }
         all
     }
@@ -160,15 +201,16 @@ impl Sender {
 async fn await_oldest(
     on_their_way: &mut VecDeque<(String, Instant, Delivery)>,
     all: &mut Vec<Ended>,
+    acks: &Acks,
 ) {
     if let Some((body, begun, delivery)) = on_their_way.pop_front() {
         let result = delivery.await;
-        all.push(Ended::now(body, begun, result));
+        all.push(Ended::now(body, begun, result, acks));
     }
 }
 
 impl Ended {
-    fn now(body: String, begun: Instant, result: Result<Receipt, SendError>) -> Self {
+    fn now(body: String, begun: Instant, result: Result<Receipt, SendError>, acks: &Acks) -> Self {
         let end = match result {
             Ok(receipt) => End::Acked { broker: receipt.queue().broker().to_owned() },
             Err(error) => match error.outcome() {
@@ -176,7 +218,9 @@ impl Ended {
                 Outcome::Unknown => End::Unknown(error.to_string()),
             },
         };
-        Self { body, took: begun.elapsed(), at: Instant::now(), end }
+        let ended = Self { body, took: begun.elapsed(), at: Instant::now(), end };
+        acks.note(&ended);
+        ended
     }
 
     pub(crate) fn is_acked(&self) -> bool {

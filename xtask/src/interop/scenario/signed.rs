@@ -16,7 +16,7 @@ const CREATED: &str = "signed-and-created";
 const TRANSACTED: &str = "signed-transactions";
 const LIMIT: Duration = Duration::from_secs(30);
 /// No refusal takes so long, unless somebody tries again and again.
-const AT_ONCE: Duration = Duration::from_secs(3);
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(TOPIC, 4)?;
@@ -86,6 +86,7 @@ async fn find_again(producer: &Producer) -> Result<()> {
 /// Nothing that such a producer wants is done.
 fn refuses(cluster: &Cluster, name: &str, credentials: Option<Credentials>) -> Result<()> {
     let producer = cluster.guarded_producer("signed-by-strangers", credentials)?;
+    let producer = producer.with_timeout(2 * AT_ONCE);
     let begun = Instant::now();
     cluster.block_on(async {
         let message = || Message::new(TOPIC, "not allowed");

@@ -16,10 +16,13 @@ const CLOSE: Duration = Duration::from_secs(10);
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.ensure_masters(2)?;
     cluster.create_topic(TOPIC, 4)?;
-    let producer = cluster.producer(TOPIC)?;
+    // The other master may be cold, and the machine busy: no deadline makes a send fail.
+    let producer = cluster.patient_producer(TOPIC)?;
     let runtime = cluster.runtime();
     // Ordered messages of the broker that stops would have to wait for it.
     let load = Load::unordered(&runtime, &producer, TOPIC, 32);
+    let name = cluster.broker(1)?.name().to_owned();
+    load.await_ack(Some(&name))?;
     thread::sleep(UP);
     let stopping = Instant::now();
     cluster.broker(1)?.stop()?;
