@@ -29,8 +29,8 @@
 //!   [`guide::coming_from_java`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!
-//! The path of one send is described in `ARCHITECTURE.md`: [`Producer`], `deliver`, `attempt`,
-//! `outbox`, `connection/task`.
+//! The path of one send is described in `ARCHITECTURE.md`: [`Producer`], `ledger/acceptance`,
+//! `client/deliver`, `connection/outbox`, `connection/task`.
 
 mod accepted;
 mod admin;

@@ -1,7 +1,7 @@
 //! Those who look on at sends: interceptors, and the message trace.
 //!
-//! They hang on at two places: where an attempt begins, and
-//! where a message ends or an attempt fails. A producer without them pays a look at an empty place.
+//! They hang on at two places: where an attempt begins, and where a message ends or an attempt fails.
+//! A producer without them pays a look at an empty place.
 
 #[cfg_attr(not(feature = "metrics"), path = "observers/meters/off.rs")]
 pub(crate) mod meters;

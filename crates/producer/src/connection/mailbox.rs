@@ -1,4 +1,4 @@
-//! Where the task of a connection gets its orders from.
+//! Hop 3 of a send: where the task of a connection gets its orders from.
 //!
 //! Callers put them in one by one, the task takes out all that are there in one go: a lock that is
 //! held for a moment costs less than a queue that is synchronised place by place. And the task is

@@ -1,4 +1,4 @@
-//! What waits for room in one broker's window.
+//! Hop 4 of a send: what waits for room in one broker's window.
 //!
 //! Plain data, no runtime: the connection's task puts messages in and takes out what leaves
 //! together. Lines are served in turn, the oldest first within each, so that one busy topic never
