@@ -3,11 +3,13 @@
 mod batch_room;
 pub(crate) mod budget;
 pub(crate) mod counter;
+mod end;
 mod epoch;
 pub(crate) mod intake;
 pub(crate) mod lanes;
 pub(crate) mod padded;
 mod sharing;
+mod terms;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,98 +18,22 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use posthaste_protocol::Properties;
-use posthaste_protocol::id::{IdText, UniqueId};
+use posthaste_protocol::id::IdText;
 
 pub(crate) use self::batch_room::BatchRoom;
+pub(crate) use self::end::{Callback, CallbackRun, End, Wake};
 pub(crate) use self::epoch::{Epoch, Epochs};
 pub(crate) use self::sharing::{MOST_MESSAGES, Sharing, sharing};
+pub(crate) use self::terms::{Mode, Permit, Terms};
 use crate::message::Destination;
 use crate::message::cause::Cause;
 use crate::message::content::Content;
 use crate::message::timestamp::Present;
 use crate::message::wire_size::stored_bytes;
-use crate::{Attempt, ErrorKind, MessageQueue, Outcome, Receipt, SendError};
+use crate::{Attempt, ErrorKind, MessageQueue, Outcome, SendError};
 
 /// Of a long list of attempts, only this many are kept.
 const KEPT_ATTEMPTS: usize = 16;
-
-/// Who waits for the end, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The caller awaits the receipt; dropping its future takes back what has not left.
-    Sync,
-    /// A [`Delivery`](crate::Delivery) stands for the receipt.
-    Async,
-    /// No receipt: the end is that the bytes are written.
-    Oneway,
-}
-
-/// How a message ended.
-#[derive(Debug)]
-pub(crate) enum End {
-    Stored(Receipt),
-    /// A batch that its caller made.
-    BatchStored(Vec<Receipt>),
-    /// One-way: written to the connection.
-    Written,
-    Failed(SendError),
-}
-
-impl End {
-    /// What the caller of a single send gets. `None`: no single send ends so.
-    pub(crate) fn receipt(self) -> Option<Result<Receipt, SendError>> {
-        match self {
-            Self::Stored(receipt) => Some(Ok(receipt)),
-            Self::Failed(error) => Some(Err(error)),
-            Self::BatchStored(_) | Self::Written => None,
-        }
-    }
-
-    /// What the caller of a batch gets. `None`: no batch ends so.
-    pub(crate) fn receipts(self) -> Option<Result<Vec<Receipt>, SendError>> {
-        match self {
-            Self::Stored(receipt) => Some(Ok(vec![receipt])),
-            Self::BatchStored(receipts) => Some(Ok(receipts)),
-            Self::Failed(error) => Some(Err(error)),
-            Self::Written => None,
-        }
-    }
-
-    /// What the caller of a one-way send gets.
-    pub(crate) fn written(self) -> Option<Result<(), SendError>> {
-        match self {
-            Self::Written | Self::Stored(_) | Self::BatchStored(_) => Some(Ok(())),
-            Self::Failed(error) => Some(Err(error)),
-        }
-    }
-}
-
-/// What runs when a message has ended.
-pub(crate) type Callback = Box<dyn FnOnce(End) + Send>;
-
-/// What is settled when a message is accepted.
-#[derive(Debug)]
-pub(crate) struct Terms {
-    pub(crate) id: UniqueId,
-    /// When it was accepted.
-    pub(crate) since: Instant,
-    pub(crate) deadline: Instant,
-    pub(crate) epoch: Epoch,
-    pub(crate) mode: Mode,
-    pub(crate) sharing: Sharing,
-    pub(crate) permit: Permit,
-    /// Bytes that a broker stores.
-    pub(crate) stored_bytes: u32,
-    /// Who is woken by the end, if that is known.
-    pub(crate) waker: Option<Waker>,
-}
-
-/// What a message, or a batch, takes of the bounds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Permit {
-    pub(crate) messages: u32,
-    pub(crate) bytes: u32,
-}
 
 /// A message that holds its permit, shared by the caller that waits for its end and by the place
 /// where the message is.
@@ -176,16 +102,6 @@ enum Waiter {
     Waker(Waker),
     Callback(Callback),
 }
-
-/// What whoever ended a message has to do with it.
-pub(crate) enum Wake {
-    Nothing,
-    Waker(Waker),
-    Callback(Box<CallbackRun>),
-}
-
-/// A callback, and what it is to be told.
-pub(crate) type CallbackRun = (Callback, End);
 
 impl Accepted {
     #[inline]

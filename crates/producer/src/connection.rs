@@ -20,6 +20,7 @@ pub(crate) mod pool;
 pub(crate) mod refused_batch;
 pub(crate) mod target;
 mod task;
+mod task_order;
 pub(crate) mod window;
 
 use std::sync::Arc;
@@ -32,9 +33,8 @@ use tokio::sync::oneshot;
 use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
 use self::outbox::Waiting;
-use self::task::Remains;
+pub(crate) use self::task_order::{Call, CallError, Order, Peer};
 use crate::ledger::stats::BrokerStats;
-use crate::message::cause::Cause;
 
 #[cfg(feature = "bench")]
 pub(crate) use pending::operation as pending_operation;
@@ -45,69 +45,6 @@ pub(crate) struct Connection {
     address: Arc<str>,
     mailbox: Arc<Mailbox>,
     load: Arc<Load>,
-}
-
-/// What a connection's task is told. What is queued here is bounded by the permits of messages and
-/// by the few calls that are made.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Send this, when there is room in the window.
-    Send(Waiting),
-    /// Send these, which must not be torn apart.
-    SendAll(Vec<Waiting>),
-    /// Send this at once. Boxed, because otherwise every order would be as large.
-    Call(Box<Call>),
-    /// Something came of a connection of this address that retires.
-    Retired(u64, Remains),
-    /// Connect and say who is there, though there is nothing to send.
-    Greet,
-    /// Messages were taken back; drop what has ended.
-    Sweep,
-    /// What lingers may leave.
-    Look,
-    /// End everything now, as closed; the connection ends by then.
-    Abandon(Instant),
-    /// Leave the producer group, write out what is there and close, by then.
-    Leave(oneshot::Sender<()>, Instant),
-    /// All handles of the connection are gone: finish what is there, then end.
-    Unused,
-}
-
-/// A request beside messages: route look-ups, admin calls.
-#[derive(Debug)]
-pub(crate) struct Call {
-    command: Command,
-    /// Who waits for the answer, if there is to be one.
-    answer: Option<oneshot::Sender<Result<Command, CallError>>>,
-}
-
-/// How a call fails.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CallError {
-    #[error("{address}: {reason}")]
-    Connect { address: Arc<str>, reason: String, cause: Option<Cause> },
-    #[error("{address}: {reason}")]
-    Tls { address: Arc<str>, reason: String, for_good: bool, cause: Option<Cause> },
-    #[error("{address}: the broker is not trusted: {reason}")]
-    Untrusted { address: Arc<str>, reason: String },
-    #[error("{address}: the connection broke: {reason}")]
-    Lost { address: Arc<str>, reason: String, cause: Option<Cause> },
-    #[error(
-        "{address}: no answer in time; a server that does not know a request may not answer it"
-    )]
-    Timeout { address: Arc<str> },
-    #[error("{address}: code {code}: {remark}")]
-    Refused { address: Arc<str>, code: ResponseCode, remark: String },
-    #[error("{address}: {error}")]
-    Garbled { address: Arc<str>, error: DecodeError },
-}
-
-/// What a peer is to this producer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    NameServer,
-    /// Gets heartbeats.
-    Broker,
 }
 
 impl Connection {
@@ -234,21 +171,6 @@ impl Connection {
     }
 }
 
-impl CallError {
-    /// What the system or TLS said.
-    pub(crate) fn cause(&self) -> Option<&Cause> {
-        match self {
-            Self::Connect { cause, .. } | Self::Tls { cause, .. } | Self::Lost { cause, .. } => {
-                cause.as_ref()
-            }
-            Self::Untrusted { .. }
-            | Self::Timeout { .. }
-            | Self::Refused { .. }
-            | Self::Garbled { .. } => None,
-        }
-    }
-}
-
 impl Drop for Connection {
     fn drop(&mut self) {
         self.mailbox.end();
@@ -273,34 +195,5 @@ impl WayBack {
         before();
         let command = Command::of(request, 0).oneway();
         self.mailbox.put(Order::Call(Box::new(Call { command, answer: None }))).is_ok()
-    }
-}
-
-impl Order {
-    /// How many messages it brings.
-    fn messages(&self) -> usize {
-        match self {
-            Self::Send(waiting) => waiting.count(),
-            Self::SendAll(group) => outbox::count(group),
-            _ => 0,
-        }
-    }
-
-    /// How many messages it is that may be held back for their batch to grow; 0 for all else.
-    fn holdable(&self) -> usize {
-        match self {
-            Self::Send(waiting) if waiting.may_be_held() => waiting.count(),
-            _ => 0,
-        }
-    }
-}
-
-impl Call {
-    /// There will be no answer.
-    fn fail(self, error: impl FnOnce() -> CallError) {
-        if let Some(answer) = self.answer {
-            // The caller may have stopped waiting.
-            let _ = answer.send(Err(error()));
-        }
     }
 }

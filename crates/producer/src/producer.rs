@@ -1,6 +1,7 @@
 //! The producer: hop 1 of a send.
 
 mod builder;
+mod checked;
 pub(crate) mod delivery;
 pub(crate) mod ready;
 pub(crate) mod runtime;

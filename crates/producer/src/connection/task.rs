@@ -23,7 +23,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
 use self::link::Link;
-pub(super) use self::retiring::Remains;
 use self::retiring::Retiring;
 use super::dial::{NoConnection, Stream};
 use super::mailbox::Mailbox;

@@ -16,25 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::link::Link;
 use super::{READ_BUFFER, SILENCE, Task};
-use crate::connection::Order;
 use crate::connection::mailbox::Mailbox;
 use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::Pending;
+use crate::connection::task_order::{Order, Remains};
 
 /// How often what has waited too long is looked for.
 const TICK: Duration = Duration::from_millis(20);
-
-/// What still comes of a connection that retires.
-#[derive(Debug)]
-pub(crate) enum Remains {
-    Written(usize),
-    /// The next bytes are read when the sender is dropped: what comes may be more than can be decoded
-    /// in the time.
-    Read(BytesMut, oneshot::Sender<()>),
-    /// Time has passed.
-    Tick,
-    Ended(String),
-}
 
 /// A connection that retires.
 pub(super) struct Retiring {
