@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 /// An address that takes no connection and refuses none: its backlog is full.
 pub struct BlackHole {
@@ -35,8 +35,11 @@ impl BlackHole {
     }
 }
 
-/// An address that refuses connections.
+/// An address that refuses connections. No other socket gets it as long as the tests run.
 pub async fn refusing() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::mem::forget(socket);
+    address
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use posthaste_protocol::request::{Heartbeat, HeartbeatAnswer, UnregisterClient};
 use posthaste_protocol::{Command, RequestCode};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -45,6 +45,8 @@ struct Inner {
     address: Mutex<SocketAddr>,
     /// Where sends wait until they are let pass.
     gate: Arc<Semaphore>,
+    /// Keeps the address while it is down: to this nobody can connect, and no other socket gets it.
+    reserved: Mutex<Option<TcpSocket>>,
     listening: Mutex<Option<(Arc<TcpListener>, AbortHandle)>>,
     /// Number of the life: connections of an earlier one end.
     life: watch::Sender<usize>,
@@ -80,6 +82,7 @@ impl Broker {
             torn: AtomicUsize::new(0),
             address: Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))),
             gate: Arc::new(Semaphore::new(0)),
+            reserved: Mutex::default(),
             listening: Mutex::default(),
             life: watch::Sender::new(0),
             reading: watch::Sender::new(true),
@@ -141,7 +144,7 @@ impl Broker {
 
     /// Listens again, at the same address.
     pub async fn up(&self) {
-        let address = *self.0.address.lock().unwrap();
+        let address = self.reserve();
         let listener = loop {
             match TcpListener::bind(address).await {
                 Ok(listener) => break listener,
@@ -149,7 +152,6 @@ impl Broker {
                 Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         };
-        *self.0.address.lock().unwrap() = listener.local_addr().unwrap();
         let listener = Arc::new(listener);
         let (broker, listens) = (self.clone(), listener.clone());
         let task = tokio::spawn(async move {
@@ -164,6 +166,19 @@ impl Broker {
             }
         });
         *self.0.listening.lock().unwrap() = Some((listener, task.abort_handle()));
+    }
+
+    /// Its address: the one that it has, or one that is free.
+    fn reserve(&self) -> SocketAddr {
+        let mut address = self.0.address.lock().unwrap();
+        if address.port() == 0 {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseaddr(true).unwrap();
+            socket.bind(*address).unwrap();
+            *address = socket.local_addr().unwrap();
+            *self.0.reserved.lock().unwrap() = Some(socket);
+        }
+        *address
     }
 
     /// Goes down and comes back at another address.
