@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod attempt;
+mod course;
 pub(crate) mod departures;
 pub(crate) mod dial;
 pub(crate) mod events;

@@ -17,8 +17,9 @@ use crate::ErrorKind;
 use crate::accepted::lanes::EARLIER_FAILED;
 use crate::accepted::{Accepted, End, Sharing};
 use crate::connection::WayBack;
-use crate::connection::answer::Remedy;
+use crate::connection::answer::{Remedy, Verdict};
 use crate::connection::attempt;
+use crate::connection::course::{Course, Facts, course};
 use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::outbox::Waiting;
 use crate::connection::pending::{Asker, Sent};
@@ -203,63 +204,72 @@ impl Task {
     }
 
     fn refuse(&mut self, sent: Sent, answer: &Command, now: Instant) {
-        let (code, mut refusal) = (answer.response_code(), attempt::refusal(answer));
-        let renewed = || self.ledger.config().seal.has_changed(&sent.signed_with);
-        if refusal.verdict.kind == ErrorKind::Denied && renewed() {
-            // What was signed with the credentials of before may be taken with those of now.
-            refusal.verdict.remedy = Remedy::TryAgain;
-        }
-        let has_no_queue = refusal.verdict.remedy == Remedy::AnotherQueue;
-        if has_no_queue && let Some(first) = sent.messages.first() {
+        let (code, refusal) = (answer.response_code(), attempt::refusal(answer));
+        let verdict = refusal.verdict;
+        if verdict.remedy == Remedy::AnotherQueue
+            && let Some(first) = sent.messages.first()
+        {
             first.target.broker.departures.end_at(sent.queue);
-        }
-        let shared = sent.messages.len() > 1;
-        if refusal.verdict.remedy == Remedy::WaitHere {
-            self.refused(now);
-            return self.put_back(sent);
-        }
-        if code == ResponseCode::REQUEST_CODE_NOT_SUPPORTED && !sent.v1 && sent.together() == 1 {
-            self.v1 = true;
-            return self.put_back(sent);
-        }
-        if shared && refused_batch::is_refused(code) {
-            return self.go_in_smaller_batches(sent);
         }
         if code == ResponseCode::GO_AWAY {
             self.ledger.counters().sent_away.add_one();
         }
-        if code == ResponseCode::GO_AWAY && sent.send_away() {
-            // As in Java it goes once more to the same address: there may be another server by now.
-            // If not, the new route has the others.
-            if let Some(first) = sent.messages.first() {
-                self.events.route_in_doubt(first.accepted.topic());
+        match course(code, verdict, self.facts(&sent, code, verdict)) {
+            Course::Pause => {
+                self.refused(now);
+                self.put_back(sent);
             }
-            return self.put_back(sent);
+            Course::OlderForm => {
+                self.v1 = true;
+                self.put_back(sent);
+            }
+            Course::SmallerBatches => self.go_in_smaller_batches(sent),
+            Course::NextServer => {
+                if let Some(first) = sent.messages.first() {
+                    self.events.route_in_doubt(first.accepted.topic());
+                }
+                self.put_back(sent);
+            }
+            Course::Failed { remedy, singly } => {
+                let queue = Some(sent.queue);
+                self.refused_for_good(
+                    sent,
+                    &AttemptFailed {
+                        cause: None,
+                        queue,
+                        kind: verdict.kind,
+                        outcome: verdict.outcome,
+                        reason: refusal.reason,
+                        ended: Ended::Answered(remedy),
+                        refresh_route: verdict.refresh_route,
+                        singly,
+                    },
+                );
+            }
         }
-        let mut verdict = refusal.verdict;
-        if verdict.remedy == Remedy::Stop && self.ledger.config().retry_codes.contains(&code) {
-            verdict.remedy = Remedy::TryAgain;
+    }
+
+    fn facts(&self, sent: &Sent, code: ResponseCode, verdict: Verdict) -> Facts {
+        let config = self.ledger.config();
+        Facts {
+            together: sent.together(),
+            shared: sent.messages.len() > 1,
+            v1: sent.v1,
+            sent_away_before: code == ResponseCode::GO_AWAY && !sent.send_away(),
+            credentials_renewed: verdict.kind == ErrorKind::Denied
+                && config.seal.has_changed(&sent.signed_with),
+            retried_code: config.retry_codes.contains(&code),
         }
-        let (queue, given_up) = (sent.queue, sent.given_up());
+    }
+
+    fn refused_for_good(&mut self, sent: Sent, failed: &AttemptFailed) {
+        let given_up = sent.given_up();
         let messages: Vec<Waiting> = sent.open().collect();
         for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
             trial.failed();
         }
         self.mailbox.done_with(given_up);
-        self.request_failed(
-            messages,
-            &AttemptFailed {
-                cause: None,
-                queue: Some(queue),
-                kind: verdict.kind,
-                outcome: verdict.outcome,
-                reason: refusal.reason,
-                ended: Ended::Answered(verdict.remedy),
-                refresh_route: verdict.refresh_route,
-                // 5.x answers a batch that it finds too large in a way that tells nothing.
-                singly: shared && code == ResponseCode::SYSTEM_ERROR && !has_no_queue,
-            },
-        );
+        self.request_failed(messages, failed);
     }
 
     /// A refused batch was not stored. Whether it is the batch that the broker does not like, or
