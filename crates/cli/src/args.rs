@@ -260,7 +260,7 @@ when the reader of stdout leaves. Brokers keep the order of the input only among
 share a value of --ordered-by.
 
 The first Ctrl-C stops reading and waits for the messages in flight, up to --timeout. The second ends
-those messages at once; they still appear in the counts and in --failed-to. The third ends the
+them at once; they still appear in the counts and in --failed-to. The third ends the
 program."))]
 pub(crate) struct Send {
     /// Topic to send to

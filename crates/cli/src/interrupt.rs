@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for a clean end; who asks too often ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for a clean end; too many end the program at once.
 
 use std::io;
 

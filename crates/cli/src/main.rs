@@ -1,5 +1,5 @@
-//! `posthaste`: send messages to Apache RocketMQ, read back what landed, develop against a broker
-//! that needs nothing installed.
+//! `posthaste`: send messages to Apache RocketMQ, read them back, develop against a broker that
+//! needs nothing installed.
 
 mod access;
 mod advice;

@@ -1,4 +1,4 @@
-//! What a producer is told, with its defaults.
+//! The settings of a producer, with their defaults.
 
 mod avoidance;
 mod batching;

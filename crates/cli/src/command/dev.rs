@@ -212,7 +212,7 @@ fn banner(stdout: &mut Stdout, global: &Global, args: &args::Dev, broker: &Broke
         )),
     }
     if args.no_auto_create {
-        stdout.line(format_args!("topics        only those that are created"));
+        stdout.line(format_args!("topics        must be created before they are sent to"));
     } else {
         stdout.line(format_args!(
             "topics        created by the first send (--no-auto-create turns that off)"

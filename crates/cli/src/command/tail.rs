@@ -1,4 +1,4 @@
-//! `posthaste tail`: what landed in a topic, and what lands from now on.
+//! `posthaste tail`: the messages of a topic, and new ones as they are stored.
 
 use std::io::IsTerminal;
 use std::pin::pin;

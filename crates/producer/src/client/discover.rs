@@ -1,4 +1,4 @@
-//! The name servers of a producer: those that it is told, or that an HTTP server lists (Java:
+//! The name servers of a producer: a given list, or the list of an HTTP server (Java:
 //! `TopAddressing`).
 
 use std::fmt::Write as _;
