@@ -20,7 +20,7 @@ pub(crate) enum Sharing {
 /// Decides whether a message may share a request.
 ///
 /// Real brokers give members of a batch none of the care that a single send gets, so only what is
-/// known to need none of it may: [`Message::is_ordinary`] is a list of what is allowed.
+/// known to need none of it may: [`Message::is_ordinary`](crate::Message::is_ordinary) is a list of what is allowed.
 pub(crate) fn sharing(
     content: &Content,
     mode: Mode,
