@@ -21,8 +21,8 @@ Exit codes:
   1    failed: the command failed, and certainly nothing was stored
   2    usage: wrong options, or an input that cannot be read or is not valid; nothing was stored
   3    unreachable: no name server, no route, no broker; nothing was stored
-  4    partial: it is unknown whether a message was stored, or something was stored and something
-       else failed: a message, an input line, or the writing of a receipt
+  4    partial: a message may have been stored (its end is unknown), or something was stored and
+       something else failed: a message, an input line, or the writing of a receipt
   5    refused: permission, signature, rules for topics; nothing was stored
   130  interrupted"
     };
@@ -71,7 +71,7 @@ pub(crate) struct Global {
     /// library does, -vvv everything
     ///
     /// The environment variable POSTHASTE_LOG selects the library's log in more detail, in the
-    /// syntax of tracing's EnvFilter: POSTHASTE_LOG=posthaste=debug. For the log, it overrides -v.
+    /// syntax of tracing's EnvFilter: POSTHASTE_LOG=posthaste=debug. It overrides -v for the log.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -95,8 +95,8 @@ pub(crate) struct Global {
     /// separated by commas (repeatable)
     ///
     /// Without this option, the producer connects to every broker that the name server names, and
-    /// sends it the access key (never the secret). The list is compared with the address after
-    /// --broker-map.
+    /// sends it the access key (never the secret). The list must contain the addresses that
+    /// --broker-map gives, not the advertised ones.
     #[arg(long, global = true, value_name = "HOST|NETWORK", value_delimiter = ',')]
     pub(crate) trusted_brokers: Vec<String>,
 
@@ -255,9 +255,9 @@ pub(crate) enum WhenFull {
 #[derive(Debug, clap::Args)]
 #[command(after_help = concat!(exit_codes!(), "
 
-Receipts go to stdout in the order of the input; everything else goes to stderr. Sending goes on
-when the reader of stdout leaves. Brokers keep the order of the input only among messages that
-share a value of --ordered-by.
+Receipts go to stdout in the order of the input; everything else goes to stderr. If the reader of
+stdout exits (as in `| head`), sending goes on. Brokers keep the order of the input only among
+messages that share a value of --ordered-by.
 
 The first Ctrl-C stops reading and waits for the messages in flight, up to --timeout. The second ends
 them at once; they still appear in the counts and in --failed-to. The third ends the
@@ -278,7 +278,8 @@ pub(crate) struct Send {
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = clap::builder::ValueParser::new(value::delimiter), conflicts_with_all = ["json", "files"])]
     pub(crate) key_delim: Option<Delimiter>,
 
-    /// Text that separates messages on stdin and in the -l file: \n \t \0 \x1e, or any other
+    /// Text that separates messages on stdin and in the -l file: plain, or with the escapes
+    /// \n \r \t \0 \\ \xHH
     #[arg(short = 'D', long, value_name = "TEXT", default_value = r"\n", value_parser = clap::builder::ValueParser::new(value::delimiter))]
     pub(crate) delim: Delimiter,
 
@@ -296,9 +297,8 @@ pub(crate) struct Send {
     /// list), "tag", "flag", "properties" (an object of texts), "priority", one of "ordered_by" and
     /// "to_queue" (BROKER:ID), and one of "delay_ms", "deliver_at" (milliseconds since 1970) and
     /// "delay_level". Fields that say where a message was ("topic", "broker", "queue", "offset" and
-    /// the like) are ignored: the message goes to TOPIC. Any other field is an error. --queue and
-    /// --ordered-by override the object's "ordered_by" and "to_queue". Other fields of the object
-    /// override the options of the command line.
+    /// the like) are ignored: the message goes to TOPIC. An unknown field is an error. The object's
+    /// fields override the options, but --queue and --ordered-by override "ordered_by" and "to_queue".
     #[arg(long, conflicts_with = "files")]
     pub(crate) json: bool,
 
@@ -310,8 +310,8 @@ pub(crate) struct Send {
     #[arg(short = 'l', long = "lines", value_name = "PATH", conflicts_with = "bodies")]
     pub(crate) lines: Option<PathBuf>,
 
-    /// Send messages that share this value in order: `key`, the name of a property, or of a field
-    /// when bodies are JSON objects
+    /// Keep messages with the same value in order. `key` means the message's first key; another name
+    /// means that property or, without it, that field of a JSON body
     #[arg(long, value_name = "key|FIELD", conflicts_with_all = ["queue", "oneway"], value_parser = NonEmptyStringValueParser::new())]
     pub(crate) ordered_by: Option<String>,
 
@@ -324,7 +324,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "DURATION", value_parser = value::duration, conflicts_with = "delay_level")]
     pub(crate) delay: Option<Duration>,
 
-    /// Like --delay, by one of the levels that every broker has: 1 to 18 are 1s 5s 10s 30s 1m 2m 3m
+    /// Like --delay, for brokers of any version, by level: levels 1 to 18 mean 1s 5s 10s 30s 1m 2m 3m
     /// 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h, unless the broker is configured otherwise
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=18))]
     pub(crate) delay_level: Option<u8>,
