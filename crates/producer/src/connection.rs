@@ -11,6 +11,7 @@ pub(crate) mod dial;
 pub(crate) mod events;
 pub(crate) mod failure;
 mod health;
+mod hold;
 pub(crate) mod load;
 mod mailbox;
 pub(crate) mod outbox;

@@ -33,6 +33,7 @@ use crate::ErrorKind;
 use crate::accepted::Accepted;
 use crate::connection::events::Events;
 use crate::connection::failure::AttemptFailed;
+use crate::connection::hold::Hold;
 use crate::connection::outbox::{self, LineId, Outbox, Waiting};
 use crate::connection::pause::Pause;
 use crate::connection::refused_batch::Singly;
@@ -65,12 +66,7 @@ pub(super) struct Task {
     /// When the last connection has to be gone, while the producer closes.
     leave_by: Option<Instant>,
     outbox: Outbox,
-    /// Since when messages are held back for their batch to grow.
-    held_since: Option<Instant>,
-    /// Where a time for it is set: how far messages have lingered.
-    lingering: Option<Lingering>,
-    /// Most bytes of a batch.
-    batch_bytes: usize,
+    hold: Hold,
     singly: Singly,
     calls: VecDeque<Call>,
     /// Whether to connect though nothing waits.
@@ -99,15 +95,6 @@ pub(super) struct Task {
     meters: BrokerMeters,
 }
 
-/// Messages wait on purpose, for their batch to grow.
-#[derive(Debug, Clone, Copy)]
-enum Lingering {
-    /// Since the first of them came.
-    Since(Instant),
-    /// No longer: they leave as soon as there is room.
-    Over,
-}
-
 impl Task {
     pub(super) fn new(
         ledger: Arc<Ledger>,
@@ -117,7 +104,7 @@ impl Task {
         (mailbox, load): (Arc<Mailbox>, Arc<Load>),
     ) -> Self {
         let window = Window::new(ledger.config().max_window);
-        let batch_bytes = ledger.batch_bytes;
+        let hold = Hold::new(ledger.config().linger, ledger.batch_bytes);
         let meters = match peer {
             Peer::Broker => ledger.meters().broker(&address),
             Peer::NameServer => BrokerMeters::none(),
@@ -135,9 +122,7 @@ impl Task {
             leaving: None,
             leave_by: None,
             outbox: Outbox::default(),
-            held_since: None,
-            lingering: None,
-            batch_bytes,
+            hold,
             singly: Singly::default(),
             calls: VecDeque::new(),
             greets: false,
@@ -266,10 +251,10 @@ impl Task {
         }
     }
 
-    /// When no message lingers before it, it begins to linger anew.
+    /// When no message is held back before it, it is held back anew.
     fn put_in_line(&mut self, waiting: Waiting) {
         if self.outbox.holdable() == 0 {
-            self.lingering = None;
+            self.hold.clear();
         }
         self.outbox.push(waiting);
     }
@@ -350,10 +335,10 @@ impl Task {
             if self.link.input.capacity() - self.link.input.len() < READ_BUFFER / 4 {
                 self.link.input.reserve(READ_BUFFER);
             }
-            let enough = self.enough();
+            let wake_at = self.hold.wake_at(self.outbox.holdable(), self.pending.holdable());
             tokio::select! {
                 // They are taken out where the next round begins.
-                () = self.mailbox.filled(enough) => {}
+                () = self.mailbox.filled(wake_at) => {}
                 // The next round looks whether all is over.
                 () = stopped(&self.ledger), if self.orders_ended => {}
                 written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
@@ -493,10 +478,30 @@ mod tests {
         let builder = Producer::builder("lingers", "127.0.0.1:1").linger(linger, 1 << 20);
         let (mut task, _) = task(builder).await;
         let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        task.lingering = Some(Lingering::Since(since));
+        let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
+        task.put_in_line(sharing_waiting("t", "body", None, since + IDLE, sharing));
+        task.fill(since);
+        assert_eq!(task.outbox.holdable(), 1, "it lingers");
         assert!(task.next_due() <= Instant::now());
         task.link.out.text().resize(leaving::WRITE_BUFFER, 0);
         assert!(task.next_due() > Instant::now());
+    }
+
+    /// Its message may be taken back by its caller; a timer that is due for ever would only burn.
+    #[tokio::test]
+    async fn the_end_of_a_linger_is_not_due_when_nothing_lingers() {
+        let linger = Duration::from_millis(1);
+        let builder = Producer::builder("taken-back", "127.0.0.1:1").linger(linger, 1 << 20);
+        let (mut task, _) = task(builder).await;
+        let now = Instant::now();
+        let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
+        task.put_in_line(sharing_waiting("t", "body", None, now + IDLE, sharing));
+        task.fill(now);
+        assert_eq!(task.outbox.holdable(), 1, "it lingers");
+        assert!(task.next_due() <= now + linger);
+        task.outbox.drain();
+        task.fill(now + linger);
+        assert!(task.next_due() > now + linger);
     }
 
     /// As when the task panics half way: what has ended is told of, and what was taken ends.

@@ -223,6 +223,7 @@ impl Least {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::hold::{Hold, HoldFacts};
 
     /// A broker that works off this many requests a second, one after another, and refuses requests
     /// that have waited for 200 ms, as real brokers do.
@@ -415,13 +416,12 @@ mod tests {
     }
 
     /// Callers that each wait for their receipt and send the next message then. What waits leaves
-    /// when the window has room and it is as much as is in flight, or after about a round trip, as
-    /// the connection's task has it.
+    /// when the window has room and it is not held back, as the connection's task has it.
     struct Callers {
         window: Window,
         starts: Instant,
         waiting: usize,
-        held_since: Option<Instant>,
+        hold: Hold,
         /// When each request is answered, when it was sent, and how many messages it has.
         in_flight: std::collections::VecDeque<(Instant, Instant, usize)>,
         done: usize,
@@ -432,8 +432,8 @@ mod tests {
         fn new(count: usize, starts: Instant) -> Self {
             let window = Window::new(1024);
             let in_flight = std::collections::VecDeque::new();
-            let (held_since, longest) = (None, Duration::ZERO);
-            Self { window, starts, waiting: count, held_since, in_flight, done: 0, longest }
+            let (hold, longest) = (Hold::new(None, 1 << 20), Duration::ZERO);
+            Self { window, starts, waiting: count, hold, in_flight, done: 0, longest }
         }
 
         fn weight(&self) -> usize {
@@ -445,25 +445,23 @@ mod tests {
         }
 
         fn holds_back(&mut self, now: Instant) -> bool {
-            if self.waiting >= self.in_flight.iter().map(|one| one.2).sum() {
-                self.held_since = None;
-                return false;
-            }
-            let since = *self.held_since.get_or_insert(now);
-            now < since + self.longest_hold()
-        }
-
-        fn longest_hold(&self) -> Duration {
-            self.window.round_trip().clamp(Duration::from_millis(1), Duration::from_millis(10))
+            let facts = HoldFacts {
+                waiting: self.waiting,
+                waiting_bytes: 0,
+                in_flight: self.in_flight.iter().map(|one| one.2).sum(),
+                round_trip: self.window.round_trip(),
+                earliest: None,
+                may_linger: true,
+            };
+            self.hold.until(now, &facts).is_some()
         }
 
         /// When something happens here next.
         fn next_event(&self) -> Option<Instant> {
             let answer = self.in_flight.front().map(|one| one.0);
-            let held = self.held_since.filter(|_| self.has_room());
+            let held = self.hold.due().filter(|_| self.has_room());
             let starts = Some(self.starts).filter(|_| self.done == 0 && self.in_flight.is_empty());
-            let release = held.map(|since| since + self.longest_hold());
-            [answer, release, starts].into_iter().flatten().min()
+            [answer, held, starts].into_iter().flatten().min()
         }
 
         fn send(&mut self, now: Instant, broker: Storing, idle_at: &mut Instant) {
@@ -475,7 +473,7 @@ mod tests {
                 self.in_flight.push_back((*idle_at + Duration::from_micros(100), now, together));
             }
             if self.waiting == 0 {
-                self.held_since = None;
+                self.hold.clear();
             }
         }
 

@@ -11,8 +11,8 @@ use posthaste_protocol::{
     Command, DecodeError, Frame, FrameView, RequestCode, ResponseCode, command,
 };
 
+use super::Task;
 use super::leaving::WRITE_BUFFER;
-use super::{Lingering, Task};
 use crate::ErrorKind;
 use crate::accepted::lanes::EARLIER_FAILED;
 use crate::accepted::{Accepted, End, Sharing};
@@ -311,7 +311,7 @@ impl Task {
         }
         if kept > 0 {
             // They have lingered.
-            self.lingering = Some(Lingering::Over);
+            self.hold.came_back();
         }
         self.mailbox.done_with(together - kept);
     }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::link::Unwritten;
-use super::{Lingering, SILENCE, Task};
+use super::{SILENCE, Task};
 use crate::ErrorKind;
 use crate::accepted::lanes::EARLIER_FAILED;
 use crate::accepted::{Accepted, BatchRoom, End, MOST_MESSAGES, Mode};
-use crate::config::Linger;
 use crate::config::credentials::Credentials;
 use crate::connection::Call;
 use crate::connection::attempt::{self, Form};
+use crate::connection::hold::HoldFacts;
 use crate::connection::outbox::{self, Departure, Waiting};
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::target::RouteBroker;
@@ -22,10 +22,6 @@ use crate::message::timestamp::Present;
 pub(super) const WRITE_BUFFER: usize = 256 * 1024;
 /// One in this many one-way messages goes as an ordinary request.
 const ONEWAYS_PER_PROBE: usize = 64;
-/// The longest time that messages which may share a batch are held back if no answer comes: about a
-/// round trip, within these bounds.
-const SHORTEST_HOLD: Duration = Duration::from_millis(1);
-const LONGEST_HOLD: Duration = Duration::from_millis(10);
 
 impl Task {
     /// Lets leave what may: calls at once, messages while the window has room.
@@ -36,8 +32,9 @@ impl Task {
         let mut present = None;
         // A task that leaves begins nothing.
         while self.leaving.is_none() && self.has_room(now) {
-            let hold = self.holds_back(now);
-            let (singly, batch_bytes) = (&mut self.singly, self.batch_bytes);
+            let facts = self.hold_facts();
+            let hold = self.hold.until(now, &facts).is_some();
+            let (singly, batch_bytes) = (&mut self.singly, self.ledger.batch_bytes);
             let most = if self.pause.is_refused() { 1 } else { MOST_MESSAGES };
             let most_oneways = self.window.limit() * ONEWAYS_PER_PROBE - self.link.unconfirmed;
             let departure = self.outbox.next(hold, |first| {
@@ -54,7 +51,7 @@ impl Task {
             self.link.owed_since.get_or_insert(now);
         }
         if self.outbox.holdable() == 0 {
-            self.held_since = None;
+            self.hold.clear();
         }
         self.show_load();
     }
@@ -86,64 +83,15 @@ impl Task {
             && !(self.pause.is_refused() && self.pending.requests() > 0)
     }
 
-    /// Whether messages that may share a batch wait for more of their kind.
-    ///
-    /// Few large requests cost a broker far less than many small ones. So what waits leaves when it
-    /// is as much as what is on its way: under load there are two requests or three, that grow with
-    /// the load, and a lone message leaves at once. It is the answers that end the waiting; should
-    /// one fail to come, it ends after about a round trip.
-    fn holds_back(&mut self, now: Instant) -> bool {
-        if let Some(linger) = self.ledger.config().linger {
-            return self.lingers(linger, now);
+    fn hold_facts(&self) -> HoldFacts {
+        HoldFacts {
+            waiting: self.outbox.holdable(),
+            waiting_bytes: self.outbox.holdable_bytes(),
+            in_flight: self.pending.holdable(),
+            round_trip: self.window.round_trip(),
+            earliest: self.outbox.earliest(),
+            may_linger: self.ledger.lingers(),
         }
-        let waiting = self.outbox.holdable();
-        let holds = waiting > 0 && waiting < self.pending.holdable();
-        if !holds {
-            self.held_since = None;
-            return false;
-        }
-        let since = *self.held_since.get_or_insert(now);
-        now < since + self.longest_hold()
-    }
-
-    /// How many messages have to come that may be held back for the task to look at them: while it
-    /// holds some back already, as many as end that.
-    pub(super) fn enough(&self) -> usize {
-        match self.held_since {
-            Some(_) => self.pending.holdable().saturating_sub(self.outbox.holdable()).max(1),
-            None => 1,
-        }
-    }
-
-    /// Whether messages that may share a batch wait on purpose: until the first of them has waited
-    /// long enough, or enough of them wait. Then all leave, and the next one begins to wait anew.
-    fn lingers(&mut self, linger: Linger, now: Instant) -> bool {
-        if self.outbox.holdable() == 0 {
-            return false;
-        }
-        let Lingering::Since(since) = *self.lingering.get_or_insert(Lingering::Since(now)) else {
-            return false;
-        };
-        let most_bytes = linger.max_bytes.min(self.batch_bytes);
-        let lingers = now < self.linger_end(since, linger)
-            && self.outbox.holdable() < MOST_MESSAGES
-            && self.outbox.holdable_bytes() < most_bytes
-            && self.ledger.lingers();
-        if !lingers {
-            self.lingering = Some(Lingering::Over);
-        }
-        lingers
-    }
-
-    /// When lingering ends, so that nothing expires by it.
-    pub(super) fn linger_end(&self, since: Instant, linger: Linger) -> Instant {
-        let earliest = self.outbox.earliest();
-        let left = earliest.map(|at| at.saturating_duration_since(since) / 2);
-        since + left.map_or(linger.time, |left| linger.time.min(left))
-    }
-
-    pub(super) fn longest_hold(&self) -> Duration {
-        self.window.round_trip().clamp(SHORTEST_HOLD, LONGEST_HOLD)
     }
 
     pub(super) fn put_call(&mut self, call: Call, now: Instant) {

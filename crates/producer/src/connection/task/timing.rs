@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use posthaste_protocol::request::Heartbeat;
 
-use super::{Lingering, SILENCE, TIMER_STEP, Task};
+use super::{SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
 use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::outbox;
@@ -18,14 +18,7 @@ impl Task {
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         // Without room they wait for that, and nothing is due.
-        let has_room = self.has_room(now);
-        let held = self.held_since.filter(|_| has_room).map(|since| since + self.longest_hold());
-        let lingers = match (self.lingering, self.ledger.config().linger) {
-            (Some(Lingering::Since(since)), Some(linger)) if has_room => {
-                Some(self.linger_end(since, linger))
-            }
-            _ => None,
-        };
+        let held = self.hold.due().filter(|_| self.has_room(now));
         let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), self.pending.earliest()];
         ends.into_iter()
@@ -33,7 +26,6 @@ impl Task {
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(held)
-            .chain(lingers)
             .chain(silence)
             .chain(self.link.oneways_due.map(|at| at.max(soon)))
             .fold(self.link.heartbeat_at.max(soon), Instant::min)
