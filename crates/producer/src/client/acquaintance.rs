@@ -12,28 +12,29 @@ use posthaste_protocol::request::{DEFAULT_TOPIC, SELF_TEST_TOPIC};
 use super::Client;
 use crate::connection::{Connection, Order};
 use crate::ledger::Phase;
+use crate::net::backoff::Backoff;
 use crate::route::name_server::NoAnswer;
 
-/// Pause after name servers did not answer; doubles up to the interval of routes.
+/// The first pause after name servers did not answer; the longest is the interval of routes.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Keeps the brokers known, and this producer known to them, until the producer ends.
 pub(crate) async fn keep(client: Arc<Client>) {
     let mut acquaintance = Acquaintance { brokers: Vec::new(), is_warned: false };
-    let mut backoff = FIRST_BACKOFF;
+    let mut failures = 0;
     let interval = client.ledger.config().route_poll_interval;
+    let backoff = Backoff { first: FIRST_BACKOFF, longest: interval };
     while client.ledger.phase() == Phase::Open {
         let pause = match client.masters().await {
             Ok(masters) => {
                 acquaintance.meet(&client, &masters);
-                backoff = FIRST_BACKOFF;
+                failures = 0;
                 interval
             }
             Err(error) => {
                 tracing::debug!(%error, "brokers that may ask about transactions are not known yet");
-                let pause = backoff;
-                backoff = (backoff * 2).min(interval);
-                pause
+                failures += 1;
+                backoff.after(failures)
             }
         };
         tokio::select! {

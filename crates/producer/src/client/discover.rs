@@ -14,13 +14,14 @@ use crate::config::Config;
 use crate::config::discovery::{AddressServer, Discovery, addresses};
 use crate::connection::{Peer, dial};
 use crate::message::timestamp::ms_since_1970;
+use crate::net::backoff::Backoff;
 
 /// Of all of one answer (Java: connect and read 3 s each).
 const TIMEOUT: Duration = Duration::from_secs(3);
 const MOST_BYTES: usize = 64 * 1024;
-/// Pause before the server is asked again while there is no list; doubles up to the other.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Pauses before the server is asked again while there is no list.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
 
 impl Client {
     /// From now on these name servers are asked, and no others.
@@ -72,7 +73,7 @@ impl Client {
 /// Asks an address server again and again, and has the producer ask the name servers that are listed; until it
 /// is `replaced`.
 async fn follow(server: &AddressServer, client: &Arc<Client>, replaced: &CancellationToken) {
-    let mut backoff = FIRST_BACKOFF;
+    let mut failures = 0;
     loop {
         let pause = match ask(server, client.ledger.config()).await {
             Ok(listed) => {
@@ -81,8 +82,8 @@ async fn follow(server: &AddressServer, client: &Arc<Client>, replaced: &Cancell
             }
             Err(reason) => {
                 tracing::debug!(%reason, "no list of name servers");
-                let pause = backoff.min(server.refresh);
-                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                failures += 1;
+                let pause = BACKOFF.after(failures).min(server.refresh);
                 if client.directory.trouble(reason) { server.refresh } else { pause }
             }
         };

@@ -11,12 +11,13 @@ use super::Client;
 use crate::ErrorKind;
 use crate::accepted::lanes::{EARLIER_FAILED, order_key};
 use crate::ledger::Phase;
+use crate::net::backoff::Backoff;
 use crate::route::name_server::NoAnswer;
 use crate::route::{self, LookUp, NoRoute, Route};
 
-/// Pause after name servers could not be reached; doubles up to the other.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Pauses after name servers could not be reached.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
 
 /// What name servers say of a topic.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Client {
     }
 
     async fn look_up_until_done(self: &Arc<Self>, look_up: &LookUp) {
-        let mut backoff = FIRST_BACKOFF;
+        let mut failures = 0;
         let mut last = None;
         loop {
             let asked = self.ask_for_route(&look_up.topic);
@@ -56,17 +57,16 @@ impl Client {
                 }
                 Some(Err(error)) => last = Some(error),
             }
-            let pause = backoff.mul_f64(0.75 + fastrand::f64() / 4.0);
+            failures += 1;
             let pause = async {
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(BACKOFF.spread(failures)) => {}
                     () = self.directory.changed() => {}
                 }
             };
             if self.while_somebody_waits(look_up, last.as_ref(), pause).await.is_none() {
                 return;
             }
-            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 
@@ -161,7 +161,7 @@ impl Client {
     }
 
     async fn look_up_one_ahead(self: &Arc<Self>, topic: &Arc<str>) {
-        let mut backoff = FIRST_BACKOFF;
+        let mut failures = 0;
         loop {
             match self.ask_for_route(topic).await {
                 Ok(Found::Route(route)) => {
@@ -176,11 +176,11 @@ impl Client {
                 }
                 Err(error) => tracing::debug!(%topic, %error, "not looked up ahead"),
             }
+            failures += 1;
             tokio::select! {
-                () = tokio::time::sleep(backoff) => {}
+                () = tokio::time::sleep(BACKOFF.after(failures)) => {}
                 () = self.directory.changed() => {}
             }
-            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-const FIRST: Duration = Duration::from_millis(10);
-/// A broker that is well again is noticed within this.
-const LONGEST: Duration = Duration::from_secs(1);
+use crate::net::backoff::Backoff;
+
+/// A broker that is well again is noticed within the longest.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 
 /// Doubles with each refusal in a row, so that a broker that refuses everything gets hardly any
 /// requests; the first success ends it.
@@ -32,9 +34,8 @@ impl Pause {
         if self.until(now).is_some() {
             return;
         }
-        let pause = (FIRST * 2u32.saturating_pow(self.in_a_row.min(10))).min(LONGEST);
-        self.in_a_row += 1;
-        self.until = Some(now + pause.mul_f64(0.5 + jitter / 2.0));
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.until = Some(now + BACKOFF.after(self.in_a_row).mul_f64(0.5 + jitter / 2.0));
     }
 
     /// A request was stored.

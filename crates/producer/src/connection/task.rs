@@ -40,6 +40,7 @@ use crate::connection::refused_batch::Singly;
 use crate::connection::window::Window;
 use crate::ledger::Ledger;
 use crate::ledger::success::Successes;
+use crate::net::backoff::Backoff;
 use crate::observers::meters::{BrokerMeters, Good};
 
 const READ_BUFFER: usize = 16 * 1024;
@@ -49,7 +50,9 @@ const IDLE: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(8);
 /// What is due is looked for in steps of this, not one by one.
 const TIMER_STEP: Duration = Duration::from_millis(5);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+/// Pauses after a connect failed, or a connection brought nothing.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
 
 pub(super) struct Task {
     ledger: Arc<Ledger>,
@@ -152,9 +155,8 @@ impl Task {
                 None => break,
             }
             if self.failures > 0 && !self.is_over() {
-                let backoff = Duration::from_millis(50) * 2u32.saturating_pow(self.failures.min(5));
-                let backoff = backoff.min(LONGEST_BACKOFF).mul_f64(0.75 + fastrand::f64() / 4.0);
-                self.meanwhile(tokio::time::sleep(backoff)).await;
+                let pause = BACKOFF.spread(self.failures);
+                self.meanwhile(tokio::time::sleep(pause)).await;
             }
         }
         if let Some(left) = self.leaving.take() {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::queues::{Home, Homes};
 use super::{Batch, Pulled};
 use crate::connection::Connection;
+use crate::net::backoff::Backoff;
 use crate::route::WireQueue;
 use crate::{AdminError, MessageQueue};
 
@@ -27,8 +28,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// An answer that says "nothing" sooner than this did not wait; then the reader does.
 const SHORTEST_SUSPEND: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(200);
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// Pauses after pulls that failed.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(2) };
 
 /// The end of a queue that is followed.
 pub(super) const NO_END: i64 = i64::MAX;
@@ -165,9 +167,10 @@ impl Puller {
                 return false;
             }
         }
-        let backoff = if passing { failing.next_backoff() } else { LONGEST_BACKOFF };
+        failing.count = failing.count.saturating_add(u32::from(passing));
+        let failures = if passing { failing.count } else { u32::MAX };
         tokio::select! {
-            () = tokio::time::sleep(backoff.mul_f64(0.75 + fastrand::f64() / 4.0)) => {}
+            () = tokio::time::sleep(BACKOFF.spread(failures)) => {}
             // The broker may be elsewhere now.
             _ = self.homes.changed() => {}
         }
@@ -181,14 +184,6 @@ struct Failing {
     /// Since the first of them, or since the reader was last told.
     since: Option<Instant>,
     count: u32,
-}
-
-impl Failing {
-    fn next_backoff(&mut self) -> Duration {
-        let backoff = FIRST_BACKOFF * 2u32.saturating_pow(self.count.min(10));
-        self.count += 1;
-        backoff.min(LONGEST_BACKOFF)
-    }
 }
 
 /// What an answer with one of the codes 0, 19, 20, 21 to a pull at `offset` means.
@@ -236,14 +231,5 @@ mod tests {
             let step = judge(ResponseCode(code), answer, 10);
             assert_eq!(step, expected, "code {code}, next {next}");
         }
-    }
-
-    #[test]
-    fn the_pauses_after_failures_grow_up_to_a_bound() {
-        let mut failing = Failing::default();
-        let pauses: Vec<u128> = (0..8).map(|_| failing.next_backoff().as_millis()).collect();
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
-        failing.count = u32::MAX - 1;
-        assert_eq!(failing.next_backoff(), LONGEST_BACKOFF);
     }
 }
