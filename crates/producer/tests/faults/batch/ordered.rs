@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use posthaste::{ErrorKind, Message, Outcome, Producer};
+use posthaste::{Delivery, ErrorKind, Message, Outcome, Producer};
 
 use super::{assert_nothing_left, narrow, numbers, requests, sizes, texts};
 use crate::fake::{
@@ -25,6 +25,21 @@ async fn one_queue() -> (Broker, NameServer, Producer) {
     (broker, server, producer)
 }
 
+/// Enqueues messages, and has the broker see the first before the others are accepted. Otherwise they
+/// may wait for the route as it does, and be behind it only when it has ended.
+async fn behind_the_first(
+    broker: &Broker,
+    producer: &Producer,
+    messages: impl IntoIterator<Item = Message>,
+) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    for message in messages {
+        deliveries.push(producer.enqueue(message).await.unwrap());
+        until("the first request arrives", || broker.seen_count() > 0).await;
+    }
+    deliveries
+}
+
 /// Nothing of a key was stored before an earlier one of it, as far as first copies go.
 #[track_caller]
 fn assert_in_order(stored: &[Seen]) {
@@ -41,10 +56,8 @@ fn assert_in_order(stored: &[Seen]) {
 async fn what_waits_behind_a_request_leaves_together_in_order() {
     let (broker, _server, producer) = one_queue().await;
     broker.first([Action::ok().at_the_gate()]);
-    let mut deliveries = Vec::new();
-    for n in 0..50 {
-        deliveries.push(producer.enqueue(keyed(n, ["x", "y", "z"][n % 3])).await.unwrap());
-    }
+    let messages = (0..50).map(|n| keyed(n, ["x", "y", "z"][n % 3]));
+    let deliveries = behind_the_first(&broker, &producer, messages).await;
     broker.open_gate(1);
     for (n, delivery) in deliveries.into_iter().enumerate() {
         assert_eq!(soon(delivery).await.unwrap().queue_offset(), n as i64);
@@ -63,10 +76,8 @@ async fn what_is_tried_again_is_not_overtaken_by_the_rest_of_its_batch() {
         let (broker, _server, producer) = one_queue().await;
         let slow = Action::ok().at_the_gate();
         broker.first([slow, Action::refuse(2, "busy"), fault]);
-        let mut deliveries = Vec::new();
-        for n in 0..20 {
-            deliveries.push(producer.enqueue(keyed(n, "x")).await.unwrap());
-        }
+        let messages = (0..20).map(|n| keyed(n, "x"));
+        let deliveries = behind_the_first(&broker, &producer, messages).await;
         broker.open_gate(1);
         for delivery in deliveries {
             soon(delivery).await.unwrap();
@@ -87,10 +98,8 @@ async fn what_is_ordered_has_its_time_whatever_an_attempt_may_take() {
     let producer = builder.send_timeout(Duration::from_millis(1500)).start().await.unwrap();
     let slow = Action::ok().at_the_gate();
     broker.first([slow, Action::refuse(2, "busy"), Action::ignore()]);
-    let mut deliveries = Vec::new();
-    for n in 0..20 {
-        deliveries.push(producer.enqueue(keyed(n, "x")).await.unwrap());
-    }
+    let messages = (0..20).map(|n| keyed(n, "x"));
+    let deliveries = behind_the_first(&broker, &producer, messages).await;
     broker.open_gate(1);
     for delivery in deliveries {
         let _ = soon(delivery).await;
@@ -137,10 +146,8 @@ async fn a_failed_member_fails_later_ones_of_its_key_alone() {
             false => Action::ok(),
         }
     });
-    let mut deliveries = Vec::new();
-    for n in 0..20 {
-        deliveries.push(producer.enqueue(keyed(n, ["x", "y"][n % 2])).await.unwrap());
-    }
+    let messages = (0..20).map(|n| keyed(n, ["x", "y"][n % 2]));
+    let deliveries = behind_the_first(&broker, &producer, messages).await;
     broker.open_gate(1);
     for (n, delivery) in deliveries.into_iter().enumerate() {
         let result = soon(delivery).await;
@@ -179,6 +186,7 @@ async fn what_may_be_stored_is_not_sent_again_once_an_earlier_one_has_failed() {
         }
     });
     let plug = producer.enqueue(keyed(0, "x")).await.unwrap();
+    until("the first request arrives", || broker.seen_count() > 0).await;
     let hasty = producer.with_timeout(DEADLINE);
     let first = hasty.enqueue(keyed(1, "x")).await.unwrap();
     let second = producer.enqueue(keyed(2, "x")).await.unwrap();
