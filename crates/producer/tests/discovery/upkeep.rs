@@ -211,6 +211,10 @@ async fn a_send_beside_a_look_up_does_not_end_by_the_route_from_before() {
     let error = soon(producer.send(message("x"))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoWritableQueue, "it says so again");
 
+    // A look-up that was asked before could still bring the answer from before.
+    server.say("t", Say::Nothing);
+    let asked = server.asked("t");
+    until("it is looked up again", || server.asked("t") > asked).await;
     server.say("t", later(&Say::Route(route(&[&broker], 1))));
     let mut deliveries = Vec::new();
     for n in 0..100 {
