@@ -92,7 +92,9 @@ pub(crate) fn of_call(error: &AdminError) -> Vec<String> {
         }
         AdminError::Tls(text) => encryption(text),
         AdminError::Untrusted { .. } => untrusted(),
-        AdminError::NoTopic { topic } => no_topic(topic),
+        AdminError::NoTopic { topic } => {
+            vec!["The cluster does not have this topic.".to_owned(), create_or_list(topic)]
+        }
         AdminError::Exists { topic, .. } => {
             vec![format!("try:  posthaste topic update {topic} --queues N")]
         }
@@ -116,8 +118,12 @@ const SIGN: &str = "try:  posthaste --access-key KEY --secret-key-file FILE …"
 fn no_topic(topic: &str) -> Vec<String> {
     vec![
         "The cluster does not have this topic, and does not create topics for a send.".to_owned(),
-        format!("try:  posthaste topic create {topic} --queues 8        or:  posthaste topic list"),
+        create_or_list(topic),
     ]
+}
+
+fn create_or_list(topic: &str) -> String {
+    format!("try:  posthaste topic create {topic} --queues 8        or:  posthaste topic list")
 }
 
 fn no_queue(topic: &str, queue: Option<&str>) -> Vec<String> {
@@ -343,6 +349,8 @@ mod tests {
                 AdminError::Timeout("127.0.0.1:10911: no answer in time".into()),
                 "A longer --timeout gives it more time.",
             ),
+            // A question creates nothing, so it does not matter what a send would do.
+            (AdminError::NoTopic { topic: "T".into() }, "The cluster does not have this topic."),
             (
                 AdminError::Invalid("topic TBW102 belongs to the broker".into()),
                 "Correct the command; the same command fails again.",

@@ -155,9 +155,10 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank:
     {
         stderr.say(&tally.summary(elapsed));
     }
-    // Nothing follows a lone body.
-    if let Some(last) = stopped_after.filter(|_| !unit.is_empty()) {
-        stderr.say(&format!("stopped after {unit} {}; the rest was not sent", thousands(last)));
+    // Nothing follows a lone body, and nothing came before an input that cannot be read.
+    if let Some(last) = stopped_after.filter(|last| !unit.is_empty() && *last > 0) {
+        stderr
+            .say(&format!("stopped after {unit} {}; nothing behind it was sent", thousands(last)));
     }
     if let Some(path) = report.undelivered().filter(|_| tally.failures() > 0) {
         stderr.note(&format!("undelivered messages are in {}, for  send --json", path.display()));

@@ -131,7 +131,11 @@ async fn two_for_a_bad_line_before_anything_was_stored() {
     let run =
         send(&broker, &["T", "--json"], "\nnonsense\n{\"body\":\"a\"}\n").await.expect_code(2);
     assert!(run.stderr.contains("error: line 2: "), "{}", run.stderr);
-    assert!(run.stderr.contains("stopped after line 2"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("stopped after line 2; nothing behind it was sent"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
