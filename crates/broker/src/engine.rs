@@ -115,8 +115,6 @@ pub(crate) struct Engine {
     look_for_room_at: Millis,
     /// A commit found no room, and what is known here is not what the store has.
     must_restore: bool,
-    /// When the last commit is confirmed, unless there is another one until then.
-    confirm_at: Millis,
     /// When offsets of consumer groups go to the store.
     offsets_due: Option<Millis>,
     stored: u64,
@@ -161,7 +159,6 @@ impl Engine {
             failure: None,
             look_for_room_at: 0,
             must_restore: false,
-            confirm_at: 0,
             offsets_due: None,
             stored: 0,
         };
@@ -256,7 +253,7 @@ impl Engine {
     /// When [`tick`](Self::tick) has something to do.
     pub(crate) fn next_wake(&self) -> Option<Millis> {
         let waiting = [self.parked.earliest(), self.replies.earliest(), self.offsets_due];
-        let waiting = waiting.into_iter().chain(self.store_wakes());
+        let waiting = waiting.into_iter().chain([self.store_wakes()]);
         // Queries go on in every turn.
         let query = (!self.queries.is_empty()).then_some(0);
         // What is due comes to nothing while nothing is stored, so no wake-up is set for it.
@@ -297,7 +294,6 @@ impl Engine {
         match self.store.commit(commit) {
             Ok(()) => {
                 self.stored += messages;
-                self.confirm_at = now + recovery::CONFIRMED_AFTER_MS;
                 effects.kept();
                 self.show(now, &queues, effects);
             }

@@ -69,17 +69,6 @@ pub(crate) trait Store: Send {
         Ok(())
     }
 
-    /// Whether the last commit would be missed at the next start if it were damaged, even if the broker
-    /// had crashed in the meantime.
-    fn is_confirmed(&self) -> bool {
-        true
-    }
-
-    /// Sees to it that it would. It takes a commit's time, and only the last one gains by it.
-    fn confirm(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     /// Takes everything in, or nothing. After an error it is not known which, and the store must
     /// not be used for another commit.
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError>;

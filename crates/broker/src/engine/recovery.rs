@@ -1,4 +1,4 @@
-//! What becomes of the engine when its store fails, and what it does for its store in quiet moments.
+//! What becomes of the engine when its store fails, and when it looks after it.
 
 use super::halves::Halves;
 use super::refusal::Refusal;
@@ -11,11 +11,9 @@ use crate::store::{Fact, Full, StoreError};
 
 /// A full disk is looked at again after so long.
 const LOOK_FOR_ROOM_MS: Millis = 500;
-/// The last commit is confirmed after so long without another one.
-pub(super) const CONFIRMED_AFTER_MS: Millis = 1_000;
 
 impl Engine {
-    /// Looks whether a full disk has room, and confirms the last commit, when it is time to.
+    /// Looks whether a full disk has room, when it is time to.
     pub(super) fn look_after_store(&mut self, now: Millis) {
         if self.is_starved() && now >= self.look_for_room_at {
             self.look_for_room_at = now + LOOK_FOR_ROOM_MS;
@@ -24,18 +22,11 @@ impl Engine {
                 self.restore_if_possible();
             }
         }
-        if self.is_to_confirm() && now >= self.confirm_at {
-            let confirmed = self.store.confirm();
-            confirmed.unwrap_or_else(|error| self.go_on_after(error));
-        }
     }
 
     /// When there is something to do for the store.
-    pub(super) fn store_wakes(&self) -> [Option<Millis>; 2] {
-        [
-            self.is_starved().then_some(self.look_for_room_at),
-            self.is_to_confirm().then_some(self.confirm_at),
-        ]
+    pub(super) fn store_wakes(&self) -> Option<Millis> {
+        self.is_starved().then_some(self.look_for_room_at)
     }
 
     /// Goes on after a commit with messages for `queues` that has failed; says what becomes of what was
@@ -84,10 +75,6 @@ impl Engine {
     /// Whether the disk had no room when it was last looked at.
     fn is_starved(&self) -> bool {
         self.failure.is_none() && self.store.full() == Some(Full::Disk)
-    }
-
-    fn is_to_confirm(&self) -> bool {
-        self.check_working().is_ok() && !self.store.is_confirmed()
     }
 
     /// Goes on where the store has ended, after a commit that did not find room: as after a restart,

@@ -224,14 +224,6 @@ impl Store for DiskStore {
         Ok(())
     }
 
-    fn is_confirmed(&self) -> bool {
-        self.active.is_confirmed
-    }
-
-    fn confirm(&mut self) -> Result<(), StoreError> {
-        self.active.confirm()
-    }
-
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         let mut ends = std::mem::take(&mut self.ends);
         let written = self.active.write(commit, &mut ends);
