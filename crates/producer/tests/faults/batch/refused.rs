@@ -172,7 +172,7 @@ async fn a_batch_that_is_refused_as_busy_to_the_end_is_not_stored() {
 async fn a_batch_that_one_broker_cannot_store_goes_to_the_other() {
     let (a, b) = (Broker::start("a").await, Broker::start("b").await);
     let server = NameServer::of(&[&a, &b], 1).await;
-    let producer = producer(&[&server]).max_window(1).start().await.unwrap();
+    let producer = narrow(&server).start().await.unwrap();
     a.script(behind_plug(|_| Action::refuse(14, "stopping")));
     b.script(behind_plug(|_| Action::ok()));
     let plugs = plug(&producer, &[&a, &b]).await;
