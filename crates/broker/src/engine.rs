@@ -252,10 +252,10 @@ impl Engine {
 
     /// When [`tick`](Self::tick) has something to do.
     pub(crate) fn next_wake(&self) -> Option<Millis> {
-        let waiting = [self.parked.earliest(), self.replies.earliest(), self.offsets_due];
-        let waiting = waiting.into_iter().chain([self.store_wakes()]);
         // Queries go on in every turn.
         let query = (!self.queries.is_empty()).then_some(0);
+        let (parked, replies) = (self.parked.earliest(), self.replies.earliest());
+        let waiting = [query, parked, replies, self.offsets_due, self.store_wakes()];
         // What is due comes to nothing while nothing is stored, so no wake-up is set for it.
         let deliveries = match self.check_store() {
             Ok(()) => [
@@ -265,7 +265,7 @@ impl Engine {
             ],
             Err(_) => [None; 3],
         };
-        waiting.chain([query]).chain(deliveries).flatten().min()
+        waiting.into_iter().chain(deliveries).flatten().min()
     }
 
     /// Ends a turn: keeps what is to be kept, lets the answers go, wakes the pulls that waited for

@@ -220,13 +220,21 @@ impl Ledger {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether messages wait for more of their kind, where a time for that is set.
-    pub(crate) fn lingers(&self) -> bool {
-        !self.intake.epochs.is_flushing() && self.phase() == Phase::Open
-    }
-
-    /// Whether a caller awaits ends.
+    /// Whether a caller awaits ends; nothing lingers then.
     pub(crate) fn ends_are_awaited(&self) -> bool {
         self.phase() != Phase::Open || self.intake.epochs.is_flushing()
+    }
+
+    /// Awaits ends, until they are all there by what `is_over` says.
+    pub(crate) async fn all_ended(&self, is_over: impl Fn() -> bool) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            // Listen before looking, or the last end could slip in between.
+            ended.as_mut().enable();
+            if is_over() {
+                return;
+            }
+            ended.await;
+        }
     }
 }

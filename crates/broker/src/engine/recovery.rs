@@ -1,4 +1,4 @@
-//! What becomes of the engine when its store fails, and when it looks after it.
+//! What becomes of the engine when its store fails, and how it finds out that a full disk has room.
 
 use super::halves::Halves;
 use super::refusal::Refusal;

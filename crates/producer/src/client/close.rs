@@ -57,15 +57,7 @@ impl Client {
     }
 
     async fn all_ended(&self) {
-        loop {
-            let mut ended = std::pin::pin!(self.ledger.ended.notified());
-            // Listen before looking, or the last end could slip in between.
-            ended.as_mut().enable();
-            if self.ledger.in_flight() == 0 {
-                return;
-            }
-            ended.await;
-        }
+        self.ledger.all_ended(|| self.ledger.in_flight() == 0).await;
     }
 
     async fn abandon(self: &Arc<Self>, leave_by: Instant) {

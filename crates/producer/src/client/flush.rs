@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Client;
-use crate::accepted::Epoch;
 use crate::connection::Order;
 
 impl Client {
@@ -14,20 +13,10 @@ impl Client {
         let _turn = epochs.turn_to_flush().await;
         self.end_lingering();
         // Should an earlier flush have been dropped half way, its epoch is not over yet.
-        self.all_ended_of(epochs.other()).await;
-        self.all_ended_of(epochs.begin_other()).await;
-    }
-
-    async fn all_ended_of(&self, epoch: Epoch) {
-        loop {
-            let mut ended = std::pin::pin!(self.ledger.ended.notified());
-            // Listen before looking, or the last end could slip in between.
-            ended.as_mut().enable();
-            if self.ledger.intake.epochs.is_over(epoch) {
-                return;
-            }
-            ended.await;
-        }
+        let earlier = epochs.other();
+        self.ledger.all_ended(|| epochs.is_over(earlier)).await;
+        let present = epochs.begin_other();
+        self.ledger.all_ended(|| epochs.is_over(present)).await;
     }
 
     /// What lingers looks whether it still may.

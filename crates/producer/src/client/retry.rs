@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::connection::answer::Remedy;
 use crate::connection::failure::Ended;
+use crate::net::backoff::Backoff;
 
 /// Where a message may go whose queue its broker does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +45,9 @@ pub(crate) enum Next {
     Again(Duration),
 }
 
-/// The longest pause before a retry on the broker that has just failed.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Pauses before a retry on the broker that has just failed.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(3_200) };
 
 /// Decides. `budget` is asked only when all else allows another attempt.
 pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> Next {
@@ -74,7 +76,7 @@ pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> N
     if left.elsewhere {
         return Next::Again(Duration::ZERO);
     }
-    Next::Again((PAUSE * 2u32.saturating_pow(left.used.min(5))).min(left.time / 2))
+    Next::Again(BACKOFF.after(left.used.saturating_add(1)).min(left.time / 2))
 }
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
         let keyed = Left { other_queue: OtherQueue::InNextRoute, ..none };
         let given = Left { other_queue: OtherQueue::Never, ..LEFT };
         let now = Next::Again(Duration::ZERO);
-        let soon = Next::Again(PAUSE);
+        let soon = Next::Again(BACKOFF.first);
         let answered = Ended::Answered;
         for (ended, left, expected) in [
             (Ended::Unsent, LEFT, Next::Free),
@@ -125,5 +127,21 @@ mod tests {
             assert_eq!(next(ended, left, || true), expected, "{ended:?} {left:?}");
         }
         assert_eq!(next(Ended::Unanswered, LEFT, || false), Next::Stop);
+    }
+
+    #[test]
+    fn pauses_before_retries_on_one_broker_double_within_the_time_left() {
+        let ms = Duration::from_millis;
+        for (used, time, pause) in [
+            (0, ms(60_000), ms(100)),
+            (1, ms(60_000), ms(200)),
+            (5, ms(60_000), ms(3_200)),
+            (u32::MAX, ms(60_000), ms(3_200)),
+            (2, ms(700), ms(350)),
+        ] {
+            let left = Left { used, time, elsewhere: false, ..LEFT };
+            let next = next(Ended::Unanswered, left, || true);
+            assert_eq!(next, Next::Again(pause), "{left:?}");
+        }
     }
 }

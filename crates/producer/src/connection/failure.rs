@@ -59,9 +59,7 @@ impl AttemptFailed {
             singly: false,
         }
     }
-}
 
-impl AttemptFailed {
     /// What the message's error says of the attempt.
     pub(crate) fn describe(&self, waiting: &Waiting, now: Instant) -> Attempt {
         let target = &waiting.target;

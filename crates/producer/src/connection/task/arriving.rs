@@ -178,9 +178,11 @@ impl Task {
             if !self.passed_over.contains(&wish) {
                 self.passed_over.push(wish);
                 let (address, topic) = (&self.address, accepted.topic());
-                tracing::warn!(%address, %topic, version, needed, "the broker is too old for a \
-                                                                   {wish}: its messages are \
-                                                                   delivered as ordinary messages");
+                tracing::warn!(
+                    %address, %topic, version, needed,
+                    "the broker is too old for a {wish}: its messages are delivered as ordinary \
+                     messages"
+                );
             }
         }
     }

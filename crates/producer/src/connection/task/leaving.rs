@@ -32,8 +32,8 @@ impl Task {
         let mut present = None;
         // A task that leaves begins nothing.
         while self.leaving.is_none() && self.has_room(now) {
-            let facts = self.hold_facts();
-            let hold = self.hold.until(now, &facts).is_some();
+            let facts = (self.outbox.holdable() > 0).then(|| self.hold_facts());
+            let hold = facts.is_some_and(|facts| self.hold.until(now, &facts).is_some());
             let (singly, batch_bytes) = (&mut self.singly, self.ledger.batch_bytes);
             let most = if self.pause.is_refused() { 1 } else { MOST_MESSAGES };
             let most_oneways = self.window.limit() * ONEWAYS_PER_PROBE - self.link.unconfirmed;
@@ -90,7 +90,7 @@ impl Task {
             in_flight: self.pending.holdable(),
             round_trip: self.window.round_trip(),
             earliest: self.outbox.earliest(),
-            may_linger: self.ledger.lingers(),
+            may_linger: !self.ledger.ends_are_awaited(),
         }
     }
 
