@@ -15,14 +15,15 @@ use crate::value;
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
 macro_rules! exit_codes {
     () => {
-        "
-Exit codes:
+        "Exit codes:
   0    done: every message read was stored (or there was nothing to send)
   1    failed: the command failed, and certainly nothing was stored
-  2    usage: wrong options, or an input that cannot be read or is not valid; nothing was stored
+  2    usage: wrong options, or an input that cannot be read or is not valid;
+       nothing was stored
   3    unreachable: no name server, no route, no broker; nothing was stored
-  4    partial: a message may have been stored (its end is unknown), or something was stored and
-       something else failed: a message, an input line, or the writing of a receipt
+  4    partial: a message may have been stored (its end is unknown), or
+       something was stored and something else failed: a message, an input
+       line, or the writing of a receipt
   5    refused: permission, signature, rules for topics; nothing was stored
   130  interrupted"
     };
@@ -38,6 +39,7 @@ Try it:  posthaste demo
          posthaste dev                        (in another terminal)
          echo hello | posthaste send Orders
          posthaste tail Orders
+
 ",
     exit_codes!()
 ))]
@@ -255,13 +257,13 @@ pub(crate) enum WhenFull {
 #[derive(Debug, clap::Args)]
 #[command(after_help = concat!(exit_codes!(), "
 
-Receipts go to stdout in the order of the input; everything else goes to stderr. If the reader of
-stdout exits (as in `| head`), sending goes on. Brokers keep the order of the input only among
+Receipts go to stdout in the order of the input; everything else goes to stderr. If the reader of \
+stdout exits (as in `| head`), sending goes on. Brokers keep the order of the input only among \
 messages that share a value of --ordered-by.
 
-The first Ctrl-C stops reading and waits for the messages in flight, up to --timeout. The second ends
-them at once; they still appear in the counts and in --failed-to. The third ends the
-program."))]
+The first Ctrl-C stops reading and waits for the messages in flight, up to --timeout. The second \
+ends them at once; they still appear in the counts and in --failed-to. The third ends the program."
+))]
 pub(crate) struct Send {
     /// Topic to send to
     pub(crate) topic: String,
@@ -279,7 +281,7 @@ pub(crate) struct Send {
     pub(crate) key_delim: Option<Delimiter>,
 
     /// Text that separates messages on stdin and in the -l file: plain, or with the escapes
-    /// \n \r \t \0 \\ \xHH
+    /// \n \r \t \0 \\ \xHH; for files from Windows \r\n
     #[arg(short = 'D', long, value_name = "TEXT", default_value = r"\n", value_parser = clap::builder::ValueParser::new(value::delimiter))]
     pub(crate) delim: Delimiter,
 
@@ -303,6 +305,8 @@ pub(crate) struct Send {
     pub(crate) json: bool,
 
     /// Send this file as one message (repeatable); `-` is stdin
+    ///
+    /// If a file is missing, nothing is sent. With --on-error continue, the other files are.
     #[arg(short = 'F', long = "file", value_name = "PATH", conflicts_with_all = ["bodies", "lines"])]
     pub(crate) files: Vec<PathBuf>,
 
@@ -514,6 +518,22 @@ mod tests {
     #[test]
     fn the_definitions_agree_with_each_other() {
         Args::command().debug_assert();
+    }
+
+    /// What does not fit is wrapped to the terminal, and so a line end of ours breaks a sentence: 80
+    /// columns have to be enough, or a paragraph is a single line.
+    #[test]
+    fn what_follows_the_options_breaks_well() {
+        let mut commands = vec![Args::command()];
+        while let Some(command) = commands.pop() {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains('\n')) {
+                for line in paragraph.lines() {
+                    assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                }
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -62,6 +62,11 @@ impl Blueprint {
         }
     }
 
+    /// Whether records are JSON objects.
+    pub(crate) fn reads_json(&self) -> bool {
+        matches!(self.form, Form::Envelope)
+    }
+
     /// The message that a record stands for, or what is wrong with the record.
     pub(crate) fn message(&self, record: Bytes) -> Result<Message, String> {
         let message = match &self.form {

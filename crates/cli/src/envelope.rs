@@ -81,6 +81,12 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
+    /// Of a stored message, sent again. A delay is over once a message can be read, and its queue is
+    /// where it was; a priority belongs to the message.
+    pub(crate) fn again(priority: Option<i32>) -> Self {
+        Self { priority, ..Self::default() }
+    }
+
     fn of(message: &Message) -> Self {
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let queue = message.given_queue();

@@ -50,6 +50,8 @@ pub(crate) enum Item {
     Message { number: u64, message: Message },
     /// A record that is no message.
     Bad { number: u64, bad: BadRecord },
+    /// Something about the input that its author may not know.
+    Remark(String),
     /// The input cannot be read any further.
     Unreadable(String),
 }
@@ -59,7 +61,7 @@ impl Item {
     fn number(&self) -> Option<u64> {
         match self {
             Self::Message { number, .. } | Self::Bad { number, .. } => Some(*number),
-            Self::Unreadable(_) => None,
+            Self::Remark(_) | Self::Unreadable(_) => None,
         }
     }
 }
@@ -174,7 +176,10 @@ impl Feed {
         let fed = match source {
             Source::Bodies { bodies, rounds } => self.bodies(&bodies, rounds),
             Source::Stream { reader, name, delimiter } => {
-                self.stream(Splitter::new(reader, &delimiter, LONGEST_RECORD), &name)
+                // To JSON, a CR is a blank.
+                let looks_for_cr = delimiter == b"\n" && !self.blueprint.reads_json();
+                let records = Splitter::new(reader, &delimiter, LONGEST_RECORD);
+                self.stream(records, &name, looks_for_cr)
             }
             Source::Files(paths) => self.files(&paths),
         };
@@ -197,6 +202,7 @@ impl Feed {
         &mut self,
         mut records: Splitter<Box<dyn Read + Send>>,
         name: &str,
+        mut looks_for_cr: bool,
     ) -> Result<(), Gone> {
         loop {
             let more = match records.fill() {
@@ -209,7 +215,13 @@ impl Feed {
             while let Some(piece) = records.next_piece() {
                 match piece {
                     Piece::Record(record) if record.is_empty() => self.number += 1,
-                    Piece::Record(record) => self.record(record)?,
+                    Piece::Record(record) => {
+                        if looks_for_cr && record.ends_with(b"\r") {
+                            looks_for_cr = false;
+                            self.remark_on_cr()?;
+                        }
+                        self.record(record)?;
+                    }
                     Piece::TooLong => {
                         self.bad(format!("longer than {} MiB", LONGEST_RECORD >> 20), None)?
                     }
@@ -221,6 +233,16 @@ impl Feed {
                 return Ok(());
             }
         }
+    }
+
+    /// The next record ends in a CR. Bodies are sent byte by byte as they come; but where a text comes
+    /// from Windows, its author mostly does not want the CR in there.
+    fn remark_on_cr(&mut self) -> Result<(), Gone> {
+        self.push(Item::Remark(format!(
+            "line {} ends in CR LF, and bodies keep the CR. If every line ends like this,  \
+             -D \"\\r\\n\"  leaves it out.",
+            self.number + 1
+        )))
     }
 
     fn files(&mut self, paths: &[PathBuf]) -> Result<(), Gone> {

@@ -17,14 +17,16 @@ Exit codes:
   1    a condition of --fail-if is true, or the command failed
   2    usage
   3    unreachable: no name server, no route, no broker
-  4    partial: it is unknown whether a message was stored, or some were stored and some were not
+  4    partial: it is unknown whether a message was stored, or some were stored
+       and some were not
   5    refused: permission, signature, rules for topics
   130  interrupted; the summary covers what was measured until then
 
-Before the clock starts, each producer sends one message. It opens the connections, and creates the
-topic where brokers create topics. Latency is measured for messages that were stored (with --oneway:
-handed over). With --rate it counts from the time at which the send was due, even if the send had to
-wait for room.
+Before the clock starts, each producer sends one message. It opens the connections, and creates the \
+topic where brokers create topics. Latency is measured for messages that were stored (with \
+--oneway: handed over). With --rate it counts from the time at which the send was due, even if the \
+send had to wait for room.
+
 The summary goes to stderr; with -o json one object goes to stdout.";
 
 /// `posthaste bench`

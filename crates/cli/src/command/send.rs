@@ -11,6 +11,7 @@ mod undelivered;
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use posthaste::{Compression, Message, Producer, ProducerBuilder};
 use serde::Serialize;
@@ -89,6 +90,9 @@ fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
         if args.files.iter().filter(|path| is_stdin(path)).count() > 1 {
             return Err(Failure::usage("-F - stands for stdin, which can be read only once"));
         }
+        if args.on_error == OnError::Stop {
+            check_files(&args.files)?;
+        }
         return Ok((Source::Files(args.files.clone()), "file"));
     }
     let delimiter = args.delim.clone();
@@ -102,6 +106,22 @@ fn source(args: &args::Send) -> Result<(Source, &'static str), Failure> {
         }
     };
     Ok((Source::Stream { reader, name, delimiter }, unit))
+}
+
+/// Finds a file that is missing before another one is sent.
+fn check_files(paths: &[PathBuf]) -> Result<(), Failure> {
+    for path in paths.iter().filter(|path| !is_stdin(path)) {
+        let checked = path.metadata().and_then(|found| match found.file_type() {
+            kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            kind if kind.is_file() => File::open(path).map(drop),
+            // A pipe may be opened only once: its writer ends when it is closed.
+            _ => Ok(()),
+        });
+        checked.map_err(|error| {
+            Failure::usage(format!("{}: {error}", path.display())).help("Nothing was sent.")
+        })?;
+    }
+    Ok(())
 }
 
 async fn start_producer(global: &Global, args: &args::Send) -> Result<Producer, Failure> {
@@ -160,8 +180,8 @@ fn conclude(global: &Global, args: &args::Send, outcome: Outcome<Report>, blank:
         stderr
             .say(&format!("stopped after {unit} {}; nothing behind it was sent", thousands(last)));
     }
-    if let Some(path) = report.undelivered().filter(|_| tally.failures() > 0) {
-        stderr.note(&format!("undelivered messages are in {}, for  send --json", path.display()));
+    if let Some(summary) = report.undelivered() {
+        stderr.note(&summary);
     }
     exit
 }
@@ -194,6 +214,8 @@ async fn dry_run(
                 stderr.error(&format!("{unit} {number}: {why}"));
                 exit = Exit::Usage;
             }
+            Item::Remark(_) if global.quiet => {}
+            Item::Remark(text) => stderr.warning(&text),
             Item::Unreadable(why) => {
                 stderr.error(&why);
                 exit = Exit::Usage;

@@ -224,7 +224,7 @@ impl<'a> Envelope<'a> {
                 flag: message.flag(),
                 properties: Object(message.properties().collect()),
                 ordered_by: message.ordering_key(),
-                wishes: Wishes::default(),
+                wishes: Wishes::again(message.priority()),
                 body: Body(message.body()),
             },
         }

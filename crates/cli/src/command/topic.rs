@@ -51,6 +51,7 @@ async fn create(
     if_not_exists: bool,
 ) -> Result<(), Failure> {
     check_topic(topic)?;
+    system::refuse(topic, "Choose another name.")?;
     let admin = cluster::admin(global).await?;
     let before = match admin.describe_topic(topic).await {
         Ok(brokers) => brokers,
@@ -103,6 +104,7 @@ async fn update(
 ) -> Result<(), Failure> {
     let topic = &args.topic;
     check_topic(topic)?;
+    system::refuse(topic, "Choose another topic.")?;
     let admin = cluster::admin(global).await?;
     let mut update = TopicUpdate::new().abandon_messages(args.yes);
     if let Some(queues) = args.queues {

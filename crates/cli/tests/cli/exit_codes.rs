@@ -157,14 +157,37 @@ async fn four_for_a_bad_line_among_stored_ones_with_its_number() {
     assert_eq!(json[2]["error"]["kind"], "bad_input");
 }
 
+/// The first file was sent before the second was found missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_for_a_missing_file_before_any_is_sent() {
+    let broker = broker().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::write(&file, "a").unwrap();
+    let (file, folder) = (file.to_str().unwrap(), folder.path().to_str().unwrap());
+    for (missing, why) in [("/no/such/file", "No such file"), (folder, "is a directory")] {
+        let run = send(&broker, &["T", "-F", file, "-F", missing], "").await.expect_code(2);
+        let error = run.stderr.lines().next().unwrap();
+        assert!(error.starts_with(&format!("error: {missing}: {why}")), "{}", run.stderr);
+        assert!(run.stderr.contains("Nothing was sent."), "{}", run.stderr);
+        assert_eq!(run.stdout, "");
+    }
+    let on = ["T", "--on-error", "continue", "-F", "/no/such/file", "-F", file];
+    let run = send(&broker, &on, "").await.expect_code(4);
+    assert!(run.stderr.contains("error: file 1: /no/such/file: No such file"), "{}", run.stderr);
+    assert_eq!(landed_bodies(&broker, "T").await, ["a"]);
+}
+
+/// It can be opened, and not be read: that is seen only when its turn comes.
+#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn four_for_a_file_that_cannot_be_read_among_stored_ones() {
     let broker = broker().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("body");
     std::fs::write(&file, "a").unwrap();
-    let (file, folder) = (file.to_str().unwrap(), folder.path().to_str().unwrap());
-    let files = ["T", "-F", file, "-F", folder, "-F", file];
+    let file = file.to_str().unwrap();
+    let files = ["T", "-F", file, "-F", "/proc/self/mem", "-F", file];
     let run = send(&broker, &files, "").await.expect_code(4);
     assert!(run.stderr.contains("stopped after file 2"), "{}", run.stderr);
     assert_eq!(landed_bodies(&broker, "T").await, ["a"]);

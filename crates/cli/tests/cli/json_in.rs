@@ -36,6 +36,52 @@ async fn lines_that_are_no_messages_are_kept_as_they_came() {
     assert_eq!(landed(&broker, "T").await.len(), 2);
 }
 
+/// It said "undelivered messages are in FILE, for send --json" of a file that `send --json` refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_the_file_of_the_undelivered_is_true() {
+    const MESSAGES: &str = "undelivered messages are in F, for  send --json";
+    const RECORDS: &str =
+        "invalid records are in F, unchanged: correct them before you send them again";
+    const BOTH: &str = "undelivered messages are in F, for  send --json, and invalid records, \
+                        unchanged: correct these first";
+    let broker = broker().await;
+    let folder = tempfile::tempdir().unwrap();
+    let large = "x".repeat(5 << 20);
+    let too_long = "x".repeat(33 << 20);
+    for (n, flags, lines, says) in [
+        (0, &["--json"][..], "nonsense\n".to_owned(), Some(RECORDS)),
+        (1, &[], format!("{large}\n"), Some(MESSAGES)),
+        (2, &["-K", ":"], format!("k:{large}\nkeyless\n"), Some(BOTH)),
+        (3, &[], format!("{too_long}\n"), None),
+    ] {
+        let file = folder.path().join(n.to_string());
+        let path = file.to_str().unwrap();
+        let args = [&["T", "--on-error", "continue", "--failed-to", path], flags].concat();
+        let run = send(&broker, &args, lines).await.expect_code(2);
+        let last = run.stderr.lines().last().unwrap().replace(path, "F");
+        match says {
+            Some(says) => assert_eq!(last, says),
+            None => assert!(!run.stderr.contains(path), "{}", run.stderr),
+        }
+    }
+}
+
+/// It was shown neither as a field nor among the properties, and so lost on the way back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_priority_is_shown_and_kept_where_it_is_sent_again() {
+    let (first, second) = (broker().await, broker().await);
+    let lines = "{\"body\":\"a\",\"priority\":7}\n{\"body\":\"b\"}\n";
+    let one_queue = ["T", "--json", "-q", "--queue", "dev:0"];
+    send(&first, &one_queue, lines).await.expect_code(0);
+    let args = ["tail", "T", "--until", "now", "-o", "json"];
+    let tailed = run(posthaste_at(first.name_server(), &args), "").await.expect_code(0);
+    let priorities =
+        |lines: &[Value]| -> Vec<Value> { lines.iter().map(|l| l["priority"].clone()).collect() };
+    assert_eq!(priorities(&tailed.json()), [json!(7), Value::Null]);
+    send(&second, &one_queue, &tailed.stdout).await.expect_code(0);
+    assert_eq!(priorities(&landed(&second, "T").await), [json!(7), Value::Null]);
+}
+
 /// What a message is: everything but where it was, when, and how its send ended.
 fn content(lines: &[Value]) -> Vec<String> {
     const CONTENT: [&str; 6] = ["keys", "tag", "properties", "ordered_by", "body", "body_b64"];

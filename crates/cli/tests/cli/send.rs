@@ -139,6 +139,32 @@ async fn delimiters_of_all_kinds() {
     }
 }
 
+/// A file from Windows: every body kept a CR that its author never saw, and not a word was said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cr_at_the_end_of_lines_is_kept_and_spoken_of() {
+    let broker = broker().await;
+    let warning = "warning: line 2 ends in CR LF, and bodies keep the CR. If every line ends like \
+                   this,  -D \"\\r\\n\"  leaves it out.";
+    let lines = "a\nb\r\nc\r\n";
+    let kept = send(&broker, &["Kept"], lines).await.expect_code(0);
+    assert_eq!(kept.stderr.matches("CR LF").count(), 1, "{}", kept.stderr);
+    assert!(kept.stderr.lines().any(|line| line == warning), "{}", kept.stderr);
+    assert_eq!(landed_bodies(&broker, "Kept").await, ["a", "b\r", "c\r"]);
+    let dry = send(&broker, &["Kept", "--dry-run"], lines).await.expect_code(0);
+    assert!(dry.stderr.lines().any(|line| line == warning), "{}", dry.stderr);
+
+    // The remedy works; and where a CR means nothing or was meant, not a word.
+    let cut = send(&broker, &["Cut", "-D", r"\r\n"], "b\r\nc\r\n").await.expect_code(0);
+    assert_eq!(landed_bodies(&broker, "Cut").await, ["b", "c"]);
+    let json = "{\"body\":\"a\"}\r\n";
+    let json = send(&broker, &["Json", "--json"], json).await.expect_code(0);
+    assert_eq!(landed_bodies(&broker, "Json").await, ["a"]);
+    let quiet = send(&broker, &["Kept", "-q"], lines).await.expect_code(0);
+    for run in [cut, json, quiet] {
+        assert!(!run.stderr.contains("CR LF"), "{}", run.stderr);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_lines_are_no_messages() {
     let broker = broker().await;

@@ -114,6 +114,27 @@ async fn an_update_says_how_many_messages_get_out_of_reach_and_waits_for_yes() {
     topic(&broker, &["update", "Typo", "--queues", "2"]).await.expect_code(3);
 }
 
+/// "Correct the command; the same command fails again" was all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_of_the_system_is_neither_created_nor_changed() {
+    let broker = broker().await;
+    for (args, help) in [
+        (
+            &["create", "TBW102"][..],
+            "Brokers have TBW102 where they create topics on their own (autoCreateTopicEnable). \
+             Choose another name.",
+        ),
+        (&["create", "TBW102", "--if-not-exists"], "Choose another name."),
+        (&["create", "rmq_sys_of_mine"], "Choose another name."),
+        (&["update", "SELF_TEST_TOPIC", "--queues", "4"], "Choose another topic."),
+    ] {
+        let run = topic(&broker, args).await.expect_code(5);
+        let error = format!("error: topic {} belongs to the system\n", args[1]);
+        assert!(run.stderr.starts_with(&error), "{}", run.stderr);
+        assert!(run.stderr.trim_end().ends_with(help), "{args:?}: {}", run.stderr);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_have_the_same_exit_codes_everywhere() {
     let broker = broker().await;

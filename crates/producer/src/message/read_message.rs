@@ -110,6 +110,12 @@ impl ReadMessage {
         self.stored.property(name::SHARDING_KEY)
     }
 
+    /// The priority, if it has one (5.4 and later): 0 or more.
+    pub fn priority(&self) -> Option<i32> {
+        let priority = self.stored.property(name::PRIORITY)?.parse().ok();
+        priority.filter(|priority| *priority >= 0)
+    }
+
     /// The properties of the application, which [`Message::property`](crate::Message::property)
     /// set.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -169,6 +175,22 @@ mod tests {
             properties: String::new(),
         };
         ReadMessage::new(MessageQueue::new("t", "b", 0), stored)
+    }
+
+    #[test]
+    fn a_priority_is_a_number_from_0_on() {
+        for (properties, priority) in [
+            ("", None),
+            ("_SYS_MSG_PRIORITY_\u{1}0\u{2}", Some(0)),
+            ("_SYS_MSG_PRIORITY_\u{1}9\u{2}", Some(9)),
+            // Java: `Message.getPriority` is -1 where there is none.
+            ("_SYS_MSG_PRIORITY_\u{1}-1\u{2}", None),
+            ("_SYS_MSG_PRIORITY_\u{1}high\u{2}", None),
+        ] {
+            let mut read = message(0, Bytes::new());
+            read.stored.properties = properties.to_owned();
+            assert_eq!(read.priority(), priority, "{properties}");
+        }
     }
 
     #[test]

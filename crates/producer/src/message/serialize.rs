@@ -67,8 +67,8 @@ impl Serialize for Receipt {
 }
 
 /// `topic`, `broker`, `queue`, `offset`, `msg_id`, `offset_msg_id`, `born_ms` and `stored_ms` since
-/// 1970, `keys`, `tag`, `flag`, `properties` of the application's own, `ordered_by`; and the body,
-/// decompressed, as `body` when it is text and else as `body_b64`. What is not there is left out,
+/// 1970, `keys`, `tag`, `flag`, `properties` of the application's own, `ordered_by`, `priority`; and the
+/// body, decompressed, as `body` when it is text and else as `body_b64`. What is not there is left out,
 /// `keys` apart; `compressed` is there when the body could not be decompressed.
 impl Serialize for ReadMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -93,6 +93,9 @@ impl Serialize for ReadMessage {
         }
         if let Some(key) = self.ordering_key() {
             fields.serialize_entry("ordered_by", key)?;
+        }
+        if let Some(priority) = self.priority() {
+            fields.serialize_entry("priority", &priority)?;
         }
         match str::from_utf8(self.body()) {
             Ok(text) => fields.serialize_entry("body", text)?,
@@ -150,7 +153,7 @@ mod tests {
         let producer = builder.send_timeout(Duration::from_secs(20)).start().await.unwrap();
         let text = Message::json("t", &json!({"id": 7})).unwrap();
         let text = text.tag("new").key("a").key("b").property("own", "1").flag(5).order_by("k");
-        let bytes = Message::copied("t", [0xFF_u8, 0xFE]);
+        let bytes = Message::copied("t", [0xFF_u8, 0xFE]).priority(2);
         let mut reader = producer.admin().reader("t").open().await.unwrap();
         for (offset, message) in [text, bytes].into_iter().enumerate() {
             let receipt = producer.send(message).await.unwrap();
@@ -176,7 +179,7 @@ mod tests {
                     "keys": ["a", "b"], "tag": "new", "flag": 5, "properties": {"own": "1"},
                     "ordered_by": "k", "body": "{\"id\":7}",
                 }),
-                _ => json!({"keys": [], "body_b64": "//4="}),
+                _ => json!({"keys": [], "priority": 2, "body_b64": "//4="}),
             };
             let fields = content.as_object().unwrap().clone();
             expected.as_object_mut().unwrap().extend(fields);

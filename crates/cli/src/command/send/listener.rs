@@ -31,6 +31,9 @@ pub(crate) trait Listener {
     /// A record is no message.
     fn bad(&mut self, number: u64, bad: &BadRecord);
 
+    /// Something about the input that its author may not know.
+    fn remark(&mut self, text: &str);
+
     /// The input cannot be read any further. Reported at once, before the messages in flight end.
     fn unreadable(&mut self, why: &str);
 

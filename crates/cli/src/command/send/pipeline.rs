@@ -159,7 +159,7 @@ where
             next: match input.peek() {
                 None => Next::Nothing,
                 Some(Item::Message { .. }) => Next::Message,
-                Some(Item::Bad { .. } | Item::Unreadable(_)) => Next::Other,
+                Some(Item::Bad { .. } | Item::Remark(_) | Item::Unreadable(_)) => Next::Other,
             },
             room: self.on_their_way < self.limit.limit()
                 && self.slots.len() < AHEAD * self.settings.in_flight,
@@ -199,6 +199,7 @@ where
                 self.stop_early_if(self.settings.stop_on_error);
                 self.tell();
             }
+            Item::Remark(text) => self.listener.remark(&text),
             Item::Unreadable(why) => {
                 self.listener.unreadable(&why);
                 self.stop_early_if(true);

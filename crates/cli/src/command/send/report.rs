@@ -1,7 +1,6 @@
 //! Says of each message how it ended: receipt or error line on stdout, words on stderr, the
 //! undelivered message in its file.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -234,9 +233,9 @@ impl Report {
         }
     }
 
-    /// The file of `--failed-to`, if it holds all that was not delivered.
-    pub(crate) fn undelivered(&self) -> Option<&Path> {
-        self.undelivered.as_ref().map(Undelivered::path)
+    /// What is in the file of `--failed-to`, if everything that was not delivered could be written.
+    pub(crate) fn undelivered(&self) -> Option<String> {
+        self.undelivered.as_ref()?.summary()
     }
 
     /// Hands over everything at the end.
@@ -301,6 +300,12 @@ impl Listener for Report {
         self.error_line(number, &object);
         if let (Some(undelivered), Some(record)) = (&mut self.undelivered, record) {
             undelivered.write_record(record);
+        }
+    }
+
+    fn remark(&mut self, text: &str) {
+        if !self.quiet {
+            self.stderr.warning(text);
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Undelivered {
     path: PathBuf,
     file: BufWriter<File>,
     error: Option<io::Error>,
+    has_messages: bool,
+    has_records: bool,
 }
 
 #[derive(Serialize)]
@@ -45,7 +47,13 @@ impl Undelivered {
                 "Name another file, or remove this one once its messages are no longer needed.",
             ));
         }
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), error: None })
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+            error: None,
+            has_messages: false,
+            has_records: false,
+        })
     }
 
     pub(super) fn write(&mut self, message: &Message, number: u64, error: &ErrorObject<'_>) {
@@ -60,12 +68,14 @@ impl Undelivered {
         };
         let written = serde_json::to_writer(&mut self.file, &line).map_err(io::Error::from);
         let ended = self.file.write_all(b"\n");
+        self.has_messages = true;
         self.keep(written.and(ended));
     }
 
     /// A record that is no message, as it came: it can be corrected here, and is refused again else.
     pub(super) fn write_record(&mut self, record: &[u8]) {
         let written = self.file.write_all(record).and_then(|()| self.file.write_all(b"\n"));
+        self.has_records = true;
         self.keep(written);
     }
 
@@ -77,8 +87,20 @@ impl Undelivered {
         Some(format!("cannot write {}: {error}", self.path.display()))
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// What the file holds, and what to do with it; nothing of an empty one.
+    pub(super) fn summary(&self) -> Option<String> {
+        let path = self.path.display();
+        match (self.has_messages, self.has_records) {
+            (true, false) => Some(format!("undelivered messages are in {path}, for  send --json")),
+            (false, true) => Some(format!(
+                "invalid records are in {path}, unchanged: correct them before you send them again"
+            )),
+            (true, true) => Some(format!(
+                "undelivered messages are in {path}, for  send --json, and invalid records, \
+                 unchanged: correct these first"
+            )),
+            (false, false) => None,
+        }
     }
 
     fn keep(&mut self, result: io::Result<()>) {

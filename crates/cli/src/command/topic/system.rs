@@ -1,5 +1,7 @@
 //! Which topics are the system's own (Java: `TopicValidator`).
 
+use crate::exit::{Exit, Failure};
+
 /// Topics of brokers, whatever their cluster (4.7.0 to 5.5.0).
 const FIXED: &[&str] = &[
     "TBW102",
@@ -21,6 +23,21 @@ const PREFIX: &str = "rmq_sys_";
 const REPLY_SUFFIX: &str = "_REPLY_TOPIC";
 /// Every broker has this topic, so its route names the brokers.
 pub(super) const ON_EVERY_BROKER: &str = "SELF_TEST_TOPIC";
+
+/// Refuses to create or to change a topic of the system: brokers refuse it as well, in fewer words.
+pub(super) fn refuse(topic: &str, help: &str) -> Result<(), Failure> {
+    if !(FIXED.contains(&topic) || topic.starts_with(PREFIX)) {
+        return Ok(());
+    }
+    let message = format!("topic {topic} belongs to the system");
+    let default =
+        "Brokers have TBW102 where they create topics on their own (autoCreateTopicEnable).";
+    let help = match topic {
+        "TBW102" => format!("{default} {help}"),
+        _ => help.to_owned(),
+    };
+    Err(Failure::new(Exit::Refused, "invalid", message).help(help))
+}
 
 /// Takes the system's topics out of a list of all topics, sorted.
 ///

@@ -77,6 +77,8 @@ impl Listener for Notes {
         self.tell(number, Told::Bad);
     }
 
+    fn remark(&mut self, _: &str) {}
+
     fn unreadable(&mut self, _: &str) {
         assert!(!std::mem::replace(&mut self.unreadable, true));
     }
