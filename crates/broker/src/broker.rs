@@ -1,9 +1,10 @@
 //! A running broker.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -12,9 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
-use crate::engine::{Engine, Identity};
+use crate::engine::effects::Effects;
+use crate::engine::{Engine, Identity, Millis};
 use crate::engine_loop::{Counters, EngineLoop, Event};
-use crate::error::BrokerError;
+use crate::error::{BrokerError, KitError};
 use crate::failure::Failure;
 use crate::seats::Seats;
 use crate::server::{self, MAX_CONNECTIONS, Server};
@@ -28,15 +30,29 @@ const LONG_FRAMES: usize = 64 * 1024 * 1024;
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// A running name server and broker. Dropping it stops it too, without waiting.
+///
+/// What a test asks of it is in [`BrokerHandle`].
 #[derive(Debug)]
 pub struct Broker {
     name_server: SocketAddr,
     address: SocketAddr,
     counters: Arc<Counters>,
-    events: mpsc::Sender<Event>,
+    events: Arc<mpsc::Sender<Event>>,
+    handle: BrokerHandle,
     /// Dropped to stop accepting.
     accepting: watch::Sender<()>,
     servers: JoinSet<()>,
+    failure: Failure,
+}
+
+/// What tests and tools ask of a running broker, without a connection. A clone asks the same one,
+/// from any task.
+///
+/// It does not keep the broker running: once that has stopped, everything is
+/// [`KitError::Stopped`].
+#[derive(Debug, Clone)]
+pub struct BrokerHandle {
+    events: Weak<mpsc::Sender<Event>>,
     failure: Failure,
 }
 
@@ -107,15 +123,22 @@ impl Broker {
             };
             servers.spawn(server.run(stop.clone()));
         }
+        let events = Arc::new(events);
         Ok(Self {
             name_server: name_server_address,
             address,
             counters,
+            handle: BrokerHandle { events: Arc::downgrade(&events), failure: failure.clone() },
             events,
             accepting,
             servers,
             failure,
         })
+    }
+
+    /// A handle for other tasks, which may outlive the broker.
+    pub fn handle(&self) -> BrokerHandle {
+        self.handle.clone()
     }
 
     /// Where the name server listens.
@@ -164,6 +187,35 @@ impl Broker {
         let ended = async { while self.servers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOP_LIMIT, ended).await;
         self.servers.shutdown().await;
+    }
+}
+
+impl Deref for Broker {
+    type Target = BrokerHandle;
+
+    fn deref(&self) -> &BrokerHandle {
+        &self.handle
+    }
+}
+
+impl BrokerHandle {
+    /// Asks the engine, and waits for what it says. The runtime goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`KitError::Stopped`].
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine, Millis, &mut Effects) -> T + Send + 'static,
+    ) -> Result<T, KitError> {
+        let stopped = || KitError::Stopped(self.failure.get());
+        let (answer, answered) = oneshot::channel();
+        let asked = Event::Asked(Box::new(move |engine, now, effects| {
+            let _ = answer.send(question(engine, now, effects));
+        }));
+        // Not kept while the answer is awaited, or it would keep the broker running.
+        let sent = self.events.upgrade().map(|events| events.send(asked));
+        sent.ok_or_else(stopped)?.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())
     }
 }
 

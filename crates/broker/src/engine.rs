@@ -168,8 +168,8 @@ impl Engine {
     }
 
     /// A client has connected.
-    pub(crate) fn open(&mut self, session: SessionId, peer: SocketAddr) {
-        self.peers.open(session, peer);
+    pub(crate) fn open(&mut self, now: Millis, session: SessionId, peer: SocketAddr) {
+        self.peers.open(now, session, peer);
     }
 
     /// A client is gone: whatever it was a member of goes on without it.

@@ -30,6 +30,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Up to this many bytes are written by the engine's thread itself when all are for one session.
 const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
+/// What someone in this process asks of the engine, in a turn of its thread.
+pub(crate) type Question = Box<dyn FnOnce(&mut Engine, Millis, &mut Effects) + Send>;
+
 /// What arrives at the engine's thread.
 pub(crate) enum Event {
     /// A client has connected.
@@ -38,6 +41,8 @@ pub(crate) enum Event {
     Frames { session: SessionId, frames: Bytes, permits: Permits },
     /// A client is gone.
     Closed(SessionId),
+    /// Someone in this process asks something.
+    Asked(Question),
     /// No more turns; tells when everything is kept.
     Stop(oneshot::Sender<()>),
 }
@@ -139,12 +144,17 @@ impl EngineLoop {
                     done.push(permits);
                 }
                 Event::Opened { session, peer, outbox } => {
-                    self.engine.open(session, peer);
+                    self.engine.open(now, session, peer);
                     self.clients.insert(session, Client { outbox, sends: SendReader::default() });
                 }
                 Event::Closed(session) => {
                     self.engine.close(session, &mut effects);
                     self.clients.remove(&session);
+                }
+                Event::Asked(question) => {
+                    question(&mut self.engine, now, &mut effects);
+                    // It may have taken a while: clients get their answers first.
+                    break;
                 }
                 Event::Stop(stopped) => {
                     stop = Some(stopped);

@@ -1,4 +1,4 @@
-//! Why a broker does not start, or has stopped.
+//! Why a broker does not start, or has stopped, or does not answer a test.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -64,4 +64,16 @@ pub enum BrokerError {
     /// The thread that does the broker's work has ended.
     #[error("the broker has stopped, because of a bug: {0}")]
     Failed(String),
+}
+
+/// Why a running broker does not do what a test asks of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KitError {
+    /// The broker was stopped or dropped, or has failed.
+    #[error("the broker has stopped{}", .0.as_ref().map(|why| format!(", because of a bug: {why}")).unwrap_or_default())]
+    Stopped(Option<String>),
+    /// What is stored cannot be read.
+    #[error("what the broker has stored cannot be read: {0}")]
+    Unreadable(String),
 }

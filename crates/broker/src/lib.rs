@@ -42,6 +42,9 @@
 //! of its producers is connected, a decision counts once, and a message that does not exist cannot
 //! be recalled.
 //!
+//! A test looks at what was stored and who is connected through [`BrokerHandle`], which a [`Broker`]
+//! is too: [`messages`](BrokerHandle::messages), [`clients`](BrokerHandle::clients) and the like.
+//!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
 //! is the thread that owns the `engine`, `handler` has what each request does, and `store` keeps
@@ -57,6 +60,7 @@ mod engine_loop;
 mod error;
 mod failure;
 mod handler;
+mod kit;
 mod location;
 mod outbox;
 mod panicked;
@@ -66,7 +70,11 @@ mod server;
 mod store;
 mod time;
 
-pub use broker::{Broker, BrokerStats};
+pub use broker::{Broker, BrokerHandle, BrokerStats};
 pub use builder::BrokerBuilder;
-pub use error::BrokerError;
+pub use error::{BrokerError, KitError};
+pub use kit::{
+    ClientInfo, GroupInfo, Page, PageOf, Position, PositionError, QueueInfo, StoredMessage,
+    TopicInfo, WaitsFor,
+};
 pub use store::WhenFull;

@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     pub(crate) language: Language,
     /// The version that it says it has.
     pub(crate) version: i32,
+    /// When it has connected.
+    pub(crate) opened: Millis,
     /// When its last heartbeat came; 0: none has.
     pub(crate) seen: Millis,
 }
@@ -43,8 +45,9 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// A client has connected.
-    pub(crate) fn open(&mut self, session: SessionId, address: SocketAddr) {
-        let peer = Peer { address, language: Language::Other, version: 0, seen: 0 };
+    pub(crate) fn open(&mut self, now: Millis, session: SessionId, address: SocketAddr) {
+        let language = Language::Other;
+        let peer = Peer { address, language, version: 0, opened: now, seen: 0 };
         self.by_session.insert(session, peer);
     }
 
@@ -77,6 +80,11 @@ impl Peers {
     /// Whether a session has pulled for a group that is not known.
     pub(crate) fn pulls_as(&self, session: SessionId, group: &str) -> bool {
         self.pulls_as.get(&session).is_some_and(|known| known == group)
+    }
+
+    /// All sessions and their clients.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Peer)> {
+        self.by_session.iter().map(|(session, peer)| (*session, peer))
     }
 
     /// The client of a session.

@@ -89,6 +89,11 @@ impl Producers {
         self.clients.get(client_id).copied()
     }
 
+    /// What a session calls itself, if it has said so.
+    pub(crate) fn id(&self, session: SessionId) -> Option<&str> {
+        self.ids.get(&session).map(String::as_str)
+    }
+
     /// The groups that have a member.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         self.groups.keys().map(String::as_str)

@@ -44,6 +44,12 @@ impl Schedule {
     }
 }
 
+/// How long a message of a level waits, counted from 1.
+pub(crate) fn delay_ms(level: i32) -> Millis {
+    let at = usize::try_from(level.clamp(1, LEVELS as i32) - 1).unwrap_or(0);
+    DELAYS_S.get(at).map_or(0, |delay_s| delay_s * 1_000)
+}
+
 /// Turns a message into one that waits `level`, counted from 1, before it comes to queue
 /// `queue_id` of its topic. Says in which queue of the schedule topic.
 pub(crate) fn delay(message: &mut StoredMessage, queue_id: u16, level: i32) -> u16 {

@@ -54,6 +54,8 @@ pub(crate) struct Topic {
     queues: Vec<QueueEnds>,
     /// The messages that it gets.
     put: Meter,
+    /// When it has got its last message in this run.
+    last_put: Option<Millis>,
 }
 
 /// Where a queue ends.
@@ -79,6 +81,11 @@ impl Topic {
     /// How many queues are looked after: of those of now, and those of earlier in this run.
     pub(crate) fn known_queues(&self) -> u16 {
         self.queues.len() as u16
+    }
+
+    /// When it has got its last message in this run, if any.
+    pub(crate) fn last_put(&self) -> Option<Millis> {
+        self.last_put
     }
 
     fn has(&self, bit: i32) -> bool {
@@ -246,7 +253,12 @@ impl Topics {
             None => {
                 self.deleted.retain(|(deleted, _)| *deleted != number);
                 self.by_name.insert(config.name.clone(), number);
-                *place = Some(Topic { config, queues: Vec::new(), put: Meter::default() });
+                *place = Some(Topic {
+                    config,
+                    queues: Vec::new(),
+                    put: Meter::default(),
+                    last_put: None,
+                });
             }
         }
         self.changes += 1;
@@ -275,6 +287,7 @@ impl Topics {
     pub(crate) fn count(&mut self, queue: QueueKey, now: Millis) {
         if let Some(topic) = self.numbered_mut(queue.topic) {
             topic.put.record(now, 1);
+            topic.last_put = Some(now);
         }
     }
 

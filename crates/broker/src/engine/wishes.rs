@@ -1,6 +1,6 @@
 //! What a message's properties ask of the broker: to come later, or to be part of a transaction.
 
-use posthaste_protocol::properties::name;
+use posthaste_protocol::properties::{NAME_END, VALUE_END, name};
 
 use super::{Millis, refusal::Refusal};
 
@@ -40,6 +40,17 @@ pub(crate) enum Course {
 }
 
 impl Wishes {
+    /// The wishes in a text of the wire; of a name that occurs twice the last one counts.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut wishes = Self::default();
+        for (name, value) in text.split(VALUE_END).filter_map(|pair| pair.split_once(NAME_END)) {
+            if !value.is_empty() {
+                wishes.read(name, value);
+            }
+        }
+        wishes
+    }
+
     /// Takes one property into account.
     pub(crate) fn read(&mut self, name: &str, value: &str) {
         match name {
@@ -92,22 +103,6 @@ impl Wishes {
             )));
         }
         Ok(if due > now { Course::At(due) } else { Course::AtOnce })
-    }
-}
-
-#[cfg(test)]
-impl Wishes {
-    /// The wishes in a text of the wire; of a name that occurs twice the last one counts.
-    pub(crate) fn of(text: &str) -> Self {
-        use posthaste_protocol::properties::{NAME_END, VALUE_END};
-
-        let mut wishes = Self::default();
-        for (name, value) in text.split(VALUE_END).filter_map(|pair| pair.split_once(NAME_END)) {
-            if !value.is_empty() {
-                wishes.read(name, value);
-            }
-        }
-        wishes
     }
 }
 

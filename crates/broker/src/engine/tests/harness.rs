@@ -49,7 +49,7 @@ impl Bench {
         engine.create_topics(&[("orders".into(), 4)]).expect("topics");
         for session in 0..4 {
             let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000 + session as u16));
-            engine.open(SessionId(session), peer);
+            engine.open(START, SessionId(session), peer);
         }
         Self { engine, now: START, effects: Effects::default(), opaque: 0 }
     }

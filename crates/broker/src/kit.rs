@@ -1,0 +1,120 @@
+//! The test kit: what tests and tools ask of a running broker.
+//!
+//! Each question goes to the engine's thread, as requests do, and is answered between two turns. No
+//! question looks at more than 10,000 messages: what needs more is asked in pieces, and clients are
+//! served in between. None needs a timer or a second thread of the runtime.
+
+mod clients;
+mod message;
+mod page;
+mod topics;
+
+pub use clients::{ClientInfo, GroupInfo};
+pub use message::{StoredMessage, WaitsFor};
+pub use page::{Page, PageOf, Position, PositionError};
+pub use topics::{QueueInfo, TopicInfo};
+
+use crate::broker::BrokerHandle;
+use crate::error::KitError;
+
+/// How many messages are asked for at once where all are wanted.
+const ALL_AT_ONCE: usize = 1_000;
+
+impl BrokerHandle {
+    /// All messages of a topic that consumers can see, in the order in which they were stored; those
+    /// of one queue always in theirs. A topic that does not exist has none.
+    ///
+    /// A delayed message is there once it is delivered, a half message once it is committed. For
+    /// large topics, ask for a [`page`](Self::page).
+    ///
+    /// # Errors
+    /// [`KitError::Stopped`], and [`KitError::Unreadable`] of a damaged data folder.
+    pub async fn messages(&self, topic: &str) -> Result<Vec<StoredMessage>, KitError> {
+        let mut messages = Vec::new();
+        let mut of = PageOf::topic(topic).count(ALL_AT_ONCE);
+        loop {
+            let page = self.page(of.clone()).await?;
+            messages.extend(page.messages);
+            if page.is_end {
+                return Ok(messages);
+            }
+            of = of.from(page.next);
+        }
+    }
+
+    /// Some messages of a topic, and where they end. Looks at no more than 10,000, so a page of a
+    /// search may be empty before the end: see [`Page::is_end`].
+    ///
+    /// # Errors
+    /// As [`messages`](Self::messages).
+    pub async fn page(&self, of: PageOf) -> Result<Page, KitError> {
+        let found = self.ask(move |engine, _, _| page::read(engine, &of)).await?;
+        Ok(found.map_err(|error| KitError::Unreadable(error.to_string()))?.into_page())
+    }
+
+    /// The message with this id: its offset id (the broker's), or its unique id (the producer's), of
+    /// which the newest message that has it is found. `None` when there is no such message.
+    ///
+    /// Nothing keeps an index of unique ids: every topic is read until it is found, first those of
+    /// applications, then those where messages wait.
+    ///
+    /// # Errors
+    /// As [`messages`](Self::messages).
+    pub async fn message(&self, id: &str) -> Result<Option<StoredMessage>, KitError> {
+        let wanted = id.to_owned();
+        let found = self.ask(move |engine, _, _| page::by_offset_id(engine, &wanted)).await?;
+        let found = found.map_err(|error| KitError::Unreadable(error.to_string()))?;
+        if let Some(found) = found {
+            return Ok(Some(found.into_message()));
+        }
+        let mut topics = self.ask(|engine, _, _| topics::names(engine)).await?;
+        topics.sort_by_key(|(_, is_system)| *is_system);
+        for (topic, _) in topics {
+            let mut of = PageOf::topic(topic).unique_id(id).newest_first().count(1);
+            loop {
+                let page = self.page(of.clone()).await?;
+                if let Some(message) = page.messages.into_iter().next() {
+                    return Ok(Some(message));
+                }
+                if page.is_end {
+                    break;
+                }
+                of = of.from(page.next);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All topics by name, the system's among them: see [`TopicInfo::is_system`].
+    ///
+    /// # Errors
+    /// [`KitError::Stopped`].
+    pub async fn topics(&self) -> Result<Vec<TopicInfo>, KitError> {
+        let mut topics = Vec::new();
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let (some, next) = self.ask(move |engine, _, _| topics::some(engine, first)).await?;
+            topics.extend(some);
+            from = next;
+        }
+        topics.sort_by(|a: &TopicInfo, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// Every open connection, the oldest first. A client has several: one to the name server, and one
+    /// or more to the broker; only the latter say who it is, with their heartbeats.
+    ///
+    /// # Errors
+    /// [`KitError::Stopped`].
+    pub async fn clients(&self) -> Result<Vec<ClientInfo>, KitError> {
+        self.ask(|engine, _, _| clients::clients(engine)).await
+    }
+
+    /// The producer groups that have a member, and all consumer groups, by name.
+    ///
+    /// # Errors
+    /// [`KitError::Stopped`].
+    pub async fn groups(&self) -> Result<Vec<GroupInfo>, KitError> {
+        self.ask(|engine, _, _| clients::groups(engine)).await
+    }
+}
