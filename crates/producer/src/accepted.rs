@@ -2,12 +2,12 @@
 
 mod batch_room;
 pub(crate) mod budget;
+pub(crate) mod cache_padded;
 pub(crate) mod counter;
 mod end;
 mod epoch;
 pub(crate) mod intake;
 pub(crate) mod lanes;
-pub(crate) mod padded;
 mod sharing;
 mod terms;
 
@@ -200,13 +200,13 @@ impl Accepted {
     }
 
     /// Fewer messages may share a batch with this one from now on.
-    pub(crate) fn go_with(&self, most: usize) {
+    pub(crate) fn limit_batch(&self, most: usize) {
         let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
         self.most_together.fetch_min(most, Ordering::Relaxed);
     }
 
     /// The message, or all of the batch, leaves as `write` writes it, unless it has ended.
-    pub(crate) fn leave<T>(&self, write: impl FnOnce(&Content) -> T) -> Option<T> {
+    pub(crate) fn write_unless_ended<T>(&self, write: impl FnOnce(&Content) -> T) -> Option<T> {
         let State { has_left, body, .. } = &mut *self.state();
         let Body::Content(content) = body else { return None };
         *has_left = true;
@@ -237,7 +237,7 @@ impl Accepted {
     }
 
     /// Shows the message, or all of the batch, unless it has ended.
-    pub(crate) fn show<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
+    pub(crate) fn with_content<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
         match &self.state().body {
             Body::Content(content) => Some(look(content)),
             Body::End(_) | Body::Nothing => None,
@@ -256,12 +256,12 @@ impl Accepted {
     }
 
     /// A server that goes away sends it away; `true` the first time.
-    pub(crate) fn send_away(&self) -> bool {
+    pub(crate) fn note_sent_away(&self) -> bool {
         !std::mem::replace(&mut self.state().trouble().sent_away, true)
     }
 
     /// What left was certainly not stored, and waits again.
-    pub(crate) fn back_in_line(&self) {
+    pub(crate) fn returned_to_line(&self) {
         let mut state = self.state();
         if !state.maybe_stored() {
             state.has_left = false;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::accepted::{Accepted, BatchRoom, Epoch, MOST_MESSAGES, Mode, Permit, Terms, sharing};
-use crate::connection::outbox::{Outbox, Waiting};
+use crate::connection::outbox::{OpenAttempt, Outbox};
 use crate::connection::pending_operation;
 use crate::connection::target::Target;
 use crate::connection::window::{Trip, Window};
@@ -52,16 +52,16 @@ fn answer() -> Operation {
 }
 
 fn through_outbox(most: usize) -> Operation {
-    let mut waiting: Vec<Waiting> = messages(MOST_MESSAGES);
+    let mut waiting: Vec<OpenAttempt> = messages(MOST_MESSAGES);
     let mut outbox = Outbox::default();
     Box::new(move || {
         for one in waiting.drain(..) {
             outbox.push(one);
         }
-        while let Some(mut departure) =
+        while let Some(mut outgoing) =
             outbox.next(false, |first| BatchRoom::beside(first, most, BATCH_BYTES))
         {
-            waiting.append(&mut departure.messages);
+            waiting.append(&mut outgoing.messages);
         }
     })
 }
@@ -84,7 +84,7 @@ fn route(brokers: usize) -> Arc<Route> {
 }
 
 /// This many messages for one line of an outbox.
-fn messages(count: usize) -> Vec<Waiting> {
+fn messages(count: usize) -> Vec<OpenAttempt> {
     let (route, ids, now) = (route(1), UniqueIds::new(own_ip()), Instant::now());
     let broker = route.brokers.first().expect("a broker");
     let deadline = now + Duration::from_secs(86_400);
@@ -103,7 +103,7 @@ fn messages(count: usize) -> Vec<Waiting> {
         };
         let accepted = Arc::new(Accepted::new(content, terms));
         let target = Target { broker: broker.clone(), queue: None };
-        Waiting { accepted, target, since: now, until: deadline, trial: None }
+        OpenAttempt { accepted, target, since: now, until: deadline, refused_batch: None }
     };
     (0..count).map(one).collect()
 }

@@ -19,17 +19,17 @@ use tokio::sync::Notify;
 
 use crate::accepted::{Accepted, Wake};
 use crate::connection::pool::{self, Pool};
-use crate::connection::{Connection, Order, Peer};
+use crate::connection::{Connection, Peer, TaskOrder};
 use crate::ledger::Ledger;
 use crate::ledger::stats::Stats;
 use crate::route::name_server::Directory;
-use crate::route::{RouteTable, Watch};
+use crate::route::{RouteTable, RouteWatch};
 use crate::{ErrorKind, MessageQueue};
 
 pub(crate) struct Client {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) routes: RouteTable,
-    pub(crate) watch: Watch,
+    pub(crate) watch: RouteWatch,
     /// The name servers.
     pub(crate) directory: Directory,
     pool: Pool,
@@ -42,7 +42,7 @@ impl Client {
         Self {
             ledger: Arc::new(ledger),
             routes: RouteTable::default(),
-            watch: Watch::default(),
+            watch: RouteWatch::default(),
             directory: Directory::default(),
             pool: Pool::default(),
             left_out: Notify::new(),
@@ -79,7 +79,7 @@ impl Client {
 
     /// What was before these messages in their lane has ended.
     pub(crate) fn let_follow(self: &Arc<Self>, next: Vec<Arc<Accepted>>) {
-        self.place_all(next, None);
+        self.dispatch_all(next, None);
     }
 
     // ---- connections ----
@@ -113,7 +113,7 @@ impl Client {
     /// Has every broker that a route leads to know this client: a broker whose connection was lost
     /// while nothing was sent would ask no producer about transactions.
     pub(crate) fn greet_brokers(&self) {
-        self.connections().iter().for_each(|connection| connection.order(Order::Greet));
+        self.connections().iter().for_each(|connection| connection.order(TaskOrder::Greet));
     }
 
     /// Lets go of everything, so that the tasks end when they have done what they have.

@@ -6,7 +6,6 @@
 pub(crate) mod answer;
 pub(crate) mod attempt;
 mod course;
-pub(crate) mod departures;
 pub(crate) mod dial;
 pub(crate) mod events;
 pub(crate) mod failure;
@@ -20,6 +19,7 @@ pub(crate) mod pause;
 mod pending;
 pub(crate) mod pool;
 pub(crate) mod refused_batch;
+pub(crate) mod send_memo;
 pub(crate) mod target;
 mod task;
 mod task_order;
@@ -34,8 +34,8 @@ use tokio::sync::oneshot;
 
 use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
-use self::outbox::Waiting;
-pub(crate) use self::task_order::{Call, CallError, Order, Peer};
+use self::outbox::OpenAttempt;
+pub(crate) use self::task_order::{Call, CallError, Peer, TaskOrder};
 use crate::ledger::stats::BrokerStats;
 
 #[cfg(feature = "bench")]
@@ -76,17 +76,17 @@ impl Connection {
     }
 
     /// Queues a message; gives it back when the task has ended.
-    pub(crate) fn send(&self, waiting: Waiting) -> Result<(), Waiting> {
-        match self.mailbox.put(Order::Send(waiting)) {
-            Err(Order::Send(waiting)) => Err(waiting),
+    pub(crate) fn send(&self, attempt: OpenAttempt) -> Result<(), OpenAttempt> {
+        match self.mailbox.put(TaskOrder::Send(attempt)) {
+            Err(TaskOrder::Send(attempt)) => Err(attempt),
             _ => Ok(()),
         }
     }
 
     /// Queues messages in one go; gives them back when the task has ended.
-    pub(crate) fn send_all(&self, group: Vec<Waiting>) -> Result<(), Vec<Waiting>> {
-        match self.mailbox.put(Order::SendAll(group)) {
-            Err(Order::SendAll(group)) => Err(group),
+    pub(crate) fn send_all(&self, group: Vec<OpenAttempt>) -> Result<(), Vec<OpenAttempt>> {
+        match self.mailbox.put(TaskOrder::SendAll(group)) {
+            Err(TaskOrder::SendAll(group)) => Err(group),
             _ => Ok(()),
         }
     }
@@ -96,12 +96,12 @@ impl Connection {
         let withdrawn = self.load.withdrawn.fetch_add(1, Ordering::Relaxed) + 1;
         if withdrawn > 64 && withdrawn * 2 > self.mailbox.backlog() {
             self.load.withdrawn.store(0, Ordering::Relaxed);
-            self.order(Order::Sweep);
+            self.order(TaskOrder::Sweep);
         }
     }
 
     /// Tells the task something.
-    pub(crate) fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: TaskOrder) {
         // The task ends when the producer or the runtime does; then no caller is left to tell.
         let _ = self.mailbox.put(order);
     }
@@ -144,7 +144,7 @@ impl Connection {
     async fn ask<R: Request>(&self, request: &R, deadline: Instant) -> Result<Command, CallError> {
         let (answer, receiver) = oneshot::channel();
         let call = Call { command: Command::of(request, 0), answer: Some(answer) };
-        self.order(Order::Call(Box::new(call)));
+        self.order(TaskOrder::Call(Box::new(call)));
         match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -196,6 +196,6 @@ impl WayBack {
         }
         before();
         let command = Command::of(request, 0).oneway();
-        self.mailbox.put(Order::Call(Box::new(Call { command, answer: None }))).is_ok()
+        self.mailbox.put(TaskOrder::Call(Box::new(Call { command, answer: None }))).is_ok()
     }
 }

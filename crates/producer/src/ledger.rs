@@ -5,8 +5,8 @@ mod awaited_replies;
 pub(crate) mod callbacks;
 mod checks;
 mod close_report;
+pub(crate) mod good_ends;
 pub(crate) mod stats;
-pub(crate) mod success;
 mod undecided;
 
 use std::future::Future;
@@ -18,8 +18,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::acceptance::{Room, Waits};
-pub(crate) use self::awaited_replies::Requests;
+pub(crate) use self::acceptance::{Admission, Unadmitted};
+pub(crate) use self::awaited_replies::AwaitedReplies;
 use self::callbacks::Callbacks;
 pub(crate) use self::checks::Checks;
 pub use self::close_report::{CloseReport, Undelivered};
@@ -53,7 +53,7 @@ pub(crate) struct Ledger {
     undelivered: Mutex<Vec<Undelivered>>,
     pub(crate) transactions: Transactions,
     pub(crate) checks: Checks,
-    pub(crate) requests: Requests,
+    pub(crate) awaited_replies: AwaitedReplies,
     callbacks: Callbacks,
 }
 
@@ -83,7 +83,7 @@ impl Ledger {
             batch_bytes: config.batch_bytes(),
             transactions: Transactions::default(),
             checks: Checks::new(config.checks_at_once, config.checks_waiting),
-            requests: Requests::default(),
+            awaited_replies: AwaitedReplies::default(),
             callbacks: Callbacks::new(config.callback_executor.clone()),
             config,
             runtime: runtime.clone(),

@@ -104,7 +104,7 @@ impl Observers {
             End::Written | End::Failed(_) => return,
         };
         if let Some(trace) = self.trace.as_ref().filter(|_| at.trace_on) {
-            let _ = accepted.show(|content| {
+            let _ = accepted.with_content(|content| {
                 for (entry, receipt) in content.entries().zip(receipts) {
                     trace.stored(accepted, entry, receipt, at.address);
                 }
@@ -153,7 +153,7 @@ impl Observers {
 
     /// A copy of what is sent, unless there is no interceptor to show it to, or it has ended.
     fn content_for_interceptors(&self, accepted: &Accepted) -> Option<Content> {
-        if self.interceptors.is_empty() { None } else { accepted.show(Content::clone) }
+        if self.interceptors.is_empty() { None } else { accepted.with_content(Content::clone) }
     }
 
     fn tell(&self, tell: impl Fn(&dyn Interceptor)) {

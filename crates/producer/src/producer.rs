@@ -20,7 +20,7 @@ use self::delivery::{Awaited, waker};
 use crate::accepted::{Accepted, End, Mode};
 use crate::client::Client;
 use crate::config::{Config, LONGEST};
-use crate::ledger::{Room, Waits};
+use crate::ledger::{Admission, Unadmitted};
 use crate::message::content::Content;
 use crate::observers::span::{SendSpan, send_span};
 use crate::{
@@ -87,8 +87,8 @@ impl Producer {
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let span = |message: &Message| send_span!("send", self.client(), message, 1);
         let waker = Some(waker().await);
-        let (room, span) = self.accept(message.into(), Mode::Sync, waker, span)?;
-        Awaited::new(room, self.client(), span, End::receipt).await
+        let (admission, span) = self.accept(message.into(), Mode::Sync, waker, span)?;
+        Awaited::new(admission, self.client(), span, End::receipt).await
     }
 
     /// Accepts a message, waiting for room if need be, and gives a handle of its delivery.
@@ -102,10 +102,12 @@ impl Producer {
     /// Dropping the handle cancels nothing.
     pub async fn enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let span = |message: &Message| send_span!("enqueue", self.client(), message, 1);
-        let (room, span) = self.accept(message.into(), Mode::Async, None, span)?;
-        let accepted = match room {
-            Room::Taken(accepted) => accepted,
-            Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
+        let (admission, span) = self.accept(message.into(), Mode::Async, None, span)?;
+        let accepted = match admission {
+            Admission::Accepted(accepted) => accepted,
+            Admission::MustWait(unadmitted) => {
+                Box::pin(self.wait_for_room(unadmitted, &span)).await?
+            }
         };
         Ok(self.delivery(accepted, span))
     }
@@ -116,11 +118,11 @@ impl Producer {
     /// As [`enqueue`](Self::enqueue), at once.
     pub fn try_enqueue(&self, message: Message) -> Result<Delivery, SendError> {
         let span = |message: &Message| send_span!("try_enqueue", self.client(), message, 1);
-        let (room, span) = self.accept(message.into(), Mode::Async, None, span)?;
-        match room {
-            Room::Taken(accepted) => Ok(self.delivery(accepted, span)),
-            Room::None(waits) => {
-                let error = self.client().ledger.no_room(*waits);
+        let (admission, span) = self.accept(message.into(), Mode::Async, None, span)?;
+        match admission {
+            Admission::Accepted(accepted) => Ok(self.delivery(accepted, span)),
+            Admission::MustWait(unadmitted) => {
+                let error = self.client().ledger.no_room(*unadmitted);
                 span.record_failed(&error);
                 Err(error)
             }
@@ -142,8 +144,8 @@ impl Producer {
     pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
         let span = |message: &Message| send_span!("send_oneway", self.client(), message, 1);
         let waker = Some(waker().await);
-        let (room, span) = self.accept(message.into(), Mode::Oneway, waker, span)?;
-        Awaited::new(room, self.client(), span, End::written).await
+        let (admission, span) = self.accept(message.into(), Mode::Oneway, waker, span)?;
+        Awaited::new(admission, self.client(), span, End::written).await
     }
 
     /// Sends a batch and awaits the broker's answer: its messages are stored together, one after
@@ -167,8 +169,8 @@ impl Producer {
         let count = content.count();
         let span = |first: &Message| send_span!("send_batch", self.client(), first, count);
         let waker = Some(waker().await);
-        let (room, span) = self.accept(content, Mode::Sync, waker, span)?;
-        Awaited::new(room, self.client(), span, End::receipts).await
+        let (admission, span) = self.accept(content, Mode::Sync, waker, span)?;
+        Awaited::new(admission, self.client(), span, End::receipts).await
     }
 
     /// Accepts a batch, waiting for room if need be, and gives a handle of its delivery: as
@@ -189,10 +191,12 @@ impl Producer {
         };
         let count = content.count();
         let span = |first: &Message| send_span!("enqueue_batch", self.client(), first, count);
-        let (room, span) = self.accept(content, Mode::Async, None, span)?;
-        let accepted = match room {
-            Room::Taken(accepted) => accepted,
-            Room::None(waits) => Box::pin(self.wait_for_room(waits, &span)).await?,
+        let (admission, span) = self.accept(content, Mode::Async, None, span)?;
+        let accepted = match admission {
+            Admission::Accepted(accepted) => accepted,
+            Admission::MustWait(unadmitted) => {
+                Box::pin(self.wait_for_room(unadmitted, &span)).await?
+            }
         };
         Ok(BatchDelivery::new(Some(self.delivery(accepted, span))))
     }
@@ -205,10 +209,10 @@ impl Producer {
         mode: Mode,
         waker: Option<Waker>,
         span: impl FnOnce(&Message) -> SendSpan,
-    ) -> Result<(Room, SendSpan), SendError> {
+    ) -> Result<(Admission, SendSpan), SendError> {
         let span = span(&content.first);
         match span.in_scope(|| self.client().ledger.accept(content, mode, waker, self.timeout)) {
-            Ok(room) => Ok((room, span)),
+            Ok(admission) => Ok((admission, span)),
             Err(error) => {
                 span.record_failed(&error);
                 Err(error)
@@ -218,10 +222,10 @@ impl Producer {
 
     async fn wait_for_room(
         &self,
-        waits: Box<Waits>,
+        unadmitted: Box<Unadmitted>,
         span: &SendSpan,
     ) -> Result<Arc<Accepted>, SendError> {
-        let accepted = span.instrument(self.client().ledger.wait_for_room(waits)).await;
+        let accepted = span.instrument(self.client().ledger.wait_for_room(unadmitted)).await;
         accepted.inspect_err(|error| span.record_failed(error))
     }
 

@@ -69,7 +69,7 @@ impl Producer {
             reply_to: client.ledger.id().into(),
             ttl_ms: u64::try_from(self.timeout().as_millis()).unwrap_or(u64::MAX),
         };
-        let mut reply = client.ledger.requests.expect(&correlation.id);
+        let mut reply = client.ledger.awaited_replies.expect(&correlation.id);
         let sender = self.with_timeout(deadline.saturating_duration_since(Instant::now()));
         let sent = tokio::select! {
             // The reply may be here before the broker's answer to the send.

@@ -5,8 +5,8 @@ mod holder;
 mod line;
 pub(crate) mod name_server;
 mod plan;
+mod route_watch;
 mod static_topic;
-mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,14 +20,14 @@ use tokio::sync::Notify;
 pub(crate) use self::holder::WireQueue;
 use self::line::Line;
 pub(crate) use self::plan::{BrokerQueues, can_be_written, limit_queues, writable_queues};
+pub(crate) use self::route_watch::RouteWatch;
 pub(crate) use self::static_topic::{MOST_QUEUES, logical_queues};
-pub(crate) use self::watch::Watch;
 
 use crate::accepted::Accepted;
-use crate::accepted::padded::Padded;
+use crate::accepted::cache_padded::CachePadded;
 use crate::connection::load::BrokerLoad;
 use crate::connection::target::{Described, RouteBroker, Target};
-use crate::connection::{Connection, Order};
+use crate::connection::{Connection, TaskOrder};
 use crate::message::cause::Cause;
 use crate::message::{Destination, QueueNames};
 use crate::{ErrorKind, MessageQueue};
@@ -45,7 +45,7 @@ pub(crate) struct Route {
     pub(crate) queues: Vec<RouteQueue>,
     /// Whether it is the default topic's, until the first send creates the topic.
     pub(crate) from_default_topic: bool,
-    choices: Padded<Choices>,
+    choices: CachePadded<Choices>,
     /// What it was made of, to tell whether a newer answer differs.
     plan: Vec<BrokerQueues>,
 }
@@ -113,7 +113,7 @@ impl Route {
             brokers,
             queues,
             from_default_topic,
-            choices: Padded(Choices {
+            choices: CachePadded(Choices {
                 turn: AtomicUsize::new(fastrand::usize(..)),
                 smallest_backlog: AtomicUsize::new(0),
             }),
@@ -134,7 +134,7 @@ impl Route {
 
     /// Connects to its brokers, and tells them of this client.
     pub(crate) fn greet(&self) {
-        self.brokers.iter().for_each(|broker| broker.connection.order(Order::Greet));
+        self.brokers.iter().for_each(|broker| broker.connection.order(TaskOrder::Greet));
     }
 
     /// The clusters of its brokers, each once.
@@ -195,12 +195,12 @@ impl Route {
 
     /// Whether a broker has a queue that it has not denied.
     pub(crate) fn has_some_queue(&self) -> bool {
-        self.brokers.iter().any(|broker| broker.departures.has_some())
+        self.brokers.iter().any(|broker| broker.memo.has_some())
     }
 
     /// Time has passed: queues that brokers have denied may be there by now, and the route be right.
     pub(crate) fn restore(&self) {
-        self.brokers.iter().for_each(|broker| broker.departures.restore());
+        self.brokers.iter().for_each(|broker| broker.memo.restore());
     }
 
     /// The target for one queue of the topic, whether or not it may be written now: an ordered
@@ -233,7 +233,7 @@ pub(crate) type Routes = FxHashMap<Arc<str>, Arc<Route>>;
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
     routes: ArcSwap<Routes>,
-    cold: Mutex<HashMap<Arc<str>, Cold>>,
+    unrouted: Mutex<HashMap<Arc<str>, Unrouted>>,
     /// How many look-ups there have been.
     look_ups: AtomicU64,
     /// Nothing is kept any more: a look-up that ends now would hold its connections for ever.
@@ -259,7 +259,7 @@ impl LookUp {
 
 /// A topic without a route, or with one that names no queue that may be written.
 #[derive(Debug)]
-enum Cold {
+enum Unrouted {
     /// It is being looked up, by the look-up of this number, which is told when a message comes that
     /// expires `sooner`; these wait for it. Once it is `found`, those that have waited are on their
     /// way by it.
@@ -312,8 +312,8 @@ impl RouteTable {
         if let Some(route) = self.get(topic).filter(|route| route.names_queues()) {
             return Some(route);
         }
-        match self.cold().get(topic) {
-            Some(Cold::LookUp { found: Some(route), .. }) => Some(route.clone()),
+        match self.unrouted().get(topic) {
+            Some(Unrouted::LookUp { found: Some(route), .. }) => Some(route.clone()),
             // It became everybody's just now.
             _ => self.get(topic),
         }
@@ -327,22 +327,22 @@ impl RouteTable {
     /// Has a message wait for its topic's route: for a newer one, where the known one names no queue
     /// that may be written and the topic is being looked up, be it by those who are `refreshing` it.
     pub(crate) fn park(&self, accepted: Arc<Accepted>, now: Instant, refreshing: bool) -> Parked {
-        let mut cold = self.cold();
+        let mut unrouted = self.unrouted();
         let is_looked_up =
-            refreshing || matches!(cold.get(accepted.topic()), Some(Cold::LookUp { .. }));
+            refreshing || matches!(unrouted.get(accepted.topic()), Some(Unrouted::LookUp { .. }));
         if let Some(route) = self.get(accepted.topic())
             && (route.names_queues() || !is_looked_up)
         {
             return Parked::Route(route, accepted);
         }
-        match cold.get_mut(accepted.topic()) {
-            Some(Cold::LookUp { waiting, sooner, .. }) => {
+        match unrouted.get_mut(accepted.topic()) {
+            Some(Unrouted::LookUp { waiting, sooner, .. }) => {
                 if waiting.push(accepted) {
                     sooner.notify_one();
                 }
                 Parked::Waits
             }
-            Some(Cold::Missing { until, why }) if *until > now => {
+            Some(Unrouted::Missing { until, why }) if *until > now => {
                 Parked::Missing(accepted, why.clone())
             }
             _ => {
@@ -350,8 +350,9 @@ impl RouteTable {
                 let waiting = Line::of(accepted);
                 let number = self.look_ups.fetch_add(1, Ordering::Relaxed);
                 let sooner = Arc::<Notify>::default();
-                let entry = Cold::LookUp { number, waiting, sooner: sooner.clone(), found: None };
-                cold.insert(topic.clone(), entry);
+                let entry =
+                    Unrouted::LookUp { number, waiting, sooner: sooner.clone(), found: None };
+                unrouted.insert(topic.clone(), entry);
                 Parked::First(LookUp { topic, number, sooner })
             }
         }
@@ -360,14 +361,16 @@ impl RouteTable {
     /// Takes what waits for a topic. When nothing does any more, `route` becomes the topic's: only
     /// then may later messages pass without waiting, so that none overtakes an earlier one.
     pub(crate) fn found(&self, look_up: &LookUp, route: &Arc<Route>) -> Vec<Arc<Accepted>> {
-        let mut cold = self.cold();
-        let waiting = take_waiting(&mut cold, look_up);
-        match cold.get_mut(&route.topic) {
-            Some(Cold::LookUp { number, .. }) if *number != look_up.number => {}
-            Some(Cold::LookUp { found, .. }) if !waiting.is_empty() => *found = Some(route.clone()),
+        let mut unrouted = self.unrouted();
+        let waiting = take_waiting(&mut unrouted, look_up);
+        match unrouted.get_mut(&route.topic) {
+            Some(Unrouted::LookUp { number, .. }) if *number != look_up.number => {}
+            Some(Unrouted::LookUp { found, .. }) if !waiting.is_empty() => {
+                *found = Some(route.clone())
+            }
             _ => {
                 self.put(route.clone());
-                cold.remove(&route.topic);
+                unrouted.remove(&route.topic);
             }
         }
         waiting
@@ -380,15 +383,16 @@ impl RouteTable {
         now: Instant,
         why: &Arc<NoRoute>,
     ) -> Vec<Arc<Accepted>> {
-        let mut cold = self.cold();
-        let waiting = take_waiting(&mut cold, look_up);
-        if is_another(&cold, look_up) {
+        let mut unrouted = self.unrouted();
+        let waiting = take_waiting(&mut unrouted, look_up);
+        if is_another(&unrouted, look_up) {
             return waiting;
         }
         // So that topics that do not exist cannot fill the table.
-        cold.retain(|_, entry| !matches!(entry, Cold::Missing { until, .. } if *until <= now));
+        unrouted
+            .retain(|_, entry| !matches!(entry, Unrouted::Missing { until, .. } if *until <= now));
         let until = now + MISSING_LIFETIME;
-        cold.insert(look_up.topic.clone(), Cold::Missing { until, why: why.clone() });
+        unrouted.insert(look_up.topic.clone(), Unrouted::Missing { until, why: why.clone() });
         waiting
     }
 
@@ -399,8 +403,10 @@ impl RouteTable {
         look_up: &LookUp,
         wanted: impl FnMut(&Arc<Accepted>) -> bool,
     ) -> Vec<Arc<Accepted>> {
-        let mut cold = self.cold();
-        let Some(Cold::LookUp { number, waiting, found, .. }) = cold.get_mut(&look_up.topic) else {
+        let mut unrouted = self.unrouted();
+        let Some(Unrouted::LookUp { number, waiting, found, .. }) =
+            unrouted.get_mut(&look_up.topic)
+        else {
             return Vec::new();
         };
         if *number != look_up.number {
@@ -409,21 +415,24 @@ impl RouteTable {
         let taken = waiting.take_if(wanted);
         // The part that sends the waiting messages on their way ends the look-up.
         if waiting.is_empty() && found.is_none() {
-            cold.remove(&look_up.topic);
+            unrouted.remove(&look_up.topic);
         }
         taken
     }
 
     /// A topic that was missing has been created.
     pub(crate) fn forget_missing(&self, topic: &str) {
-        self.cold().retain(|name, entry| **name != *topic || matches!(entry, Cold::LookUp { .. }));
+        self.unrouted()
+            .retain(|name, entry| **name != *topic || matches!(entry, Unrouted::LookUp { .. }));
     }
 
     /// A time before which none of those expires that wait for a look-up; `None` when none waits.
     pub(crate) fn first_deadline(&self, look_up: &LookUp) -> Option<Instant> {
-        match self.cold().get(&look_up.topic)? {
-            Cold::LookUp { number, waiting, .. } if *number == look_up.number => waiting.earliest(),
-            Cold::LookUp { .. } | Cold::Missing { .. } => None,
+        match self.unrouted().get(&look_up.topic)? {
+            Unrouted::LookUp { number, waiting, .. } if *number == look_up.number => {
+                waiting.earliest()
+            }
+            Unrouted::LookUp { .. } | Unrouted::Missing { .. } => None,
         }
     }
 
@@ -441,9 +450,9 @@ impl RouteTable {
     /// A topic's route that was looked up for no message. When messages wait for it meanwhile, it is for
     /// those who look it up for them to say when the route is everybody's.
     pub(crate) fn put_ahead(&self, route: &Arc<Route>) {
-        let mut cold = self.cold();
-        if !matches!(cold.get(&route.topic), Some(Cold::LookUp { .. })) {
-            cold.remove(&route.topic);
+        let mut unrouted = self.unrouted();
+        if !matches!(unrouted.get(&route.topic), Some(Unrouted::LookUp { .. })) {
+            unrouted.remove(&route.topic);
             self.put(route.clone());
         }
     }
@@ -455,21 +464,26 @@ impl RouteTable {
         self.routes.store(Arc::default());
     }
 
-    fn cold(&self) -> MutexGuard<'_, HashMap<Arc<str>, Cold>> {
-        self.cold.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unrouted(&self) -> MutexGuard<'_, HashMap<Arc<str>, Unrouted>> {
+        self.unrouted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn take_waiting(cold: &mut HashMap<Arc<str>, Cold>, look_up: &LookUp) -> Vec<Arc<Accepted>> {
-    match cold.get_mut(&look_up.topic) {
-        Some(Cold::LookUp { number, waiting, .. }) if *number == look_up.number => waiting.take(),
+fn take_waiting(
+    unrouted: &mut HashMap<Arc<str>, Unrouted>,
+    look_up: &LookUp,
+) -> Vec<Arc<Accepted>> {
+    match unrouted.get_mut(&look_up.topic) {
+        Some(Unrouted::LookUp { number, waiting, .. }) if *number == look_up.number => {
+            waiting.take()
+        }
         _ => Vec::new(),
     }
 }
 
 /// Whether it is a later look-up that those wait for who wait for the topic now.
-fn is_another(cold: &HashMap<Arc<str>, Cold>, look_up: &LookUp) -> bool {
-    matches!(cold.get(&look_up.topic), Some(Cold::LookUp { number, .. }) if *number != look_up.number)
+fn is_another(unrouted: &HashMap<Arc<str>, Unrouted>, look_up: &LookUp) -> bool {
+    matches!(unrouted.get(&look_up.topic), Some(Unrouted::LookUp { number, .. }) if *number != look_up.number)
 }
 
 #[cfg(test)]

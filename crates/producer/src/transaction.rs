@@ -254,7 +254,7 @@ impl Client {
             match broker.call(&request, deadline).await {
                 Ok(_) => break,
                 Err(CallError::Connect { .. }) if Instant::now() + PAUSE < deadline => {
-                    self.watch.trouble(topic);
+                    self.watch.doubt(topic);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error.into()),

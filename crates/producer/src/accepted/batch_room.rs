@@ -109,16 +109,16 @@ mod tests {
     #[test]
     fn what_was_in_a_refused_batch_goes_in_smaller_ones() {
         let halved = accepted(WITH, 1);
-        halved.go_with(4);
+        halved.limit_batch(4);
         let fresh = accepted(WITH, 1);
         assert_eq!(fit(&mut BatchRoom::beside(&halved, MOST_MESSAGES, MOST), &fresh), 3);
         let singly = accepted(WITH, 1);
-        singly.go_with(0);
+        singly.limit_batch(0);
         assert_eq!(singly.most_together(), 1);
         assert_eq!(fit(&mut BatchRoom::beside(&singly, MOST_MESSAGES, MOST), &fresh), 0);
         assert_eq!(fit(&mut BatchRoom::beside(&fresh, MOST_MESSAGES, MOST), &singly), 0);
         // Never more again.
-        singly.go_with(512);
+        singly.limit_batch(512);
         assert_eq!(singly.most_together(), 1);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use posthaste_protocol::request::{DEFAULT_TOPIC, SELF_TEST_TOPIC};
 
 use super::Client;
-use crate::connection::{Connection, Order};
+use crate::connection::{Connection, TaskOrder};
 use crate::ledger::Phase;
 use crate::net::backoff::Backoff;
 use crate::route::name_server::NoAnswer;
@@ -64,7 +64,7 @@ impl Acquaintance {
             );
         }
         self.brokers = masters.iter().map(|address| client.connection(address)).collect();
-        self.brokers.iter().for_each(|broker| broker.order(Order::Greet));
+        self.brokers.iter().for_each(|broker| broker.order(TaskOrder::Greet));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::Client;
-use crate::connection::Order;
+use crate::connection::TaskOrder;
 use crate::observers::Observers;
 use crate::{CloseReport, ErrorKind};
 
@@ -33,7 +33,7 @@ impl Client {
             .into_iter()
             .map(|connection| {
                 let (left, gone) = oneshot::channel();
-                connection.order(Order::Leave(left, leave_by));
+                connection.order(TaskOrder::Leave(left, leave_by));
                 gone
             })
             .collect();
@@ -64,7 +64,7 @@ impl Client {
         self.ledger.begin_abandoning();
         self.ledger.stopped.cancel();
         for connection in self.connections() {
-            connection.order(Order::Abandon(leave_by));
+            connection.order(TaskOrder::Abandon(leave_by));
         }
         for accepted in self.ledger.lanes.all_waiting() {
             self.fail(&accepted, ErrorKind::Closed, "closing ran out of time");

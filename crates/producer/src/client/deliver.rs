@@ -16,7 +16,7 @@ use crate::accepted::lanes::{EARLIER_FAILED, Entered};
 use crate::accepted::{Accepted, Mode};
 use crate::connection::Connection;
 use crate::connection::failure::{AttemptFailed, Ended};
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 use crate::connection::target::RouteBroker;
 use crate::ledger::Phase;
 use crate::message::Destination;
@@ -30,33 +30,33 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 const PRODUCER_ENDED: &str = "the producer has ended";
 
 /// A message that can go nowhere: it has to end.
-pub(crate) struct Stranded {
+pub(crate) struct Undeliverable {
     pub(crate) accepted: Arc<Accepted>,
     pub(crate) kind: ErrorKind,
     pub(crate) reason: Cow<'static, str>,
 }
 
 /// Where a message goes next.
-enum Aim {
+enum Placement {
     /// Into the outbox of this connection.
-    At(Waiting),
+    At(OpenAttempt),
     /// Nowhere, until its queue's broker is back; or any, while none has a master.
     Absent(Arc<Accepted>),
 }
 
-impl Stranded {
+impl Undeliverable {
     fn new(accepted: Arc<Accepted>, kind: ErrorKind, reason: &'static str) -> Self {
         Self { accepted, kind, reason: reason.into() }
     }
 }
 
 /// Messages that a task of the runtime holds. Should the runtime end first, the messages do too.
-struct Held {
+struct PausedMessages {
     client: Arc<Client>,
     messages: Vec<Arc<Accepted>>,
 }
 
-impl Held {
+impl PausedMessages {
     fn new(client: &Arc<Client>, messages: Vec<Arc<Accepted>>) -> Self {
         Self { client: client.clone(), messages }
     }
@@ -79,7 +79,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for PausedMessages {
     fn drop(&mut self) {
         for accepted in &self.messages {
             self.client.fail(accepted, ErrorKind::Closed, "the runtime has ended");
@@ -116,7 +116,7 @@ impl Client {
     pub(crate) fn enter(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Route, now: Instant) {
         if let Destination::Selected(select) = accepted.destination() {
             if !route.names_queues() {
-                return self.end_stranded(self.no_queue(accepted));
+                return self.end_undeliverable(self.no_queue(accepted));
             }
             match choice::select(route, &**select) {
                 Ok(queue) => accepted.select(queue),
@@ -125,42 +125,42 @@ impl Client {
         }
         let choose = || choice::of_ordered(route, &accepted);
         match self.ledger.lanes.enter(&accepted, choose) {
-            Entered::MayLeave => self.place(accepted, route, now),
+            Entered::MayLeave => self.dispatch(accepted, route, now),
             Entered::Waits { sooner: false } => {}
-            Entered::Waits { sooner: true } => self.watch.look(),
+            Entered::Waits { sooner: true } => self.watch.wake(),
             Entered::Ended => {}
-            Entered::NoQueue => self.end_stranded(self.no_queue(accepted)),
+            Entered::NoQueue => self.end_undeliverable(self.no_queue(accepted)),
         }
     }
 
-    fn place(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Route, now: Instant) {
-        match self.aim(accepted, route, None, now) {
-            Ok(Aim::At(waiting)) => {
-                let Some(broker) = route.brokers.get(waiting.target.broker.place) else {
-                    return self.end_stranded(self.no_queue(waiting.accepted));
+    fn dispatch(self: &Arc<Self>, accepted: Arc<Accepted>, route: &Route, now: Instant) {
+        match self.placement(accepted, route, None, now) {
+            Ok(Placement::At(attempt)) => {
+                let Some(broker) = route.brokers.get(attempt.target.broker.place) else {
+                    return self.end_undeliverable(self.no_queue(attempt.accepted));
                 };
-                if let Err(waiting) = broker.connection.send(waiting) {
-                    self.fail(&waiting.accepted, ErrorKind::Closed, PRODUCER_ENDED);
+                if let Err(attempt) = broker.connection.send(attempt) {
+                    self.fail(&attempt.accepted, ErrorKind::Closed, PRODUCER_ENDED);
                 }
             }
-            Ok(Aim::Absent(accepted)) => self.keep_absent(vec![accepted]),
-            Err(stranded) => self.end_stranded(stranded),
+            Ok(Placement::Absent(accepted)) => self.keep_absent(vec![accepted]),
+            Err(undeliverable) => self.end_undeliverable(undeliverable),
         }
     }
 
-    fn end_stranded(self: &Arc<Self>, stranded: Stranded) {
-        self.fail(&stranded.accepted, stranded.kind, &stranded.reason);
+    fn end_undeliverable(self: &Arc<Self>, undeliverable: Undeliverable) {
+        self.fail(&undeliverable.accepted, undeliverable.kind, &undeliverable.reason);
     }
 
     /// Another attempt, or the first of messages that have waited in their lane. One that can go
     /// nowhere ends, and lets the next ones of its lane follow: a loop, since thousands may wait.
-    pub(crate) fn place_all(
+    pub(crate) fn dispatch_all(
         self: &Arc<Self>,
         mut messages: Vec<Arc<Accepted>>,
         avoid: Option<&str>,
     ) {
         while !messages.is_empty() {
-            messages = self.place_group(messages, avoid);
+            messages = self.dispatch_group(messages, avoid);
         }
     }
 
@@ -168,34 +168,34 @@ impl Client {
     ///
     /// What goes the same way goes by the same route and in one order: ordered messages must be in
     /// their line already when the one before them fails there.
-    fn place_group(
+    fn dispatch_group(
         self: &Arc<Self>,
         messages: Vec<Arc<Accepted>>,
         avoid: Option<&str>,
     ) -> Vec<Arc<Accepted>> {
         let mut routes = HashMap::new();
-        let mut groups: Vec<(Arc<Connection>, Vec<Waiting>)> = Vec::new();
+        let mut groups: Vec<(Arc<Connection>, Vec<OpenAttempt>)> = Vec::new();
         let mut absent = Vec::new();
         let mut next = Vec::new();
         for accepted in messages {
-            match self.aim_again(accepted, &mut routes, avoid) {
-                Ok(Aim::At(waiting)) => {
-                    let connection = waiting.target.broker.connection.clone();
+            match self.placement_again(accepted, &mut routes, avoid) {
+                Ok(Placement::At(attempt)) => {
+                    let connection = attempt.target.broker.connection.clone();
                     let same = |group: &&mut (_, _)| Arc::ptr_eq(&group.0, &connection);
                     match groups.iter_mut().find(same) {
-                        Some((_, group)) => group.push(waiting),
-                        None => groups.push((connection, vec![waiting])),
+                        Some((_, group)) => group.push(attempt),
+                        None => groups.push((connection, vec![attempt])),
                     }
                 }
-                Ok(Aim::Absent(accepted)) => absent.push(accepted),
-                Err(Stranded { accepted, kind, reason }) => {
+                Ok(Placement::Absent(accepted)) => absent.push(accepted),
+                Err(Undeliverable { accepted, kind, reason }) => {
                     next.extend(self.ledger.fail_one(&accepted, kind, &reason));
                 }
             }
         }
         for (connection, group) in groups {
-            for waiting in connection.send_all(group).err().unwrap_or_default() {
-                let accepted = &waiting.accepted;
+            for attempt in connection.send_all(group).err().unwrap_or_default() {
+                let accepted = &attempt.accepted;
                 next.extend(self.ledger.fail_one(accepted, ErrorKind::Closed, PRODUCER_ENDED));
             }
         }
@@ -217,38 +217,38 @@ impl Client {
         }
     }
 
-    fn aim_again(
+    fn placement_again(
         self: &Arc<Self>,
         accepted: Arc<Accepted>,
         routes: &mut HashMap<Arc<str>, Arc<Route>>,
         avoid: Option<&str>,
-    ) -> Result<Aim, Stranded> {
+    ) -> Result<Placement, Undeliverable> {
         if let Some(route) = routes.get(accepted.topic()) {
-            return self.aim(accepted, route, avoid, Instant::now());
+            return self.placement(accepted, route, avoid, Instant::now());
         }
         let Some(route) = self.routes.known(accepted.topic()) else {
-            return Err(Stranded::new(accepted, ErrorKind::Closed, PRODUCER_ENDED));
+            return Err(Undeliverable::new(accepted, ErrorKind::Closed, PRODUCER_ENDED));
         };
         let topic = accepted.topic().clone();
-        self.aim(accepted, routes.entry(topic).or_insert(route), avoid, Instant::now())
+        self.placement(accepted, routes.entry(topic).or_insert(route), avoid, Instant::now())
     }
 
     /// Chooses a queue and its broker.
-    fn aim(
+    fn placement(
         self: &Arc<Self>,
         accepted: Arc<Accepted>,
         route: &Route,
         avoid: Option<&str>,
         now: Instant,
-    ) -> Result<Aim, Stranded> {
+    ) -> Result<Placement, Undeliverable> {
         if self.ledger.phase() == Phase::Abandoned {
-            return Err(Stranded::new(accepted, ErrorKind::Closed, "closing ran out of time"));
+            return Err(Undeliverable::new(accepted, ErrorKind::Closed, "closing ran out of time"));
         }
         if accepted.is_ordered() && accepted.earlier_failed() {
-            return Err(Stranded::new(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED));
+            return Err(Undeliverable::new(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED));
         }
         if accepted.deadline <= now {
-            return Err(Stranded::new(accepted, ErrorKind::Timeout, "the deadline passed"));
+            return Err(Undeliverable::new(accepted, ErrorKind::Timeout, "the deadline passed"));
         }
         let target = match accepted.destination() {
             Destination::Any => {
@@ -266,8 +266,8 @@ impl Client {
             if !accepted.is_ordered() && !route.waits_for_master(accepted.destination()) {
                 return Err(self.no_queue(accepted));
             }
-            self.watch.trouble(accepted.topic());
-            return Ok(Aim::Absent(accepted));
+            self.watch.doubt(accepted.topic());
+            return Ok(Placement::Absent(accepted));
         };
         if let Some(observers) = self.ledger.observers()
             && let Err(Stopped { kind, reason }) = observers.attempt_begins(
@@ -276,14 +276,14 @@ impl Client {
                 target.broker.connection.address(),
             )
         {
-            return Err(Stranded { accepted, kind, reason: reason.into() });
+            return Err(Undeliverable { accepted, kind, reason: reason.into() });
         }
         // An ordered one that was given up would come again behind those that have not left yet.
         let may_be_given_up =
             || !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
         let most = self.ledger.config().attempt_timeout.filter(|_| may_be_given_up());
         let until = attempt_end(&accepted, route, &target.broker, now, most);
-        Ok(Aim::At(Waiting { accepted, target, since: now, until, trial: None }))
+        Ok(Placement::At(OpenAttempt { accepted, target, since: now, until, refused_batch: None }))
     }
 
     /// The attempt that these messages shared has failed: for each of them again, elsewhere or
@@ -291,22 +291,22 @@ impl Client {
     /// behind them goes after them.
     pub(crate) fn attempt_failed(
         self: &Arc<Self>,
-        messages: Vec<Waiting>,
-        behind: Vec<Waiting>,
+        messages: Vec<OpenAttempt>,
+        behind: Vec<OpenAttempt>,
         failed: &AttemptFailed,
     ) {
         let now = Instant::now();
         let (mut free, mut again, mut with_new_route) = (Vec::new(), Vec::new(), Vec::new());
         let mut shortest = Duration::MAX;
-        for waiting in messages {
-            match self.next_attempt(&waiting, failed, now) {
+        for attempt in messages {
+            match self.next_attempt(&attempt, failed, now) {
                 None => {}
-                Some(Next::Stop) => self.fail(&waiting.accepted, failed.kind, &failed.reason),
-                Some(Next::Free) => free.push(waiting),
-                Some(Next::WithNewRoute) => with_new_route.push(waiting),
+                Some(Next::Stop) => self.fail(&attempt.accepted, failed.kind, &failed.reason),
+                Some(Next::Free) => free.push(attempt),
+                Some(Next::WithNewRoute) => with_new_route.push(attempt),
                 Some(Next::Again(pause)) => {
                     shortest = shortest.min(pause);
-                    again.push(waiting);
+                    again.push(attempt);
                 }
             }
         }
@@ -318,7 +318,7 @@ impl Client {
         }
         for group in free.chunk_by(|one, next| one.target.broker.name == next.target.broker.name) {
             let avoid = group.first().map(|first| &*first.target.broker.name);
-            self.place_all(group.iter().map(|one| one.accepted.clone()).collect(), avoid);
+            self.dispatch_all(group.iter().map(|one| one.accepted.clone()).collect(), avoid);
         }
         self.retry(again, failed, shortest);
         self.go_on_with_new_route(with_new_route, failed);
@@ -327,24 +327,24 @@ impl Client {
     /// What comes after a failed attempt of a message; `None` when it has ended meanwhile.
     fn next_attempt(
         &self,
-        waiting: &Waiting,
+        attempt: &OpenAttempt,
         failed: &AttemptFailed,
         now: Instant,
     ) -> Option<Next> {
-        let accepted = &waiting.accepted;
-        let attempt = failed.describe(waiting, now);
-        tracing::debug!(topic = %accepted.topic(), id = %accepted.id, %attempt, "attempt failed");
+        let accepted = &attempt.accepted;
+        let described = failed.describe(attempt, now);
+        tracing::debug!(topic = %accepted.topic(), id = %accepted.id, attempt = %described, "attempt failed");
         if let Some(observers) = self.ledger.observers() {
-            observers.attempt_failed(accepted, &attempt);
+            observers.attempt_failed(accepted, &described);
         }
-        if !accepted.failed_attempt(attempt, failed.cause.clone()) {
+        if !accepted.failed_attempt(described, failed.cause.clone()) {
             return None;
         }
         if failed.refresh_route {
-            self.watch.trouble(accepted.topic());
+            self.watch.doubt(accepted.topic());
         }
         if failed.singly {
-            accepted.go_with(1);
+            accepted.limit_batch(1);
         }
         let used = accepted.retries();
         let most = self.most_retries(accepted.mode);
@@ -352,7 +352,7 @@ impl Client {
             time: accepted.deadline.saturating_duration_since(now),
             retries: most.saturating_sub(used),
             used,
-            elsewhere: self.may_go_elsewhere(waiting, failed.ended),
+            elsewhere: self.may_go_elsewhere(attempt, failed.ended),
             other_queue: self.other_queue(accepted),
         };
         let next = retry::next(failed.ended, left, || self.ledger.intake.budget.take());
@@ -365,8 +365,8 @@ impl Client {
     }
 
     /// Whether another broker could take a message whose attempt has ended so.
-    fn may_go_elsewhere(&self, waiting: &Waiting, ended: Ended) -> bool {
-        let Waiting { accepted, target, .. } = waiting;
+    fn may_go_elsewhere(&self, attempt: &OpenAttempt, ended: Ended) -> bool {
+        let OpenAttempt { accepted, target, .. } = attempt;
         let others = |route: Arc<Route>| match ended {
             Ended::NoTrust => route.has_usable_others(&target.broker),
             _ => route.has_others(&target.broker),
@@ -393,31 +393,31 @@ impl Client {
         }
     }
 
-    fn retry(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed, pause: Duration) {
+    fn retry(self: &Arc<Self>, again: Vec<OpenAttempt>, failed: &AttemptFailed, pause: Duration) {
         if failed.ended.wants_new_route() {
             return self.go_on_with_new_route(again, failed);
         }
         let Some((messages, avoid)) = taken_from(again) else { return };
         if pause.is_zero() {
-            return self.place_all(messages, Some(&avoid));
+            return self.dispatch_all(messages, Some(&avoid));
         }
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let held = Held::new(self, messages);
+        let held = PausedMessages::new(self, messages);
         self.ledger.spawn(async move {
             // Those behind the failed ones may have less time left than these pause.
             let deadline = held.first_deadline().unwrap_or_else(Instant::now);
             let left = deadline.saturating_duration_since(Instant::now());
             held.client.sleep(pause.min(left)).await;
             let (client, messages) = held.let_go();
-            client.place_all(messages, Some(&avoid));
+            client.dispatch_all(messages, Some(&avoid));
         });
     }
 
     /// Messages whose broker says that the route is out of date go on when it has been looked up again.
-    fn go_on_with_new_route(self: &Arc<Self>, again: Vec<Waiting>, failed: &AttemptFailed) {
+    fn go_on_with_new_route(self: &Arc<Self>, again: Vec<OpenAttempt>, failed: &AttemptFailed) {
         let Some((messages, avoid)) = taken_from(again) else { return };
         let (kind, reason) = (failed.kind, failed.reason.clone());
-        let mut held = Held::new(self, messages);
+        let mut held = PausedMessages::new(self, messages);
         self.ledger.spawn(async move {
             while let Some(deadline) = held.first_deadline()
                 && let Some(topic) = held.messages.first().map(|first| first.topic().clone())
@@ -427,7 +427,7 @@ impl Client {
             }
             let (client, messages) = held.let_go();
             let messages = client.move_keys(messages);
-            client.place_all(messages, Some(&avoid));
+            client.dispatch_all(messages, Some(&avoid));
         });
     }
 
@@ -447,20 +447,20 @@ impl Client {
         let may_leave =
             self.ledger.lanes.move_keys(&from, messages, |key| choice::of_key(&route, key));
         // What waits in another lane now may expire sooner than all that waited.
-        self.watch.look();
+        self.watch.wake();
         may_leave
     }
 
     /// Messages whose broker was in no route look whether it is back: all of them in one go, or the
     /// order of those that have one would be lost.
-    pub(crate) fn place_absent(self: &Arc<Self>, now: Instant) {
+    pub(crate) fn dispatch_absent(self: &Arc<Self>, now: Instant) {
         let mut absent = self.watch.take_absent();
         // What its caller took back.
         absent.retain(|accepted| !accepted.has_ended());
         for late in absent.extract_if(.., |one| one.deadline <= now) {
-            self.end_stranded(self.no_queue(late));
+            self.end_undeliverable(self.no_queue(late));
         }
-        self.place_all(absent, None);
+        self.dispatch_all(absent, None);
     }
 
     /// A message's time is up while it waits in its lane: behind others, or with them for a broker.
@@ -468,7 +468,7 @@ impl Client {
         let queue = self.ledger.lanes.queue_of(&accepted);
         let target = queue.zip(self.routes.known(accepted.topic()));
         match target.is_some_and(|(queue, route)| route.target_of(&queue).is_none()) {
-            true => self.end_stranded(self.no_queue(accepted)),
+            true => self.end_undeliverable(self.no_queue(accepted)),
             false => {
                 let reason = "it waited behind earlier messages of its queue";
                 self.fail(&accepted, ErrorKind::Timeout, reason);
@@ -476,15 +476,15 @@ impl Client {
         }
     }
 
-    fn no_queue(&self, accepted: Arc<Accepted>) -> Stranded {
-        self.watch.trouble(accepted.topic());
+    fn no_queue(&self, accepted: Arc<Accepted>) -> Undeliverable {
+        self.watch.doubt(accepted.topic());
         let reason = match accepted.destination() {
             Destination::Queue { queue, .. } => {
                 format!("the route has no master with queue {queue}").into()
             }
             _ => "the route has no master with a queue that may be written".into(),
         };
-        Stranded { accepted, kind: ErrorKind::NoWritableQueue, reason }
+        Undeliverable { accepted, kind: ErrorKind::NoWritableQueue, reason }
     }
 
     /// Sleeps, but not beyond the end of closing.
@@ -497,9 +497,9 @@ impl Client {
 }
 
 /// The messages of an attempt, and its broker.
-fn taken_from(again: Vec<Waiting>) -> Option<(Vec<Arc<Accepted>>, Arc<str>)> {
+fn taken_from(again: Vec<OpenAttempt>) -> Option<(Vec<Arc<Accepted>>, Arc<str>)> {
     let broker = again.first()?.target.broker.name.clone();
-    Some((again.into_iter().map(|waiting| waiting.accepted).collect(), broker))
+    Some((again.into_iter().map(|attempt| attempt.accepted).collect(), broker))
 }
 
 /// When an attempt ends. While another broker could take the message, half of the time left is

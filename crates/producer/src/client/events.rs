@@ -9,7 +9,7 @@ use crate::accepted::Accepted;
 use crate::connection::WayBack;
 use crate::connection::events::Events;
 use crate::connection::failure::AttemptFailed;
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 
 /// Made for each connection: the pool has none, or a client would keep itself alive.
 struct ToClient(Arc<Client>);
@@ -22,7 +22,12 @@ impl Client {
 }
 
 impl Events for ToClient {
-    fn attempt_failed(&self, messages: Vec<Waiting>, behind: Vec<Waiting>, failed: &AttemptFailed) {
+    fn attempt_failed(
+        &self,
+        messages: Vec<OpenAttempt>,
+        behind: Vec<OpenAttempt>,
+        failed: &AttemptFailed,
+    ) {
         self.0.attempt_failed(messages, behind, failed);
     }
 
@@ -31,7 +36,7 @@ impl Events for ToClient {
     }
 
     fn route_in_doubt(&self, topic: &Arc<str>) {
-        self.0.watch.trouble(topic);
+        self.0.watch.doubt(topic);
     }
 
     fn broker_left_out(&self) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Client;
-use crate::connection::Order;
+use crate::connection::TaskOrder;
 
 impl Client {
     /// Awaits the end of everything that has been accepted; nothing lingers meanwhile.
@@ -23,7 +23,7 @@ impl Client {
     pub(crate) fn end_lingering(&self) {
         if self.ledger.config().linger.is_some() {
             for connection in self.connections() {
-                connection.order(Order::Look);
+                connection.order(TaskOrder::Look);
             }
         }
     }

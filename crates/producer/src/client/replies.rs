@@ -19,7 +19,7 @@ impl Client {
         let id = properties::find(&text, name::CORRELATION_ID);
         let id = id.ok_or(DecodeError::MissingField(name::CORRELATION_ID))?;
         let topic = self.ledger.config().off_wire(&push.topic).into_owned();
-        if !self.ledger.requests.complete(id, reply_of(push, &topic, &text)) {
+        if !self.ledger.awaited_replies.complete(id, reply_of(push, &topic, &text)) {
             self.ledger.counters().late_replies.add_one();
             self.ledger.meters().late_reply();
             tracing::debug!(id, "a reply that no request waits for any more");

@@ -33,7 +33,7 @@ async fn keep_up(client: &Arc<Client>) {
         }
         let now = Instant::now();
         if recheck_at.take_if(|at| *at <= now).is_some() {
-            client.place_absent(now);
+            client.dispatch_absent(now);
         }
         for accepted in client.ledger.lanes.expired(now) {
             client.end_in_lane(accepted);
@@ -116,7 +116,7 @@ impl Client {
         let _ = tokio::time::timeout_at(deadline.into(), self.refresh(topic)).await;
     }
 
-    /// Awaits the next look-up of a topic in trouble, which all messages of the topic share;
+    /// Awaits the next look-up of a topic in doubt, which all messages of the topic share;
     /// `false` when the deadline comes first.
     pub(crate) async fn route_looked_up(&self, topic: &str, deadline: Instant) -> bool {
         tokio::select! {

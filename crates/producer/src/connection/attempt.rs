@@ -16,7 +16,7 @@ use crate::accepted::Accepted;
 use crate::config::Config;
 use crate::config::credentials::Credentials;
 use crate::connection::answer::{self, Remedy, Verdict};
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 use crate::connection::outgoing::Outgoing;
 use crate::message::content::{Content, Entry};
 use crate::message::timestamp::Present;
@@ -55,7 +55,7 @@ impl Writer<'_> {
     /// Appends the request that stores one message; gives the credentials that signed it. `None` when
     /// the message has ended meanwhile.
     pub(crate) fn put_message(&mut self, accepted: &Accepted) -> Option<Option<Credentials>> {
-        accepted.leave(|content| {
+        accepted.write_unless_ended(|content| {
             let message = &content.first;
             if let Some(template) = self.template.filter(|_| self.is_plain(content)) {
                 self.put_by(template, accepted, content);
@@ -129,10 +129,11 @@ impl Writer<'_> {
     ///
     /// Brokers give members nothing of the outer properties; a proxy reads from them that the
     /// messages are ordered.
-    pub(crate) fn put_batch(&mut self, messages: &mut Vec<Waiting>) -> Option<Credentials> {
+    pub(crate) fn put_batch(&mut self, messages: &mut Vec<OpenAttempt>) -> Option<Credentials> {
         let outer =
             |content: &Content| (outer_properties(content, self.config), content.sys_flag());
-        let Some((outer, sys_flag)) = messages.iter().find_map(|one| one.accepted.show(outer))
+        let Some((outer, sys_flag)) =
+            messages.iter().find_map(|one| one.accepted.with_content(outer))
         else {
             messages.clear();
             return None;
@@ -145,8 +146,8 @@ impl Writer<'_> {
         let (scratch, config) = (&mut *self.scratch, self.config);
         self.out.put_frame(!config.seal.adds_nothing(), |out, bodies| {
             config.seal.put_with(out, opaque, oneway, &request, |out| {
-                messages.retain(|Waiting { accepted, .. }| {
-                    let put = accepted.leave(|content| {
+                messages.retain(|OpenAttempt { accepted, .. }| {
+                    let put = accepted.write_unless_ended(|content| {
                         for (id, entry) in accepted.ids().zip(content.entries()) {
                             let Entry { message, body, added } = entry;
                             put_properties(scratch, message, added, &id, config);

@@ -7,14 +7,19 @@ use posthaste_protocol::{Command, DecodeError};
 use super::WayBack;
 use super::failure::AttemptFailed;
 use crate::accepted::Accepted;
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 
 /// What comes of a connection beyond the ends of messages: those are the ledger's matter.
 ///
 /// Whoever makes a connection hands it in. A plain send that is stored calls none of it.
 pub(crate) trait Events: Send + Sync {
     /// The attempt that these messages shared has failed; others wait `behind` them.
-    fn attempt_failed(&self, messages: Vec<Waiting>, behind: Vec<Waiting>, failed: &AttemptFailed);
+    fn attempt_failed(
+        &self,
+        messages: Vec<OpenAttempt>,
+        behind: Vec<OpenAttempt>,
+        failed: &AttemptFailed,
+    );
 
     /// What was before these messages in their lane has ended.
     fn may_follow(&self, next: Vec<Arc<Accepted>>);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::connection::answer::Remedy;
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 use crate::message::cause::Cause;
 use crate::{Attempt, ErrorKind, Outcome};
 
@@ -61,13 +61,13 @@ impl AttemptFailed {
     }
 
     /// What the message's error says of the attempt.
-    pub(crate) fn describe(&self, waiting: &Waiting, now: Instant) -> Attempt {
-        let target = &waiting.target;
+    pub(crate) fn describe(&self, attempt: &OpenAttempt, now: Instant) -> Attempt {
+        let target = &attempt.target;
         Attempt {
             broker: target.broker.name.clone(),
             address: target.broker.connection.address().clone(),
             queue: self.queue.or(target.queue),
-            took: now.saturating_duration_since(waiting.since),
+            took: now.saturating_duration_since(attempt.since),
             kind: self.kind,
             outcome: self.outcome,
             reason: self.reason.clone(),

@@ -13,8 +13,8 @@ use std::task::{Poll, Waker};
 
 use tokio::task::coop::cooperative;
 
-use super::Order;
-use crate::accepted::padded::Padded;
+use super::TaskOrder;
+use crate::accepted::cache_padded::CachePadded;
 
 /// Memory for more orders than this is not kept.
 const KEPT_ORDERS: usize = 4096;
@@ -22,7 +22,7 @@ const KEPT_ORDERS: usize = 4096;
 /// What every sender writes to stands together: a core fetches it in one go.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    shared: Padded<Shared>,
+    shared: CachePadded<Shared>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Inside {
-    orders: VecDeque<Order>,
+    orders: VecDeque<TaskOrder>,
     /// How many messages among them may be held back.
     holdable: usize,
     /// Whether there is anything else among them.
@@ -56,7 +56,7 @@ impl Inside {
 
 impl Mailbox {
     /// Puts an order in; gives it back when the task has ended.
-    pub(super) fn put(&self, order: Order) -> Result<(), Order> {
+    pub(super) fn put(&self, order: TaskOrder) -> Result<(), TaskOrder> {
         let holdable = order.holdable();
         let mut inside = self.inside();
         if inside.closed {
@@ -83,7 +83,7 @@ impl Mailbox {
     pub(super) fn end(&self) {
         self.inside().unused = true;
         // A task that has ended needs not be told.
-        let _ = self.put(Order::Unused);
+        let _ = self.put(TaskOrder::Unused);
     }
 
     /// Whether orders from outside are still carried out.
@@ -93,7 +93,7 @@ impl Mailbox {
     }
 
     /// Takes everything out, in its order, for `taken` memory that is empty.
-    pub(super) fn take(&self, taken: &mut VecDeque<Order>) {
+    pub(super) fn take(&self, taken: &mut VecDeque<TaskOrder>) {
         if taken.capacity() > KEPT_ORDERS {
             *taken = VecDeque::new();
         }
@@ -121,7 +121,7 @@ impl Mailbox {
     }
 
     /// The task has ended: gives what it has not taken, and takes nothing more in.
-    pub(super) fn close(&self) -> VecDeque<Order> {
+    pub(super) fn close(&self) -> VecDeque<TaskOrder> {
         self.inside().closed = true;
         let mut rest = VecDeque::new();
         self.take(&mut rest);
@@ -162,8 +162,8 @@ mod tests {
 
     use super::*;
     use crate::accepted::Sharing;
-    use crate::connection::outbox::Waiting;
-    use crate::connection::outbox::tests::sharing_waiting;
+    use crate::connection::outbox::OpenAttempt;
+    use crate::connection::outbox::tests::sharing_attempt;
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -174,15 +174,15 @@ mod tests {
         }
     }
 
-    fn message(sharing: Sharing) -> Waiting {
-        sharing_waiting("t", "body", None, Instant::now(), sharing)
+    fn message(sharing: Sharing) -> OpenAttempt {
+        sharing_attempt("t", "body", None, Instant::now(), sharing)
     }
 
     /// Puts this many messages in that may be held back.
     fn put(mailbox: &Mailbox, messages: usize) {
         let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
         for _ in 0..messages {
-            mailbox.put(Order::Send(message(sharing))).unwrap();
+            mailbox.put(TaskOrder::Send(message(sharing))).unwrap();
         }
     }
 
@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn what_cannot_wait_wakes_at_once() {
         let mailbox = Mailbox::default();
-        let urgent: [fn() -> Order; 2] = [|| Order::Look, || Order::Send(message(Sharing::Alone))];
+        let urgent: [fn() -> TaskOrder; 2] =
+            [|| TaskOrder::Look, || TaskOrder::Send(message(Sharing::Alone))];
         for order in urgent {
             assert_eq!(wakes(&mailbox, 1000, || mailbox.put(order()).unwrap()), (false, 1));
             assert_eq!(wakes(&mailbox, 1000, || ()), (true, 0));
@@ -241,8 +242,8 @@ mod tests {
         assert!(mailbox.is_open());
         assert_eq!(mailbox.close().len(), 2);
         assert!(!mailbox.is_open());
-        let given_back = mailbox.put(Order::Send(message(Sharing::Alone)));
-        assert!(matches!(given_back, Err(Order::Send(_))));
+        let given_back = mailbox.put(TaskOrder::Send(message(Sharing::Alone)));
+        assert!(matches!(given_back, Err(TaskOrder::Send(_))));
     }
 
     #[test]
@@ -251,7 +252,7 @@ mod tests {
         mailbox.end();
         assert!(!mailbox.is_open());
         assert_eq!(take(&mailbox), 1);
-        mailbox.put(Order::Look).unwrap();
+        mailbox.put(TaskOrder::Look).unwrap();
         assert_eq!(take(&mailbox), 1);
     }
 }

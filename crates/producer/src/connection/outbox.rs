@@ -11,25 +11,25 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 
 use crate::accepted::{Accepted, BatchRoom, Sharing};
-use crate::connection::refused_batch::Trial;
+use crate::connection::refused_batch::RefusedBatch;
 use crate::connection::target::Target;
 
 /// From this many lines on, unused lines are used again.
 const MANY_LINES: usize = 4096;
 
 /// How many messages these are.
-pub(crate) fn count(all: &[Waiting]) -> usize {
-    all.iter().map(Waiting::count).sum()
+pub(crate) fn count(all: &[OpenAttempt]) -> usize {
+    all.iter().map(OpenAttempt::count).sum()
 }
 
 /// How many bytes a broker stores for them.
-fn stored_bytes<'a>(all: impl IntoIterator<Item = &'a Waiting>) -> usize {
-    all.into_iter().map(Waiting::stored_bytes).sum()
+fn stored_bytes<'a>(all: impl IntoIterator<Item = &'a OpenAttempt>) -> usize {
+    all.into_iter().map(OpenAttempt::stored_bytes).sum()
 }
 
 /// One message, or a batch that its caller made, that waits to leave.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct OpenAttempt {
     pub(crate) accepted: Arc<Accepted>,
     pub(crate) target: Target,
     /// When this attempt began.
@@ -37,15 +37,16 @@ pub(crate) struct Waiting {
     /// When this attempt ends, at the latest at the message's deadline.
     pub(crate) until: Instant,
     /// Set when it was in a batch that was refused.
-    pub(crate) trial: Option<Arc<Trial>>,
+    pub(crate) refused_batch: Option<Arc<RefusedBatch>>,
 }
 
-impl Waiting {
+impl OpenAttempt {
     /// The same attempt, for another place that has to do with it.
     pub(crate) fn copy(&self) -> Self {
-        let Self { accepted, target, since, until, trial } = self;
-        let (accepted, target, trial) = (accepted.clone(), target.clone(), trial.clone());
-        Self { accepted, target, since: *since, until: *until, trial }
+        let Self { accepted, target, since, until, refused_batch } = self;
+        let (accepted, target, refused_batch) =
+            (accepted.clone(), target.clone(), refused_batch.clone());
+        Self { accepted, target, since: *since, until: *until, refused_batch }
     }
 
     /// How many messages it is.
@@ -76,25 +77,25 @@ struct LineKey {
 }
 
 impl LineKey {
-    fn of(waiting: &Waiting) -> Self {
+    fn of(attempt: &OpenAttempt) -> Self {
         Self {
-            topic: waiting.target.broker.topic.clone(),
-            broker: waiting.target.broker.name.clone(),
-            queue: waiting.target.queue,
-            sharing: waiting.accepted.sharing,
-            ordered: waiting.accepted.is_ordered(),
+            topic: attempt.target.broker.topic.clone(),
+            broker: attempt.target.broker.name.clone(),
+            queue: attempt.target.queue,
+            sharing: attempt.accepted.sharing,
+            ordered: attempt.accepted.is_ordered(),
         }
     }
 
     /// Whether a message belongs here for sure: the names are not compared, but whether they are
     /// the same ones.
-    fn is_surely_of(&self, waiting: &Waiting) -> bool {
+    fn is_surely_of(&self, attempt: &OpenAttempt) -> bool {
         let Self { topic, broker, queue, sharing, ordered } = self;
-        Arc::ptr_eq(topic, &waiting.target.broker.topic)
-            && Arc::ptr_eq(broker, &waiting.target.broker.name)
-            && *queue == waiting.target.queue
-            && *sharing == waiting.accepted.sharing
-            && *ordered == waiting.accepted.is_ordered()
+        Arc::ptr_eq(topic, &attempt.target.broker.topic)
+            && Arc::ptr_eq(broker, &attempt.target.broker.name)
+            && *queue == attempt.target.queue
+            && *sharing == attempt.accepted.sharing
+            && *ordered == attempt.accepted.is_ordered()
     }
 
     /// Whether the line may be held back for its batch to grow.
@@ -106,7 +107,7 @@ impl LineKey {
 #[derive(Debug)]
 struct Line {
     key: LineKey,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<OpenAttempt>,
     /// Ordered: a request of it is in flight.
     blocked: bool,
 }
@@ -117,8 +118,8 @@ pub(crate) struct LineId(usize);
 
 /// What leaves in one request.
 #[derive(Debug)]
-pub(crate) struct Departure {
-    pub(crate) messages: Vec<Waiting>,
+pub(crate) struct OutgoingBatch {
+    pub(crate) messages: Vec<OpenAttempt>,
     /// The line to [`unblock`](Outbox::unblock) when the request has ended.
     pub(crate) blocks: Option<LineId>,
 }
@@ -163,26 +164,26 @@ impl Outbox {
     }
 
     /// Puts a message at the end of its line.
-    pub(crate) fn push(&mut self, waiting: Waiting) {
-        self.put(waiting, VecDeque::push_back);
+    pub(crate) fn push(&mut self, attempt: OpenAttempt) {
+        self.put(attempt, VecDeque::push_back);
     }
 
     /// Puts a message that has to leave once more at the head of its line.
-    pub(crate) fn push_front(&mut self, waiting: Waiting) {
-        self.put(waiting, VecDeque::push_front);
+    pub(crate) fn push_front(&mut self, attempt: OpenAttempt) {
+        self.put(attempt, VecDeque::push_front);
     }
 
-    fn put(&mut self, waiting: Waiting, put: fn(&mut VecDeque<Waiting>, Waiting)) {
-        let id = self.line_of(&waiting);
+    fn put(&mut self, attempt: OpenAttempt, put: fn(&mut VecDeque<OpenAttempt>, OpenAttempt)) {
+        let id = self.line_of(&attempt);
         let Some(line) = self.lines.get_mut(id.0) else { return };
         self.len += 1;
         if line.key.may_be_held() {
             self.holdable_messages += 1;
-            self.holdable_bytes += waiting.stored_bytes();
+            self.holdable_bytes += attempt.stored_bytes();
         }
-        self.earliest = Some(self.earliest.map_or(waiting.until, |at| at.min(waiting.until)));
+        self.earliest = Some(self.earliest.map_or(attempt.until, |at| at.min(attempt.until)));
         let had_no_turn = line.waiting.is_empty();
-        put(&mut line.waiting, waiting);
+        put(&mut line.waiting, attempt);
         if had_no_turn {
             self.give_turn(id);
         }
@@ -195,7 +196,7 @@ impl Outbox {
         &mut self,
         hold: bool,
         room: impl FnOnce(&Accepted) -> BatchRoom,
-    ) -> Option<Departure> {
+    ) -> Option<OutgoingBatch> {
         let holdable = !hold && !self.holdable.is_empty();
         let id = match holdable && (self.turn_of_holdable || self.at_once.is_empty()) {
             true => self.holdable.pop_front()?,
@@ -218,11 +219,11 @@ impl Outbox {
         }
         self.turn_of_holdable = !line.key.may_be_held();
         self.give_turn(id);
-        Some(Departure { messages, blocks })
+        Some(OutgoingBatch { messages, blocks })
     }
 
     /// Takes out what waits in the lines of these messages, where they are ordered.
-    pub(crate) fn take_behind(&mut self, messages: &[Waiting]) -> Vec<Waiting> {
+    pub(crate) fn take_behind(&mut self, messages: &[OpenAttempt]) -> Vec<OpenAttempt> {
         let mut behind = Vec::new();
         for one in messages.iter().filter(|one| one.accepted.is_ordered()) {
             let Some(id) = self.by_key.get(&LineKey::of(one)) else { continue };
@@ -257,24 +258,24 @@ impl Outbox {
     }
 
     /// Takes out what expired by `now`.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Waiting> {
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<OpenAttempt> {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Vec::new();
         }
-        self.take_if(|waiting| waiting.until <= now)
+        self.take_if(|attempt| attempt.until <= now)
     }
 
     /// Drops what has ended or was taken back by its caller; says how many.
     pub(crate) fn sweep(&mut self) -> usize {
-        count(&self.take_if(|waiting| waiting.accepted.has_ended()))
+        count(&self.take_if(|attempt| attempt.accepted.has_ended()))
     }
 
     /// Takes everything out, each line in its order.
-    pub(crate) fn drain(&mut self) -> Vec<Waiting> {
+    pub(crate) fn drain(&mut self) -> Vec<OpenAttempt> {
         self.take_if(|_| true)
     }
 
-    fn take_if(&mut self, wanted: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+    fn take_if(&mut self, wanted: impl Fn(&OpenAttempt) -> bool) -> Vec<OpenAttempt> {
         let mut taken = Vec::new();
         let mut earliest: Option<Instant> = None;
         for line in &mut self.lines {
@@ -286,7 +287,7 @@ impl Outbox {
                 self.holdable_bytes -= stored_bytes(&out);
             }
             taken.extend(out);
-            let line_earliest = line.waiting.iter().map(|waiting| waiting.until).min();
+            let line_earliest = line.waiting.iter().map(|attempt| attempt.until).min();
             earliest = [earliest, line_earliest].into_iter().flatten().min();
         }
         let lines = &self.lines;
@@ -300,14 +301,14 @@ impl Outbox {
 
     /// The line that a message belongs in, made when there is none. Most likely it is the one that the
     /// last message of its topic got into.
-    fn line_of(&mut self, waiting: &Waiting) -> LineId {
-        let departures = &waiting.target.broker.departures;
-        let last = LineId(departures.last_line());
-        if self.lines.get(last.0).is_some_and(|line| line.key.is_surely_of(waiting)) {
+    fn line_of(&mut self, attempt: &OpenAttempt) -> LineId {
+        let memo = &attempt.target.broker.memo;
+        let last = LineId(memo.last_line());
+        if self.lines.get(last.0).is_some_and(|line| line.key.is_surely_of(attempt)) {
             return last;
         }
-        let id = self.line_by_name(LineKey::of(waiting));
-        departures.took_line(id.0);
+        let id = self.line_by_name(LineKey::of(attempt));
+        memo.took_line(id.0);
         id
     }
 
@@ -367,25 +368,25 @@ pub(crate) mod tests {
         body: &'static str,
         queue: Option<i32>,
         until: Instant,
-    ) -> Waiting {
-        sharing_waiting(topic, body, queue, until, Sharing::Alone)
+    ) -> OpenAttempt {
+        sharing_attempt(topic, body, queue, until, Sharing::Alone)
     }
 
-    pub(crate) fn sharing_waiting(
+    pub(crate) fn sharing_attempt(
         topic: &'static str,
         body: &'static str,
         queue: Option<i32>,
         until: Instant,
         sharing: Sharing,
-    ) -> Waiting {
+    ) -> OpenAttempt {
         let message = Message::new(topic, body);
         let accepted = Arc::new(Accepted::new(message.into(), terms(until, sharing)));
-        Waiting {
+        OpenAttempt {
             accepted,
             target: Target { broker: broker(topic), queue },
             since: until,
             until,
-            trial: None,
+            refused_batch: None,
         }
     }
 
@@ -395,14 +396,14 @@ pub(crate) mod tests {
 
     /// The bodies of what leaves next.
     fn next(outbox: &mut Outbox, hold: bool) -> Option<String> {
-        let departure =
+        let outgoing =
             outbox.next(hold, |first| BatchRoom::beside(first, MOST_MESSAGES, 1 << 20))?;
-        let body = |waiting: &Waiting| {
+        let body = |attempt: &OpenAttempt| {
             let text =
                 |content: &Content| String::from_utf8_lossy(content.first.body()).into_owned();
-            waiting.accepted.show(text)
+            attempt.accepted.with_content(text)
         };
-        let bodies: Vec<String> = departure.messages.iter().filter_map(body).collect();
+        let bodies: Vec<String> = outgoing.messages.iter().filter_map(body).collect();
         Some(bodies.join("+"))
     }
 
@@ -474,11 +475,11 @@ pub(crate) mod tests {
         let mut outbox = Outbox::default();
         let now = Instant::now();
         for body in ["1", "2", "3"] {
-            outbox.push(sharing_waiting("a", body, None, now, WITH));
+            outbox.push(sharing_attempt("a", body, None, now, WITH));
         }
         outbox.push(waiting("a", "alone", None, now));
         let other = Sharing::With { wait_stored: false, oneway: false, sys_flag: 0 };
-        outbox.push(sharing_waiting("a", "fast", None, now, other));
+        outbox.push(sharing_attempt("a", "fast", None, now, other));
         assert_eq!(outbox.holdable(), 4);
         assert_eq!(next(&mut outbox, true).as_deref(), Some("alone"));
         assert_eq!(next(&mut outbox, true), None);
@@ -494,14 +495,14 @@ pub(crate) mod tests {
         for body in ["1", "2", "3"] {
             outbox.push(waiting("a", body, None, now));
         }
-        outbox.push(sharing_waiting("a", "batch", None, now, WITH));
-        outbox.push(sharing_waiting("b", "batch", None, now, WITH));
+        outbox.push(sharing_attempt("a", "batch", None, now, WITH));
+        outbox.push(sharing_attempt("b", "batch", None, now, WITH));
         let order: Vec<_> = std::iter::from_fn(|| next(&mut outbox, false)).collect();
         assert_eq!(order, ["1", "batch", "2", "batch", "3"]);
     }
 
-    fn ordered_waiting(body: &'static str, now: Instant) -> Waiting {
-        let mut one = sharing_waiting("a", body, Some(1), now, WITH);
+    fn ordered_waiting(body: &'static str, now: Instant) -> OpenAttempt {
+        let mut one = sharing_attempt("a", body, Some(1), now, WITH);
         let message = Message::new("a", body).order_by("k");
         one.accepted = Arc::new(Accepted::new(message.into(), terms(now, WITH)));
         one
@@ -520,7 +521,7 @@ pub(crate) mod tests {
                 outbox.push(ordered_waiting(body, now));
             }
             outbox.push(waiting("a", "other", None, now));
-            let Departure { messages, blocks } = outbox.next(true, alone).unwrap();
+            let OutgoingBatch { messages, blocks } = outbox.next(true, alone).unwrap();
             if !in_flight {
                 outbox.unblock(blocks.unwrap());
             }
@@ -533,7 +534,7 @@ pub(crate) mod tests {
             assert!(outbox.is_empty());
             // The line is as good as new.
             outbox.push(ordered_waiting("4", now));
-            let Departure { blocks, .. } = outbox.next(true, alone).unwrap();
+            let OutgoingBatch { blocks, .. } = outbox.next(true, alone).unwrap();
             outbox.unblock(blocks.unwrap());
         }
     }

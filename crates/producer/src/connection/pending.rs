@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::CallError;
 use crate::accepted::Accepted;
 use crate::config::credentials::Credentials;
-use crate::connection::outbox::{self, LineId, Waiting};
+use crate::connection::outbox::{self, LineId, OpenAttempt};
 use crate::connection::target::RouteBroker;
 use crate::connection::window;
 
@@ -31,7 +31,7 @@ pub(super) enum Asker {
 /// Messages whose request was handed to the connection.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) messages: Vec<Waiting>,
+    pub(super) messages: Vec<OpenAttempt>,
     /// Whose attempt has ended as unanswered already, by their place; those behind the last have not.
     /// The request's place in the window is kept: the broker is still at it.
     given_up: Vec<bool>,
@@ -53,7 +53,7 @@ pub(super) struct Sent {
 impl Sent {
     /// Messages that have just left.
     pub(super) fn new(
-        messages: Vec<Waiting>,
+        messages: Vec<OpenAttempt>,
         queue: i32,
         starts_at: u64,
         v1: bool,
@@ -61,13 +61,13 @@ impl Sent {
         signed_with: Option<Credentials>,
     ) -> Self {
         let together = outbox::count(&messages);
-        let holdable = messages.iter().filter(|waiting| waiting.may_be_held()).count();
+        let holdable = messages.iter().filter(|attempt| attempt.may_be_held()).count();
         let given_up = Vec::new();
         Self { messages, given_up, together, holdable, queue, starts_at, v1, blocks, signed_with }
     }
 
     /// Its messages, and whether their attempt has ended.
-    fn members(&self) -> impl Iterator<Item = (&Waiting, bool)> {
+    fn members(&self) -> impl Iterator<Item = (&OpenAttempt, bool)> {
         let none = std::iter::repeat(false);
         self.messages.iter().zip(self.given_up.iter().copied().chain(none))
     }
@@ -75,23 +75,23 @@ impl Sent {
     /// Its ordered messages whose attempt has ended: their queues wait until the request is over.
     pub(super) fn holding(&self) -> Vec<Arc<Accepted>> {
         let given_up = self.members().filter(|(_, given_up)| *given_up);
-        let held = given_up.filter(|(waiting, _)| waiting.accepted.is_ordered());
-        held.map(|(waiting, _)| waiting.accepted.clone()).collect()
+        let held = given_up.filter(|(attempt, _)| attempt.accepted.is_ordered());
+        held.map(|(attempt, _)| attempt.accepted.clone()).collect()
     }
 
     /// The server sends these messages away. Whether it is for the first time for all of them:
     /// those of a request stay together, or they would lose their order.
-    pub(super) fn send_away(&self) -> bool {
+    pub(super) fn note_sent_away(&self) -> bool {
         let open = self.members().filter(|(_, given_up)| !given_up);
-        let again = open.filter(|(waiting, _)| !waiting.accepted.send_away());
+        let again = open.filter(|(attempt, _)| !attempt.accepted.note_sent_away());
         again.count() == 0
     }
 
     /// The messages whose attempt has not ended.
-    pub(super) fn open(self) -> impl Iterator<Item = Waiting> {
+    pub(super) fn open(self) -> impl Iterator<Item = OpenAttempt> {
         let none = std::iter::repeat(false);
         let members = self.messages.into_iter().zip(self.given_up.into_iter().chain(none));
-        members.filter(|(_, given_up)| !given_up).map(|(waiting, _)| waiting)
+        members.filter(|(_, given_up)| !given_up).map(|(attempt, _)| attempt)
     }
 
     /// How many messages it carries.
@@ -102,28 +102,28 @@ impl Sent {
     /// How many messages have ended their attempt already.
     pub(super) fn given_up(&self) -> usize {
         let given_up = self.members().filter(|(_, given_up)| *given_up);
-        given_up.map(|(waiting, _)| waiting.count()).sum()
+        given_up.map(|(attempt, _)| attempt.count()).sum()
     }
 
     /// Gives up the messages that are due; gives them, and when the next one is.
-    fn expire(&mut self, now: Instant) -> (Vec<Waiting>, Option<Instant>) {
+    fn expire(&mut self, now: Instant) -> (Vec<OpenAttempt>, Option<Instant>) {
         let mut late = Vec::new();
         let mut due: Option<Instant> = None;
         if self.given_up.is_empty() {
-            if self.messages.iter().all(|waiting| waiting.until > now) {
-                return (late, self.messages.iter().map(|waiting| waiting.until).min());
+            if self.messages.iter().all(|attempt| attempt.until > now) {
+                return (late, self.messages.iter().map(|attempt| attempt.until).min());
             }
             self.given_up = vec![false; self.messages.len()];
         }
-        for (waiting, given_up) in self.messages.iter().zip(&mut self.given_up) {
-            match waiting.until <= now {
+        for (attempt, given_up) in self.messages.iter().zip(&mut self.given_up) {
+            match attempt.until <= now {
                 _ if *given_up => {}
                 true => {
                     *given_up = true;
-                    self.holdable -= usize::from(waiting.may_be_held());
-                    late.push(waiting.copy());
+                    self.holdable -= usize::from(attempt.may_be_held());
+                    late.push(attempt.copy());
                 }
-                false => due = Some(due.map_or(waiting.until, |at| at.min(waiting.until))),
+                false => due = Some(due.map_or(attempt.until, |at| at.min(attempt.until))),
             }
         }
         (late, due)
@@ -252,7 +252,7 @@ impl Pending {
     pub(super) fn expire(
         &mut self,
         now: Instant,
-        mut give_up: impl FnMut(Vec<Waiting>, i32),
+        mut give_up: impl FnMut(Vec<OpenAttempt>, i32),
     ) -> Vec<Asker> {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Vec::new();
@@ -316,18 +316,18 @@ fn next_after(opaque: i32) -> i32 {
 /// A request into the table and out, with a thousand others in it, for the benchmarks. Takes the
 /// messages of all, which are more than a thousand.
 #[cfg(feature = "bench")]
-pub(crate) fn operation(mut free: Vec<Waiting>) -> impl FnMut() {
+pub(crate) fn operation(mut free: Vec<OpenAttempt>) -> impl FnMut() {
     let mut pending = Pending::default();
-    let mut insert = move |waiting: Waiting| {
-        let until = waiting.until;
-        let sent = Sent::new(vec![waiting], 0, 0, false, None, None);
+    let mut insert = move |attempt: OpenAttempt| {
+        let until = attempt.until;
+        let sent = Sent::new(vec![attempt], 0, 0, false, None, None);
         let opaque = pending.next_opaque();
         pending.insert(opaque, Asker::Messages(sent), Instant::now(), until, until);
         pending.take_sent(opaque.saturating_sub(1000))
     };
     move || {
-        if let Some(waiting) = free.pop() {
-            let sent = insert(waiting).map(|(sent, _)| sent.messages);
+        if let Some(attempt) = free.pop() {
+            let sent = insert(attempt).map(|(sent, _)| sent.messages);
             free.extend(sent.into_iter().flatten());
         }
     }

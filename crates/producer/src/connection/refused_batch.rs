@@ -1,5 +1,4 @@
-//! What a refused batch teaches: that a broker takes messages only one by one, or that one of them is
-//! bad.
+//! What a refused batch shows: the broker takes messages only one by one, or one of them is bad.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,37 +23,39 @@ pub(crate) fn is_refused(code: ResponseCode) -> bool {
 /// Only if each of them was then stored in its own request, the broker refused the batch, and not
 /// one of the messages.
 #[derive(Debug)]
-pub(crate) struct Trial {
+pub(crate) struct RefusedBatch {
+    /// Messages that have not been stored again yet.
     left: AtomicUsize,
-    spoiled: AtomicBool,
+    /// One of them failed, or shared a request again: nothing can be said of the broker.
+    inconclusive: AtomicBool,
 }
 
-impl Trial {
+impl RefusedBatch {
     pub(crate) fn of(messages: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(messages), spoiled: AtomicBool::new(false) })
+        Arc::new(Self { left: AtomicUsize::new(messages), inconclusive: AtomicBool::new(false) })
     }
 
     /// A member was stored in a request of `together` messages. `true` when it was the last, and
     /// all were stored singly.
     pub(crate) fn stored(&self, together: usize) -> bool {
         if together > 1 {
-            self.spoiled.store(true, Ordering::Relaxed);
+            self.inconclusive.store(true, Ordering::Relaxed);
         }
         let last = self.left.fetch_sub(1, Ordering::Relaxed) == 1;
-        last && !self.spoiled.load(Ordering::Relaxed)
+        last && !self.inconclusive.load(Ordering::Relaxed)
     }
 
     /// A member ended otherwise: nothing can be said of the broker any more.
     pub(crate) fn failed(&self) {
-        self.spoiled.store(true, Ordering::Relaxed);
+        self.inconclusive.store(true, Ordering::Relaxed);
     }
 }
 
 /// Topics whose messages a broker stores only one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Singly(HashMap<Arc<str>, Instant>);
+pub(crate) struct UnbatchedTopics(HashMap<Arc<str>, Instant>);
 
-impl Singly {
+impl UnbatchedTopics {
     /// The broker refuses batches of this topic.
     pub(crate) fn add(&mut self, topic: &Arc<str>, now: Instant) {
         tracing::warn!(%topic, "the broker refuses batches; messages are sent to it one by one \
@@ -80,27 +81,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_convicts_the_broker_when_all_were_stored_singly() {
-        let alone = Trial::of(3);
+    fn the_broker_refuses_batches_if_all_their_messages_were_stored_singly() {
+        let alone = RefusedBatch::of(3);
         assert_eq!([1, 1, 1].map(|together| alone.stored(together)), [false, false, true]);
-        let in_part = Trial::of(3);
+        let in_part = RefusedBatch::of(3);
         assert_eq!([1, 2, 1].map(|together| in_part.stored(together)), [false; 3]);
-        let one_failed = Trial::of(3);
+        let one_failed = RefusedBatch::of(3);
         one_failed.failed();
         assert_eq!([1, 1, 1].map(|together| one_failed.stored(together)), [false; 3]);
     }
 
     #[test]
     fn a_broker_is_spared_batches_of_a_topic_for_ten_minutes() {
-        let mut singly = Singly::default();
+        let mut unbatched = UnbatchedTopics::default();
         let now = Instant::now();
         let topic: Arc<str> = "t".into();
-        assert_eq!(singly.most("t", now), MOST_MESSAGES);
-        singly.add(&topic, now);
+        assert_eq!(unbatched.most("t", now), MOST_MESSAGES);
+        unbatched.add(&topic, now);
         let minutes = |minutes: u64| now + Duration::from_secs(60 * minutes);
-        assert_eq!(singly.most("t", minutes(9)), 1);
-        assert_eq!(singly.most("u", minutes(9)), MOST_MESSAGES);
-        assert_eq!(singly.most("t", minutes(10)), MOST_MESSAGES);
-        assert!(singly.0.is_empty(), "it is forgotten");
+        assert_eq!(unbatched.most("t", minutes(9)), 1);
+        assert_eq!(unbatched.most("u", minutes(9)), MOST_MESSAGES);
+        assert_eq!(unbatched.most("t", minutes(10)), MOST_MESSAGES);
+        assert!(unbatched.0.is_empty(), "it is forgotten");
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::Connection;
-use super::departures::Departures;
 use super::load::BrokerLoad;
+use super::send_memo::SendMemo;
 use crate::MessageQueue;
-use crate::accepted::padded::Padded;
+use crate::accepted::cache_padded::CachePadded;
 use crate::message::QueueNames;
 
 /// A broker that has queues of a topic.
@@ -28,7 +28,7 @@ pub(crate) struct RouteBroker {
     pub(crate) cluster: Arc<str>,
     pub(crate) connection: Arc<Connection>,
     /// Its queues, for its connection's task.
-    pub(crate) departures: Padded<Departures>,
+    pub(crate) memo: CachePadded<SendMemo>,
 }
 
 /// A broker as a name server describes it.
@@ -65,7 +65,7 @@ impl RouteBroker {
             queue_names,
             cluster: cluster.into(),
             connection,
-            departures: Padded(Departures::new(queues)),
+            memo: CachePadded(SendMemo::new(queues)),
         }
     }
 
@@ -83,21 +83,21 @@ impl RouteBroker {
     pub(crate) fn has(&self, queue: &MessageQueue) -> bool {
         let named = self.queue_names.broker();
         let is_logical = !Arc::ptr_eq(&self.name, named);
-        **named == *queue.broker() && (!is_logical || self.departures.has(queue.id()))
+        **named == *queue.broker() && (!is_logical || self.memo.has(queue.id()))
     }
 }
 
 impl Target {
     /// The queue that a request of this many messages leaves for now.
     pub(crate) fn next_queue(&self, messages: usize) -> i32 {
-        let next = || self.broker.departures.next_queue(messages);
+        let next = || self.broker.memo.next_queue(messages);
         self.queue.or_else(next).unwrap_or_default()
     }
 
     /// The queue for a request whose answer speaks for others that get none: the last one, which a topic
     /// loses first when it gets fewer. In turn it might be one that is left, time after time.
     pub(crate) fn last_queue(&self, messages: usize) -> i32 {
-        let last = || self.broker.departures.last_queue(messages);
+        let last = || self.broker.memo.last_queue(messages);
         self.queue.or_else(last).unwrap_or_default()
     }
 }

@@ -28,20 +28,20 @@ use super::dial::{NoConnection, Stream};
 use super::mailbox::Mailbox;
 use super::outgoing::Outgoing;
 use super::pending::Pending;
-use super::{Call, Load, Order, Peer, dial};
+use super::{Call, Load, Peer, TaskOrder, dial};
 use crate::ErrorKind;
 use crate::accepted::Accepted;
 use crate::connection::events::Events;
 use crate::connection::failure::AttemptFailed;
 use crate::connection::hold::Hold;
-use crate::connection::outbox::{self, LineId, Outbox, Waiting};
+use crate::connection::outbox::{self, LineId, OpenAttempt, Outbox};
 use crate::connection::pause::Pause;
-use crate::connection::refused_batch::Singly;
+use crate::connection::refused_batch::UnbatchedTopics;
 use crate::connection::window::Window;
 use crate::ledger::Ledger;
-use crate::ledger::success::Successes;
+use crate::ledger::good_ends::GoodEnds;
 use crate::net::backoff::Backoff;
-use crate::observers::meters::{BrokerMeters, Good};
+use crate::observers::meters::{BrokerMeters, GoodEnd};
 
 const READ_BUFFER: usize = 16 * 1024;
 /// How long nothing is looked for while nothing waits.
@@ -62,7 +62,7 @@ pub(super) struct Task {
     load: Arc<Load>,
     mailbox: Arc<Mailbox>,
     /// What was taken out of it and is not carried out yet.
-    orders: VecDeque<Order>,
+    orders: VecDeque<TaskOrder>,
     /// All handles are gone: finish what is there, then end.
     orders_ended: bool,
     leaving: Option<oneshot::Sender<()>>,
@@ -70,7 +70,7 @@ pub(super) struct Task {
     leave_by: Option<Instant>,
     outbox: Outbox,
     hold: Hold,
-    singly: Singly,
+    unbatched_topics: UnbatchedTopics,
     calls: VecDeque<Call>,
     /// Whether to connect though nothing waits.
     greets: bool,
@@ -79,8 +79,8 @@ pub(super) struct Task {
     pending: Pending,
     link: Link,
     /// Messages whose answer, or whose write, has come just now.
-    stored: Successes,
-    written: Successes,
+    stored: GoodEnds,
+    written: GoodEnds,
     /// Messages of requests that were answered just now.
     answered_now: usize,
     /// Connects that failed, or connections that brought nothing, in a row.
@@ -126,15 +126,15 @@ impl Task {
             leave_by: None,
             outbox: Outbox::default(),
             hold,
-            singly: Singly::default(),
+            unbatched_topics: UnbatchedTopics::default(),
             calls: VecDeque::new(),
             greets: false,
             window,
             pause: Pause::default(),
             pending: Pending::default(),
             link: Link::new(Instant::now()),
-            stored: Successes::new(Good::Acked),
-            written: Successes::new(Good::Oneway),
+            stored: GoodEnds::new(GoodEnd::Acked),
+            written: GoodEnds::new(GoodEnd::Oneway),
             answered_now: 0,
             failures: 0,
             no_connection: None,
@@ -228,37 +228,37 @@ impl Task {
         }
     }
 
-    fn take_order(&mut self, order: Order) {
+    fn take_order(&mut self, order: TaskOrder) {
         match order {
-            Order::Send(waiting) => self.put_in_line(waiting),
-            Order::SendAll(group) => group.into_iter().for_each(|one| self.put_in_line(one)),
-            Order::Call(call) => self.calls.push_back(*call),
-            Order::Retired(number, remains) => self.take_remains(number, remains),
-            Order::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
-            Order::Sweep => {
+            TaskOrder::Send(attempt) => self.put_in_line(attempt),
+            TaskOrder::SendAll(group) => group.into_iter().for_each(|one| self.put_in_line(one)),
+            TaskOrder::Call(call) => self.calls.push_back(*call),
+            TaskOrder::Retired(number, event) => self.take_old_event(number, event),
+            TaskOrder::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
+            TaskOrder::Sweep => {
                 let swept = self.outbox.sweep();
                 self.mailbox.done_with(swept);
             }
             // Whatever an order says, the outbox is looked at after it.
-            Order::Look => {}
-            Order::Abandon(leave_by) => {
+            TaskOrder::Look => {}
+            TaskOrder::Abandon(leave_by) => {
                 self.leave_by = Some(leave_by);
                 self.abandon("closing ran out of time");
             }
-            Order::Leave(left, leave_by) => {
+            TaskOrder::Leave(left, leave_by) => {
                 self.leave_by = Some(leave_by);
                 self.leaving = Some(left);
             }
-            Order::Unused => self.orders_ended = true,
+            TaskOrder::Unused => self.orders_ended = true,
         }
     }
 
     /// When no message is held back before it, it is held back anew.
-    fn put_in_line(&mut self, waiting: Waiting) {
+    fn put_in_line(&mut self, attempt: OpenAttempt) {
         if self.outbox.holdable() == 0 {
             self.hold.clear();
         }
-        self.outbox.push(waiting);
+        self.outbox.push(attempt);
     }
 
     // ---- one connection ----
@@ -313,14 +313,15 @@ impl Task {
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
             self.take_orders();
-            if !self.outbox.is_empty() && (self.pending.requests() > 0 || self.link.crowd.may_be())
+            if !self.outbox.is_empty()
+                && (self.pending.requests() > 0 || self.link.yield_probe.is_due())
             {
                 // Under load: tasks that are about to send do so first, and share the write, or the
                 // batch.
                 let before = self.mailbox.backlog();
                 tokio::task::yield_now().await;
                 let after = self.mailbox.backlog();
-                self.link.crowd.came(after > before);
+                self.link.yield_probe.brought(after > before);
                 self.take_orders();
             }
             if self.link.goes_away {
@@ -381,14 +382,14 @@ impl Task {
         reason
     }
 
-    fn attempt_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
+    fn attempt_failed(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailed) {
         self.mailbox.done_with(outbox::count(&messages));
         self.events.attempt_failed(messages, Vec::new(), failed);
     }
 
     /// The attempt of a request's messages has failed. Ordered messages that wait here behind them
     /// go with them, or they would overtake those that are tried again.
-    fn request_failed(&mut self, messages: Vec<Waiting>, failed: &AttemptFailed) {
+    fn request_failed(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailed) {
         let behind = self.outbox.take_behind(&messages);
         self.mailbox.done_with(outbox::count(&messages) + outbox::count(&behind));
         self.events.attempt_failed(messages, behind, failed);
@@ -461,7 +462,7 @@ mod tests {
     use super::*;
     use crate::accepted::End;
     use crate::accepted::Sharing;
-    use crate::connection::outbox::tests::sharing_waiting;
+    use crate::connection::outbox::tests::sharing_attempt;
     use crate::{Outcome, Producer};
 
     async fn task(builder: crate::ProducerBuilder) -> (Task, Arc<Mailbox>) {
@@ -481,7 +482,7 @@ mod tests {
         let (mut task, _) = task(builder).await;
         let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
-        task.put_in_line(sharing_waiting("t", "body", None, since + IDLE, sharing));
+        task.put_in_line(sharing_attempt("t", "body", None, since + IDLE, sharing));
         task.fill(since);
         assert_eq!(task.outbox.holdable(), 1, "it lingers");
         assert!(task.next_due() <= Instant::now());
@@ -497,7 +498,7 @@ mod tests {
         let (mut task, _) = task(builder).await;
         let now = Instant::now();
         let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
-        task.put_in_line(sharing_waiting("t", "body", None, now + IDLE, sharing));
+        task.put_in_line(sharing_attempt("t", "body", None, now + IDLE, sharing));
         task.fill(now);
         assert_eq!(task.outbox.holdable(), 1, "it lingers");
         assert!(task.next_due() <= now + linger);
@@ -510,14 +511,15 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_ends_half_way_leaves_nobody_waiting() {
         let (mut task, _) = task(Producer::builder("half-way", "127.0.0.1:1")).await;
-        let message = || sharing_waiting("t", "body", None, Instant::now(), Sharing::Alone);
+        let message = || sharing_attempt("t", "body", None, Instant::now(), Sharing::Alone);
         let (stored, taken) = (message(), message().accepted);
         let is_told = Arc::new(Flag::default());
         let waker = Waker::from(is_told.clone());
         let mut context = std::task::Context::from_waker(&waker);
         assert!(stored.accepted.poll_end(&mut context).is_pending());
         task.stored.add(&task.ledger, &stored.accepted, End::Written, Instant::now());
-        task.orders.push_back(Order::Send(Waiting { accepted: taken.clone(), ..stored.copy() }));
+        task.orders
+            .push_back(TaskOrder::Send(OpenAttempt { accepted: taken.clone(), ..stored.copy() }));
         assert!(!is_told.0.load(Ordering::Relaxed) && !taken.has_ended());
         drop(task);
         assert!(is_told.0.load(Ordering::Relaxed) && taken.has_ended());
@@ -530,16 +532,16 @@ mod tests {
         for is_in_the_buffer in [false, true] {
             let (mut task, mailbox) = task(Producer::builder("goodbye", "127.0.0.1:1")).await;
             let until = Instant::now() + Duration::from_secs(60);
-            let waiting = sharing_waiting("t", "the body", None, until, Sharing::Alone);
-            let accepted = waiting.accepted.clone();
-            assert!(mailbox.put(Order::Send(waiting)).is_ok());
+            let attempt = sharing_attempt("t", "the body", None, until, Sharing::Alone);
+            let accepted = attempt.accepted.clone();
+            assert!(mailbox.put(TaskOrder::Send(attempt)).is_ok());
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (mut peer, _) = listener.accept().await.unwrap();
             if is_in_the_buffer {
                 task.take_orders();
                 task.fill(Instant::now());
             }
-            let leave = Order::Leave(oneshot::channel().0, until);
+            let leave = TaskOrder::Leave(oneshot::channel().0, until);
             assert!(mailbox.put(leave).is_ok());
             if is_in_the_buffer {
                 task.take_orders();
@@ -597,7 +599,7 @@ mod tests {
         let (answer, _asker) = oneshot::channel();
         let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
         let call = Call { command, answer: Some(answer) };
-        mailbox.put(Order::Call(Box::new(call))).unwrap();
+        mailbox.put(TaskOrder::Call(Box::new(call))).unwrap();
         let mut first = [0; 4];
         let serving = async {
             tokio::select! {

@@ -7,21 +7,21 @@ use bytes::BytesMut;
 use posthaste_protocol::{Command, DecodeError, ResponseCode};
 use tokio::sync::oneshot;
 
-use super::outbox::{self, Waiting};
+use super::outbox::{self, OpenAttempt};
 use crate::message::cause::Cause;
 
 /// What a connection's task is told. What is queued here is bounded by the permits of messages and
 /// by the few calls that are made.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum TaskOrder {
     /// Send this, when there is room in the window.
-    Send(Waiting),
+    Send(OpenAttempt),
     /// Send these, which must not be torn apart.
-    SendAll(Vec<Waiting>),
+    SendAll(Vec<OpenAttempt>),
     /// Send this at once. Boxed, because otherwise every order would be as large.
     Call(Box<Call>),
     /// Something came of a connection of this address that retires.
-    Retired(u64, Remains),
+    Retired(u64, OldConnectionEvent),
     /// Connect and say who is there, though there is nothing to send.
     Greet,
     /// Messages were taken back; drop what has ended.
@@ -73,11 +73,11 @@ pub(crate) enum Peer {
     Broker,
 }
 
-impl Order {
+impl TaskOrder {
     /// How many messages it brings.
     pub(super) fn messages(&self) -> usize {
         match self {
-            Self::Send(waiting) => waiting.count(),
+            Self::Send(attempt) => attempt.count(),
             Self::SendAll(group) => outbox::count(group),
             _ => 0,
         }
@@ -86,7 +86,7 @@ impl Order {
     /// How many messages it is that may be held back for their batch to grow; 0 for all else.
     pub(super) fn holdable(&self) -> usize {
         match self {
-            Self::Send(waiting) if waiting.may_be_held() => waiting.count(),
+            Self::Send(attempt) if attempt.may_be_held() => attempt.count(),
             _ => 0,
         }
     }
@@ -119,7 +119,7 @@ impl CallError {
 
 /// What still comes of a connection that retires.
 #[derive(Debug)]
-pub(crate) enum Remains {
+pub(crate) enum OldConnectionEvent {
     Written(usize),
     /// The next bytes are read when the sender is dropped: what comes may be more than can be decoded
     /// in the time.

@@ -18,14 +18,14 @@ use crate::{ErrorKind, Message, SendError};
 const MESSAGE_OVERHEAD: usize = 256;
 
 /// Whether there was room for a message at once.
-pub(crate) enum Room {
-    Taken(Arc<Accepted>),
+pub(crate) enum Admission {
+    Accepted(Arc<Accepted>),
     /// Boxed, because few sends need it: otherwise every send's future would have room for it.
-    None(Box<Waits>),
+    MustWait(Box<Unadmitted>),
 }
 
 /// A message, or a batch, that waits for room.
-pub(crate) struct Waits {
+pub(crate) struct Unadmitted {
     content: Content,
     size: Size,
     mode: Mode,
@@ -56,7 +56,7 @@ impl Ledger {
         mode: Mode,
         waker: Option<Waker>,
         timeout: Duration,
-    ) -> Result<Room, SendError> {
+    ) -> Result<Admission, SendError> {
         if self.phase() != Phase::Open {
             return Err(closed(content));
         }
@@ -70,8 +70,8 @@ impl Ledger {
         let since = Instant::now();
         let deadline = since + timeout;
         Ok(match self.intake.try_take(size.permit) {
-            true => Room::Taken(self.accepted(content, mode, waker, since, deadline, size)),
-            false => Room::None(Box::new(Waits { content, size, mode, deadline })),
+            true => Admission::Accepted(self.accepted(content, mode, waker, since, deadline, size)),
+            false => Admission::MustWait(Box::new(Unadmitted { content, size, mode, deadline })),
         })
     }
 
@@ -81,11 +81,11 @@ impl Ledger {
     /// Nothing has happened yet when the future is dropped.
     pub(crate) async fn wait_for_room(
         &self,
-        waits: Box<Waits>,
+        unadmitted: Box<Unadmitted>,
     ) -> Result<Arc<Accepted>, SendError> {
-        let Waits { size, mode, deadline, .. } = *waits;
+        let Unadmitted { size, mode, deadline, .. } = *unadmitted;
         let room = tokio::time::timeout_at(deadline.into(), self.intake.take(size.permit)).await;
-        let content = waits.content;
+        let content = unadmitted.content;
         match room {
             Ok(Ok(())) => Ok(self.accepted(content, mode, None, Instant::now(), deadline, size)),
             Ok(Err(_)) => Err(closed(content)),
@@ -97,8 +97,8 @@ impl Ledger {
     }
 
     /// There is no room for a message, and it does not wait.
-    pub(crate) fn no_room(&self, waits: Waits) -> SendError {
-        self.refuse(ErrorKind::BufferFull, "no room for the message now", waits.content)
+    pub(crate) fn no_room(&self, unadmitted: Unadmitted) -> SendError {
+        self.refuse(ErrorKind::BufferFull, "no room for the message now", unadmitted.content)
     }
 
     /// Compresses what is to be compressed, and says how large the content is.

@@ -11,12 +11,12 @@ use crate::{Batch, Message};
 pub(crate) struct Content {
     pub(crate) first: Message,
     /// Apart, since few have any of it: a content is moved about on its way.
-    beside: Option<Box<Beside>>,
+    extras: Option<Box<Extras>>,
 }
 
 /// What is beside the first message; the messages themselves stay as their caller made them.
 #[derive(Debug, Clone, Default)]
-struct Beside {
+struct Extras {
     /// The messages of a batch, without the first.
     others: Vec<Message>,
     /// The bodies, compressed.
@@ -62,7 +62,7 @@ impl Content {
         let mut messages = batch.into_messages().into_iter();
         let mut content = Self::from(messages.next()?);
         if messages.len() > 0 {
-            content.beside().others = messages.collect();
+            content.extras().others = messages.collect();
         }
         Some(content)
     }
@@ -73,7 +73,7 @@ impl Content {
 
     /// The messages of a batch, without the first.
     pub(crate) fn others(&self) -> &[Message] {
-        self.beside.as_ref().map_or(&[], |beside| &beside.others)
+        self.extras.as_ref().map_or(&[], |extras| &extras.others)
     }
 
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
@@ -86,7 +86,7 @@ impl Content {
     }
 
     fn packed(&self) -> Option<&Packed> {
-        self.beside.as_ref()?.packed.as_ref()
+        self.extras.as_ref()?.packed.as_ref()
     }
 
     /// Bytes of all bodies, as the application gave them.
@@ -96,11 +96,11 @@ impl Content {
 
     /// From now on this travels in place of the bodies.
     pub(crate) fn pack(&mut self, packed: Packed) {
-        self.beside().packed = Some(packed);
+        self.extras().packed = Some(packed);
     }
 
-    fn beside(&mut self) -> &mut Beside {
-        self.beside.get_or_insert_default()
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
     }
 
     /// Bits that say what the message is to brokers and consumers.
@@ -120,13 +120,13 @@ impl Content {
     }
 
     pub(crate) fn into_messages(self) -> Vec<Message> {
-        let others = self.beside.map(|beside| beside.others).unwrap_or_default();
+        let others = self.extras.map(|extras| extras.others).unwrap_or_default();
         std::iter::once(self.first).chain(others).collect()
     }
 
     /// What was added to the properties of the message at this place.
     pub(crate) fn added_to(&self, place: usize) -> Option<&Properties> {
-        self.beside.as_ref()?.added.get(place)
+        self.extras.as_ref()?.added.get(place)
     }
 
     /// What was added to each message.
@@ -137,19 +137,19 @@ impl Content {
 
     /// From now on this travels with each message beside its own properties.
     pub(crate) fn add(&mut self, properties: Vec<Properties>) {
-        self.beside().added = properties;
+        self.extras().added = properties;
     }
 
     /// Whether anything was added to the properties.
     pub(crate) fn has_added(&self) -> bool {
-        self.beside.as_ref().is_some_and(|beside| !beside.added.is_empty())
+        self.extras.as_ref().is_some_and(|extras| !extras.added.is_empty())
     }
 
     /// Counts an attempt; gives its number.
     pub(crate) fn begin_attempt(&mut self) -> u32 {
-        let beside = self.beside();
-        beside.attempts += 1;
-        beside.attempts
+        let extras = self.extras();
+        extras.attempts += 1;
+        extras.attempts
     }
 
     /// Bytes of topics, bodies and properties as they travel.
@@ -167,7 +167,7 @@ impl Entry<'_> {
 
 impl From<Message> for Content {
     fn from(first: Message) -> Self {
-        Self { first, beside: None }
+        Self { first, extras: None }
     }
 }
 

@@ -64,7 +64,7 @@ struct Ends {
 
 /// How messages end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Good {
+pub(crate) enum GoodEnd {
     Acked,
     Oneway,
 }
@@ -167,10 +167,10 @@ impl Meters {
 }
 
 impl TopicMeters {
-    fn ends(&self, good: Good) -> &Ends {
+    fn ends(&self, good: GoodEnd) -> &Ends {
         let (ends, outcome) = match good {
-            Good::Acked => (&self.acked, "acked"),
-            Good::Oneway => (&self.oneway, "oneway"),
+            GoodEnd::Acked => (&self.acked, "acked"),
+            GoodEnd::Oneway => (&self.oneway, "oneway"),
         };
         ends.get_or_init(|| {
             let labels = self.labels_of_end(outcome);
@@ -204,7 +204,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, meters: &Meters, good: Good, accepted: &Accepted, now: Instant) {
+    pub(crate) fn add(
+        &mut self,
+        meters: &Meters,
+        good: GoodEnd,
+        accepted: &Accepted,
+        now: Instant,
+    ) {
         let is_of = |(topic, _): &(Arc<str>, _)| **topic == **accepted.topic();
         if !self.topic.as_ref().is_some_and(is_of) {
             self.count(good);
@@ -219,7 +225,7 @@ impl Tally {
     }
 
     /// Counts those that it was told of.
-    pub(crate) fn count(&mut self, good: Good) {
+    pub(crate) fn count(&mut self, good: GoodEnd) {
         if let Some((_, meters)) = &self.topic {
             meters.ends(good).messages.increment(std::mem::take(&mut self.messages));
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use crate::accepted::{Accepted, Callback, End};
 use crate::client::Client;
-use crate::ledger::Room;
+use crate::ledger::Admission;
 use crate::observers::span::SendSpan;
 use crate::{Receipt, SendError};
 
@@ -175,14 +175,16 @@ pub(crate) type ResultOf<T> = fn(End) -> Option<Result<T, SendError>>;
 
 impl<'a, T> Awaited<'a, T> {
     pub(crate) fn new(
-        room: Room,
+        admission: Admission,
         client: &'a Arc<Client>,
         span: SendSpan,
         result: ResultOf<T>,
     ) -> Self {
-        let stage = match room {
-            Room::Taken(accepted) => Stage::Taken { accepted, has_set_out: false },
-            Room::None(waits) => Stage::WaitsForRoom(Box::pin(client.ledger.wait_for_room(waits))),
+        let stage = match admission {
+            Admission::Accepted(accepted) => Stage::Taken { accepted, has_set_out: false },
+            Admission::MustWait(unadmitted) => {
+                Stage::WaitsForRoom(Box::pin(client.ledger.wait_for_room(unadmitted)))
+            }
         };
         Self { stage, client, span, result }
     }

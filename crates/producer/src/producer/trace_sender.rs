@@ -12,7 +12,7 @@ use crate::accepted::Mode;
 use crate::client::Client;
 use crate::config::Config;
 use crate::config::identity::Identity;
-use crate::ledger::Room;
+use crate::ledger::Admission;
 use crate::message::validate::MAX_GROUP;
 use crate::observers::span::SendSpan;
 use crate::observers::trace::{Lost, Outlet, Parcel, QUEUE, Record, Trace};
@@ -173,8 +173,10 @@ impl Sender {
         let timeout = left.map_or(TIMEOUT, |left| left.min(TIMEOUT));
         let accepted =
             match self.client.ledger.accept(message.into(), Mode::Async, None, timeout)? {
-                Room::Taken(accepted) => accepted,
-                Room::None(waits) => return Err(self.client.ledger.no_room(*waits)),
+                Admission::Accepted(accepted) => accepted,
+                Admission::MustWait(unadmitted) => {
+                    return Err(self.client.ledger.no_room(*unadmitted));
+                }
             };
         self.client.deliver(accepted.clone());
         Ok(Delivery::new(accepted, self.client.clone(), SendSpan::none()))

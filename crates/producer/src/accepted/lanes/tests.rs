@@ -168,7 +168,7 @@ fn a_key_stays_of_which_a_message_may_be_stored() {
     end(&lanes, &messages[0]);
     let [_, a1, b1, c1, a2, b2, c2] = &messages[..] else { unreachable!() };
     // An attempt of one may have stored it, the request of another has timed out.
-    assert!(a1.leave(|_| {}).is_some());
+    assert!(a1.write_unless_ended(|_| {}).is_some());
     lanes.hold(b1);
     fail(&lanes, b1);
     let group = [a1, c1, a2, b2, c2];
@@ -263,7 +263,7 @@ fn a_failure_in_a_batch_takes_those_of_its_key_along_that_have_not_left() {
     // The third message of key `a` comes while the others are on their way.
     let late = shared("a", WITH);
     lanes.enter(&late, || queue(0));
-    assert!(messages[3].leave(|_| {}).is_some());
+    assert!(messages[3].write_unless_ended(|_| {}).is_some());
     let followers = fail(&lanes, &messages[1]);
     let failed: Vec<_> = followers.failed.iter().map(|(one, _)| one.clone()).collect();
     assert!(same(&failed, &[&messages[4], &late]));

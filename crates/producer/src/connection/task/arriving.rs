@@ -21,9 +21,9 @@ use crate::connection::answer::{Remedy, Verdict};
 use crate::connection::attempt;
 use crate::connection::course::{Course, Facts, course};
 use crate::connection::failure::{AttemptFailed, Ended};
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 use crate::connection::pending::{Asker, Sent};
-use crate::connection::refused_batch::{self, Trial};
+use crate::connection::refused_batch::{self, RefusedBatch};
 use crate::connection::target::RouteBroker;
 use crate::connection::window::Trip;
 use crate::message::KNOWS_ALL_WISHES;
@@ -104,7 +104,7 @@ impl Task {
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
                     code if together > 1 && refused_batch::is_refused(code) => {
-                        self.singly.add(&broker.topic, now);
+                        self.unbatched_topics.add(&broker.topic, now);
                     }
                     code if code.means_stored() => {
                         self.answered(&Trip { now, took, in_flight }, together);
@@ -120,7 +120,7 @@ impl Task {
     fn probe_refused(&self, broker: &RouteBroker, queue: i32, answer: &Command) {
         let verdict = attempt::refusal(answer).verdict;
         if verdict.remedy == Remedy::AnotherQueue {
-            broker.departures.end_at(queue);
+            broker.memo.end_at(queue);
         }
         if verdict.refresh_route {
             self.events.route_in_doubt(&broker.topic);
@@ -145,10 +145,10 @@ impl Task {
         }
         self.answered_now += together;
         let queue = first.target.broker.queue(stored.queue_id);
-        let ids = sent.messages.iter().flat_map(|waiting| waiting.accepted.ids());
+        let ids = sent.messages.iter().flat_map(|attempt| attempt.accepted.ids());
         let mut receipts = receipt::receipts(stored, queue, ids, together);
         let at = StoredAt { address: &self.address, trace_on: stored.trace_on != Some(false) };
-        for Waiting { accepted, trial, .. } in &sent.messages {
+        for OpenAttempt { accepted, refused_batch, .. } in &sent.messages {
             let end = match accepted.count() {
                 1 => receipts.next().map(End::Stored),
                 count => Some(End::BatchStored(receipts.by_ref().take(count).collect())),
@@ -158,8 +158,8 @@ impl Task {
                 observers.stored(accepted, &end, at);
             }
             self.stored.add(&self.ledger, accepted, end, trip.now);
-            if trial.as_ref().is_some_and(|trial| trial.stored(together)) {
-                self.singly.add(accepted.topic(), trip.now);
+            if refused_batch.as_ref().is_some_and(|refused_batch| refused_batch.stored(together)) {
+                self.unbatched_topics.add(accepted.topic(), trip.now);
             }
         }
         self.unblock(sent.blocks.take());
@@ -173,7 +173,7 @@ impl Task {
         if version == 0 || version >= KNOWS_ALL_WISHES {
             return;
         }
-        let wishes = accepted.show(|content| content.first.passed_over_by(version));
+        let wishes = accepted.with_content(|content| content.first.passed_over_by(version));
         for (wish, needed) in wishes.unwrap_or_default() {
             if !self.passed_over.contains(&wish) {
                 self.passed_over.push(wish);
@@ -211,7 +211,7 @@ impl Task {
         if verdict.remedy == Remedy::AnotherQueue
             && let Some(first) = sent.messages.first()
         {
-            first.target.broker.departures.end_at(sent.queue);
+            first.target.broker.memo.end_at(sent.queue);
         }
         if code == ResponseCode::GO_AWAY {
             self.ledger.counters().sent_away.add_one();
@@ -257,7 +257,7 @@ impl Task {
             together: sent.together(),
             shared: sent.messages.len() > 1,
             v1: sent.v1,
-            sent_away_before: code == ResponseCode::GO_AWAY && !sent.send_away(),
+            sent_away_before: code == ResponseCode::GO_AWAY && !sent.note_sent_away(),
             credentials_renewed: verdict.kind == ErrorKind::Denied
                 && config.seal.has_changed(&sent.signed_with),
             retried_code: config.retry_codes.contains(&code),
@@ -266,9 +266,9 @@ impl Task {
 
     fn refused_for_good(&mut self, sent: Sent, failed: &AttemptFailed) {
         let given_up = sent.given_up();
-        let messages: Vec<Waiting> = sent.open().collect();
-        for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
-            trial.failed();
+        let messages: Vec<OpenAttempt> = sent.open().collect();
+        for refused_batch in messages.iter().filter_map(|attempt| attempt.refused_batch.as_ref()) {
+            refused_batch.failed();
         }
         self.mailbox.done_with(given_up);
         self.request_failed(messages, failed);
@@ -279,11 +279,11 @@ impl Task {
     fn go_in_smaller_batches(&mut self, sent: Sent) {
         let together = sent.messages.len();
         tracing::debug!(address = %self.address, together, "batch refused; halved");
-        let trial = Trial::of(together);
+        let refused_batch = RefusedBatch::of(together);
         let mut sent = sent;
-        for waiting in &mut sent.messages {
-            waiting.accepted.go_with(together / 2);
-            waiting.trial.get_or_insert_with(|| trial.clone());
+        for attempt in &mut sent.messages {
+            attempt.accepted.limit_batch(together / 2);
+            attempt.refused_batch.get_or_insert_with(|| refused_batch.clone());
         }
         self.put_back(sent);
     }
@@ -300,15 +300,15 @@ impl Task {
     pub(super) fn put_back(&mut self, sent: Sent) {
         let together = sent.together();
         let mut kept = 0;
-        for waiting in sent.open().collect::<Vec<_>>().into_iter().rev() {
-            let accepted = &waiting.accepted;
-            accepted.back_in_line();
+        for attempt in sent.open().collect::<Vec<_>>().into_iter().rev() {
+            let accepted = &attempt.accepted;
+            accepted.returned_to_line();
             if accepted.earlier_failed() {
                 self.fail(accepted, ErrorKind::EarlierFailed, EARLIER_FAILED);
             }
             if !accepted.has_ended() {
                 kept += accepted.count();
-                self.outbox.push_front(waiting);
+                self.outbox.push_front(attempt);
             }
         }
         if kept > 0 {

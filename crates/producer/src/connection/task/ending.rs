@@ -10,7 +10,7 @@ use super::Task;
 use crate::accepted::Accepted;
 use crate::connection::dial::{NoConnection, Stream};
 use crate::connection::failure::{AttemptFailed, Ended};
-use crate::connection::outbox::{self, Waiting};
+use crate::connection::outbox::{self, OpenAttempt};
 use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::{CallError, Peer};
@@ -76,7 +76,7 @@ impl Task {
         let (ended, mut lost): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.link.oneways).into_iter().partition(|one| one.given_up);
         self.mailbox.done_with(ended.len());
-        self.requests_over(ended.into_iter().map(|one| one.waiting.accepted));
+        self.requests_over(ended.into_iter().map(|one| one.attempt.accepted));
         // Those of a queue together, or what waits behind the first would overtake the others.
         lost.sort_by_key(|one| one.queue);
         while let Some(queue) = lost.first().map(|one| one.queue) {
@@ -86,7 +86,7 @@ impl Task {
                 failed.outcome = Outcome::Unknown;
                 failed.ended = Ended::Unanswered;
             }
-            let messages = lost.into_iter().map(|one| one.waiting).collect();
+            let messages = lost.into_iter().map(|one| one.attempt).collect();
             self.request_failed(messages, &failed);
             lost = others;
         }
@@ -109,9 +109,9 @@ impl Task {
             failed.outcome = Outcome::Unknown;
             failed.ended = Ended::Unanswered;
         }
-        let messages: Vec<Waiting> = sent.open().collect();
-        for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
-            trial.failed();
+        let messages: Vec<OpenAttempt> = sent.open().collect();
+        for refused_batch in messages.iter().filter_map(|attempt| attempt.refused_batch.as_ref()) {
+            refused_batch.failed();
         }
         self.request_failed(messages, &failed);
         self.requests_over(held);
@@ -122,8 +122,8 @@ impl Task {
     pub(super) fn abandon(&mut self, reason: &str) {
         let waiting = self.outbox.drain();
         self.mailbox.done_with(outbox::count(&waiting));
-        for waiting in waiting {
-            self.fail(&waiting.accepted, ErrorKind::Closed, reason);
+        for attempt in waiting {
+            self.fail(&attempt.accepted, ErrorKind::Closed, reason);
         }
         self.abandon_link(reason);
         self.abandon_retiring(reason);
@@ -137,9 +137,9 @@ impl Task {
         }
         let mut all: Vec<Arc<Accepted>> = Vec::new();
         for sent in self.pending.sent() {
-            for accepted in sent.messages.iter().map(|waiting| &waiting.accepted) {
+            for accepted in sent.messages.iter().map(|attempt| &attempt.accepted) {
                 if sent.starts_at >= self.link.may_be_read() {
-                    accepted.back_in_line();
+                    accepted.returned_to_line();
                 }
                 all.push(accepted.clone());
             }
@@ -149,9 +149,9 @@ impl Task {
         for one in oneways {
             if one.ends_at > self.link.may_be_read() {
                 // Not written, or cut short: not stored either way.
-                one.waiting.accepted.back_in_line();
+                one.attempt.accepted.returned_to_line();
             }
-            all.push(one.waiting.accepted);
+            all.push(one.attempt.accepted);
         }
         for accepted in &all {
             self.fail(accepted, ErrorKind::Closed, reason);

@@ -13,7 +13,7 @@ use crate::config::credentials::Credentials;
 use crate::connection::Call;
 use crate::connection::attempt::{self, Form};
 use crate::connection::hold::HoldFacts;
-use crate::connection::outbox::{self, Departure, Waiting};
+use crate::connection::outbox::{self, OpenAttempt, OutgoingBatch};
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::target::RouteBroker;
 use crate::message::timestamp::Present;
@@ -34,18 +34,23 @@ impl Task {
         while self.leaving.is_none() && self.has_room(now) {
             let facts = (self.outbox.holdable() > 0).then(|| self.hold_facts());
             let hold = facts.is_some_and(|facts| self.hold.until(now, &facts).is_some());
-            let (singly, batch_bytes) = (&mut self.singly, self.ledger.batch_bytes);
+            let (unbatched_topics, batch_bytes) =
+                (&mut self.unbatched_topics, self.ledger.batch_bytes);
             let most = if self.pause.is_refused() { 1 } else { MOST_MESSAGES };
             let most_oneways = self.window.limit() * ONEWAYS_PER_PROBE - self.link.unconfirmed;
-            let departure = self.outbox.next(hold, |first| {
+            let outgoing = self.outbox.next(hold, |first| {
                 let most = match first.mode {
                     Mode::Oneway => most.min(most_oneways),
                     Mode::Sync | Mode::Async => most,
                 };
-                BatchRoom::beside(first, most.min(singly.most(first.topic(), now)), batch_bytes)
+                BatchRoom::beside(
+                    first,
+                    most.min(unbatched_topics.most(first.topic(), now)),
+                    batch_bytes,
+                )
             });
-            let Some(departure) = departure else { break };
-            self.put_messages(departure, *present.get_or_insert_with(|| Present::at(now)));
+            let Some(outgoing) = outgoing else { break };
+            self.put_messages(outgoing, *present.get_or_insert_with(|| Present::at(now)));
         }
         if !self.pending.is_empty() {
             self.link.owed_since.get_or_insert(now);
@@ -115,15 +120,15 @@ impl Task {
     }
 
     /// Hop 5: the request goes into the write buffer, and those who wait for it into the table.
-    fn put_messages(&mut self, departure: Departure, present: Present) {
+    fn put_messages(&mut self, outgoing: OutgoingBatch, present: Present) {
         let Present { now, .. } = present;
-        let Departure { mut messages, blocks } = departure;
+        let OutgoingBatch { mut messages, blocks } = outgoing;
         let mut together = outbox::count(&messages);
-        messages.retain(|waiting| {
-            let may_leave = self.may_leave(&waiting.accepted);
+        messages.retain(|attempt| {
+            let may_leave = self.may_leave(&attempt.accepted);
             if !may_leave {
-                together -= waiting.count();
-                self.mailbox.done_with(waiting.count());
+                together -= attempt.count();
+                self.mailbox.done_with(attempt.count());
             }
             may_leave
         });
@@ -152,7 +157,7 @@ impl Task {
         }
         // It waits as long as its longest message may.
         let forget_at = messages.iter().map(forget_at).max().unwrap_or(now);
-        let due = messages.iter().map(|waiting| waiting.until).min().unwrap_or(now);
+        let due = messages.iter().map(|attempt| attempt.until).min().unwrap_or(now);
         let sent = Sent::new(messages, queue, starts_at, form.v1, blocks, signed_with);
         self.pending.insert(opaque, Asker::Messages(sent), now, due, forget_at);
     }
@@ -170,7 +175,7 @@ impl Task {
     /// not in it, and taken out.
     fn put_request(
         &mut self,
-        messages: &mut Vec<Waiting>,
+        messages: &mut Vec<OpenAttempt>,
         together: usize,
         queue: i32,
         form: Form,
@@ -210,7 +215,7 @@ impl Task {
             broker: &broker.name,
             cluster: &broker.cluster,
             queue,
-            template: Some(&broker.departures.template),
+            template: Some(&broker.memo.template),
             form,
             present,
         }
@@ -218,7 +223,7 @@ impl Task {
 
     fn remember_oneways(
         &mut self,
-        messages: Vec<Waiting>,
+        messages: Vec<OpenAttempt>,
         queue: i32,
         probe: Option<i32>,
         now: Instant,
@@ -238,10 +243,10 @@ impl Task {
             self.pending.insert(opaque, asker, now, forget_at, forget_at);
         }
         let ends_at = link.position();
-        for waiting in messages {
-            let due = waiting.until;
+        for attempt in messages {
+            let due = attempt.until;
             link.oneways_due = Some(link.oneways_due.map_or(due, |at| at.min(due)));
-            link.oneways.push_back(Unwritten { waiting, queue, ends_at, given_up: false });
+            link.oneways.push_back(Unwritten { attempt, queue, ends_at, given_up: false });
         }
     }
 
@@ -257,7 +262,7 @@ impl Task {
         let (ledger, now) = (&self.ledger, Instant::now());
         let mut held = Vec::new();
         for one in self.link.oneways.drain(..done) {
-            let Unwritten { waiting: Waiting { accepted, .. }, given_up, .. } = one;
+            let Unwritten { attempt: OpenAttempt { accepted, .. }, given_up, .. } = one;
             if let Some(observers) = ledger.observers() {
                 observers.written(&accepted);
             }
@@ -278,8 +283,8 @@ impl Task {
 /// One that timed out keeps its place in the window for as long again: the broker may still be working
 /// on it. Ordered ones hold their queue meanwhile, for twice that time: what is stored later than that
 /// is out of order.
-fn forget_at(waiting: &Waiting) -> Instant {
-    let cap = waiting.until.saturating_duration_since(waiting.since);
-    let most = if waiting.accepted.is_ordered() { 2 * cap } else { cap };
-    waiting.until + most
+fn forget_at(attempt: &OpenAttempt) -> Instant {
+    let cap = attempt.until.saturating_duration_since(attempt.since);
+    let most = if attempt.accepted.is_ordered() { 2 * cap } else { cap };
+    attempt.until + most
 }

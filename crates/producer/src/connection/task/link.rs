@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use posthaste_protocol::answer::StoredReader;
 
-use crate::connection::outbox::Waiting;
+use crate::connection::outbox::OpenAttempt;
 use crate::connection::outgoing::Outgoing;
 use crate::message::cause::Cause;
 
@@ -38,7 +38,7 @@ pub(super) struct Link {
     pub(super) unconfirmed: usize,
     /// Something went out whose arrival no answer confirms.
     pub(super) told_oneway: bool,
-    pub(super) crowd: Crowd,
+    pub(super) yield_probe: YieldProbe,
     /// Nothing more may be written: part of what should have been has been thrown away.
     pub(super) cut: bool,
     /// The peer has refused to talk to us, before it read anything of what was written.
@@ -50,29 +50,29 @@ pub(super) struct Link {
 /// Whether others are about to send when one does. Requests in flight say so; one-way messages have
 /// none, so it is tried now and then whether waiting for others brings any.
 #[derive(Default)]
-pub(super) struct Crowd {
+pub(super) struct YieldProbe {
     /// It is tried again after this many turns.
     off: u32,
 }
 
-impl Crowd {
+impl YieldProbe {
     /// After a yield that brought nothing, skip this many turns.
     const PAUSE: u32 = 32;
 
-    pub(super) fn may_be(&mut self) -> bool {
+    pub(super) fn is_due(&mut self) -> bool {
         self.off = self.off.saturating_sub(1);
         self.off == 0
     }
 
     /// Whether others came.
-    pub(super) fn came(&mut self, others: bool) {
+    pub(super) fn brought(&mut self, others: bool) {
         self.off = if others { 0 } else { Self::PAUSE };
     }
 }
 
 /// A one-way message in the write buffer.
 pub(super) struct Unwritten {
-    pub(super) waiting: Waiting,
+    pub(super) attempt: OpenAttempt,
     pub(super) queue: i32,
     /// Place of the byte after its last among all that the connection writes.
     pub(super) ends_at: u64,
@@ -95,7 +95,7 @@ impl Link {
             fruitful: false,
             oneways: VecDeque::new(),
             told_oneway: false,
-            crowd: Crowd::default(),
+            yield_probe: YieldProbe::default(),
             oneways_due: None,
             since_probe: 0,
             unconfirmed: 0,

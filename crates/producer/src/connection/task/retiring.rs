@@ -19,7 +19,7 @@ use super::{READ_BUFFER, SILENCE, Task};
 use crate::connection::mailbox::Mailbox;
 use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::Pending;
-use crate::connection::task_order::{Order, Remains};
+use crate::connection::task_order::{OldConnectionEvent, TaskOrder};
 
 /// How often what has waited too long is looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -64,16 +64,16 @@ impl Task {
     }
 
     /// Something came of a connection that retires.
-    pub(super) fn take_remains(&mut self, number: u64, remains: Remains) {
+    pub(super) fn take_old_event(&mut self, number: u64, event: OldConnectionEvent) {
         let Some(at) = self.retiring.iter().position(|one| one.number == number) else { return };
         let mut retiring = self.retiring.swap_remove(at);
         self.swap(&mut retiring);
-        let ended = match remains {
-            Remains::Written(length) => {
+        let ended = match event {
+            OldConnectionEvent::Written(length) => {
                 self.wrote(length);
                 None
             }
-            Remains::Read(bytes, _handled) => {
+            OldConnectionEvent::Read(bytes, _handled) => {
                 self.link.input.unsplit(bytes);
                 let ended = self.receive().err();
                 if !self.pending.is_empty() {
@@ -81,8 +81,8 @@ impl Task {
                 }
                 ended
             }
-            Remains::Tick => self.tick_retiring(Instant::now()).err(),
-            Remains::Ended(reason) => Some(reason),
+            OldConnectionEvent::Tick => self.tick_retiring(Instant::now()).err(),
+            OldConnectionEvent::Ended(reason) => Some(reason),
         };
         if let Some(reason) = &ended {
             self.lost(reason);
@@ -130,18 +130,18 @@ async fn read_the_rest<S: AsyncRead + AsyncWrite>(
     number: u64,
     mailbox: Arc<Mailbox>,
 ) {
-    let tell = |remains| mailbox.put(Order::Retired(number, remains)).is_ok();
+    let tell = |event| mailbox.put(TaskOrder::Retired(number, event)).is_ok();
     let (mut reader, mut writer) = tokio::io::split(stream);
     let writing = async {
         let written = async {
             while !out.is_empty() {
                 let length = writer.write_buf(&mut out).await?;
-                tell(Remains::Written(length));
+                tell(OldConnectionEvent::Written(length));
             }
             writer.flush().await
         };
         if let Err(error) = written.await {
-            tell(Remains::Ended(error.to_string()));
+            tell(OldConnectionEvent::Ended(error.to_string()));
         }
     };
     let reading = async {
@@ -150,22 +150,22 @@ async fn read_the_rest<S: AsyncRead + AsyncWrite>(
         let mut input = BytesMut::new();
         loop {
             input.reserve(READ_BUFFER);
-            let remains = tokio::select! {
+            let event = tokio::select! {
                 read = reader.read_buf(&mut input) => match read {
-                    Ok(0) => Remains::Ended("the peer closed the connection".into()),
+                    Ok(0) => OldConnectionEvent::Ended("the peer closed the connection".into()),
                     Ok(_) => {
                         let (taken, is_taken) = oneshot::channel();
-                        tell(Remains::Read(input.split(), taken));
+                        tell(OldConnectionEvent::Read(input.split(), taken));
                         // An error, always: nothing is sent.
                         let _ = is_taken.await;
                         continue;
                     }
-                    Err(error) => Remains::Ended(error.to_string()),
+                    Err(error) => OldConnectionEvent::Ended(error.to_string()),
                 },
-                _ = ticks.tick() => Remains::Tick,
+                _ = ticks.tick() => OldConnectionEvent::Tick,
             };
-            let ended = matches!(remains, Remains::Ended(_));
-            if !tell(remains) || ended {
+            let ended = matches!(event, OldConnectionEvent::Ended(_));
+            if !tell(event) || ended {
                 return;
             }
         }

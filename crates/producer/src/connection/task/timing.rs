@@ -85,9 +85,11 @@ impl Task {
             // They stay in the table, in the backlog, and in the way of their queue, until their
             // request is over: its answer may come, or it is forgotten.
             self.mailbox.keep(outbox::count(&messages));
-            messages.iter().for_each(|waiting| self.ledger.lanes.hold(&waiting.accepted));
-            for trial in messages.iter().filter_map(|waiting| waiting.trial.as_ref()) {
-                trial.failed();
+            messages.iter().for_each(|attempt| self.ledger.lanes.hold(&attempt.accepted));
+            for refused_batch in
+                messages.iter().filter_map(|attempt| attempt.refused_batch.as_ref())
+            {
+                refused_batch.failed();
             }
             self.attempt_failed(messages, &unanswered(queue, "no answer in time"));
         }
@@ -116,19 +118,19 @@ impl Task {
         let mut late = Vec::new();
         let mut due: Option<Instant> = None;
         for one in self.link.oneways.iter_mut().filter(|one| !one.given_up) {
-            if one.waiting.until <= now {
+            if one.attempt.until <= now {
                 one.given_up = true;
-                late.push((one.waiting.copy(), one.queue));
+                late.push((one.attempt.copy(), one.queue));
             } else {
-                due = Some(due.map_or(one.waiting.until, |at| at.min(one.waiting.until)));
+                due = Some(due.map_or(one.attempt.until, |at| at.min(one.attempt.until)));
             }
         }
         self.link.oneways_due = due;
-        for (waiting, queue) in late {
+        for (attempt, queue) in late {
             // It stays in the backlog, and in the way of its queue, until it is written or lost.
             self.mailbox.keep(1);
-            self.ledger.lanes.hold(&waiting.accepted);
-            self.attempt_failed(vec![waiting], &unanswered(queue, "not written in time"));
+            self.ledger.lanes.hold(&attempt.accepted);
+            self.attempt_failed(vec![attempt], &unanswered(queue, "not written in time"));
         }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct BrokerMeters;
 
 /// How messages end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Good {
+pub(crate) enum GoodEnd {
     Acked,
     Oneway,
 }
@@ -45,9 +45,9 @@ impl Meters {
 
 #[allow(clippy::unused_self, reason = "as the others")]
 impl Tally {
-    pub(crate) fn add(&mut self, _: &Meters, _: Good, _: &Accepted, _: Instant) {}
+    pub(crate) fn add(&mut self, _: &Meters, _: GoodEnd, _: &Accepted, _: Instant) {}
 
-    pub(crate) fn count(&mut self, _: Good) {}
+    pub(crate) fn count(&mut self, _: GoodEnd) {}
 }
 
 #[allow(clippy::unused_self, reason = "as the others")]

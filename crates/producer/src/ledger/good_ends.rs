@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use crate::accepted::{Accepted, End, Epoch, Wake};
 use crate::ledger::Ledger;
-use crate::observers::meters::{Good, Tally};
+use crate::observers::meters::{GoodEnd, Tally};
 
 /// Messages, or batches, that have ended well since it was told last.
-pub(crate) struct Successes {
-    good: Good,
+pub(crate) struct GoodEnds {
+    good: GoodEnd,
     tally: Tally,
     /// How many messages, by their epoch.
     even: usize,
@@ -27,8 +27,8 @@ pub(crate) struct Successes {
     next: Vec<Arc<Accepted>>,
 }
 
-impl Successes {
-    pub(crate) fn new(good: Good) -> Self {
+impl GoodEnds {
+    pub(crate) fn new(good: GoodEnd) -> Self {
         Self {
             good,
             tally: Tally::default(),
@@ -72,8 +72,8 @@ impl Successes {
         let [even, odd, places, bytes] =
             [&mut self.even, &mut self.odd, &mut self.places, &mut self.bytes].map(std::mem::take);
         match self.good {
-            Good::Acked => ledger.counters().acked.add(even + odd),
-            Good::Oneway => ledger.counters().oneway.add(even + odd),
+            GoodEnd::Acked => ledger.counters().acked.add(even + odd),
+            GoodEnd::Oneway => ledger.counters().oneway.add(even + odd),
         }
         ledger.intake.epochs.end(Epoch::Even, even);
         ledger.intake.epochs.end(Epoch::Odd, odd);

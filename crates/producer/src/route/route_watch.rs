@@ -9,21 +9,21 @@ use tokio::sync::{Notify, watch};
 
 use crate::accepted::Accepted;
 
-/// The shortest time between two look-ups of a topic in trouble. A broker that is back is used
+/// The shortest time between two look-ups of a topic in doubt. A broker that is back is used
 /// within a second after its route shows it.
-const TROUBLE_INTERVAL: Duration = Duration::from_millis(800);
-/// For how long after its last trouble a topic is looked up more often.
-const TROUBLE_LASTS: Duration = Duration::from_secs(600);
+const DOUBT_INTERVAL: Duration = Duration::from_millis(800);
+/// For how long after the last doubt about its route a topic is looked up more often.
+const DOUBT_LASTS: Duration = Duration::from_secs(600);
 /// How often messages look whether the broker that they wait for is back.
 const BROKER_RECHECK: Duration = Duration::from_millis(200);
-/// Many topics in trouble share this many look-ups a second.
+/// Many topics in doubt share this many look-ups a second.
 const LOOK_UPS_PER_SECOND: u32 = 100;
 
-/// Topics whose brokers have made trouble, and when each is looked up next; and the messages that
+/// Topics whose routes are in doubt, and when each is looked up next; and the messages that
 /// can go nowhere else.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
-    troubled: Mutex<HashMap<Arc<str>, Troubled>>,
+pub(crate) struct RouteWatch {
+    doubted: Mutex<HashMap<Arc<str>, Doubted>>,
     /// Ordered messages whose queue's broker is in no route, in their order, and others while the route
     /// has slaves only.
     absent: Mutex<Vec<Arc<Accepted>>>,
@@ -35,31 +35,31 @@ pub(crate) struct Watch {
 }
 
 #[derive(Debug)]
-struct Troubled {
+struct Doubted {
     due: Instant,
     until: Instant,
     /// When the latest look-up began that is over.
     looked_up: watch::Sender<Option<Instant>>,
 }
 
-impl Watch {
+impl RouteWatch {
     /// The route of a topic may be out of date.
-    pub(crate) fn trouble(&self, topic: &Arc<str>) {
+    pub(crate) fn doubt(&self, topic: &Arc<str>) {
         let now = Instant::now();
-        let until = now + TROUBLE_LASTS;
-        let mut troubled = self.troubled();
-        match troubled.get_mut(topic) {
+        let until = now + DOUBT_LASTS;
+        let mut doubted = self.doubted();
+        match doubted.get_mut(topic) {
             Some(known) => known.until = until,
             None => {
                 let looked_up = watch::Sender::new(None);
-                troubled.insert(topic.clone(), Troubled { due: now, until, looked_up });
+                doubted.insert(topic.clone(), Doubted { due: now, until, looked_up });
                 self.wake.notify_one();
             }
         }
     }
 
     /// Something expires sooner than was known.
-    pub(crate) fn look(&self) {
+    pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 
@@ -103,11 +103,11 @@ impl Watch {
 
     /// Takes the topics that are due, and sets when they are due again.
     pub(crate) fn due(&self, now: Instant) -> Vec<Arc<str>> {
-        let mut troubled = self.troubled();
-        troubled.retain(|_, known| known.until > now);
-        let share = Duration::from_secs(1) / LOOK_UPS_PER_SECOND * troubled.len() as u32;
-        let interval = TROUBLE_INTERVAL.max(share);
-        let due = troubled.iter_mut().filter(|(_, known)| known.due <= now);
+        let mut doubted = self.doubted();
+        doubted.retain(|_, known| known.until > now);
+        let share = Duration::from_secs(1) / LOOK_UPS_PER_SECOND * doubted.len() as u32;
+        let interval = DOUBT_INTERVAL.max(share);
+        let due = doubted.iter_mut().filter(|(_, known)| known.due <= now);
         due.map(|(topic, known)| {
             known.due = now + interval;
             topic.clone()
@@ -117,17 +117,17 @@ impl Watch {
 
     /// A look-up that began then is over, whatever came of it.
     pub(crate) fn looked_up(&self, topic: &str, began: Instant) {
-        if let Some(known) = self.troubled().get(topic) {
+        if let Some(known) = self.doubted().get(topic) {
             known.looked_up.send_replace(Some(began));
         }
     }
 
-    /// Awaits the end of a look-up that begins from now on, for a topic in trouble.
+    /// Awaits the end of a look-up that begins from now on, for a topic in doubt.
     pub(crate) async fn next_look_up(&self, topic: &str) {
         let now = Instant::now();
-        let looked_up = self.troubled().get(topic).map(|known| known.looked_up.subscribe());
+        let looked_up = self.doubted().get(topic).map(|known| known.looked_up.subscribe());
         if let Some(mut looked_up) = looked_up {
-            // An error means that it is in trouble no more.
+            // An error means that it is in doubt no more.
             let _ = looked_up.wait_for(|began| began.is_some_and(|began| began >= now)).await;
         }
     }
@@ -137,10 +137,10 @@ impl Watch {
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.troubled().values().map(|known| known.due).min()
+        self.doubted().values().map(|known| known.due).min()
     }
 
-    fn troubled(&self) -> MutexGuard<'_, HashMap<Arc<str>, Troubled>> {
-        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    fn doubted(&self) -> MutexGuard<'_, HashMap<Arc<str>, Doubted>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

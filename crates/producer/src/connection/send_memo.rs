@@ -13,7 +13,7 @@ const LOOK_AHEAD: usize = 16;
 ///
 /// Close together: of a thousand topics in turn each has its own, and none stays in the nearer caches.
 #[derive(Debug)]
-pub(crate) struct Departures {
+pub(crate) struct SendMemo {
     queues: Box<[OwnQueue]>,
     /// From this number on the broker has no queues, as it has said since routes were polled last.
     end: AtomicI32,
@@ -40,7 +40,7 @@ impl OwnQueue {
     }
 }
 
-impl Departures {
+impl SendMemo {
     pub(crate) fn new(queues: &[i32]) -> Self {
         let own = |id: &i32| OwnQueue { id: *id, messages: AtomicU32::new(0) };
         Self {
@@ -114,44 +114,44 @@ impl Departures {
 mod tests {
     use super::*;
 
-    fn next(departures: &Departures, requests: &[usize]) -> Vec<i32> {
-        requests.iter().filter_map(|messages| departures.next_queue(*messages)).collect()
+    fn next(memo: &SendMemo, requests: &[usize]) -> Vec<i32> {
+        requests.iter().filter_map(|messages| memo.next_queue(*messages)).collect()
     }
 
-    fn departures(turn: usize, got: u32) -> Departures {
-        let departures = Departures::new(&[0, 1, 5]);
-        departures.turn.store(turn, Ordering::Relaxed);
-        departures.queues.iter().for_each(|queue| queue.messages.store(got, Ordering::Relaxed));
-        departures
+    fn memo(turn: usize, got: u32) -> SendMemo {
+        let memo = SendMemo::new(&[0, 1, 5]);
+        memo.turn.store(turn, Ordering::Relaxed);
+        memo.queues.iter().for_each(|queue| queue.messages.store(got, Ordering::Relaxed));
+        memo
     }
 
     #[test]
     fn queues_take_turns_and_what_got_more_is_passed_over() {
         // Also where the counts run over, and whatever turn it is to begin with.
         for got in [0, u32::MAX, u32::MAX - 3] {
-            assert_eq!(next(&departures(2, got), &[1, 1, 1, 1]), [5, 0, 1, 5]);
-            assert_eq!(next(&departures(usize::MAX, got), &[1]), [0]);
-            let passed_over = next(&departures(0, got), &[8, 1, 1, 3, 3, 3, 1]);
+            assert_eq!(next(&memo(2, got), &[1, 1, 1, 1]), [5, 0, 1, 5]);
+            assert_eq!(next(&memo(usize::MAX, got), &[1]), [0]);
+            let passed_over = next(&memo(0, got), &[8, 1, 1, 3, 3, 3, 1]);
             assert_eq!(passed_over, [0, 1, 5, 1, 5, 5, 1], "from {got} on");
         }
-        assert_eq!(Departures::new(&[]).next_queue(1), None);
+        assert_eq!(SendMemo::new(&[]).next_queue(1), None);
     }
 
     #[test]
     fn queues_that_the_broker_has_denied_have_no_turns_until_the_route_names_them_again() {
-        let departures = departures(0, 0);
-        departures.end_at(5);
-        assert_eq!(next(&departures, &[1, 1, 1, 1]), [0, 1, 0, 1]);
-        assert_eq!([departures.last_queue(1), departures.last_queue(1)], [Some(1); 2]);
-        assert_eq!(next(&departures, &[1, 1]), [0, 0], "the other has got them already");
-        departures.end_at(1);
-        departures.end_at(5);
-        assert_eq!(next(&departures, &[1, 1]), [0, 0]);
-        assert!(departures.has_some());
-        departures.end_at(0);
-        assert!(!departures.has_some() && next(&departures, &[1]).is_empty());
-        assert_eq!(departures.last_queue(1), None);
-        departures.restore();
-        assert_eq!(next(&departures, &[1, 1, 1]).len(), 3);
+        let memo = memo(0, 0);
+        memo.end_at(5);
+        assert_eq!(next(&memo, &[1, 1, 1, 1]), [0, 1, 0, 1]);
+        assert_eq!([memo.last_queue(1), memo.last_queue(1)], [Some(1); 2]);
+        assert_eq!(next(&memo, &[1, 1]), [0, 0], "the other has got them already");
+        memo.end_at(1);
+        memo.end_at(5);
+        assert_eq!(next(&memo, &[1, 1]), [0, 0]);
+        assert!(memo.has_some());
+        memo.end_at(0);
+        assert!(!memo.has_some() && next(&memo, &[1]).is_empty());
+        assert_eq!(memo.last_queue(1), None);
+        memo.restore();
+        assert_eq!(next(&memo, &[1, 1, 1]).len(), 3);
     }
 }
