@@ -16,7 +16,7 @@ use crate::connection::Shared;
 use crate::engine::effects::Effects;
 use crate::engine::{Engine, Identity, Millis};
 use crate::engine_loop::{Counters, EngineLoop, Event};
-use crate::error::{BrokerError, KitError};
+use crate::error::{BrokerError, Stopped};
 use crate::failure::Failure;
 use crate::seats::Seats;
 use crate::server::{self, MAX_CONNECTIONS, Server};
@@ -49,7 +49,7 @@ pub struct Broker {
 /// from any task.
 ///
 /// It does not keep the broker running: once that has stopped, everything is
-/// [`KitError::Stopped`].
+/// [`KitError::Stopped`](crate::KitError::Stopped).
 #[derive(Debug, Clone)]
 pub struct BrokerHandle {
     events: Weak<mpsc::Sender<Event>>,
@@ -202,20 +202,24 @@ impl BrokerHandle {
     /// Asks the engine, and waits for what it says. The runtime goes on meanwhile.
     ///
     /// # Errors
-    /// [`KitError::Stopped`].
+    /// When the broker does not run any more.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Engine, Millis, &mut Effects) -> T + Send + 'static,
-    ) -> Result<T, KitError> {
-        let stopped = || KitError::Stopped(self.failure.get());
+    ) -> Result<T, Stopped> {
         let (answer, answered) = oneshot::channel();
         let asked = Event::Asked(Box::new(move |engine, now, effects| {
             let _ = answer.send(question(engine, now, effects));
         }));
         // Not kept while the answer is awaited, or it would keep the broker running.
         let sent = self.events.upgrade().map(|events| events.send(asked));
-        sent.ok_or_else(stopped)?.map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())
+        sent.ok_or_else(|| self.stopped())?.map_err(|_| self.stopped())?;
+        answered.await.map_err(|_| self.stopped())
+    }
+
+    /// The error of what a broker is asked that has stopped.
+    pub(crate) fn stopped(&self) -> Stopped {
+        Stopped(self.failure.get())
     }
 }
 

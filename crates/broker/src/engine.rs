@@ -26,6 +26,7 @@ pub(crate) mod sql;
 pub(crate) mod stamp;
 pub(crate) mod timers;
 pub(crate) mod topics;
+pub(crate) mod watchers;
 pub(crate) mod wishes;
 
 use std::net::SocketAddr;
@@ -44,9 +45,10 @@ use self::schedule::Schedule;
 use self::stamp::Stamper;
 use self::timers::Timers;
 use self::topics::{SCHEDULE_TOPIC, Topics};
+use self::watchers::Watchers;
 use crate::location::{MAX_OFFSET, QueueKey};
 use crate::request::{Answer, Request};
-use crate::store::{Commit, Full, Record, Store, StoreError};
+use crate::store::{Commit, Fact, Full, Record, Store, StoreError};
 pub(crate) use crate::time::Millis;
 use posthaste_protocol::request::{Empty, SendMessage};
 use posthaste_protocol::{Incoming, ReceivedSend, StoredMessage};
@@ -92,6 +94,7 @@ pub(crate) struct Engine {
     pub(crate) timing: Timing,
     pub(crate) replies: Replies,
     pub(crate) queries: Queries,
+    watchers: Watchers,
     pub(crate) stamper: Stamper,
     pub(crate) random: fastrand::Rng,
     pub(crate) peers: Peers,
@@ -147,6 +150,7 @@ impl Engine {
             timing,
             replies: Replies::default(),
             queries: Queries::default(),
+            watchers: Watchers::default(),
             random,
             peers: Peers::default(),
             sql_filters: false,
@@ -232,13 +236,34 @@ impl Engine {
     pub(crate) fn tick(&mut self, now: Millis, effects: &mut Effects) {
         self.begun.get_or_insert(now);
         self.look_after_store(now);
-        self.deliver_due(now, &mut effects.commit);
-        self.deliver_timers(now, &mut effects.commit);
+        self.deliver_due(now, now, &mut effects.commit);
+        self.deliver_timers(now, now, &mut effects.commit);
         self.ask_about_halves(now, effects);
         self.answer_expired(now, effects);
         self.end_expired_replies(now, effects);
+        self.end_watchers(now);
         if self.offsets_due.is_some_and(|due| due <= now) {
             self.keep_offsets(&mut effects.commit);
+        }
+    }
+
+    /// Delivers some of the messages that wait for their time, whenever that is.
+    pub(crate) fn deliver_all(&mut self, now: Millis, commit: &mut Commit) {
+        self.deliver_due(now, Millis::MAX, commit);
+        self.deliver_timers(now, Millis::MAX, commit);
+    }
+
+    /// Takes all messages away, also those that wait. No offset is given again.
+    pub(crate) fn clear(&mut self, commit: &mut Commit) {
+        for offset in self.timers.take_all() {
+            commit.forget(Fact::timer_key(offset));
+        }
+        for offset in self.halves.take_all() {
+            commit.forget(Fact::half_key(offset));
+        }
+        self.skip_deliveries(commit);
+        for config in self.topics.begin_at_ends() {
+            commit.put(Fact::Topic(config));
         }
     }
 
@@ -255,7 +280,8 @@ impl Engine {
         // Queries go on in every turn.
         let query = (!self.queries.is_empty()).then_some(0);
         let (parked, replies) = (self.parked.earliest(), self.replies.earliest());
-        let waiting = [query, parked, replies, self.offsets_due, self.store_wakes()];
+        let watchers = self.watchers.earliest();
+        let waiting = [query, parked, replies, watchers, self.offsets_due, self.store_wakes()];
         // What is due comes to nothing while nothing is stored, so no wake-up is set for it.
         let deliveries = match self.check_store() {
             Ok(()) => [
@@ -319,6 +345,7 @@ impl Engine {
         if queues.iter().any(|queue| Some(queue.topic) == schedule) {
             self.plan_deliveries();
         }
+        self.tell_watchers();
     }
 
     /// Whether anything can be kept.

@@ -1,4 +1,4 @@
-//! Why a broker does not start, or has stopped, or does not answer a test.
+//! Why a broker does not start, or has stopped.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -66,14 +66,6 @@ pub enum BrokerError {
     Failed(String),
 }
 
-/// Why a running broker does not do what a test asks of it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KitError {
-    /// The broker was stopped or dropped, or has failed.
-    #[error("the broker has stopped{}", .0.as_ref().map(|why| format!(", because of a bug: {why}")).unwrap_or_default())]
-    Stopped(Option<String>),
-    /// What is stored cannot be read.
-    #[error("what the broker has stored cannot be read: {0}")]
-    Unreadable(String),
-}
+/// A broker that does not run any more; why, if it has failed.
+#[derive(Debug)]
+pub(crate) struct Stopped(pub(crate) Option<String>);

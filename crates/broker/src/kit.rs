@@ -4,18 +4,23 @@
 //! question looks at more than 10,000 messages: what needs more is asked in pieces, and clients are
 //! served in between. None needs a timer or a second thread of the runtime.
 
+mod change;
 mod clients;
+mod error;
 mod message;
 mod page;
 mod topics;
+mod wait;
 
+pub use change::{Decision, Undecided};
 pub use clients::{ClientInfo, GroupInfo};
+pub use error::KitError;
 pub use message::{StoredMessage, WaitsFor};
 pub use page::{Page, PageOf, Position, PositionError};
 pub use topics::{QueueInfo, TopicInfo};
+pub use wait::NotArrived;
 
 use crate::broker::BrokerHandle;
-use crate::error::KitError;
 
 /// How many messages are asked for at once where all are wanted.
 const ALL_AT_ONCE: usize = 1_000;
@@ -49,7 +54,7 @@ impl BrokerHandle {
     /// As [`messages`](Self::messages).
     pub async fn page(&self, of: PageOf) -> Result<Page, KitError> {
         let found = self.ask(move |engine, _, _| page::read(engine, &of)).await?;
-        Ok(found.map_err(|error| KitError::Unreadable(error.to_string()))?.into_page())
+        Ok(found?.into_page())
     }
 
     /// The message with this id: its offset id (the broker's), or its unique id (the producer's), of
@@ -63,7 +68,7 @@ impl BrokerHandle {
     pub async fn message(&self, id: &str) -> Result<Option<StoredMessage>, KitError> {
         let wanted = id.to_owned();
         let found = self.ask(move |engine, _, _| page::by_offset_id(engine, &wanted)).await?;
-        let found = found.map_err(|error| KitError::Unreadable(error.to_string()))?;
+        let found = found?;
         if let Some(found) = found {
             return Ok(Some(found.into_message()));
         }
@@ -107,7 +112,7 @@ impl BrokerHandle {
     /// # Errors
     /// [`KitError::Stopped`].
     pub async fn clients(&self) -> Result<Vec<ClientInfo>, KitError> {
-        self.ask(|engine, _, _| clients::clients(engine)).await
+        Ok(self.ask(|engine, _, _| clients::clients(engine)).await?)
     }
 
     /// The producer groups that have a member, and all consumer groups, by name.
@@ -115,6 +120,6 @@ impl BrokerHandle {
     /// # Errors
     /// [`KitError::Stopped`].
     pub async fn groups(&self) -> Result<Vec<GroupInfo>, KitError> {
-        self.ask(|engine, _, _| clients::groups(engine)).await
+        Ok(self.ask(|engine, _, _| clients::groups(engine)).await?)
     }
 }

@@ -43,7 +43,10 @@
 //! be recalled.
 //!
 //! A test looks at what was stored and who is connected through [`BrokerHandle`], which a [`Broker`]
-//! is too: [`messages`](BrokerHandle::messages), [`clients`](BrokerHandle::clients) and the like.
+//! is too: [`messages`](BrokerHandle::messages), [`clients`](BrokerHandle::clients) and the like. It
+//! [waits](BrokerHandle::wait_for) for messages, [clears](BrokerHandle::clear) them,
+//! [decides](BrokerHandle::decide) transactions, and has delayed messages
+//! [delivered now](BrokerHandle::deliver_now).
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
@@ -72,9 +75,9 @@ mod time;
 
 pub use broker::{Broker, BrokerHandle, BrokerStats};
 pub use builder::BrokerBuilder;
-pub use error::{BrokerError, KitError};
+pub use error::BrokerError;
 pub use kit::{
-    ClientInfo, GroupInfo, Page, PageOf, Position, PositionError, QueueInfo, StoredMessage,
-    TopicInfo, WaitsFor,
+    ClientInfo, Decision, GroupInfo, KitError, NotArrived, Page, PageOf, Position, PositionError,
+    QueueInfo, StoredMessage, TopicInfo, Undecided, WaitsFor,
 };
 pub use store::WhenFull;

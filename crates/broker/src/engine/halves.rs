@@ -70,6 +70,26 @@ impl Halves {
         self.by_offset.get(&offset)
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.by_offset.len()
+    }
+
+    /// The first of them from an offset on, and the offset to go on with, if there are more.
+    pub(crate) fn offsets_from(&self, from: u64, most: usize) -> (Vec<u64>, Option<u64>) {
+        let mut offsets: Vec<_> = self.by_offset.keys().copied().filter(|o| *o >= from).collect();
+        offsets.sort_unstable();
+        let next = offsets.get(most).copied();
+        offsets.truncate(most);
+        (offsets, next)
+    }
+
+    /// None waits any more; gives back which did.
+    pub(super) fn take_all(&mut self) -> Vec<u64> {
+        let halves = std::mem::take(self);
+        halves.by_offset.into_keys().collect()
+    }
+
     /// A half message is decided.
     pub(crate) fn remove(&mut self, offset: u64) {
         let Some(half) = self.by_offset.remove(&offset) else { return };

@@ -93,14 +93,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Delivers what is due. Delivery and progress are one commit: no message comes twice.
-    pub(crate) fn deliver_due(&mut self, now: Millis, commit: &mut Commit) {
+    /// Delivers what is due by the time `until`. Delivery and progress are one commit: no message
+    /// comes twice.
+    pub(crate) fn deliver_due(&mut self, now: Millis, until: Millis, commit: &mut Commit) {
         for at in 0..LEVELS {
             let due = self.schedule.levels.get(at).and_then(|level| level.due);
-            if due.is_none_or(|due| now < due) || self.check_store().is_err() {
+            if due.is_none_or(|due| until < due) || self.check_store().is_err() {
                 continue;
             }
-            if let Err(error) = self.deliver_level(now, at, commit) {
+            if let Err(error) = self.deliver_level(now, until, at, commit) {
                 tracing::error!(%error, level = at + 1, "a delayed message cannot be delivered");
                 self.plan_level(at, now + READ_AGAIN_MS);
             }
@@ -116,6 +117,7 @@ impl Engine {
     fn deliver_level(
         &mut self,
         now: Millis,
+        until: Millis,
         at: usize,
         commit: &mut Commit,
     ) -> Result<(), StoreError> {
@@ -125,7 +127,7 @@ impl Engine {
         let start = self.schedule.levels.get(at).map_or(0, |level| level.next);
         let block = self.store.block(key, start)?;
         let (mut next, mut delivered) = (start, Ok(()));
-        let due = |stored_at: Millis| stored_at + delay_s * 1_000 <= now;
+        let due = |stored_at: Millis| stored_at + delay_s * 1_000 <= until;
         let records =
             block.iter().flat_map(|block| block.records_from(start)).take(DELIVERED_AT_ONCE);
         for record in records.take_while(|record| due(record.stored_at_ms())) {
@@ -171,6 +173,29 @@ impl Engine {
             tracing::error!(topic, "a delayed message has no queue to go to");
         }
         Ok(())
+    }
+
+    /// How many messages wait for their time, timer messages among them.
+    pub(crate) fn delayed(&self) -> u64 {
+        let levels = self.schedule.levels.iter().enumerate().filter_map(|(at, level)| {
+            let key = self.level_queue(at)?;
+            let next = level.next.max(self.first_offset(key));
+            Some(self.topics.ends(key).committed.saturating_sub(next))
+        });
+        levels.sum::<u64>() + self.timers.len() as u64
+    }
+
+    /// No level has a message to deliver any more.
+    pub(super) fn skip_deliveries(&mut self, commit: &mut Commit) {
+        for at in 0..LEVELS {
+            let next = self.level_queue(at).map_or(0, |key| self.topics.ends(key).next);
+            if let Some(level) = self.schedule.levels.get_mut(at)
+                && next > level.next
+            {
+                *level = Level { next, due: None };
+                commit.put(Fact::Delivered { level: at as u8, offset: next });
+            }
+        }
     }
 
     fn level_queue(&self, at: usize) -> Option<QueueKey> {

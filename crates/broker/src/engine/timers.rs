@@ -36,14 +36,24 @@ impl Timers {
         self.waiting.insert((due, offset), id_hash);
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// None waits any more; gives back where they lie.
+    pub(super) fn take_all(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.waiting).into_keys().map(|(_, offset)| offset).collect()
+    }
+
     /// When the next one is due.
     pub(crate) fn earliest(&self) -> Option<Millis> {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// One that is due: its place, and the hash of its unique id.
-    fn take_due(&mut self, now: Millis) -> Option<(u64, i32)> {
-        let first = self.waiting.first_entry().filter(|first| first.key().0 <= now)?;
+    fn take_due(&mut self, until: Millis) -> Option<(u64, i32)> {
+        let first = self.waiting.first_entry().filter(|first| first.key().0 <= until)?;
         let ((_, offset), id_hash) = first.remove_entry();
         Some((offset, id_hash))
     }
@@ -92,21 +102,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Delivers what is due. Delivery and progress are one commit: no message comes twice.
-    pub(crate) fn deliver_timers(&mut self, now: Millis, commit: &mut Commit) {
-        if self.timers.earliest().is_none_or(|due| now < due) || self.check_store().is_err() {
+    /// Delivers what is due by the time `until`. Delivery and progress are one commit: no message
+    /// comes twice.
+    pub(crate) fn deliver_timers(&mut self, now: Millis, until: Millis, commit: &mut Commit) {
+        if self.timers.earliest().is_none_or(|due| until < due) || self.check_store().is_err() {
             return;
         }
         for _ in 0..DELIVERED_AT_ONCE {
             if commit.length() >= BYTES_AT_ONCE {
                 return;
             }
-            let Some((offset, id_hash)) = self.timers.take_due(now) else { return };
+            let Some((offset, id_hash)) = self.timers.take_due(until) else { return };
             match self.deliver_timer(now, offset, commit) {
                 Ok(()) => commit.forget(Fact::timer_key(offset)),
                 Err(error) => {
                     tracing::error!(%error, offset, "a timer message cannot be delivered");
                     self.timers.insert(now + READ_AGAIN_MS, offset, id_hash);
+                    return;
                 }
             }
         }

@@ -191,10 +191,25 @@ impl Topics {
         Some(())
     }
 
-    /// Where a queue begins: behind the messages of a deleted topic of the same number.
+    /// Where a queue begins: behind messages that were cleared, and those of a deleted topic of the
+    /// same number.
     pub(crate) fn base(&self, queue: QueueKey) -> u64 {
         let topic = self.numbered(queue.topic);
         topic.and_then(|topic| topic.config.bases.get(&queue.queue)).copied().unwrap_or(0)
+    }
+
+    /// Has every queue begin where it ends; gives back the topics that this changes.
+    pub(super) fn begin_at_ends(&mut self) -> Vec<TopicConfig> {
+        let mut changed = Vec::new();
+        for topic in self.list.iter_mut().flatten() {
+            let ends = (0..).zip(&topic.queues).map(|(queue, ends)| (queue, ends.next));
+            let bases: BTreeMap<u16, u64> = ends.filter(|(_, next)| *next > 0).collect();
+            if bases.iter().any(|base| topic.config.bases.get(base.0) != Some(base.1)) {
+                topic.config.bases.extend(bases);
+                changed.push(topic.config.clone());
+            }
+        }
+        changed
     }
 
     /// Creates a topic, or changes the one of this name, whose attributes stay. `None` when there

@@ -109,11 +109,43 @@ impl Engine {
         self.check_working()?;
         let (offset, message) = self.half_at(request.half_physical_offset)?;
         check_end(now, request, &message, self.timing.first_ms)?;
+        self.end_half(now, (offset, message), commits, commit)?;
+        Ok(Empty)
+    }
+
+    /// Decides the half message at this place, whoever asks.
+    pub(crate) fn decide_half(
+        &mut self,
+        now: Millis,
+        physical: i64,
+        commits: bool,
+        commit: &mut Commit,
+    ) -> Result<(), Refusal> {
+        self.check_working()?;
+        let half = self.half_at(physical)?;
+        self.end_half(now, half, commits, commit)
+    }
+
+    fn end_half(
+        &mut self,
+        now: Millis,
+        (offset, message): (u64, StoredMessage),
+        commits: bool,
+        commit: &mut Commit,
+    ) -> Result<(), Refusal> {
         if commits {
             self.release(now, message, commit)?;
         }
         self.forget_half(offset, commit);
-        Ok(Empty)
+        Ok(())
+    }
+
+    /// Whether a half message waits at this place.
+    pub(crate) fn is_undecided(&self, physical: i64) -> bool {
+        let place = QueueKey::of_physical(physical);
+        place.is_some_and(|(queue, offset)| {
+            Some(queue) == self.half_queue() && self.halves.get(offset).is_some()
+        })
     }
 
     /// The half message that is meant. One that is decided is not there any more: a second end,
@@ -277,7 +309,7 @@ impl Engine {
         commit.forget(Fact::half_key(offset));
     }
 
-    fn half_queue(&self) -> Option<QueueKey> {
+    pub(crate) fn half_queue(&self) -> Option<QueueKey> {
         self.topics.get(HALF_TOPIC).map(|topic| topic.key(0))
     }
 }

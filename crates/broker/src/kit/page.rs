@@ -180,6 +180,11 @@ pub(super) fn read(engine: &Engine, of: &PageOf) -> Result<FoundPage, StoreError
     Ok(page)
 }
 
+/// The broker's id of a message.
+pub(super) fn offset_id(stored: &posthaste_protocol::StoredMessage) -> String {
+    OffsetId { host: stored.store_host, offset: stored.physical_offset }.to_string()
+}
+
 /// The message that lies where an offset id says, if it is one of this broker.
 pub(super) fn by_offset_id(engine: &Engine, id: &str) -> Result<Option<Found>, StoreError> {
     let id = id.parse::<OffsetId>().ok().filter(|id| id.host == engine.identity.store_host);

@@ -28,7 +28,8 @@ pub(crate) struct TopicConfig {
     /// Whether it is an ordered topic.
     #[serde(default)]
     pub(crate) order: bool,
-    /// Where queues begin whose earlier messages are those of a deleted topic of the same number.
+    /// Where queues begin whose earlier messages were cleared, or are those of a deleted topic of the
+    /// same number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) bases: BTreeMap<u16, u64>,
 }

@@ -8,8 +8,10 @@
     reason = "a test may panic"
 )]
 
+mod changes;
 mod pages;
 mod questions;
+mod waiting;
 
 use std::time::Duration;
 
