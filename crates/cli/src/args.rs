@@ -152,7 +152,7 @@ pub(crate) enum Command {
     Send(Box<Send>),
     /// Show the messages of a topic, and new ones as they are stored
     Tail(Tail),
-    /// List, create, change and describe topics
+    /// List, create, change, describe and delete topics
     #[command(subcommand)]
     Topic(Topic),
     /// Measure how many messages a cluster takes per second, and how long each send takes
@@ -173,6 +173,7 @@ impl Command {
             Self::Topic(Topic::Create { .. }) => "topic create",
             Self::Topic(Topic::Update(_)) => "topic update",
             Self::Topic(Topic::Describe { .. }) => "topic describe",
+            Self::Topic(Topic::Delete { .. }) => "topic delete",
             Self::Bench(bench) => bench.name(),
             Self::Demo => "demo",
         }
@@ -482,6 +483,18 @@ pub(crate) enum Topic {
     Describe {
         /// Name of the topic
         topic: String,
+    },
+    /// Delete a topic, with all of its messages, on every broker
+    ///
+    /// On a terminal, the command says how many messages will be lost, and asks. Without a terminal
+    /// it needs --yes. Brokers that create topics on their own create the topic again for the next
+    /// message that is sent to it.
+    Delete {
+        /// Name of the topic
+        topic: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 

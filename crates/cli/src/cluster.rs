@@ -20,7 +20,7 @@ const DEFAULT: &str = "127.0.0.1:9876";
 const ENVIRONMENT: [&str; 2] = ["POSTHASTE_NAMESRV", "NAMESRV_ADDR"];
 
 /// The name servers: the flag, else the environment, else this machine.
-fn name_servers(global: &Global) -> Result<String, Failure> {
+pub(crate) fn name_servers(global: &Global) -> Result<String, Failure> {
     let (list, source) = chosen(global.namesrv.as_deref(), |name| std::env::var(name).ok());
     value::name_servers(&list)
         .map_err(|why| Failure::usage(format!("name servers from {source}: {why}")))

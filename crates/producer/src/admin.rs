@@ -3,6 +3,7 @@
 mod attributes;
 mod change;
 mod create;
+mod delete;
 mod error;
 mod find;
 pub(crate) mod recall;
@@ -125,6 +126,24 @@ impl Admin {
     /// error; the others may have changed the topic then, and the same call again is safe.
     pub async fn update_topic(&self, topic: &str, update: &TopicUpdate) -> Result<(), AdminError> {
         update::update_topic(self, topic, update).await
+    }
+
+    /// Deletes a topic with all of its messages, at every master that has it and at every name
+    /// server. Slaves follow their masters.
+    ///
+    /// Java has this among its tools only (`DefaultMQAdminExt.deleteTopicInBroker`,
+    /// `deleteTopicInNameServer`). Where brokers create topics on their own, the next send creates
+    /// the topic again: stop its producers first.
+    ///
+    /// # Errors
+    /// [`AdminError::NoTopic`] when the name server has no route to the topic.
+    /// [`AdminError::Invalid`] when the name breaks a rule or belongs to the system.
+    /// [`AdminError::Unreachable`] when one of its brokers has no master; nothing was deleted then.
+    /// When a broker fails, its error: others may have deleted the topic, the name servers still
+    /// show it, and the same call again is safe. When a name server fails, its error, which says
+    /// that the brokers have deleted the topic.
+    pub async fn delete_topic(&self, topic: &str) -> Result<(), AdminError> {
+        delete::delete_topic(self, topic).await
     }
 
     /// What a topic is on each broker that has it, by the brokers' names: how many queues, and who

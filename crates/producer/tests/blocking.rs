@@ -122,6 +122,8 @@ fn admin_calls_wait_for_their_answers() {
     let reader = admin.reader("made").until_now().open().unwrap();
     assert_eq!(reader.admin().max_offset(queue).unwrap(), 1);
     assert_eq!(bodies(reader).len(), 1);
+    admin.delete_topic("made").unwrap();
+    assert!(matches!(admin.delete_topic("made"), Err(AdminError::NoTopic { .. })));
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! `posthaste topic`: list, create, update, describe.
+//! `posthaste topic`: list, create, update, describe, delete.
 
+mod delete;
 mod system;
 
 use posthaste::{Admin, AdminError, MessageQueue, TopicOnBroker, TopicUpdate};
@@ -22,6 +23,9 @@ pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Fai
         }
         args::Topic::Update(args) => update(global, &mut stdout, args).await?,
         args::Topic::Describe { topic } => describe(global, &mut stdout, topic).await?,
+        args::Topic::Delete { topic, yes } => {
+            delete::delete(global, &mut stdout, topic, *yes).await?
+        }
     }
     stdout.finish()?;
     Ok(Exit::Done)
@@ -214,8 +218,7 @@ fn queues_on(topic: &str, on: &TopicOnBroker) -> impl Iterator<Item = MessageQue
 
 /// `3 messages in 8 queues`
 fn held(queues: &[Queue]) -> String {
-    let messages: i64 = queues.iter().map(|queue| queue.max_offset - queue.min_offset).sum();
-    let messages = counted(messages.max(0) as u64, "message");
+    let messages = counted(queues.iter().map(Queue::messages).sum(), "message");
     format!("{messages} in {}", counted(queues.len() as u64, "queue"))
 }
 
@@ -264,4 +267,10 @@ struct Queue {
     queue: i32,
     min_offset: i64,
     max_offset: i64,
+}
+
+impl Queue {
+    fn messages(&self) -> u64 {
+        u64::try_from(self.max_offset - self.min_offset).unwrap_or_default()
+    }
 }

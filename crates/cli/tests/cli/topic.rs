@@ -1,4 +1,4 @@
-//! Topics: list, create, describe.
+//! Topics: list, create, describe, delete.
 
 use serde_json::json;
 
@@ -114,9 +114,41 @@ async fn an_update_says_how_many_messages_get_out_of_reach_and_waits_for_yes() {
     topic(&broker, &["update", "Typo", "--queues", "2"]).await.expect_code(3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_deleted_when_that_is_meant_and_not_before() {
+    let broker =
+        posthaste_broker::Broker::builder().auto_create_topics(false).start().await.unwrap();
+    topic(&broker, &["create", "T", "--queues", "4"]).await.expect_code(0);
+    send(&broker, &["T"], "a\nb\n").await.expect_code(0);
+    let asked = topic(&broker, &["delete", "T"]).await.expect_code(2);
+    let expected = format!(
+        "error: Delete topic T of the cluster at {}, with 2 messages in 4 queues (2 messages on \
+         dev)? There is no terminal to ask on.\n  Nothing was deleted. To delete it: this command \
+         again with --yes.\n",
+        broker.name_server()
+    );
+    assert_eq!(asked.stderr, expected);
+    topic(&broker, &["describe", "T"]).await.expect_code(0);
+
+    let deleted = topic(&broker, &["delete", "T", "--yes"]).await.expect_code(0);
+    assert_eq!(deleted.stdout, "deleted  T  messages=2 broker=dev\n");
+    topic(&broker, &["describe", "T"]).await.expect_code(3);
+    send(&broker, &["T", "x"], "").await.expect_code(3);
+    let gone = topic(&broker, &["delete", "T", "--yes"]).await.expect_code(3);
+    assert_eq!(gone.stderr, "error: no such topic: T\n  try:  posthaste topic list\n");
+
+    topic(&broker, &["create", "T", "--queues", "1"]).await.expect_code(0);
+    let json = topic(&broker, &["delete", "T", "-y", "-o", "json"]).await.expect_code(0).json();
+    let expected = json!({
+        "_cmd": "topic delete", "_v": 1, "topic": "T", "broker": "dev", "done": "deleted",
+        "messages": 0,
+    });
+    assert_eq!(json, [expected]);
+}
+
 /// "Correct the command; the same command fails again" was all.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_of_the_system_is_neither_created_nor_changed() {
+async fn a_topic_of_the_system_is_neither_created_nor_changed_nor_deleted() {
     let broker = broker().await;
     for (args, help) in [
         (
@@ -127,6 +159,7 @@ async fn a_topic_of_the_system_is_neither_created_nor_changed() {
         (&["create", "TBW102", "--if-not-exists"], "Choose another name."),
         (&["create", "rmq_sys_of_mine"], "Choose another name."),
         (&["update", "SELF_TEST_TOPIC", "--queues", "4"], "Choose another topic."),
+        (&["delete", "SELF_TEST_TOPIC", "--yes"], "Choose another topic."),
     ] {
         let run = topic(&broker, args).await.expect_code(5);
         let error = format!("error: topic {} belongs to the system\n", args[1]);

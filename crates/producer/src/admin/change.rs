@@ -14,8 +14,8 @@ const TRIES: usize = 5;
 /// How long the other brokers are waited for after one accepted: a dead one is not to use up the
 /// time.
 const FOR_THE_OTHERS: Duration = Duration::from_secs(1);
-/// How often the name server is asked whether it shows the topic.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often the name server is asked whether it shows the change.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What one broker is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,6 +59,14 @@ impl Admin {
         self.runtime.wait(self.admin.update_topic(topic, update))
     }
 
+    /// Deletes a topic with all of its messages.
+    ///
+    /// # Errors
+    /// See [`delete_topic`](crate::Admin::delete_topic) of the asynchronous admin.
+    pub fn delete_topic(&self, topic: &str) -> Result<(), AdminError> {
+        self.runtime.wait(self.admin.delete_topic(topic))
+    }
+
     /// What a topic is on each broker that has it, by the brokers' names.
     ///
     /// # Errors

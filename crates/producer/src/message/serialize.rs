@@ -67,9 +67,9 @@ impl Serialize for Receipt {
 }
 
 /// `topic`, `broker`, `queue`, `offset`, `msg_id`, `offset_msg_id`, `born_ms` and `stored_ms` since
-/// 1970, `keys`, `tag`, `flag`, `properties` of the application's own, `ordered_by`, `priority`; and the
-/// body, decompressed, as `body` when it is text and else as `body_b64`. What is not there is left out,
-/// `keys` apart; `compressed` is there when the body could not be decompressed.
+/// 1970, `keys`, `tag`, `flag`, the application's `properties`, `ordered_by`, `priority`; and the
+/// body, decompressed, as `body` when it is text and else as `body_b64`. Fields without a value are
+/// left out, except `keys`; `compressed` is there when the body could not be decompressed.
 impl Serialize for ReadMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_map(None)?;

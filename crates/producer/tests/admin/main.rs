@@ -146,6 +146,30 @@ async fn a_topic_can_be_given_another_number_of_queues() {
 
 /// A producer remembers for a second that a topic is missing; not once it was created.
 #[tokio::test]
+async fn a_deleted_topic_is_gone_with_its_messages() {
+    let (_broker, producer, admin) = start(Broker::builder().auto_create_topics(false)).await;
+    admin.create_topic("short-lived", 2).await.unwrap();
+    let queue = MessageQueue::new("short-lived", "dev", 1);
+    producer.send(Message::new("short-lived", "x").queue(queue.clone())).await.unwrap();
+    assert_eq!(admin.max_offset(&queue).await.unwrap(), 1);
+
+    admin.delete_topic("short-lived").await.unwrap();
+    let missing = AdminError::NoTopic { topic: "short-lived".into() };
+    assert_eq!(admin.describe_topic("short-lived").await.unwrap_err(), missing);
+    assert!(!admin.topics().await.unwrap().contains(&"short-lived".to_owned()));
+    assert_eq!(admin.delete_topic("short-lived").await.unwrap_err(), missing);
+    let error = producer.send(Message::new("short-lived", "x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoTopic);
+
+    admin.create_topic("short-lived", 2).await.unwrap();
+    assert_eq!(admin.max_offset(&queue).await.unwrap(), 0);
+    for topic in ["TBW102", "SELF_TEST_TOPIC", "a/b"] {
+        let error = admin.delete_topic(topic).await.unwrap_err();
+        assert!(matches!(error, AdminError::Invalid(_)), "{topic}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_send_right_after_the_creation_finds_the_topic() {
     let (_broker, producer, admin) = start(Broker::builder().auto_create_topics(false)).await;
     let error = producer.send(Message::new("late", "x")).await.unwrap_err();

@@ -268,6 +268,80 @@ async fn an_update_that_one_broker_refuses_is_no_success() {
     assert_eq!(error.unwrap_err(), AdminError::Denied { address, remark: "no permission".into() });
 }
 
+/// Two name servers that show topic `t` on brokers `a` and `b`, until both have been asked to forget
+/// it, and one more time.
+async fn two_name_servers(a: &Server, b: &Server) -> (Server, Server, Admin) {
+    let shown = |address: (String, String)| {
+        let (mut forgets, mut looks) = (false, 0);
+        move |request: &Command| {
+            if request.request_code() == RequestCode::DELETE_TOPIC_IN_NAMESRV {
+                forgets = true;
+                return Reply::ok(Empty);
+            }
+            looks += usize::from(forgets);
+            match looks {
+                0 | 1 => Reply::ok(route(&[("a", &address.0), ("b", &address.1)], 4)),
+                _ => Reply::refuse(17, "no route"),
+            }
+        }
+    };
+    let addresses = || (a.address.clone(), b.address.clone());
+    let (one, two) =
+        (Server::start(shown(addresses())).await, Server::start(shown(addresses())).await);
+    let both = format!("{};{}", one.address, two.address);
+    let producer = Producer::builder("admins", both).start().await.unwrap();
+    (one, two, producer.admin())
+}
+
+/// The topics that a server was asked to delete, with this code.
+fn deletions(server: &Server, code: RequestCode) -> Vec<String> {
+    let asked = server.asked().into_iter().filter(|request| request.request_code() == code);
+    asked.map(|request| request.fields.get("topic").unwrap().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_topic_is_deleted_at_every_broker_and_then_at_every_name_server() {
+    let a = Server::start(|_| Reply::ok(Empty)).await;
+    let b = Server::start(|_| Reply::ok(Empty)).await;
+    let (one, two, admin) = two_name_servers(&a, &b).await;
+    admin.delete_topic("t").await.unwrap();
+    for broker in [&a, &b] {
+        assert_eq!(deletions(broker, RequestCode::DELETE_TOPIC_IN_BROKER), ["t"]);
+    }
+    for server in [&one, &two] {
+        assert_eq!(deletions(server, RequestCode::DELETE_TOPIC_IN_NAMESRV), ["t"]);
+    }
+    let looks = [&one, &two].map(|server| server.asked().len()).iter().sum::<usize>();
+    assert!(looks > 4, "it was still shown once: {looks}");
+}
+
+/// A name server that has forgotten a topic learns of it again from a broker that still has it.
+#[tokio::test]
+async fn no_name_server_forgets_a_topic_that_a_broker_keeps() {
+    let a = Server::start(|_| Reply::ok(Empty)).await;
+    let b = Server::start(|_| Reply::refuse(1, "disk broken")).await;
+    let (one, two, admin) = two_name_servers(&a, &b).await;
+    let error = admin.delete_topic("t").await.unwrap_err();
+    assert!(matches!(&error, AdminError::Refused { remark, .. } if remark == "disk broken"));
+    assert_eq!(deletions(&a, RequestCode::DELETE_TOPIC_IN_BROKER), ["t"]);
+    for server in [&one, &two] {
+        assert!(deletions(server, RequestCode::DELETE_TOPIC_IN_NAMESRV).is_empty());
+    }
+    // Again is safe: brokers take the deletion of a topic that they do not have.
+    b.script(|_| Reply::ok(Empty));
+    admin.delete_topic("t").await.unwrap();
+
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (one, _two, _admin) = two_name_servers(&a, &b).await;
+    let producer = Producer::builder("admins", format!("{};{dead}", one.address));
+    let error = producer.start().await.unwrap().admin().delete_topic("t").await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&dead.to_string()) && text.contains("was deleted at its brokers"),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn a_topic_that_never_shows_is_said_to_be_created() {
     let broker = Server::start(|_| Reply::ok(Empty)).await;
