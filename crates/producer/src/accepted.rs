@@ -59,14 +59,14 @@ pub(crate) struct Accepted {
     most_together: AtomicU32,
     /// Written under the state's lock alone; who looks without it may look again.
     has_ended: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<MessageState>,
 }
 
-struct State {
+struct MessageState {
     /// An attempt has been handed to a connection. Otherwise nothing of it has been written, or what
     /// was is known not to be stored.
     has_left: bool,
-    body: Body,
+    body: ContentOrEnd,
     /// Apart, since few messages have any.
     trouble: Option<Box<Trouble>>,
     waiter: Waiter,
@@ -89,7 +89,7 @@ struct Trouble {
 
 /// The message, and after its end the outcome, until the caller has taken it. In one place, since
 /// there may be thousands of messages.
-enum Body {
+enum ContentOrEnd {
     Content(Content),
     End(End),
     Nothing,
@@ -123,9 +123,9 @@ impl Accepted {
             stored_bytes: AtomicU32::new(stored_bytes),
             most_together: AtomicU32::new(MOST_MESSAGES as u32),
             has_ended: AtomicBool::new(false),
-            state: Mutex::new(State {
+            state: Mutex::new(MessageState {
                 has_left: false,
-                body: Body::Content(content),
+                body: ContentOrEnd::Content(content),
                 trouble: None,
                 waiter: waker.map_or(Waiter::None, Waiter::Waker),
             }),
@@ -207,8 +207,8 @@ impl Accepted {
 
     /// The message, or all of the batch, leaves as `write` writes it, unless it has ended.
     pub(crate) fn write_unless_ended<T>(&self, write: impl FnOnce(&Content) -> T) -> Option<T> {
-        let State { has_left, body, .. } = &mut *self.state();
-        let Body::Content(content) = body else { return None };
+        let MessageState { has_left, body, .. } = &mut *self.state();
+        let ContentOrEnd::Content(content) = body else { return None };
         *has_left = true;
         Some(write(content))
     }
@@ -222,14 +222,14 @@ impl Accepted {
     /// the message has ended.
     pub(crate) fn begin_attempt(&self) -> Option<(u32, Content)> {
         match &mut self.state().body {
-            Body::Content(content) => Some((content.begin_attempt(), content.clone())),
-            Body::End(_) | Body::Nothing => None,
+            ContentOrEnd::Content(content) => Some((content.begin_attempt(), content.clone())),
+            ContentOrEnd::End(_) | ContentOrEnd::Nothing => None,
         }
     }
 
     /// From now on this travels with each message beside its own properties.
     pub(crate) fn add(&self, properties: Vec<Properties>) {
-        if let Body::Content(content) = &mut self.state().body {
+        if let ContentOrEnd::Content(content) = &mut self.state().body {
             content.add(properties);
             let stored = stored_bytes(content.sent_bytes());
             self.stored_bytes.store(u32::try_from(stored).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -239,8 +239,8 @@ impl Accepted {
     /// Shows the message, or all of the batch, unless it has ended.
     pub(crate) fn with_content<T>(&self, look: impl FnOnce(&Content) -> T) -> Option<T> {
         match &self.state().body {
-            Body::Content(content) => Some(look(content)),
-            Body::End(_) | Body::Nothing => None,
+            ContentOrEnd::Content(content) => Some(look(content)),
+            ContentOrEnd::End(_) | ContentOrEnd::Nothing => None,
         }
     }
 
@@ -269,7 +269,7 @@ impl Accepted {
     }
 
     /// Remembers a failed attempt. `false` when the message has ended meanwhile.
-    pub(crate) fn failed_attempt(&self, attempt: Attempt, cause: Option<Cause>) -> bool {
+    pub(crate) fn note_failed_attempt(&self, attempt: Attempt, cause: Option<Cause>) -> bool {
         let mut state = self.state();
         if self.has_ended() {
             return false;
@@ -289,7 +289,7 @@ impl Accepted {
     }
 
     /// Remembers why its look-up failed, or has failed so far.
-    pub(crate) fn failed_look_up(&self, cause: Option<&Cause>) {
+    pub(crate) fn note_failed_look_up(&self, cause: Option<&Cause>) {
         if let Some(cause) = cause {
             self.state().trouble().cause = Some(cause.clone());
         }
@@ -298,7 +298,7 @@ impl Accepted {
     /// Ends the message as stored, or with `Written`. `None` when it had ended before.
     pub(crate) fn succeed(&self, end: End) -> Option<Wake> {
         let mut state = self.state();
-        matches!(state.body, Body::Content(_)).then(|| self.end(&mut state, end))
+        matches!(state.body, ContentOrEnd::Content(_)).then(|| self.end(&mut state, end))
     }
 
     /// Ends the message as failed. Whether an attempt may have stored it decides the outcome; one
@@ -360,7 +360,7 @@ impl Accepted {
         }
     }
 
-    fn fail_in(&self, state: &mut State, kind: ErrorKind, reason: &str) -> Option<Failed> {
+    fn fail_in(&self, state: &mut MessageState, kind: ErrorKind, reason: &str) -> Option<Failed> {
         let content = state.take_content()?;
         let outcome = match state.maybe_stored() || state.has_left {
             true => Outcome::Unknown,
@@ -374,26 +374,26 @@ impl Accepted {
         Some(Failed { wake, outcome, content: copy })
     }
 
-    fn end(&self, state: &mut State, end: End) -> Wake {
+    fn end(&self, state: &mut MessageState, end: End) -> Wake {
         self.has_ended.store(true, Ordering::Release);
         state.take_attempts();
         match std::mem::replace(&mut state.waiter, Waiter::None) {
             Waiter::Callback(callback) => {
-                state.body = Body::Nothing;
+                state.body = ContentOrEnd::Nothing;
                 Wake::Callback(Box::new((callback, end)))
             }
             Waiter::Waker(waker) => {
-                state.body = Body::End(end);
+                state.body = ContentOrEnd::End(end);
                 Wake::Waker(waker)
             }
             Waiter::None => {
-                state.body = Body::End(end);
+                state.body = ContentOrEnd::End(end);
                 Wake::Nothing
             }
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MessageState> {
         // Nothing in here panics half way, so a poisoned state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -406,7 +406,7 @@ pub(crate) struct Failed {
     pub(crate) content: Content,
 }
 
-impl State {
+impl MessageState {
     fn trouble(&mut self) -> &mut Trouble {
         self.trouble.get_or_insert_default()
     }
@@ -425,8 +425,8 @@ impl State {
     }
 
     fn take_content(&mut self) -> Option<Content> {
-        match std::mem::replace(&mut self.body, Body::Nothing) {
-            Body::Content(content) => Some(content),
+        match std::mem::replace(&mut self.body, ContentOrEnd::Nothing) {
+            ContentOrEnd::Content(content) => Some(content),
             body => {
                 self.body = body;
                 None
@@ -435,12 +435,12 @@ impl State {
     }
 
     fn take_end(&mut self) -> Option<End> {
-        if !matches!(self.body, Body::End(_)) {
+        if !matches!(self.body, ContentOrEnd::End(_)) {
             return None;
         }
-        match std::mem::replace(&mut self.body, Body::Nothing) {
-            Body::End(end) => Some(end),
-            Body::Content(_) | Body::Nothing => None,
+        match std::mem::replace(&mut self.body, ContentOrEnd::Nothing) {
+            ContentOrEnd::End(end) => Some(end),
+            ContentOrEnd::Content(_) | ContentOrEnd::Nothing => None,
         }
     }
 }

@@ -5,10 +5,10 @@
 
 pub(crate) mod answer;
 pub(crate) mod attempt;
+pub(crate) mod attempt_failure;
 mod course;
 pub(crate) mod dial;
 pub(crate) mod events;
-pub(crate) mod failure;
 mod health;
 mod hold;
 pub(crate) mod load;

@@ -40,7 +40,7 @@ pub struct Reader {
     admin: Admin,
     pulled: mpsc::Receiver<Pulled>,
     /// What is being handed out.
-    batch: Batch,
+    batch: PulledBatch,
     tags: Arc<HashSet<String>>,
     ended: bool,
     /// The stream has said that the producer is closed.
@@ -51,7 +51,7 @@ pub struct Reader {
 /// What the tasks in the background have to tell.
 #[derive(Debug)]
 enum Pulled {
-    Batch(Batch),
+    Batch(PulledBatch),
     Trouble(AdminError),
     /// Everything is read that was to be read.
     End,
@@ -59,7 +59,7 @@ enum Pulled {
 
 /// What one pull brought, not yet decoded.
 #[derive(Debug)]
-struct Batch {
+struct PulledBatch {
     queue: MessageQueue,
     address: Arc<str>,
     records: Bytes,
@@ -151,7 +151,7 @@ impl Stream for Reader {
     }
 }
 
-impl Batch {
+impl PulledBatch {
     /// Before anything was pulled.
     fn none() -> Self {
         Self {

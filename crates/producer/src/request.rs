@@ -61,7 +61,7 @@ impl Producer {
     pub async fn request(&self, message: Message) -> Result<ReadMessage, RequestError> {
         let client = self.client();
         let (began, deadline) = (Instant::now(), Instant::now() + self.timeout());
-        if !client.ledger.would_refuse(&message) {
+        if !client.ledger.would_reject(&message) {
             client.be_found_by_repliers(message.topic_arc(), deadline).await;
         }
         let correlation = Correlation {

@@ -2,11 +2,11 @@
 
 pub(crate) mod choice;
 mod holder;
-mod line;
 pub(crate) mod name_server;
 mod plan;
 mod route_watch;
 mod static_topic;
+mod waiting_line;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -18,10 +18,10 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 pub(crate) use self::holder::WireQueue;
-use self::line::Line;
 pub(crate) use self::plan::{BrokerQueues, can_be_written, limit_queues, writable_queues};
 pub(crate) use self::route_watch::RouteWatch;
 pub(crate) use self::static_topic::{MOST_QUEUES, logical_queues};
+use self::waiting_line::WaitingLine;
 
 use crate::accepted::Accepted;
 use crate::accepted::cache_padded::CachePadded;
@@ -263,7 +263,7 @@ enum Unrouted {
     /// It is being looked up, by the look-up of this number, which is told when a message comes that
     /// expires `sooner`; these wait for it. Once it is `found`, those that have waited are on their
     /// way by it.
-    LookUp { number: u64, waiting: Line, sooner: Arc<Notify>, found: Option<Arc<Route>> },
+    LookUp { number: u64, waiting: WaitingLine, sooner: Arc<Notify>, found: Option<Arc<Route>> },
     /// It was not found.
     Missing { until: Instant, why: Arc<NoRoute> },
 }
@@ -347,7 +347,7 @@ impl RouteTable {
             }
             _ => {
                 let topic = accepted.topic().clone();
-                let waiting = Line::of(accepted);
+                let waiting = WaitingLine::of(accepted);
                 let number = self.look_ups.fetch_add(1, Ordering::Relaxed);
                 let sooner = Arc::<Notify>::default();
                 let entry =

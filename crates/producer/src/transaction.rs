@@ -104,7 +104,7 @@ impl Transaction {
         let Self { producer, half, timeout } = &self;
         let client = producer.client();
         client.end_transaction(half, state, Instant::now() + *timeout).await.map_err(
-            |Failure { kind, outcome, reason }| {
+            |EndFailure { kind, outcome, reason }| {
                 TransactionError::not_ended(state, kind, outcome, reason, half.receipt.clone())
             },
         )
@@ -134,7 +134,7 @@ impl Producer {
     /// Dropping the future may leave a half message that the checker is asked about.
     pub async fn begin(&self, message: Message) -> Result<Transaction, SendError> {
         if self.client().ledger.config().checker.is_none() {
-            return Err(self.client().ledger.refuse(
+            return Err(self.client().ledger.reject(
                 ErrorKind::Invalid,
                 "a transaction needs a transaction_checker: the broker asks it about undecided \
                  transactions",
@@ -157,7 +157,7 @@ impl Producer {
         let status = half.receipt.status();
         let mut reason = format!("the half message was {status} and rolled back");
         let mut outcome = Outcome::NotStored;
-        if let Err(Failure { reason: why, .. }) = told {
+        if let Err(EndFailure { reason: why, .. }) = told {
             // Should the broker ask what became of it, it hears that it was rolled back.
             client.ledger.transactions.decide(half.receipt.message_id(), state);
             reason = format!("{reason}, which the broker may not know: {why}");
@@ -197,19 +197,19 @@ impl Producer {
 }
 
 /// Why a broker could not be told.
-pub(crate) struct Failure {
+pub(crate) struct EndFailure {
     kind: ErrorKind,
     outcome: Outcome,
     reason: String,
 }
 
-impl Failure {
+impl EndFailure {
     fn untold(kind: ErrorKind, reason: impl Into<String>) -> Self {
         Self { kind, outcome: Outcome::NotStored, reason: reason.into() }
     }
 }
 
-impl From<CallError> for Failure {
+impl From<CallError> for EndFailure {
     fn from(error: CallError) -> Self {
         let (kind, outcome) = match &error {
             CallError::Connect { .. } => (ErrorKind::Connect, Outcome::NotStored),
@@ -238,13 +238,13 @@ impl Client {
         half: &Half,
         state: TransactionState,
         deadline: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), EndFailure> {
         let Half { topic, receipt, .. } = half;
         let mut request = self.end_of(topic, receipt, state)?;
         let mut is_shown = false;
         loop {
             if self.ledger.phase() == Phase::Abandoned || self.ledger.stopped.is_cancelled() {
-                return Err(Failure::untold(ErrorKind::Closed, "the producer is closed"));
+                return Err(EndFailure::untold(ErrorKind::Closed, "the producer is closed"));
             }
             if !std::mem::replace(&mut is_shown, true) {
                 self.show_end(half, state);
@@ -287,7 +287,7 @@ impl Client {
         topic: &str,
         receipt: &Receipt,
         state: TransactionState,
-    ) -> Result<EndTransaction, Failure> {
+    ) -> Result<EndTransaction, EndFailure> {
         let half = half_place(receipt)?;
         Ok(EndTransaction {
             group: self.ledger.config().group.to_string(),
@@ -308,7 +308,7 @@ impl Client {
         self: &Arc<Self>,
         topic: &str,
         receipt: &Receipt,
-    ) -> Result<(String, Arc<Connection>), Failure> {
+    ) -> Result<(String, Arc<Connection>), EndFailure> {
         let route = self.routes.get(topic);
         match route.and_then(|route| route.target_of(receipt.queue())) {
             Some(Target { broker, .. }) => Ok((broker.name.to_string(), broker.connection.clone())),
@@ -321,10 +321,10 @@ impl Client {
 }
 
 /// Where a half message lies.
-fn half_place(receipt: &Receipt) -> Result<OffsetId, Failure> {
+fn half_place(receipt: &Receipt) -> Result<OffsetId, EndFailure> {
     let id = receipt.offset_message_id();
     let bad = |_| {
-        Failure::untold(
+        EndFailure::untold(
             ErrorKind::Protocol,
             format!(
                 "`{id}` is not an offset message \

@@ -19,13 +19,13 @@ pub(crate) const EARLIER_FAILED: &str = "it was accepted before the earlier fail
 /// Every queue that ordered messages are on their way to.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    state: Mutex<State>,
+    state: Mutex<LaneTable>,
     /// Most bytes of a batch.
     batch_bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LaneTable {
     lanes: HashMap<MessageQueue, Lane>,
     /// Keys with unfinished messages stay with their queue, whatever the route says by now.
     keys: HashMap<OrderKey, KeyState>,
@@ -306,7 +306,7 @@ impl Lanes {
         state.lanes.values().flat_map(|lane| lane.waiting.iter().cloned()).collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LaneTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -324,7 +324,7 @@ pub(crate) enum Entered {
     NoQueue,
 }
 
-impl State {
+impl LaneTable {
     fn on_its_way_mut(
         &mut self,
         key: &OrderKey,

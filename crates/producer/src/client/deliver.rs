@@ -15,7 +15,7 @@ use crate::ErrorKind;
 use crate::accepted::lanes::{EARLIER_FAILED, Entered};
 use crate::accepted::{Accepted, Mode};
 use crate::connection::Connection;
-use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::outbox::OpenAttempt;
 use crate::connection::target::RouteBroker;
 use crate::ledger::Phase;
@@ -106,7 +106,7 @@ impl Client {
             Parked::Waits => {}
             Parked::First(look_up) => self.ledger.spawn(self.clone().look_up(look_up)),
             Parked::Missing(accepted, missing) => {
-                accepted.failed_look_up(missing.cause.as_ref());
+                accepted.note_failed_look_up(missing.cause.as_ref());
                 self.fail(&accepted, missing.kind, &missing.reason);
             }
         }
@@ -289,11 +289,11 @@ impl Client {
     /// The attempt that these messages shared has failed: for each of them again, elsewhere or
     /// here, or the end. Those that go again do so together, in their order, and what waited
     /// behind them goes after them.
-    pub(crate) fn attempt_failed(
+    pub(crate) fn after_failed_attempt(
         self: &Arc<Self>,
         messages: Vec<OpenAttempt>,
         behind: Vec<OpenAttempt>,
-        failed: &AttemptFailed,
+        failed: &AttemptFailure,
     ) {
         let now = Instant::now();
         let (mut free, mut again, mut with_new_route) = (Vec::new(), Vec::new(), Vec::new());
@@ -328,7 +328,7 @@ impl Client {
     fn next_attempt(
         &self,
         attempt: &OpenAttempt,
-        failed: &AttemptFailed,
+        failed: &AttemptFailure,
         now: Instant,
     ) -> Option<Next> {
         let accepted = &attempt.accepted;
@@ -337,7 +337,7 @@ impl Client {
         if let Some(observers) = self.ledger.observers() {
             observers.attempt_failed(accepted, &described);
         }
-        if !accepted.failed_attempt(described, failed.cause.clone()) {
+        if !accepted.note_failed_attempt(described, failed.cause.clone()) {
             return None;
         }
         if failed.refresh_route {
@@ -365,10 +365,10 @@ impl Client {
     }
 
     /// Whether another broker could take a message whose attempt has ended so.
-    fn may_go_elsewhere(&self, attempt: &OpenAttempt, ended: Ended) -> bool {
+    fn may_go_elsewhere(&self, attempt: &OpenAttempt, ended: AttemptEnd) -> bool {
         let OpenAttempt { accepted, target, .. } = attempt;
         let others = |route: Arc<Route>| match ended {
-            Ended::NoTrust => route.has_usable_others(&target.broker),
+            AttemptEnd::NoTrust => route.has_usable_others(&target.broker),
             _ => route.has_others(&target.broker),
         };
         accepted.destination().is_any() && self.routes.known(accepted.topic()).is_some_and(others)
@@ -393,7 +393,7 @@ impl Client {
         }
     }
 
-    fn retry(self: &Arc<Self>, again: Vec<OpenAttempt>, failed: &AttemptFailed, pause: Duration) {
+    fn retry(self: &Arc<Self>, again: Vec<OpenAttempt>, failed: &AttemptFailure, pause: Duration) {
         if failed.ended.wants_new_route() {
             return self.go_on_with_new_route(again, failed);
         }
@@ -414,7 +414,7 @@ impl Client {
     }
 
     /// Messages whose broker says that the route is out of date go on when it has been looked up again.
-    fn go_on_with_new_route(self: &Arc<Self>, again: Vec<OpenAttempt>, failed: &AttemptFailed) {
+    fn go_on_with_new_route(self: &Arc<Self>, again: Vec<OpenAttempt>, failed: &AttemptFailure) {
         let Some((messages, avoid)) = taken_from(again) else { return };
         let (kind, reason) = (failed.kind, failed.reason.clone());
         let mut held = PausedMessages::new(self, messages);

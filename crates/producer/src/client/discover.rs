@@ -108,7 +108,7 @@ async fn get(server: &AddressServer, config: &Config) -> io::Result<Vec<u8>> {
     let mut stream = dial::reach(&server.address, config).await?;
     stream.write_all(request(server, SystemTime::now()).as_bytes()).await?;
     let mut answer = Vec::new();
-    while stream.read_buf(&mut answer).await? > 0 && !Answer::is_whole(&answer) {
+    while stream.read_buf(&mut answer).await? > 0 && !HttpAnswer::is_whole(&answer) {
         if answer.len() > MOST_BYTES {
             return Err(io::Error::other(format!("more than {MOST_BYTES} bytes")));
         }
@@ -149,7 +149,7 @@ fn trusted(listed: Vec<Arc<str>>, config: &Config) -> Result<Vec<Arc<str>>, Stri
 
 /// The list in an answer.
 fn list_in(answer: &[u8]) -> Result<&str, String> {
-    let answer = Answer::of(answer).ok_or("this is not HTTP")?;
+    let answer = HttpAnswer::of(answer).ok_or("this is not HTTP")?;
     match answer.status {
         "200" => {}
         status => return Err(format!("status {status}")),
@@ -165,13 +165,13 @@ fn list_in(answer: &[u8]) -> Result<&str, String> {
     Ok(text.trim().split(['\r', '\n']).next().unwrap_or_default())
 }
 
-struct Answer<'a> {
+struct HttpAnswer<'a> {
     status: &'a str,
     headers: &'a str,
     body: &'a [u8],
 }
 
-impl<'a> Answer<'a> {
+impl<'a> HttpAnswer<'a> {
     /// `None` while the head is not whole, or when it is none.
     fn of(answer: &'a [u8]) -> Option<Self> {
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
@@ -186,7 +186,7 @@ impl<'a> Answer<'a> {
     /// Whether all has come that the head announces. Without a length the end of the connection is
     /// the end of the answer.
     fn is_whole(answer: &[u8]) -> bool {
-        Answer::of(answer)
+        HttpAnswer::of(answer)
             .is_some_and(|answer| answer.length().is_some_and(|length| answer.body.len() >= length))
     }
 
@@ -250,7 +250,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\na:1", false),
             ("HTTP/1.1 200 OK\r\nContent-Le", false),
         ] {
-            assert_eq!(Answer::is_whole(answer.as_bytes()), whole, "{answer}");
+            assert_eq!(HttpAnswer::is_whole(answer.as_bytes()), whole, "{answer}");
         }
     }
 

@@ -7,8 +7,8 @@ use posthaste_protocol::{Command, DecodeError};
 use super::Client;
 use crate::accepted::Accepted;
 use crate::connection::WayBack;
+use crate::connection::attempt_failure::AttemptFailure;
 use crate::connection::events::Events;
-use crate::connection::failure::AttemptFailed;
 use crate::connection::outbox::OpenAttempt;
 
 /// Made for each connection: the pool has none, or a client would keep itself alive.
@@ -26,9 +26,9 @@ impl Events for ToClient {
         &self,
         messages: Vec<OpenAttempt>,
         behind: Vec<OpenAttempt>,
-        failed: &AttemptFailed,
+        failed: &AttemptFailure,
     ) {
-        self.0.attempt_failed(messages, behind, failed);
+        self.0.after_failed_attempt(messages, behind, failed);
     }
 
     fn may_follow(&self, next: Vec<Arc<Accepted>>) {

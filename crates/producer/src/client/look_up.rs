@@ -213,7 +213,7 @@ impl Client {
     fn no_way(self: &Arc<Self>, look_up: &LookUp, why: NoRoute) {
         let why = Arc::new(why);
         for accepted in self.routes.missing(look_up, Instant::now(), &why) {
-            accepted.failed_look_up(why.cause.as_ref());
+            accepted.note_failed_look_up(why.cause.as_ref());
             self.fail(&accepted, why.kind, &why.reason);
         }
     }
@@ -268,7 +268,7 @@ impl Client {
             }
             let key = order_key(one);
             let (kind, reason) = if expired_by.is_none_or(|now| one.deadline <= now) {
-                one.failed_look_up(why.cause.as_ref());
+                one.note_failed_look_up(why.cause.as_ref());
                 (why.kind, &*why.reason)
             } else if key.as_ref().is_some_and(|key| failed_keys.contains(key)) {
                 (ErrorKind::EarlierFailed, EARLIER_FAILED)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::connection::answer::Remedy;
-use crate::connection::failure::Ended;
+use crate::connection::attempt_failure::AttemptEnd;
 use crate::net::backoff::Backoff;
 
 /// Where a message may go whose queue its broker does not have.
@@ -50,25 +50,25 @@ const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(3_200) };
 
 /// Decides. `budget` is asked only when all else allows another attempt.
-pub(crate) fn next(ended: Ended, left: Left, budget: impl FnOnce() -> bool) -> Next {
+pub(crate) fn next(ended: AttemptEnd, left: Left, budget: impl FnOnce() -> bool) -> Next {
     if left.time.is_zero() {
         return Next::Stop;
     }
     let allowed = match ended {
-        Ended::Unsent => return Next::Free,
-        Ended::NoTrust if left.elsewhere => return Next::Free,
-        Ended::NoTrust => false,
-        Ended::Answered(Remedy::AnotherQueue) => {
+        AttemptEnd::Unsent => return Next::Free,
+        AttemptEnd::NoTrust if left.elsewhere => return Next::Free,
+        AttemptEnd::NoTrust => false,
+        AttemptEnd::Answered(Remedy::AnotherQueue) => {
             return match left.other_queue {
                 OtherQueue::Never => Next::Stop,
                 OtherQueue::Known => Next::Free,
                 OtherQueue::InNextRoute => Next::WithNewRoute,
             };
         }
-        Ended::Answered(Remedy::Stop) => false,
-        Ended::Answered(Remedy::TryOnceElsewhere) => left.elsewhere && left.used == 0,
-        Ended::Answered(Remedy::TryOnceWithNewRoute) => left.used == 0,
-        Ended::Unanswered | Ended::Answered(Remedy::TryAgain | Remedy::WaitHere) => true,
+        AttemptEnd::Answered(Remedy::Stop) => false,
+        AttemptEnd::Answered(Remedy::TryOnceElsewhere) => left.elsewhere && left.used == 0,
+        AttemptEnd::Answered(Remedy::TryOnceWithNewRoute) => left.used == 0,
+        AttemptEnd::Unanswered | AttemptEnd::Answered(Remedy::TryAgain | Remedy::WaitHere) => true,
     };
     if !allowed || left.retries == 0 || !budget() {
         return Next::Stop;
@@ -101,16 +101,16 @@ mod tests {
         let given = Left { other_queue: OtherQueue::Never, ..LEFT };
         let now = Next::Again(Duration::ZERO);
         let soon = Next::Again(BACKOFF.first);
-        let answered = Ended::Answered;
+        let answered = AttemptEnd::Answered;
         for (ended, left, expected) in [
-            (Ended::Unsent, LEFT, Next::Free),
-            (Ended::Unsent, none, Next::Free),
-            (Ended::Unsent, late, Next::Stop),
-            (Ended::NoTrust, none, Next::Free),
-            (Ended::NoTrust, alone, Next::Stop),
-            (Ended::Unanswered, LEFT, now),
-            (Ended::Unanswered, alone, soon),
-            (Ended::Unanswered, none, Next::Stop),
+            (AttemptEnd::Unsent, LEFT, Next::Free),
+            (AttemptEnd::Unsent, none, Next::Free),
+            (AttemptEnd::Unsent, late, Next::Stop),
+            (AttemptEnd::NoTrust, none, Next::Free),
+            (AttemptEnd::NoTrust, alone, Next::Stop),
+            (AttemptEnd::Unanswered, LEFT, now),
+            (AttemptEnd::Unanswered, alone, soon),
+            (AttemptEnd::Unanswered, none, Next::Stop),
             (answered(Remedy::Stop), LEFT, Next::Stop),
             (answered(Remedy::TryAgain), LEFT, now),
             (answered(Remedy::TryAgain), none, Next::Stop),
@@ -126,7 +126,7 @@ mod tests {
         ] {
             assert_eq!(next(ended, left, || true), expected, "{ended:?} {left:?}");
         }
-        assert_eq!(next(Ended::Unanswered, LEFT, || false), Next::Stop);
+        assert_eq!(next(AttemptEnd::Unanswered, LEFT, || false), Next::Stop);
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             (2, ms(700), ms(350)),
         ] {
             let left = Left { used, time, elsewhere: false, ..LEFT };
-            let next = next(Ended::Unanswered, left, || true);
+            let next = next(AttemptEnd::Unanswered, left, || true);
             assert_eq!(next, Next::Again(pause), "{left:?}");
         }
     }

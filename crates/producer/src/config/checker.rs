@@ -9,10 +9,10 @@ use posthaste_protocol::request::decision;
 use crate::ReadMessage;
 
 /// What the application says of half messages.
-pub(crate) type Checker = dyn Fn(ReadMessage) -> Answer + Send + Sync;
+pub(crate) type Checker = dyn Fn(ReadMessage) -> CheckAnswer + Send + Sync;
 
 /// What it will say of one.
-type Answer = Pin<Box<dyn Future<Output = TransactionState> + Send>>;
+type CheckAnswer = Pin<Box<dyn Future<Output = TransactionState> + Send>>;
 
 /// The decision about a half message (Java: `LocalTransactionState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -18,7 +18,7 @@ use crate::config::credentials::Credentials;
 use crate::connection::answer::{self, Remedy, Verdict};
 use crate::connection::outbox::OpenAttempt;
 use crate::connection::outgoing::Outgoing;
-use crate::message::content::{Content, Entry};
+use crate::message::content::{Content, WireMessage};
 use crate::message::timestamp::Present;
 use crate::message::wire_size::replaces;
 use crate::message::{BARE_PROPERTIES, Message, Part};
@@ -149,7 +149,7 @@ impl Writer<'_> {
                 messages.retain(|OpenAttempt { accepted, .. }| {
                     let put = accepted.write_unless_ended(|content| {
                         for (id, entry) in accepted.ids().zip(content.entries()) {
-                            let Entry { message, body, added } = entry;
+                            let WireMessage { message, body, added } = entry;
                             put_properties(scratch, message, added, &id, config);
                             bodies.put_entry(out, message.flag_value(), body, scratch);
                         }

@@ -50,7 +50,9 @@ pub(super) fn course(code: ResponseCode, verdict: Verdict, facts: Facts) -> Cour
         ResponseCode::REQUEST_CODE_NOT_SUPPORTED if !facts.v1 && facts.together == 1 => {
             return Course::OlderForm;
         }
-        _ if facts.shared && refused_batch::is_refused(code) => return Course::SmallerBatches,
+        _ if facts.shared && refused_batch::may_refuse_batches(code) => {
+            return Course::SmallerBatches;
+        }
         ResponseCode::GO_AWAY if !facts.sent_away_before => return Course::NextServer,
         _ => {}
     }

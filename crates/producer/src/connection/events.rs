@@ -5,7 +5,7 @@ use std::sync::Arc;
 use posthaste_protocol::{Command, DecodeError};
 
 use super::WayBack;
-use super::failure::AttemptFailed;
+use super::attempt_failure::AttemptFailure;
 use crate::accepted::Accepted;
 use crate::connection::outbox::OpenAttempt;
 
@@ -18,7 +18,7 @@ pub(crate) trait Events: Send + Sync {
         &self,
         messages: Vec<OpenAttempt>,
         behind: Vec<OpenAttempt>,
-        failed: &AttemptFailed,
+        failed: &AttemptFailure,
     );
 
     /// What was before these messages in their lane has ended.

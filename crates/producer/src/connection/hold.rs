@@ -35,11 +35,11 @@ pub(super) struct HoldFacts {
 pub(super) struct Hold {
     /// Where it is set: for how long messages linger, and up to how many bytes.
     linger: Option<Linger>,
-    state: State,
+    state: HoldState,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum HoldState {
     /// None is held back.
     Free,
     Held {
@@ -57,7 +57,7 @@ impl Hold {
             let max_bytes = linger.max_bytes.min(batch_bytes);
             Linger { max_bytes, ..linger }
         };
-        Self { linger: linger.map(bounded), state: State::Free }
+        Self { linger: linger.map(bounded), state: HoldState::Free }
     }
 
     /// Until when messages that may share a batch wait for more of their kind. `None`: they leave.
@@ -72,8 +72,8 @@ impl Hold {
     /// When a task that holds messages back has to look at them again.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::Held { until, .. } => Some(until),
-            State::Free | State::Lingered => None,
+            HoldState::Held { until, .. } => Some(until),
+            HoldState::Free | HoldState::Lingered => None,
         }
     }
 
@@ -81,20 +81,20 @@ impl Hold {
     /// answers to come, as many as end that.
     pub(super) fn wake_at(&self, waiting: usize, in_flight: usize) -> usize {
         match (self.state, self.linger) {
-            (State::Held { .. }, None) => in_flight.saturating_sub(waiting).max(1),
+            (HoldState::Held { .. }, None) => in_flight.saturating_sub(waiting).max(1),
             _ => 1,
         }
     }
 
     /// None waits any more: the next one is held back anew.
     pub(super) fn clear(&mut self) {
-        self.state = State::Free;
+        self.state = HoldState::Free;
     }
 
     /// Messages that had left wait once more: they do not linger again.
     pub(super) fn came_back(&mut self) {
         if self.linger.is_some() {
-            self.state = State::Lingered;
+            self.state = HoldState::Lingered;
         }
     }
 
@@ -104,7 +104,7 @@ impl Hold {
     /// one fail to come, it ends after about a round trip.
     fn awaits_answers(&mut self, now: Instant, facts: &HoldFacts) -> Option<Instant> {
         if facts.waiting == 0 || facts.waiting >= facts.in_flight {
-            self.state = State::Free;
+            self.state = HoldState::Free;
             return None;
         }
         Some(self.hold(now, |since| since + facts.round_trip.clamp(SHORTEST, LONGEST)))
@@ -113,7 +113,7 @@ impl Hold {
     /// Until the first of them has waited long enough, or enough of them wait. Then all leave, and
     /// the next one begins to wait anew.
     fn lingers(&mut self, linger: Linger, now: Instant, facts: &HoldFacts) -> Option<Instant> {
-        if facts.waiting == 0 || matches!(self.state, State::Lingered) {
+        if facts.waiting == 0 || matches!(self.state, HoldState::Lingered) {
             return None;
         }
         let until = self.hold(now, |since| linger_end(linger, since, facts.earliest));
@@ -122,7 +122,7 @@ impl Hold {
             && facts.waiting_bytes < linger.max_bytes
             && facts.may_linger;
         if !lingers {
-            self.state = State::Lingered;
+            self.state = HoldState::Lingered;
             return None;
         }
         Some(until)
@@ -131,11 +131,11 @@ impl Hold {
     /// Holds back since `now`, or since it began to; says until when.
     fn hold(&mut self, now: Instant, end: impl FnOnce(Instant) -> Instant) -> Instant {
         let since = match self.state {
-            State::Held { since, .. } => since,
-            State::Free | State::Lingered => now,
+            HoldState::Held { since, .. } => since,
+            HoldState::Free | HoldState::Lingered => now,
         };
         let until = end(since);
-        self.state = State::Held { since, until };
+        self.state = HoldState::Held { since, until };
         until
     }
 }

@@ -22,11 +22,11 @@ const KEPT_ORDERS: usize = 4096;
 /// What every sender writes to stands together: a core fetches it in one go.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    shared: CachePadded<Shared>,
+    sender_side: CachePadded<SenderSide>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SenderSide {
     inside: Mutex<Inside>,
     /// Messages that were put in and are neither done with nor elsewhere: in here, in the task's outbox,
     /// or in flight.
@@ -130,25 +130,25 @@ impl Mailbox {
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
         // Nothing in here panics half way, so a poisoned one is whole.
-        self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sender_side.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Messages in the backlog.
     pub(super) fn backlog(&self) -> usize {
-        self.shared.backlog.load(Ordering::Relaxed)
+        self.sender_side.backlog.load(Ordering::Relaxed)
     }
 
     /// This many messages are no longer the connection's.
     pub(super) fn done_with(&self, messages: usize) {
         if messages > 0 {
-            self.shared.backlog.fetch_sub(messages, Ordering::Relaxed);
+            self.sender_side.backlog.fetch_sub(messages, Ordering::Relaxed);
         }
     }
 
     /// This many messages are the connection's, or still are.
     pub(super) fn keep(&self, messages: usize) {
         if messages > 0 {
-            self.shared.backlog.fetch_add(messages, Ordering::Relaxed);
+            self.sender_side.backlog.fetch_add(messages, Ordering::Relaxed);
         }
     }
 }

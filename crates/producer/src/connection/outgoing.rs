@@ -19,7 +19,7 @@ pub(crate) struct Outgoing {
     text: BytesMut,
     /// How many bytes of the text have been written.
     written: u64,
-    bodies: VecDeque<Body>,
+    bodies: VecDeque<BodyApart>,
     bodies_bytes: usize,
     /// Whether everything is copied.
     copies: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Outgoing {
 
 /// A body that is kept apart.
 #[derive(Debug)]
-struct Body {
+struct BodyApart {
     /// Its place: this many bytes of the text are before it.
     at: u64,
     bytes: Bytes,
@@ -36,7 +36,7 @@ struct Body {
 /// Where a frame's body goes while it is encoded.
 pub(crate) struct Bodies<'a> {
     written: u64,
-    bodies: &'a mut VecDeque<Body>,
+    bodies: &'a mut VecDeque<BodyApart>,
     /// Bytes that are kept apart.
     bytes: usize,
     /// From so many bytes on.
@@ -112,7 +112,7 @@ impl Outgoing {
     }
 
     /// How much text comes before this body.
-    fn text_before(&self, body: &Body) -> usize {
+    fn text_before(&self, body: &BodyApart) -> usize {
         usize::try_from(body.at - self.written).unwrap_or(usize::MAX)
     }
 }
@@ -143,7 +143,7 @@ impl Bodies<'_> {
 
     fn keep(&mut self, place: usize, body: &Bytes) {
         self.bytes += body.len();
-        self.bodies.push_back(Body { at: self.written + place as u64, bytes: body.clone() });
+        self.bodies.push_back(BodyApart { at: self.written + place as u64, bytes: body.clone() });
     }
 }
 
@@ -231,21 +231,21 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum Act {
         Small,
         Request(bool, Vec<usize>),
         Taken(Vec<usize>),
         Write(usize),
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn act() -> impl Strategy<Value = Act> {
         let length = prop_oneof![0usize..200, LARGE - 1..LARGE + 2, LARGE..2 * LARGE];
         let lengths = proptest::collection::vec(length, 1..4);
         prop_oneof![
-            Just(Step::Small),
-            (any::<bool>(), lengths.clone()).prop_map(|(whole, all)| Step::Request(whole, all)),
-            lengths.prop_map(Step::Taken),
-            (1usize..4 * LARGE).prop_map(Step::Write),
+            Just(Act::Small),
+            (any::<bool>(), lengths.clone()).prop_map(|(whole, all)| Act::Request(whole, all)),
+            lengths.prop_map(Act::Taken),
+            (1usize..4 * LARGE).prop_map(Act::Write),
         ]
     }
 
@@ -253,17 +253,17 @@ mod tests {
         /// Whatever is kept apart, however it is written, and whatever is taken back: the bytes are
         /// those of everything copied.
         #[test]
-        fn the_bytes_are_those_of_copies(steps in proptest::collection::vec(step(), 1..20)) {
+        fn the_bytes_are_those_of_copies(steps in proptest::collection::vec(act(), 1..20)) {
             let (mut out, mut model) = (Outgoing::default(), Outgoing::copying());
             let mut written = BytesMut::new();
             for step in steps {
                 match step {
-                    Step::Small => [&mut out, &mut model].map(put_small),
-                    Step::Request(whole, lengths) => {
+                    Act::Small => [&mut out, &mut model].map(put_small),
+                    Act::Request(whole, lengths) => {
                         let bodies: Vec<Bytes> = lengths.into_iter().map(body).collect();
                         [&mut out, &mut model].map(|out| put_request(out, whole, &bodies))
                     }
-                    Step::Taken(lengths) => {
+                    Act::Taken(lengths) => {
                         let bodies: Vec<Bytes> = lengths.into_iter().map(body).collect();
                         let (length, text) = (out.len(), out.text().len());
                         put_request(&mut out, false, &bodies);
@@ -271,7 +271,7 @@ mod tests {
                         prop_assert_eq!(out.len(), length);
                         [(), ()]
                     }
-                    Step::Write(most) => [write(&mut out, most, &mut written), ()],
+                    Act::Write(most) => [write(&mut out, most, &mut written), ()],
                 };
                 prop_assert_eq!(out.len() + written.len(), model.len());
             }

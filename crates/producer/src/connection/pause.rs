@@ -22,15 +22,15 @@ impl Pause {
         self.until.filter(|until| *until > now)
     }
 
-    /// Whether the last thing that the broker said was a refusal: one message finds out whether it
+    /// Whether the last thing that the broker said was that it is busy: one message finds out whether it
     /// is well again, and not a thousand.
-    pub(crate) fn is_refused(&self) -> bool {
+    pub(crate) fn was_busy(&self) -> bool {
         self.in_a_row > 0
     }
 
-    /// A request was refused. Those that were in flight with it count once. `jitter` is between 0
+    /// A request was refused as busy. Those that were in flight with it count once. `jitter` is between 0
     /// and 1, so that producers do not come back all at once.
-    pub(crate) fn refused(&mut self, now: Instant, jitter: f64) {
+    pub(crate) fn busy(&mut self, now: Instant, jitter: f64) {
         if self.until(now).is_some() {
             return;
         }
@@ -54,15 +54,15 @@ mod tests {
         let mut now = Instant::now();
         let mut pauses = Vec::new();
         for _ in 0..10 {
-            pause.refused(now, 1.0);
-            pause.refused(now, 1.0);
+            pause.busy(now, 1.0);
+            pause.busy(now, 1.0);
             let until = pause.until(now).unwrap();
             pauses.push((until - now).as_millis());
             now = until;
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
         pause.succeeded();
-        pause.refused(now, 0.0);
+        pause.busy(now, 0.0);
         assert_eq!(pause.until(now), Some(now + Duration::from_millis(5)));
     }
 }

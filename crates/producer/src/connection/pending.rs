@@ -131,7 +131,7 @@ impl Sent {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct PendingRequest {
     asker: Asker,
     sent_at: Instant,
     /// When the place in the window is given up.
@@ -141,7 +141,7 @@ struct Entry {
 /// The table.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    entries: FxHashMap<i32, Entry>,
+    entries: FxHashMap<i32, PendingRequest>,
     next: i32,
     /// How many requests hold a place in the window, and what they weigh.
     requests: usize,
@@ -204,7 +204,7 @@ impl Pending {
     ) {
         self.count(&asker);
         self.earliest = Some(self.earliest.map_or(due, |at| at.min(due)));
-        self.entries.insert(opaque, Entry { asker, sent_at: now, forget_at });
+        self.entries.insert(opaque, PendingRequest { asker, sent_at: now, forget_at });
     }
 
     /// Takes the request that an answer belongs to, and when it was sent.
@@ -216,7 +216,7 @@ impl Pending {
 
     /// As [`take`](Self::take), if it is messages that the answer belongs to.
     pub(super) fn take_sent(&mut self, opaque: i32) -> Option<(Sent, Instant)> {
-        let Entry { asker: Asker::Messages(_), .. } = self.entries.get(&opaque)? else {
+        let PendingRequest { asker: Asker::Messages(_), .. } = self.entries.get(&opaque)? else {
             return None;
         };
         match self.take(opaque)? {

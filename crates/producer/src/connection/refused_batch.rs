@@ -14,7 +14,7 @@ const SINGLY_FOR: Duration = Duration::from_secs(600);
 
 /// Whether an answer may mean that it is the batch that was refused, and not what is in it: old
 /// DLedger brokers answer 13 to every batch, and brokers before 4.0 do not know them.
-pub(crate) fn is_refused(code: ResponseCode) -> bool {
+pub(crate) fn may_refuse_batches(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::MESSAGE_ILLEGAL | ResponseCode::REQUEST_CODE_NOT_SUPPORTED)
 }
 

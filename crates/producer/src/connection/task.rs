@@ -31,8 +31,8 @@ use super::pending::Pending;
 use super::{Call, Load, Peer, TaskOrder, dial};
 use crate::ErrorKind;
 use crate::accepted::Accepted;
+use crate::connection::attempt_failure::AttemptFailure;
 use crate::connection::events::Events;
-use crate::connection::failure::AttemptFailed;
 use crate::connection::hold::Hold;
 use crate::connection::outbox::{self, LineId, OpenAttempt, Outbox};
 use crate::connection::pause::Pause;
@@ -375,21 +375,21 @@ impl Task {
     fn broke(&mut self, error: io::Error) -> String {
         #[cfg(feature = "tls")]
         {
-            self.link.refused = !self.link.fruitful && crate::net::tls::refuses_us(&error);
+            self.link.no_trust = !self.link.fruitful && crate::net::tls::refuses_us(&error);
         }
         let reason = error.to_string();
         self.link.broken_by = Some(error.into());
         reason
     }
 
-    fn attempt_failed(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailed) {
+    fn report_failure(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailure) {
         self.mailbox.done_with(outbox::count(&messages));
         self.events.attempt_failed(messages, Vec::new(), failed);
     }
 
     /// The attempt of a request's messages has failed. Ordered messages that wait here behind them
     /// go with them, or they would overtake those that are tried again.
-    fn request_failed(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailed) {
+    fn report_failed_request(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailure) {
         let behind = self.outbox.take_behind(&messages);
         self.mailbox.done_with(outbox::count(&messages) + outbox::count(&behind));
         self.events.attempt_failed(messages, behind, failed);

@@ -140,7 +140,7 @@ impl Window {
     }
 
     /// A request was refused as busy. Its round trip says nothing: refusing is quick.
-    pub(crate) fn refused(&mut self, now: Instant) {
+    pub(crate) fn busy(&mut self, now: Instant) {
         self.starting = false;
         self.lower(now, AFTER_BUSY);
     }
@@ -238,7 +238,7 @@ mod tests {
         /// When each request in flight will be answered, and when it was sent.
         in_flight: std::collections::VecDeque<(Instant, Instant)>,
         idle_at: Instant,
-        refused: u32,
+        busy: u32,
         done: u32,
     }
 
@@ -246,7 +246,7 @@ mod tests {
         fn new() -> Self {
             let now = Instant::now();
             let in_flight = std::collections::VecDeque::new();
-            Self { now, window: Window::new(1024), in_flight, idle_at: now, refused: 0, done: 0 }
+            Self { now, window: Window::new(1024), in_flight, idle_at: now, busy: 0, done: 0 }
         }
 
         /// Offers more than the broker can take for so long.
@@ -262,8 +262,8 @@ mod tests {
                 self.now = answered;
                 let count = self.in_flight.len() + 1;
                 if answered - sent > Duration::from_millis(200) {
-                    self.refused += 1;
-                    self.window.refused(self.now);
+                    self.busy += 1;
+                    self.window.busy(self.now);
                 } else {
                     self.done += 1;
                     self.window.answered(
@@ -284,14 +284,14 @@ mod tests {
         run.flood(&WARM, Duration::from_secs(2));
         assert!(run.window.limit() >= 64, "window {}", run.window.limit());
         assert!(run.done > 76_000, "{} done", run.done);
-        assert_eq!(run.refused, 0);
+        assert_eq!(run.busy, 0);
     }
 
     #[test]
     fn a_cold_broker_is_never_overrun() {
         let mut run = Run::new();
         run.flood(&COLD, Duration::from_secs(5));
-        assert_eq!(run.refused, 0);
+        assert_eq!(run.busy, 0);
         assert!(run.done > 4_500, "{} done", run.done);
         run.flood(&WARM, Duration::from_secs(2));
         assert!(run.window.limit() >= 64, "window {} after warming up", run.window.limit());
@@ -305,9 +305,9 @@ mod tests {
         run.flood(&COLD, Duration::from_secs(5));
         assert!(run.window.limit() < before / 4, "{before} then {}", run.window.limit());
         // What was in flight when it slowed down may be too late; nothing after that.
-        let refused = run.refused;
+        let busy = run.busy;
         run.flood(&COLD, Duration::from_secs(20));
-        assert_eq!(run.refused, refused);
+        assert_eq!(run.busy, busy);
     }
 
     #[test]
@@ -325,11 +325,11 @@ mod tests {
         let mut window = Window::new(1024);
         let now = Instant::now();
         window.answered(&Trip { now, took: Duration::from_millis(10), in_flight: 1 }, 1);
-        window.refused(now);
-        window.refused(now + Duration::from_millis(1));
+        window.busy(now);
+        window.busy(now + Duration::from_millis(1));
         assert_eq!(window.limit(), 8);
         for step in 1..100 {
-            window.refused(now + Duration::from_millis(20 * step));
+            window.busy(now + Duration::from_millis(20 * step));
         }
         assert_eq!(window.limit(), 1);
     }

@@ -43,7 +43,7 @@ struct Size {
 
 impl Ledger {
     /// Whether a message would not even be accepted.
-    pub(crate) fn would_refuse(&self, message: &Message) -> bool {
+    pub(crate) fn would_reject(&self, message: &Message) -> bool {
         self.phase() != Phase::Open
             || validate::message(message, self.config.max_message_size).is_err()
     }
@@ -65,7 +65,7 @@ impl Ledger {
         let mut content = content;
         let size = match self.check(&content) {
             Ok(bytes) => self.pack(&mut content, bytes),
-            Err(reason) => return Err(self.refuse(ErrorKind::Invalid, reason, content)),
+            Err(reason) => return Err(self.reject(ErrorKind::Invalid, reason, content)),
         };
         let since = Instant::now();
         let deadline = since + timeout;
@@ -91,14 +91,14 @@ impl Ledger {
             Ok(Err(_)) => Err(closed(content)),
             Err(_) => {
                 let reason = "no room for the message before its deadline";
-                Err(self.refuse(ErrorKind::BufferFull, reason, content))
+                Err(self.reject(ErrorKind::BufferFull, reason, content))
             }
         }
     }
 
     /// There is no room for a message, and it does not wait.
     pub(crate) fn no_room(&self, unadmitted: Unadmitted) -> SendError {
-        self.refuse(ErrorKind::BufferFull, "no room for the message now", unadmitted.content)
+        self.reject(ErrorKind::BufferFull, "no room for the message now", unadmitted.content)
     }
 
     /// Compresses what is to be compressed, and says how large the content is.
@@ -168,15 +168,15 @@ impl Ledger {
     }
 
     /// A message that is not even accepted counts as sent and not stored.
-    pub(crate) fn refuse(
+    pub(crate) fn reject(
         &self,
         kind: ErrorKind,
         reason: impl Into<String>,
         content: Content,
     ) -> SendError {
-        self.counters.refused.add(content.count());
+        self.counters.rejected.add(content.count());
         self.counters.not_stored.add(content.count());
-        self.meters.refused(kind, content.count());
+        self.meters.rejected(kind, content.count());
         SendError::not_stored(kind, reason, content)
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Callbacks {
 }
 
 /// A callback that was handed to an executor. If that drops the callback, it still runs.
-struct Task {
+struct ExecutorTask {
     run: Option<CallbackRun>,
     callbacks: Callbacks,
 }
@@ -29,7 +29,7 @@ impl Callbacks {
 
     pub(crate) fn run(&self, run: CallbackRun) {
         let Some(executor) = &self.executor else { return self.run_on_thread(run) };
-        let mut task = Task { run: Some(run), callbacks: self.clone() };
+        let mut task = ExecutorTask { run: Some(run), callbacks: self.clone() };
         let hand_over = || executor(Box::new(move || task.run()));
         if catch_unwind(AssertUnwindSafe(hand_over)).is_err() {
             tracing::error!("the executor of callbacks panicked");
@@ -44,7 +44,7 @@ impl Callbacks {
     }
 }
 
-impl Task {
+impl ExecutorTask {
     fn run(&mut self) {
         if let Some(run) = self.run.take() {
             run_now(run);
@@ -52,7 +52,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl Drop for ExecutorTask {
     fn drop(&mut self) {
         if let Some(run) = self.run.take() {
             tracing::warn!(

@@ -9,7 +9,7 @@ use crate::accepted::counter::Counter;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages accepted, and messages refused before (not valid, no room), which count as
+    /// Messages accepted, and messages rejected before (not valid, no room), which count as
     /// `not_stored` too. Sends to a closed producer do not count.
     pub sent: u64,
     /// Messages stored.
@@ -73,8 +73,8 @@ pub struct BrokerStats {
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Refused before they were accepted; the others are counted by epoch.
-    pub(crate) refused: Counter,
+    /// Rejected before they were accepted; the others are counted by epoch.
+    pub(crate) rejected: Counter,
     pub(crate) acked: Counter,
     pub(crate) not_stored: Counter,
     pub(crate) unknown: Counter,
@@ -99,13 +99,13 @@ impl Counters {
             + self.unknown.get()
             + self.oneway.get()
             + self.withdrawn.get();
-        (accepted + self.refused.get()).saturating_sub(ended)
+        (accepted + self.rejected.get()).saturating_sub(ended)
     }
 
     pub(crate) fn read(&self, accepted: u64, brokers: Vec<BrokerStats>) -> Stats {
         Stats {
             in_flight: self.in_flight(accepted),
-            sent: accepted + self.refused.get(),
+            sent: accepted + self.rejected.get(),
             acked: self.acked.get(),
             not_stored: self.not_stored.get(),
             unknown: self.unknown.get(),

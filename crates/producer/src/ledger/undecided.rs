@@ -11,10 +11,10 @@ use crate::{Receipt, TransactionState};
 const MOST: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct Transactions(Mutex<Known>);
+pub(crate) struct Transactions(Mutex<TransactionTable>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct TransactionTable {
     /// By message id.
     undecided: HashMap<Arc<str>, Receipt>,
     decided: HashMap<Arc<str>, TransactionState>,
@@ -64,7 +64,7 @@ impl Transactions {
         undecided
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, TransactionTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -49,7 +49,7 @@ impl Packed {
 
 /// A message as it travels.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct WireMessage<'a> {
     pub(crate) message: &'a Message,
     pub(crate) body: &'a Bytes,
     /// What was added to its properties.
@@ -110,13 +110,17 @@ impl Content {
     }
 
     /// The messages as they travel.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = WireMessage<'_>> {
         let packed = |place: usize| self.packed().and_then(|packed| packed.others.get(place));
         let others = self.others().iter().enumerate();
         let others =
             others.map(move |(place, message)| (message, packed(place).unwrap_or(message.body())));
         let all = std::iter::once((&self.first, self.wire_body())).chain(others).enumerate();
-        all.map(|(place, (message, body))| Entry { message, body, added: self.added_to(place) })
+        all.map(|(place, (message, body))| WireMessage {
+            message,
+            body,
+            added: self.added_to(place),
+        })
     }
 
     pub(crate) fn into_messages(self) -> Vec<Message> {
@@ -154,11 +158,11 @@ impl Content {
 
     /// Bytes of topics, bodies and properties as they travel.
     pub(crate) fn sent_bytes(&self) -> usize {
-        self.entries().map(Entry::sent_bytes).sum()
+        self.entries().map(WireMessage::sent_bytes).sum()
     }
 }
 
-impl Entry<'_> {
+impl WireMessage<'_> {
     fn sent_bytes(self) -> usize {
         let Self { message, body, added } = self;
         message.topic().len() + body.len() + property_bytes(message, added)

@@ -314,7 +314,7 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = Line(&self.0);
+        let line = OneLine(&self.0);
         match &self.0.cause {
             Some(cause) if !f.alternate() => {
                 f.write_str(&without(&line.to_string(), &cause.words()))
@@ -330,9 +330,9 @@ fn without(line: &str, words: &str) -> String {
 }
 
 /// All of an error in one line.
-struct Line<'a>(&'a Failure);
+struct OneLine<'a>(&'a Failure);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failure = self.0;
         write!(

@@ -102,8 +102,8 @@ impl Meters {
         metrics::histogram!(DURATION, labels).record(accepted.since.elapsed());
     }
 
-    /// This many messages were refused before they were accepted: their topic may be anything.
-    pub(crate) fn refused(&self, kind: ErrorKind, messages: usize) {
+    /// This many messages were rejected before they were accepted: their topic may be anything.
+    pub(crate) fn rejected(&self, kind: ErrorKind, messages: usize) {
         let labels = self.other().labels_of_failure(kind, Outcome::NotStored);
         metrics::counter!(SENT, labels).increment(messages as u64);
     }

@@ -18,7 +18,7 @@ use crate::accepted::Accepted;
 use crate::config::Config;
 use crate::config::discovery::Discovery;
 use crate::config::interceptor::TransactionEnd;
-use crate::message::content::Entry;
+use crate::message::content::WireMessage;
 
 /// Records that may wait to be sent.
 pub(crate) const QUEUE: usize = 2048;
@@ -80,7 +80,7 @@ impl Trace {
     pub(crate) fn stored(
         &self,
         accepted: &Accepted,
-        entry: Entry<'_>,
+        entry: WireMessage<'_>,
         receipt: &Receipt,
         address: &str,
     ) {

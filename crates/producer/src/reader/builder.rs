@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::puller::{NO_END, Range};
 use super::queues::{self, Home, Homes};
 use super::supervisor::{Plan, Supervisor};
-use super::{Batch, Reader};
+use super::{PulledBatch, Reader};
 use crate::admin::max_offset_of;
 use crate::client::Client;
 use crate::{Admin, AdminError, MessageQueue};
@@ -144,7 +144,7 @@ impl ReaderBuilder {
         Ok(Reader {
             admin: self.admin,
             pulled,
-            batch: Batch::none(),
+            batch: PulledBatch::none(),
             tags,
             ended: false,
             closed: false,

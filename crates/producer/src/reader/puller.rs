@@ -9,7 +9,7 @@ use posthaste_protocol::{Command, ResponseCode};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::queues::{Home, Homes};
-use super::{Batch, Pulled};
+use super::{Pulled, PulledBatch};
 use crate::connection::Connection;
 use crate::net::backoff::Backoff;
 use crate::route::WireQueue;
@@ -142,7 +142,7 @@ impl Puller {
             Step::Found(records, next, delta) => {
                 let from = std::mem::replace(&mut self.range.offset, next);
                 let (queue, until) = (self.queue.clone(), self.range.until);
-                let batch = Batch { queue, address, records, delta, from, until };
+                let batch = PulledBatch { queue, address, records, delta, from, until };
                 return self.pulled.send(Pulled::Batch(batch)).await.is_ok();
             }
             Step::GoOn(next) => self.range.offset = next,

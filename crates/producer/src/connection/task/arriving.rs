@@ -19,8 +19,8 @@ use crate::accepted::{Accepted, End, Sharing};
 use crate::connection::WayBack;
 use crate::connection::answer::{Remedy, Verdict};
 use crate::connection::attempt;
+use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::course::{Course, Facts, course};
-use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::outbox::OpenAttempt;
 use crate::connection::pending::{Asker, Sent};
 use crate::connection::refused_batch::{self, RefusedBatch};
@@ -102,8 +102,8 @@ impl Task {
                 self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
                 let took = now.saturating_duration_since(sent_at);
                 match answer.response_code() {
-                    ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.refused(now),
-                    code if together > 1 && refused_batch::is_refused(code) => {
+                    ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.broker_busy(now),
+                    code if together > 1 && refused_batch::may_refuse_batches(code) => {
                         self.unbatched_topics.add(&broker.topic, now);
                     }
                     code if code.means_stored() => {
@@ -218,7 +218,7 @@ impl Task {
         }
         match course(code, verdict, self.facts(&sent, code, verdict)) {
             Course::Pause => {
-                self.refused(now);
+                self.broker_busy(now);
                 self.put_back(sent);
             }
             Course::OlderForm => {
@@ -234,15 +234,15 @@ impl Task {
             }
             Course::Failed { remedy, singly } => {
                 let queue = Some(sent.queue);
-                self.refused_for_good(
+                self.fail_refused(
                     sent,
-                    &AttemptFailed {
+                    &AttemptFailure {
                         cause: None,
                         queue,
                         kind: verdict.kind,
                         outcome: verdict.outcome,
                         reason: refusal.reason,
-                        ended: Ended::Answered(remedy),
+                        ended: AttemptEnd::Answered(remedy),
                         refresh_route: verdict.refresh_route,
                         singly,
                     },
@@ -264,14 +264,14 @@ impl Task {
         }
     }
 
-    fn refused_for_good(&mut self, sent: Sent, failed: &AttemptFailed) {
+    fn fail_refused(&mut self, sent: Sent, failed: &AttemptFailure) {
         let given_up = sent.given_up();
         let messages: Vec<OpenAttempt> = sent.open().collect();
         for refused_batch in messages.iter().filter_map(|attempt| attempt.refused_batch.as_ref()) {
             refused_batch.failed();
         }
         self.mailbox.done_with(given_up);
-        self.request_failed(messages, failed);
+        self.report_failed_request(messages, failed);
     }
 
     /// A refused batch was not stored. Whether it is the batch that the broker does not like, or
@@ -289,11 +289,11 @@ impl Task {
     }
 
     /// A broker that refuses gets less, and nothing for a moment.
-    pub(super) fn refused(&mut self, now: Instant) {
+    pub(super) fn broker_busy(&mut self, now: Instant) {
         self.ledger.counters().busy.add_one();
         self.meters.busy();
-        self.window.refused(now);
-        self.pause.refused(now, fastrand::f64());
+        self.window.busy(now);
+        self.pause.busy(now, fastrand::f64());
     }
 
     /// What was certainly not stored goes back to the head of its line.

@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Task;
 use crate::accepted::Accepted;
+use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::dial::{NoConnection, Stream};
-use crate::connection::failure::{AttemptFailed, Ended};
 use crate::connection::outbox::{self, OpenAttempt};
 use crate::connection::outgoing::Outgoing;
 use crate::connection::pending::{Asker, Sent};
@@ -36,15 +36,15 @@ impl Task {
                 _ => CallError::Connect { address, reason, cause },
             });
         }
-        let failed = AttemptFailed {
+        let failed = AttemptFailure {
             cause: cause.clone(),
             refresh_route: true,
-            ended: if for_good { Ended::NoTrust } else { Ended::Unsent },
-            ..AttemptFailed::unsent(kind, reason)
+            ended: if for_good { AttemptEnd::NoTrust } else { AttemptEnd::Unsent },
+            ..AttemptFailure::unsent(kind, reason)
         };
         self.no_connection = Some(error);
         let waiting = self.outbox.drain();
-        self.attempt_failed(waiting, &failed);
+        self.report_failure(waiting, &failed);
     }
 
     /// The connection is gone. What was in flight may have been stored, unless not a byte of it
@@ -58,7 +58,7 @@ impl Task {
                     let (address, reason) = (self.address.clone(), reason.to_owned());
                     let cause = self.link.broken_by.clone();
                     // The caller may have stopped waiting.
-                    let _ = caller.send(Err(match self.link.refused {
+                    let _ = caller.send(Err(match self.link.no_trust {
                         true => CallError::Tls { address, reason, for_good: true, cause },
                         false => CallError::Lost { address, reason, cause },
                     }));
@@ -84,10 +84,10 @@ impl Task {
             let mut failed = self.connection_lost(queue, reason);
             if lost.iter().any(|one| one.ends_at <= self.link.may_be_read()) {
                 failed.outcome = Outcome::Unknown;
-                failed.ended = Ended::Unanswered;
+                failed.ended = AttemptEnd::Unanswered;
             }
             let messages = lost.into_iter().map(|one| one.attempt).collect();
-            self.request_failed(messages, &failed);
+            self.report_failed_request(messages, &failed);
             lost = others;
         }
     }
@@ -104,16 +104,16 @@ impl Task {
         self.mailbox.done_with(sent.given_up());
         let held = sent.holding();
         let mut failed = self.connection_lost(sent.queue, reason);
-        if sent.starts_at < self.link.may_be_read() && !self.link.refused {
+        if sent.starts_at < self.link.may_be_read() && !self.link.no_trust {
             self.unanswered();
             failed.outcome = Outcome::Unknown;
-            failed.ended = Ended::Unanswered;
+            failed.ended = AttemptEnd::Unanswered;
         }
         let messages: Vec<OpenAttempt> = sent.open().collect();
         for refused_batch in messages.iter().filter_map(|attempt| attempt.refused_batch.as_ref()) {
             refused_batch.failed();
         }
-        self.request_failed(messages, &failed);
+        self.report_failed_request(messages, &failed);
         self.requests_over(held);
     }
 
@@ -188,17 +188,17 @@ impl Task {
     }
 
     /// The connection broke before the request was on the wire, or the peer has read nothing.
-    fn connection_lost(&self, queue: i32, reason: &str) -> AttemptFailed {
-        let (kind, ended) = match self.link.refused {
-            true => (ErrorKind::Tls, Ended::NoTrust),
-            false => (ErrorKind::ConnectionLost, Ended::Unsent),
+    fn connection_lost(&self, queue: i32, reason: &str) -> AttemptFailure {
+        let (kind, ended) = match self.link.no_trust {
+            true => (ErrorKind::Tls, AttemptEnd::NoTrust),
+            false => (ErrorKind::ConnectionLost, AttemptEnd::Unsent),
         };
-        AttemptFailed {
+        AttemptFailure {
             queue: Some(queue),
             cause: self.link.broken_by.clone(),
             refresh_route: true,
             ended,
-            ..AttemptFailed::unsent(kind, reason)
+            ..AttemptFailure::unsent(kind, reason)
         }
     }
 }

@@ -36,7 +36,7 @@ impl Task {
             let hold = facts.is_some_and(|facts| self.hold.until(now, &facts).is_some());
             let (unbatched_topics, batch_bytes) =
                 (&mut self.unbatched_topics, self.ledger.batch_bytes);
-            let most = if self.pause.is_refused() { 1 } else { MOST_MESSAGES };
+            let most = if self.pause.was_busy() { 1 } else { MOST_MESSAGES };
             let most_oneways = self.window.limit() * ONEWAYS_PER_PROBE - self.link.unconfirmed;
             let outgoing = self.outbox.next(hold, |first| {
                 let most = match first.mode {
@@ -85,7 +85,7 @@ impl Task {
             && self.link.unconfirmed < limit * ONEWAYS_PER_PROBE
             && self.pause.until(now).is_none()
             // What the one finds out that is on its way decides about the others.
-            && !(self.pause.is_refused() && self.pending.requests() > 0)
+            && !(self.pause.was_busy() && self.pending.requests() > 0)
     }
 
     fn hold_facts(&self) -> HoldFacts {
@@ -137,7 +137,7 @@ impl Task {
         let probe = oneway
             && !self.ledger.config().oneway_unlimited
             && (self.link.since_probe + messages.len() >= ONEWAYS_PER_PROBE
-                || self.pause.is_refused());
+                || self.pause.was_busy());
         let queue = match probe {
             true => first.target.last_queue(together),
             false => first.target.next_queue(together),

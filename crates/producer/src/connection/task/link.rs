@@ -42,7 +42,7 @@ pub(super) struct Link {
     /// Nothing more may be written: part of what should have been has been thrown away.
     pub(super) cut: bool,
     /// The peer has refused to talk to us, before it read anything of what was written.
-    pub(super) refused: bool,
+    pub(super) no_trust: bool,
     /// What the system or TLS said when it broke.
     pub(super) broken_by: Option<Cause>,
 }
@@ -100,7 +100,7 @@ impl Link {
             since_probe: 0,
             unconfirmed: 0,
             cut: false,
-            refused: false,
+            no_trust: false,
             broken_by: None,
         }
     }

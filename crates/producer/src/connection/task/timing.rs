@@ -7,7 +7,7 @@ use posthaste_protocol::request::Heartbeat;
 
 use super::{SILENCE, TIMER_STEP, Task};
 use crate::connection::Peer;
-use crate::connection::failure::{AttemptFailed, Ended};
+use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::outbox;
 use crate::connection::pending::Asker;
 use crate::{ErrorKind, Outcome};
@@ -64,15 +64,15 @@ impl Task {
         }
         let failed = match (self.load.connected.load(Ordering::Relaxed), &self.no_connection) {
             (true, _) => {
-                AttemptFailed::unsent(ErrorKind::Busy, "no room in the broker's window in time")
+                AttemptFailure::unsent(ErrorKind::Busy, "no room in the broker's window in time")
             }
-            (false, Some(last)) => AttemptFailed {
+            (false, Some(last)) => AttemptFailure {
                 cause: last.cause.clone(),
-                ..AttemptFailed::unsent(last.kind, &*last.reason)
+                ..AttemptFailure::unsent(last.kind, &*last.reason)
             },
-            (false, None) => AttemptFailed::unsent(ErrorKind::Connect, "no connection in time"),
+            (false, None) => AttemptFailure::unsent(ErrorKind::Connect, "no connection in time"),
         };
-        self.attempt_failed(expired, &failed);
+        self.report_failure(expired, &failed);
     }
 
     pub(super) fn expire_pending(&mut self, now: Instant) {
@@ -91,7 +91,7 @@ impl Task {
             {
                 refused_batch.failed();
             }
-            self.attempt_failed(messages, &unanswered(queue, "no answer in time"));
+            self.report_failure(messages, &unanswered(queue, "no answer in time"));
         }
         for asker in forgotten {
             match asker {
@@ -130,16 +130,16 @@ impl Task {
             // It stays in the backlog, and in the way of its queue, until it is written or lost.
             self.mailbox.keep(1);
             self.ledger.lanes.hold(&attempt.accepted);
-            self.attempt_failed(vec![attempt], &unanswered(queue, "not written in time"));
+            self.report_failure(vec![attempt], &unanswered(queue, "not written in time"));
         }
     }
 }
 
-fn unanswered(queue: i32, reason: &str) -> AttemptFailed {
-    AttemptFailed {
+fn unanswered(queue: i32, reason: &str) -> AttemptFailure {
+    AttemptFailure {
         queue: Some(queue),
         outcome: Outcome::Unknown,
-        ended: Ended::Unanswered,
-        ..AttemptFailed::unsent(ErrorKind::Timeout, reason)
+        ended: AttemptEnd::Unanswered,
+        ..AttemptFailure::unsent(ErrorKind::Timeout, reason)
     }
 }

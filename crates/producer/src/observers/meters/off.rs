@@ -30,7 +30,7 @@ impl Meters {
 
     pub(crate) fn failed(&self, _: &Accepted, _: ErrorKind, _: Outcome) {}
 
-    pub(crate) fn refused(&self, _: ErrorKind, _: usize) {}
+    pub(crate) fn rejected(&self, _: ErrorKind, _: usize) {}
 
     pub(crate) fn withdrawn(&self, _: &Accepted) {}
 

@@ -8,7 +8,7 @@ use posthaste_protocol::properties::name;
 
 use crate::accepted::Accepted;
 use crate::config::interceptor::TransactionEnd;
-use crate::message::content::Entry;
+use crate::message::content::WireMessage;
 use crate::message::timestamp::{Present, ms_since_1970};
 use crate::{Message, Receipt, SendStatus, TransactionState};
 
@@ -45,11 +45,11 @@ impl Record {
     pub(crate) fn of_stored(
         group: &str,
         accepted: &Accepted,
-        entry: Entry<'_>,
+        entry: WireMessage<'_>,
         receipt: &Receipt,
         address: &str,
     ) -> Self {
-        let Entry { message, body, .. } = entry;
+        let WireMessage { message, body, .. } = entry;
         let (tags, keys) = (message.tag_text().unwrap_or(NOTHING), message.key_texts().join(" "));
         let fields: [&dyn std::fmt::Display; 14] = [
             &"Pub",

@@ -9,7 +9,7 @@ use crate::{Attempt, ErrorKind, Outcome};
 
 /// How an attempt ended, as far as the next one is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum AttemptEnd {
     /// Before a byte of it was written.
     Unsent,
     /// Likewise, and the broker will not be reached with the next try either: one of the two does
@@ -21,7 +21,7 @@ pub(crate) enum Ended {
     Answered(Remedy),
 }
 
-impl Ended {
+impl AttemptEnd {
     /// Whether the next attempt waits for the route to be looked up again.
     pub(crate) fn wants_new_route(self) -> bool {
         self == Self::Answered(Remedy::TryOnceWithNewRoute)
@@ -30,7 +30,7 @@ impl Ended {
 
 /// How an attempt failed.
 #[derive(Debug, Clone)]
-pub(crate) struct AttemptFailed {
+pub(crate) struct AttemptFailure {
     /// Queue, once one was chosen.
     pub(crate) queue: Option<i32>,
     pub(crate) kind: ErrorKind,
@@ -38,14 +38,14 @@ pub(crate) struct AttemptFailed {
     pub(crate) reason: String,
     /// What the system or TLS said.
     pub(crate) cause: Option<Cause>,
-    pub(crate) ended: Ended,
+    pub(crate) ended: AttemptEnd,
     /// Whether the route is looked up again, since it may be out of date.
     pub(crate) refresh_route: bool,
     /// Whether the messages go singly from now on.
     pub(crate) singly: bool,
 }
 
-impl AttemptFailed {
+impl AttemptFailure {
     /// An attempt of which nothing was written.
     pub(crate) fn unsent(kind: ErrorKind, reason: impl Into<String>) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl AttemptFailed {
             outcome: Outcome::NotStored,
             reason: reason.into(),
             cause: None,
-            ended: Ended::Unsent,
+            ended: AttemptEnd::Unsent,
             refresh_route: false,
             singly: false,
         }

@@ -9,7 +9,7 @@ use crate::accepted::Accepted;
 const SWEEP_AT: usize = 128;
 
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct WaitingLine {
     messages: Vec<Arc<Accepted>>,
     /// None of them expires before this.
     earliest: Option<Instant>,
@@ -17,7 +17,7 @@ pub(super) struct Line {
     sweep_at: usize,
 }
 
-impl Line {
+impl WaitingLine {
     pub(super) fn of(first: Arc<Accepted>) -> Self {
         Self { earliest: Some(first.deadline), messages: vec![first], sweep_at: SWEEP_AT }
     }
@@ -79,7 +79,7 @@ mod tests {
             let terms = terms(now + Duration::from_secs(seconds), Sharing::Alone);
             Arc::new(Accepted::new(Message::new("t", "x").into(), terms))
         };
-        let mut line = Line::of(message(5));
+        let mut line = WaitingLine::of(message(5));
         for (seconds, sooner, earliest) in
             [(9, false, 5), (5, false, 5), (3, true, 3), (4, false, 3)]
         {
@@ -100,7 +100,7 @@ mod tests {
             let terms = terms(Instant::now(), Sharing::Alone);
             Arc::new(Accepted::new(Message::new("t", "x").into(), terms))
         };
-        let mut line = Line::of(message());
+        let mut line = WaitingLine::of(message());
         for _ in 0..10_000 {
             let one = message();
             line.push(one.clone());
