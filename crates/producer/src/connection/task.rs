@@ -6,12 +6,12 @@
 
 mod arriving;
 mod ending;
+mod endpoint;
 mod leaving;
-mod link;
 mod retiring;
 mod timing;
+mod wire;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -20,28 +20,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::oneshot;
 
-use self::link::Link;
-use self::retiring::Retiring;
+use self::endpoint::Endpoint;
+use self::wire::Wire;
 use super::dial::{NoConnection, Stream};
 use super::mailbox::Mailbox;
 use super::outgoing::Outgoing;
-use super::pending::Pending;
-use super::{Call, Load, Peer, TaskOrder, dial};
-use crate::ErrorKind;
-use crate::accepted::Accepted;
-use crate::connection::attempt_failure::AttemptFailure;
+use super::{Load, Peer, dial};
 use crate::connection::events::Events;
-use crate::connection::hold::Hold;
-use crate::connection::outbox::{self, LineId, OpenAttempt, Outbox};
-use crate::connection::pause::Pause;
-use crate::connection::refused_batch::UnbatchedTopics;
-use crate::connection::window::Window;
 use crate::ledger::Ledger;
-use crate::ledger::good_ends::GoodEnds;
 use crate::net::backoff::Backoff;
-use crate::observers::meters::{BrokerMeters, GoodEnd};
 
 const READ_BUFFER: usize = 16 * 1024;
 /// How long nothing is looked for while nothing waits.
@@ -55,47 +43,9 @@ const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
 
 pub(super) struct Task {
-    ledger: Arc<Ledger>,
-    events: Arc<dyn Events>,
-    address: Arc<str>,
-    peer: Peer,
-    load: Arc<Load>,
-    mailbox: Arc<Mailbox>,
-    /// What was taken out of it and is not carried out yet.
-    orders: VecDeque<TaskOrder>,
-    /// All handles are gone: finish what is there, then end.
-    orders_ended: bool,
-    leaving: Option<oneshot::Sender<()>>,
-    /// When the last connection has to be gone, while the producer closes.
-    leave_by: Option<Instant>,
-    outbox: Outbox,
-    hold: Hold,
-    unbatched_topics: UnbatchedTopics,
-    calls: VecDeque<Call>,
-    /// Whether to connect though nothing waits.
-    greets: bool,
-    window: Window,
-    pause: Pause,
-    pending: Pending,
-    link: Link,
-    /// Messages whose answer, or whose write, has come just now.
-    stored: GoodEnds,
-    written: GoodEnds,
-    /// Messages of requests that were answered just now.
-    answered_now: usize,
-    /// Connects that failed, or connections that brought nothing, in a row.
-    failures: u32,
-    /// How the last connect failed, while there is no connection.
-    no_connection: Option<NoConnection>,
-    /// Wishes of messages that the broker was said to pass over.
-    passed_over: Vec<&'static str>,
-    /// The broker does not know the newer form of a send.
-    v1: bool,
-    /// Earlier connections whose servers go away, and how many there have been.
-    retiring: Vec<Retiring>,
-    retired: u64,
-    scratch: String,
-    meters: BrokerMeters,
+    endpoint: Endpoint,
+    /// The present connection; the latest one, while there is none.
+    wire: Wire,
 }
 
 impl Task {
@@ -104,62 +54,25 @@ impl Task {
         events: Arc<dyn Events>,
         address: Arc<str>,
         peer: Peer,
-        (mailbox, load): (Arc<Mailbox>, Arc<Load>),
+        shared: (Arc<Mailbox>, Arc<Load>),
     ) -> Self {
-        let window = Window::new(ledger.config().max_window);
-        let hold = Hold::new(ledger.config().linger, ledger.batch_bytes);
-        let meters = match peer {
-            Peer::Broker => ledger.meters().broker(&address),
-            Peer::NameServer => BrokerMeters::none(),
-        };
-        load.window.store(window.limit(), Ordering::Relaxed);
-        Self {
-            ledger,
-            events,
-            address,
-            peer,
-            load,
-            mailbox,
-            orders: VecDeque::new(),
-            orders_ended: false,
-            leaving: None,
-            leave_by: None,
-            outbox: Outbox::default(),
-            hold,
-            unbatched_topics: UnbatchedTopics::default(),
-            calls: VecDeque::new(),
-            greets: false,
-            window,
-            pause: Pause::default(),
-            pending: Pending::default(),
-            link: Link::new(Instant::now()),
-            stored: GoodEnds::new(GoodEnd::Acked),
-            written: GoodEnds::new(GoodEnd::Oneway),
-            answered_now: 0,
-            failures: 0,
-            no_connection: None,
-            passed_over: Vec::new(),
-            v1: false,
-            retiring: Vec::new(),
-            retired: 0,
-            scratch: String::new(),
-            meters,
-        }
+        let endpoint = Endpoint::new(ledger, events, address, peer, shared);
+        Self { endpoint, wire: Wire::new(Instant::now()) }
     }
 
     pub(super) async fn run(mut self) {
         while self.wait_for_work().await {
             match self.dial().await {
                 Some(Ok(stream)) => self.use_connection(stream).await,
-                Some(Err(error)) => self.unreachable(error),
+                Some(Err(error)) => self.endpoint.unreachable(error),
                 None => break,
             }
-            if self.failures > 0 && !self.is_over() {
-                let pause = BACKOFF.spread(self.failures);
+            if self.endpoint.failures > 0 && !self.is_over() {
+                let pause = BACKOFF.spread(self.endpoint.failures);
                 self.meanwhile(tokio::time::sleep(pause)).await;
             }
         }
-        if let Some(left) = self.leaving.take() {
+        if let Some(left) = self.endpoint.leaving.take() {
             let _ = left.send(());
         }
     }
@@ -170,11 +83,16 @@ impl Task {
             if self.is_over() {
                 return false;
             }
-            if !self.outbox.is_empty() || !self.calls.is_empty() || self.greets {
+            if !self.endpoint.outbox.is_empty()
+                || !self.endpoint.calls.is_empty()
+                || self.endpoint.greets
+            {
                 return true;
             }
-            self.mailbox.filled(1).await;
-            self.take_orders();
+            self.endpoint.mailbox.filled(1).await;
+            self.endpoint.take_orders(&mut self.wire);
+            // A connection that retires may have ended.
+            self.endpoint.show_load(&self.wire);
         }
     }
 
@@ -183,20 +101,21 @@ impl Task {
     /// connection, so one without handles owes nobody anything when the producer has ended.
     fn is_over(&self) -> bool {
         let idle = || {
-            self.outbox.is_empty()
-                && self.calls.is_empty()
-                && self.pending.is_empty()
-                && self.retiring.is_empty()
+            self.endpoint.outbox.is_empty()
+                && self.endpoint.calls.is_empty()
+                && self.wire.pending.is_empty()
+                && self.endpoint.retiring.is_empty()
         };
-        let is_nobodys = self.orders_ended && (self.ledger.stopped.is_cancelled() || idle());
-        self.leaving.is_some() || is_nobodys
+        let is_nobodys =
+            self.endpoint.orders_ended && (self.endpoint.ledger.stopped.is_cancelled() || idle());
+        self.endpoint.leaving.is_some() || is_nobodys
     }
 
     async fn dial(&mut self) -> Option<Result<Stream, NoConnection>> {
-        tracing::debug!(address = %self.address, "connecting");
-        self.greets = false;
-        let (address, ledger) = (self.address.clone(), self.ledger.clone());
-        self.meanwhile(dial::connect(&address, self.peer, ledger.config())).await
+        tracing::debug!(address = %self.endpoint.address, "connecting");
+        self.endpoint.greets = false;
+        let (address, ledger) = (self.endpoint.address.clone(), self.endpoint.ledger.clone());
+        self.meanwhile(dial::connect(&address, self.endpoint.peer, ledger.config())).await
     }
 
     /// Awaits something while orders are taken and what waits too long is ended. `None` when
@@ -207,73 +126,32 @@ impl Task {
             if self.is_over() {
                 return None;
             }
-            self.show_load();
-            let due = self.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
+            self.endpoint.show_load(&self.wire);
+            let due = self.endpoint.outbox.earliest().map(|at| at.max(Instant::now() + TIMER_STEP));
             let due = due.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 output = &mut future => return Some(output),
-                () = self.mailbox.filled(1) => self.take_orders(),
+                () = self.endpoint.mailbox.filled(1) => self.endpoint.take_orders(&mut self.wire),
                 // The next round looks whether all is over.
-                () = stopped(&self.ledger), if self.orders_ended => {}
-                () = tokio::time::sleep_until(due.into()) => self.expire_waiting(Instant::now()),
+                () = stopped(&self.endpoint.ledger), if self.endpoint.orders_ended => {}
+                () = tokio::time::sleep_until(due.into()) => self.endpoint.expire_waiting(Instant::now()),
             }
         }
-    }
-
-    /// Takes the orders that are there.
-    fn take_orders(&mut self) {
-        self.mailbox.take(&mut self.orders);
-        while let Some(order) = self.orders.pop_front() {
-            self.take_order(order);
-        }
-    }
-
-    fn take_order(&mut self, order: TaskOrder) {
-        match order {
-            TaskOrder::Send(attempt) => self.put_in_line(attempt),
-            TaskOrder::SendAll(group) => group.into_iter().for_each(|one| self.put_in_line(one)),
-            TaskOrder::Call(call) => self.calls.push_back(*call),
-            TaskOrder::Retired(number, event) => self.take_old_event(number, event),
-            TaskOrder::Greet => self.greets = !self.load.connected.load(Ordering::Relaxed),
-            TaskOrder::Sweep => {
-                let swept = self.outbox.sweep();
-                self.mailbox.done_with(swept);
-            }
-            // Whatever an order says, the outbox is looked at after it.
-            TaskOrder::Look => {}
-            TaskOrder::Abandon(leave_by) => {
-                self.leave_by = Some(leave_by);
-                self.abandon("closing ran out of time");
-            }
-            TaskOrder::Leave(left, leave_by) => {
-                self.leave_by = Some(leave_by);
-                self.leaving = Some(left);
-            }
-            TaskOrder::Unused => self.orders_ended = true,
-        }
-    }
-
-    /// When no message is held back before it, it is held back anew.
-    fn put_in_line(&mut self, attempt: OpenAttempt) {
-        if self.outbox.holdable() == 0 {
-            self.hold.clear();
-        }
-        self.outbox.push(attempt);
     }
 
     // ---- one connection ----
 
     async fn use_connection(&mut self, mut stream: Stream) {
-        tracing::debug!(address = %self.address, "connected");
-        self.load.connected();
-        self.no_connection = None;
-        self.link = Link::new(Instant::now());
+        tracing::debug!(address = %self.endpoint.address, "connected");
+        self.endpoint.load.connected();
+        self.endpoint.no_connection = None;
+        self.wire = Wire::new(Instant::now());
         #[cfg(feature = "tls")]
         if let Stream::Tls(_) = &stream {
-            self.link.out = Outgoing::copying();
+            self.wire.out = Outgoing::copying();
         }
         // Before any message: a broker that does not know this client cannot push a reply to it.
-        self.heartbeat(Instant::now());
+        self.endpoint.heartbeat(&mut self.wire, Instant::now());
         let reason = match &mut stream {
             Stream::Plain(stream) => {
                 let (reader, writer) = stream.split();
@@ -285,20 +163,22 @@ impl Task {
                 self.serve(reader, writer, true).await
             }
         };
-        if self.link.goes_away && self.leaving.is_none() && !self.link.cut {
-            self.load.connected.store(false, Ordering::Relaxed);
+        if self.wire.goes_away && self.endpoint.leaving.is_none() && !self.wire.cut {
+            self.endpoint.load.connected.store(false, Ordering::Relaxed);
+            let wire = std::mem::replace(&mut self.wire, Wire::new(Instant::now()));
             return match stream {
-                Stream::Plain(stream) => self.retire(stream),
+                Stream::Plain(stream) => self.endpoint.retire(wire, stream),
                 #[cfg(feature = "tls")]
-                Stream::Tls(stream) => self.retire(stream),
+                Stream::Tls(stream) => self.endpoint.retire(wire, stream),
             };
         }
-        if self.leaving.is_some() || self.link.cut {
-            self.say_goodbye(stream).await;
+        if self.endpoint.leaving.is_some() || self.wire.cut {
+            self.endpoint.say_goodbye(&mut self.wire, stream).await;
         }
-        self.load.connected.store(false, Ordering::Relaxed);
-        self.failures = if self.link.fruitful { 0 } else { self.failures + 1 };
-        self.lost(&reason);
+        self.endpoint.load.connected.store(false, Ordering::Relaxed);
+        self.endpoint.failures = if self.wire.fruitful { 0 } else { self.endpoint.failures + 1 };
+        self.endpoint.lost(&mut self.wire, &reason);
+        self.endpoint.show_load(&self.wire);
     }
 
     /// Serves the connection until it ends; says why it did. What is handed to a `writer` that
@@ -312,112 +192,65 @@ impl Task {
         let mut kept = false;
         let mut timer = pin!(tokio::time::sleep_until(Instant::now().into()));
         loop {
-            self.take_orders();
-            if !self.outbox.is_empty()
-                && (self.pending.requests() > 0 || self.link.yield_probe.is_due())
+            self.endpoint.take_orders(&mut self.wire);
+            if !self.endpoint.outbox.is_empty()
+                && (self.wire.pending.requests() > 0 || self.wire.yield_probe.is_due())
             {
                 // Under load: tasks that are about to send do so first, and share the write, or the
                 // batch.
-                let before = self.mailbox.backlog();
+                let before = self.endpoint.mailbox.backlog();
                 tokio::task::yield_now().await;
-                let after = self.mailbox.backlog();
-                self.link.yield_probe.brought(after > before);
-                self.take_orders();
+                let after = self.endpoint.mailbox.backlog();
+                self.wire.yield_probe.brought(after > before);
+                self.endpoint.take_orders(&mut self.wire);
             }
-            if self.link.goes_away {
+            if self.wire.goes_away {
                 return "the server goes away".into();
             }
-            self.fill(Instant::now());
-            if self.is_over() || self.link.cut {
+            self.endpoint.fill(&mut self.wire, Instant::now());
+            if self.is_over() || self.wire.cut {
                 return "closed".into();
             }
-            let due = self.next_due().into();
+            let due = self.endpoint.next_due(&self.wire).into();
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
             }
-            if self.link.input.capacity() - self.link.input.len() < READ_BUFFER / 4 {
-                self.link.input.reserve(READ_BUFFER);
+            if self.wire.input.capacity() - self.wire.input.len() < READ_BUFFER / 4 {
+                self.wire.input.reserve(READ_BUFFER);
             }
-            let wake_at = self.hold.wake_at(self.outbox.holdable(), self.pending.holdable());
+            let wake_at = self
+                .endpoint
+                .hold
+                .wake_at(self.endpoint.outbox.holdable(), self.wire.pending.holdable());
             tokio::select! {
                 // They are taken out where the next round begins.
-                () = self.mailbox.filled(wake_at) => {}
+                () = self.endpoint.mailbox.filled(wake_at) => {}
                 // The next round looks whether all is over.
-                () = stopped(&self.ledger), if self.orders_ended => {}
-                written = write(&mut writer, &mut self.link.out), if kept || !self.link.out.is_empty() => {
+                () = stopped(&self.endpoint.ledger), if self.endpoint.orders_ended => {}
+                written = write(&mut writer, &mut self.wire.out), if kept || !self.wire.out.is_empty() => {
                     match written {
                         Ok(length) => {
                             kept = keeps && length > 0;
-                            self.wrote(length);
+                            self.endpoint.wrote(&mut self.wire, length);
                         }
-                        Err(error) => return self.broke(error),
+                        Err(error) => return self.wire.broke(error),
                     }
                 }
-                read = reader.read_buf(&mut self.link.input) => match read {
+                read = reader.read_buf(&mut self.wire.input) => match read {
                     Ok(0) => return "the peer closed the connection".into(),
-                    Ok(_) => if let Err(reason) = self.receive() {
+                    Ok(_) => if let Err(reason) = self.endpoint.receive(&mut self.wire) {
                         return reason;
                     },
-                    Err(error) => return self.broke(error),
+                    Err(error) => return self.wire.broke(error),
                 },
                 () = &mut timer => {
-                    if let Err(reason) = self.tick(Instant::now()) {
+                    if let Err(reason) = self.endpoint.tick(&mut self.wire, Instant::now()) {
                         return reason;
                     }
-                    let due = self.next_due();
+                    let due = self.endpoint.next_due(&self.wire);
                     timer.as_mut().reset(due.into());
                 }
             }
-        }
-    }
-
-    /// The connection broke. A peer that refuses our certificate says so only now.
-    fn broke(&mut self, error: io::Error) -> String {
-        #[cfg(feature = "tls")]
-        {
-            self.link.no_trust = !self.link.fruitful && crate::net::tls::refuses_us(&error);
-        }
-        let reason = error.to_string();
-        self.link.broken_by = Some(error.into());
-        reason
-    }
-
-    fn report_failure(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailure) {
-        self.mailbox.done_with(outbox::count(&messages));
-        self.events.attempt_failed(messages, Vec::new(), failed);
-    }
-
-    /// The attempt of a request's messages has failed. Ordered messages that wait here behind them
-    /// go with them, or they would overtake those that are tried again.
-    fn report_failed_request(&mut self, messages: Vec<OpenAttempt>, failed: &AttemptFailure) {
-        let behind = self.outbox.take_behind(&messages);
-        self.mailbox.done_with(outbox::count(&messages) + outbox::count(&behind));
-        self.events.attempt_failed(messages, behind, failed);
-    }
-
-    /// The message failed, and with it those of its key that wait behind it.
-    fn fail(&self, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
-        self.follow(self.ledger.fail_one(accepted, kind, reason));
-    }
-
-    /// What was before these messages in their lane has ended.
-    fn follow(&self, next: Vec<Arc<Accepted>>) {
-        if !next.is_empty() {
-            self.events.may_follow(next);
-        }
-    }
-
-    /// The requests of these messages, which had timed out, are over: what waits for that may leave.
-    fn requests_over(&self, held: impl IntoIterator<Item = Arc<Accepted>>) {
-        for accepted in held {
-            self.follow(self.ledger.lanes.request_over(&accepted));
-        }
-    }
-
-    /// The request that an ordered line waited for has ended.
-    fn unblock(&mut self, line: Option<LineId>) {
-        if let Some(line) = line {
-            self.outbox.unblock(line);
         }
     }
 }
@@ -439,13 +272,14 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut Outgoing) -> io
 /// Whatever ends the task, such as the end of the runtime, or a panic: no message is left behind.
 impl Drop for Task {
     fn drop(&mut self) {
-        self.stored.tell(&self.ledger, |next| self.events.may_follow(next));
-        self.written.tell(&self.ledger, |next| self.events.may_follow(next));
-        self.orders.extend(self.mailbox.close());
-        while let Some(order) = self.orders.pop_front() {
-            self.take_order(order);
+        let Self { endpoint, wire } = self;
+        endpoint.stored.tell(&endpoint.ledger, |next| endpoint.events.may_follow(next));
+        endpoint.written.tell(&endpoint.ledger, |next| endpoint.events.may_follow(next));
+        endpoint.orders.extend(endpoint.mailbox.close());
+        while let Some(order) = endpoint.orders.pop_front() {
+            endpoint.take_order(wire, order);
         }
-        self.abandon("the producer has ended");
+        endpoint.abandon(wire, "the producer has ended");
     }
 }
 
@@ -458,11 +292,14 @@ mod tests {
     use posthaste_protocol::request::RouteOf;
     use tokio::io::BufWriter;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::accepted::End;
     use crate::accepted::Sharing;
+    use crate::connection::outbox::OpenAttempt;
     use crate::connection::outbox::tests::sharing_attempt;
+    use crate::connection::{Call, TaskOrder};
     use crate::{Outcome, Producer};
 
     async fn task(builder: crate::ProducerBuilder) -> (Task, Arc<Mailbox>) {
@@ -482,12 +319,12 @@ mod tests {
         let (mut task, _) = task(builder).await;
         let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
-        task.put_in_line(sharing_attempt("t", "body", None, since + IDLE, sharing));
-        task.fill(since);
-        assert_eq!(task.outbox.holdable(), 1, "it lingers");
-        assert!(task.next_due() <= Instant::now());
-        task.link.out.text().resize(leaving::WRITE_BUFFER, 0);
-        assert!(task.next_due() > Instant::now());
+        task.endpoint.put_in_line(sharing_attempt("t", "body", None, since + IDLE, sharing));
+        task.endpoint.fill(&mut task.wire, since);
+        assert_eq!(task.endpoint.outbox.holdable(), 1, "it lingers");
+        assert!(task.endpoint.next_due(&task.wire) <= Instant::now());
+        task.wire.out.text().resize(leaving::WRITE_BUFFER, 0);
+        assert!(task.endpoint.next_due(&task.wire) > Instant::now());
     }
 
     /// Its message may be taken back by its caller; a timer that is due for ever would only burn.
@@ -498,13 +335,13 @@ mod tests {
         let (mut task, _) = task(builder).await;
         let now = Instant::now();
         let sharing = Sharing::With { wait_stored: true, oneway: false, sys_flag: 0 };
-        task.put_in_line(sharing_attempt("t", "body", None, now + IDLE, sharing));
-        task.fill(now);
-        assert_eq!(task.outbox.holdable(), 1, "it lingers");
-        assert!(task.next_due() <= now + linger);
-        task.outbox.drain();
-        task.fill(now + linger);
-        assert!(task.next_due() > now + linger);
+        task.endpoint.put_in_line(sharing_attempt("t", "body", None, now + IDLE, sharing));
+        task.endpoint.fill(&mut task.wire, now);
+        assert_eq!(task.endpoint.outbox.holdable(), 1, "it lingers");
+        assert!(task.endpoint.next_due(&task.wire) <= now + linger);
+        task.endpoint.outbox.drain();
+        task.endpoint.fill(&mut task.wire, now + linger);
+        assert!(task.endpoint.next_due(&task.wire) > now + linger);
     }
 
     /// As when the task panics half way: what has ended is told of, and what was taken ends.
@@ -517,8 +354,14 @@ mod tests {
         let waker = Waker::from(is_told.clone());
         let mut context = std::task::Context::from_waker(&waker);
         assert!(stored.accepted.poll_end(&mut context).is_pending());
-        task.stored.add(&task.ledger, &stored.accepted, End::Written, Instant::now());
-        task.orders
+        task.endpoint.stored.add(
+            &task.endpoint.ledger,
+            &stored.accepted,
+            End::Written,
+            Instant::now(),
+        );
+        task.endpoint
+            .orders
             .push_back(TaskOrder::Send(OpenAttempt { accepted: taken.clone(), ..stored.copy() }));
         assert!(!is_told.0.load(Ordering::Relaxed) && !taken.has_ended());
         drop(task);
@@ -538,15 +381,15 @@ mod tests {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (mut peer, _) = listener.accept().await.unwrap();
             if is_in_the_buffer {
-                task.take_orders();
-                task.fill(Instant::now());
+                task.endpoint.take_orders(&mut task.wire);
+                task.endpoint.fill(&mut task.wire, Instant::now());
             }
             let leave = TaskOrder::Leave(oneshot::channel().0, until);
             assert!(mailbox.put(leave).is_ok());
             if is_in_the_buffer {
-                task.take_orders();
-                task.say_goodbye(Stream::Plain(stream)).await;
-                task.lost("closed");
+                task.endpoint.take_orders(&mut task.wire);
+                task.endpoint.say_goodbye(&mut task.wire, Stream::Plain(stream)).await;
+                task.endpoint.lost(&mut task.wire, "closed");
             } else {
                 task.use_connection(Stream::Plain(stream)).await;
             }
@@ -576,14 +419,14 @@ mod tests {
     async fn what_nobody_waits_for_is_not_written_to_a_peer_that_does_not_read() {
         let (mut task, _) = task(Producer::builder("told", "127.0.0.1:1")).await;
         let grows = |task: &mut Task, answer| {
-            let before = task.link.out.len();
+            let before = task.wire.out.len();
             let command = Command::of(&RouteOf { topic: "t".into(), standard_json: None }, 0);
-            task.calls.push_back(Call { command, answer });
-            task.fill(Instant::now());
-            task.link.out.len() > before
+            task.endpoint.calls.push_back(Call { command, answer });
+            task.endpoint.fill(&mut task.wire, Instant::now());
+            task.wire.out.len() > before
         };
         assert!(grows(&mut task, None));
-        task.link.out.text().resize(leaving::WRITE_BUFFER, 0);
+        task.wire.out.text().resize(leaving::WRITE_BUFFER, 0);
         assert!(!grows(&mut task, None));
         let (answer, _asker) = oneshot::channel();
         assert!(grows(&mut task, Some(answer)));

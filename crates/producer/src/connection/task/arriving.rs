@@ -11,8 +11,9 @@ use posthaste_protocol::{
     Command, DecodeError, Frame, FrameView, RequestCode, ResponseCode, command,
 };
 
-use super::Task;
+use super::endpoint::Endpoint;
 use super::leaving::WRITE_BUFFER;
+use super::wire::Wire;
 use crate::ErrorKind;
 use crate::accepted::lanes::EARLIER_FAILED;
 use crate::accepted::{Accepted, End, Sharing};
@@ -30,30 +31,35 @@ use crate::message::KNOWS_ALL_WISHES;
 use crate::message::receipt;
 use crate::observers::StoredAt;
 
-impl Task {
-    pub(super) fn receive(&mut self) -> Result<(), String> {
-        let received = self.receive_all(Instant::now());
+impl Endpoint {
+    pub(super) fn receive(&mut self, wire: &mut Wire) -> Result<(), String> {
+        let received = self.receive_all(wire, Instant::now());
         // Before the permits go back: who gets one looks at the backlog.
         self.mailbox.done_with(std::mem::take(&mut self.answered_now));
         self.stored.tell(&self.ledger, |next| self.events.may_follow(next));
         received
     }
 
-    fn receive_all(&mut self, now: Instant) -> Result<(), String> {
-        self.link.owed_since = None;
+    fn receive_all(&mut self, wire: &mut Wire, now: Instant) -> Result<(), String> {
+        wire.owed_since = None;
         // Out of the link while it is read: what most frames say is not copied out of it.
-        let mut input = std::mem::take(&mut self.link.input);
-        let received = self.receive_frames(&mut input, now);
-        self.link.input = input;
+        let mut input = std::mem::take(&mut wire.input);
+        let received = self.receive_frames(wire, &mut input, now);
+        wire.input = input;
         received.map_err(|error| error.to_string())
     }
 
-    fn receive_frames(&mut self, input: &mut BytesMut, now: Instant) -> Result<(), DecodeError> {
+    fn receive_frames(
+        &mut self,
+        wire: &mut Wire,
+        input: &mut BytesMut,
+        now: Instant,
+    ) -> Result<(), DecodeError> {
         while let Some(frame) = FrameView::of_first(input, MAX_FRAME)? {
-            if let Some(stored) = self.link.answers.peek(frame)
-                && let Some((sent, trip)) = self.take_sent(stored.opaque, now)
+            if let Some(stored) = wire.answers.peek(frame)
+                && let Some((sent, trip)) = self.take_sent(wire, stored.opaque, now)
             {
-                self.link.fruitful = true;
+                wire.fruitful = true;
                 self.stored(sent, &stored, &trip);
                 input.advance(frame.length);
                 continue;
@@ -61,45 +67,45 @@ impl Task {
             let Some(frame) = Frame::take(input, MAX_FRAME)? else { break };
             let command = Command::decode(frame)?;
             if command.is_answer() && command.response_code() == ResponseCode::GO_AWAY {
-                self.link.goes_away = true;
+                wire.goes_away = true;
             } else {
-                self.link.fruitful = true;
+                wire.fruitful = true;
             }
             if command.is_answer() {
-                self.take_answer(command, now);
+                self.take_answer(wire, command, now);
             } else {
-                self.answer_peer(&command);
+                self.answer_peer(wire, &command);
             }
         }
         Ok(())
     }
 
     /// Takes the messages that an answer belongs to, if it is they that it belongs to.
-    fn take_sent(&mut self, opaque: i32, now: Instant) -> Option<(Sent, Trip)> {
-        let in_flight = self.pending.weight();
-        let (sent, sent_at) = self.pending.take_sent(opaque)?;
+    fn take_sent(&mut self, wire: &mut Wire, opaque: i32, now: Instant) -> Option<(Sent, Trip)> {
+        let in_flight = wire.pending.weight();
+        let (sent, sent_at) = wire.pending.take_sent(opaque)?;
         Some((sent, Trip { now, took: now.saturating_duration_since(sent_at), in_flight }))
     }
 
-    fn take_answer(&mut self, answer: Command, now: Instant) {
-        if let Some((sent, trip)) = self.take_sent(answer.opaque, now) {
+    fn take_answer(&mut self, wire: &mut Wire, answer: Command, now: Instant) {
+        if let Some((sent, trip)) = self.take_sent(wire, answer.opaque, now) {
             return match Stored::of(&answer) {
                 Ok(Some(stored)) => self.stored(sent, &stored, &trip),
                 Ok(None) | Err(_) => self.take_refusal(sent, &answer, now),
             };
         }
-        let in_flight = self.pending.weight();
-        let Some((asker, sent_at)) = self.pending.take(answer.opaque) else {
+        let in_flight = wire.pending.weight();
+        let Some((asker, sent_at)) = wire.pending.take(answer.opaque) else {
             tracing::debug!(address = %self.address, opaque = answer.opaque, "answer to no request");
             return;
         };
         match asker {
             // The caller may have stopped waiting.
             Asker::Call(caller) => drop(caller.send(Ok(answer))),
-            Asker::Heartbeat => self.met(&answer),
+            Asker::Heartbeat => self.met(wire, &answer),
             Asker::Messages(_) => {}
             Asker::Probe { confirms, together, broker, queue } => {
-                self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
+                wire.unconfirmed = wire.unconfirmed.saturating_sub(confirms);
                 let took = now.saturating_duration_since(sent_at);
                 match answer.response_code() {
                     ResponseCode::SYSTEM_BUSY | ResponseCode::FLOW_CONTROL => self.broker_busy(now),
@@ -128,10 +134,10 @@ impl Task {
     }
 
     /// The answer to a heartbeat.
-    fn met(&mut self, answer: &Command) {
+    fn met(&mut self, wire: &mut Wire, answer: &Command) {
         self.load.version.store(answer.version, Ordering::Relaxed);
         let told = answer.read::<HeartbeatAnswer>().unwrap_or_default();
-        self.link.known = self.ledger.config().heartbeat_v2
+        wire.known = self.ledger.config().heartbeat_v2
             && told.supports_v2 == Some(true)
             && told.subscriptions_changed != Some(true);
     }
@@ -319,7 +325,7 @@ impl Task {
     }
 
     /// A request from the peer.
-    pub(super) fn answer_peer(&mut self, request: &Command) {
+    pub(super) fn answer_peer(&mut self, wire: &mut Wire, request: &Command) {
         let code = request.request_code();
         tracing::debug!(address = %self.address, %code, "request from the peer");
         let (answer, remark) = match code {
@@ -339,8 +345,8 @@ impl Task {
             }
         };
         // A peer that asks and does not read gets no answers, rather than all of our memory.
-        if !request.is_oneway() && self.link.out.len() < WRITE_BUFFER {
-            let out = self.link.out.text();
+        if !request.is_oneway() && wire.out.len() < WRITE_BUFFER {
+            let out = wire.out.text();
             command::put_answer(out, request.opaque, answer, remark.as_deref(), &Empty);
         }
     }

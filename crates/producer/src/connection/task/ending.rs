@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use posthaste_protocol::request::UnregisterClient;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::Task;
+use super::endpoint::Endpoint;
+use super::wire::Wire;
 use crate::accepted::Accepted;
 use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::dial::{NoConnection, Stream};
@@ -20,7 +21,7 @@ use crate::{ErrorKind, Outcome};
 /// that much time.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-impl Task {
+impl Endpoint {
     /// The address cannot be reached: what waits for it looks for another way.
     pub(super) fn unreachable(&mut self, error: NoConnection) {
         let NoConnection { kind, ref reason, ref cause, for_good } = error;
@@ -49,16 +50,16 @@ impl Task {
 
     /// The connection is gone. What was in flight may have been stored, unless not a byte of it
     /// had been written; what waits goes on waiting for the next connection.
-    pub(super) fn lost(&mut self, reason: &str) {
+    pub(super) fn lost(&mut self, wire: &mut Wire, reason: &str) {
         tracing::debug!(address = %self.address, reason, "connection ended");
-        for asker in self.pending.drain() {
+        for asker in wire.pending.drain() {
             match asker {
-                Asker::Messages(sent) => self.lost_request(sent, reason),
+                Asker::Messages(sent) => self.lost_request(wire, sent, reason),
                 Asker::Call(caller) => {
                     let (address, reason) = (self.address.clone(), reason.to_owned());
-                    let cause = self.link.broken_by.clone();
+                    let cause = wire.broken_by.clone();
                     // The caller may have stopped waiting.
-                    let _ = caller.send(Err(match self.link.no_trust {
+                    let _ = caller.send(Err(match wire.no_trust {
                         true => CallError::Tls { address, reason, for_good: true, cause },
                         false => CallError::Lost { address, reason, cause },
                     }));
@@ -66,23 +67,22 @@ impl Task {
                 Asker::Probe { .. } | Asker::Heartbeat => {}
             }
         }
-        self.lost_oneways(reason);
-        self.show_load();
+        self.lost_oneways(wire, reason);
     }
 
     /// One-way messages that were not written. A request that was cut short is no request: it was
     /// not stored.
-    fn lost_oneways(&mut self, reason: &str) {
+    fn lost_oneways(&mut self, wire: &mut Wire, reason: &str) {
         let (ended, mut lost): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.link.oneways).into_iter().partition(|one| one.given_up);
+            std::mem::take(&mut wire.oneways).into_iter().partition(|one| one.given_up);
         self.mailbox.done_with(ended.len());
         self.requests_over(ended.into_iter().map(|one| one.attempt.accepted));
         // Those of a queue together, or what waits behind the first would overtake the others.
         lost.sort_by_key(|one| one.queue);
         while let Some(queue) = lost.first().map(|one| one.queue) {
             let others = lost.split_off(lost.partition_point(|one| one.queue == queue));
-            let mut failed = self.connection_lost(queue, reason);
-            if lost.iter().any(|one| one.ends_at <= self.link.may_be_read()) {
+            let mut failed = wire.failure_of(queue, reason);
+            if lost.iter().any(|one| one.ends_at <= wire.may_be_read()) {
                 failed.outcome = Outcome::Unknown;
                 failed.ended = AttemptEnd::Unanswered;
             }
@@ -99,12 +99,12 @@ impl Task {
         }
     }
 
-    fn lost_request(&mut self, mut sent: Sent, reason: &str) {
+    fn lost_request(&mut self, wire: &Wire, mut sent: Sent, reason: &str) {
         self.unblock(sent.blocks.take());
         self.mailbox.done_with(sent.given_up());
         let held = sent.holding();
-        let mut failed = self.connection_lost(sent.queue, reason);
-        if sent.starts_at < self.link.may_be_read() && !self.link.no_trust {
+        let mut failed = wire.failure_of(sent.queue, reason);
+        if sent.starts_at < wire.may_be_read() && !wire.no_trust {
             self.unanswered();
             failed.outcome = Outcome::Unknown;
             failed.ended = AttemptEnd::Unanswered;
@@ -119,35 +119,35 @@ impl Task {
 
     /// Closing has run out of time: every message ends now. What is not written yet ends as not
     /// stored, so it must not be written any more.
-    pub(super) fn abandon(&mut self, reason: &str) {
+    pub(super) fn abandon(&mut self, wire: &mut Wire, reason: &str) {
         let waiting = self.outbox.drain();
         self.mailbox.done_with(outbox::count(&waiting));
         for attempt in waiting {
             self.fail(&attempt.accepted, ErrorKind::Closed, reason);
         }
-        self.abandon_link(reason);
+        self.abandon_wire(wire, reason);
         self.abandon_retiring(reason);
     }
 
     /// As [`abandon`](Self::abandon), of what is on its way over the connection.
-    pub(super) fn abandon_link(&mut self, reason: &str) {
-        if !self.link.out.is_empty() {
-            self.link.out.clear();
-            self.link.cut = true;
+    pub(super) fn abandon_wire(&mut self, wire: &mut Wire, reason: &str) {
+        if !wire.out.is_empty() {
+            wire.out.clear();
+            wire.cut = true;
         }
         let mut all: Vec<Arc<Accepted>> = Vec::new();
-        for sent in self.pending.sent() {
+        for sent in wire.pending.sent() {
             for accepted in sent.messages.iter().map(|attempt| &attempt.accepted) {
-                if sent.starts_at >= self.link.may_be_read() {
+                if sent.starts_at >= wire.may_be_read() {
                     accepted.returned_to_line();
                 }
                 all.push(accepted.clone());
             }
         }
-        let oneways = std::mem::take(&mut self.link.oneways);
+        let oneways = std::mem::take(&mut wire.oneways);
         self.mailbox.done_with(oneways.len());
         for one in oneways {
-            if one.ends_at > self.link.may_be_read() {
+            if one.ends_at > wire.may_be_read() {
                 // Not written, or cut short: not stored either way.
                 one.attempt.accepted.returned_to_line();
             }
@@ -161,21 +161,21 @@ impl Task {
 
     /// Unregisters. What was written one-way is read by the peer before the socket goes, or it could be
     /// reset away; all else was answered, or is known not to be.
-    pub(super) async fn say_goodbye(&mut self, stream: Stream) {
+    pub(super) async fn say_goodbye(&mut self, wire: &mut Wire, stream: Stream) {
         // What is left in the buffer is written here, so it may be stored.
-        self.link.handed_over = self.link.position();
-        if self.peer == Peer::Broker && !self.link.cut {
+        wire.handed_over = wire.position();
+        if self.peer == Peer::Broker && !wire.cut {
             let unregister = UnregisterClient {
                 client_id: self.ledger.id().to_owned(),
                 producer_group: Some(self.ledger.config().group.to_string()),
                 consumer_group: None,
             };
-            let opaque = self.pending.next_opaque();
-            self.ledger.config().seal.put(self.link.out.text(), opaque, false, &unregister);
+            let opaque = wire.pending.next_opaque();
+            self.ledger.config().seal.put(wire.out.text(), opaque, false, &unregister);
         }
         let latest = Instant::now() + GOODBYE;
         let until = self.leave_by.map_or(latest, |at| at.min(latest));
-        let (out, until_read) = (&mut self.link.out, self.link.told_oneway);
+        let (out, until_read) = (&mut wire.out, wire.told_oneway);
         let goodbye = async {
             match stream {
                 Stream::Plain(stream) => finish(stream, out, until_read).await,
@@ -185,21 +185,6 @@ impl Task {
         };
         // Courtesy: the broker notices a closed connection anyway.
         let _ = tokio::time::timeout_at(until.into(), goodbye).await;
-    }
-
-    /// The connection broke before the request was on the wire, or the peer has read nothing.
-    fn connection_lost(&self, queue: i32, reason: &str) -> AttemptFailure {
-        let (kind, ended) = match self.link.no_trust {
-            true => (ErrorKind::Tls, AttemptEnd::NoTrust),
-            false => (ErrorKind::ConnectionLost, AttemptEnd::Unsent),
-        };
-        AttemptFailure {
-            queue: Some(queue),
-            cause: self.link.broken_by.clone(),
-            refresh_route: true,
-            ended,
-            ..AttemptFailure::unsent(kind, reason)
-        }
     }
 }
 

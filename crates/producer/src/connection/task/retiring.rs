@@ -2,8 +2,7 @@
 //! answered, while a new connection takes over.
 //!
 //! The outbox, the window and the order of messages stay where they are. A separate task reads what
-//! is left and hands it over; what follows from it is decided as if the connection were the present
-//! one.
+//! is left and hands it over; what follows from it is decided as for the present connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +13,11 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::link::Link;
-use super::{READ_BUFFER, SILENCE, Task};
+use super::endpoint::Endpoint;
+use super::wire::Wire;
+use super::{READ_BUFFER, SILENCE};
 use crate::connection::mailbox::Mailbox;
 use crate::connection::outgoing::Outgoing;
-use crate::connection::pending::Pending;
 use crate::connection::task_order::{OldConnectionEvent, TaskOrder};
 
 /// How often what has waited too long is looked for.
@@ -27,77 +26,67 @@ const TICK: Duration = Duration::from_millis(20);
 /// A connection that retires.
 pub(super) struct Retiring {
     number: u64,
-    link: Link,
-    pending: Pending,
+    /// What is on its way there.
+    pub(super) wire: Wire,
     /// Its socket goes with it.
     _reads: AbortOnDropHandle<()>,
 }
 
-impl Retiring {
-    /// What is on its way there.
-    pub(super) fn pending(&self) -> &Pending {
-        &self.pending
-    }
-}
-
-impl Task {
+impl Endpoint {
     /// The server goes away: nothing new is sent on this connection. It ends when all is answered.
-    pub(super) fn retire<S>(&mut self, stream: S)
+    pub(super) fn retire<S>(&mut self, mut wire: Wire, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.failures = if self.link.fruitful { 0 } else { self.failures + 1 };
+        self.failures = if wire.fruitful { 0 } else { self.failures + 1 };
         if self.orders_ended {
             // Messages hold their connection: none is on its way.
-            return self.lost("the server goes away");
+            return self.lost(&mut wire, "the server goes away");
         }
-        let mut link = std::mem::replace(&mut self.link, Link::new(Instant::now()));
-        link.handed_over = link.position();
-        let pending = std::mem::take(&mut self.pending);
-        tracing::debug!(address = %self.address, requests = pending.requests(), "the server goes away");
-        let (number, out) = (self.retired, std::mem::take(&mut link.out));
+        wire.handed_over = wire.position();
+        let requests = wire.pending.requests();
+        tracing::debug!(address = %self.address, requests, "the server goes away");
+        let (number, out) = (self.retired, std::mem::take(&mut wire.out));
         let mailbox = self.mailbox.clone();
         self.retired += 1;
         let reads =
             AbortOnDropHandle::new(tokio::spawn(read_the_rest(stream, out, number, mailbox)));
-        self.retiring.push(Retiring { number, link, pending, _reads: reads });
+        self.retiring.push(Retiring { number, wire, _reads: reads });
     }
 
     /// Something came of a connection that retires.
     pub(super) fn take_old_event(&mut self, number: u64, event: OldConnectionEvent) {
         let Some(at) = self.retiring.iter().position(|one| one.number == number) else { return };
         let mut retiring = self.retiring.swap_remove(at);
-        self.swap(&mut retiring);
+        let wire = &mut retiring.wire;
         let ended = match event {
             OldConnectionEvent::Written(length) => {
-                self.wrote(length);
+                self.wrote(wire, length);
                 None
             }
             OldConnectionEvent::Read(bytes, _handled) => {
-                self.link.input.unsplit(bytes);
-                let ended = self.receive().err();
-                if !self.pending.is_empty() {
-                    self.link.owed_since.get_or_insert(Instant::now());
+                wire.input.unsplit(bytes);
+                let ended = self.receive(wire).err();
+                if !wire.pending.is_empty() {
+                    wire.owed_since.get_or_insert(Instant::now());
                 }
                 ended
             }
-            OldConnectionEvent::Tick => self.tick_retiring(Instant::now()).err(),
+            OldConnectionEvent::Tick => self.tick_retiring(wire, Instant::now()).err(),
             OldConnectionEvent::Ended(reason) => Some(reason),
         };
         if let Some(reason) = &ended {
-            self.lost(reason);
+            self.lost(wire, reason);
         }
-        let goes_on = ended.is_none() && !(self.pending.is_empty() && self.link.oneways.is_empty());
-        self.swap(&mut retiring);
-        if goes_on {
+        if ended.is_none() && !(wire.pending.is_empty() && wire.oneways.is_empty()) {
             self.retiring.push(retiring);
         }
     }
 
-    fn tick_retiring(&mut self, now: Instant) -> Result<(), String> {
-        self.expire_pending(now);
-        self.expire_oneways(now);
-        match self.link.owed_since {
+    fn tick_retiring(&mut self, wire: &mut Wire, now: Instant) -> Result<(), String> {
+        self.expire_pending(wire, now);
+        self.expire_oneways(wire, now);
+        match wire.owed_since {
             Some(since) if now >= since + SILENCE => {
                 Err("the server goes away and owes answers".into())
             }
@@ -107,19 +96,11 @@ impl Task {
 
     /// Ends every message that is on its way over a connection that retires.
     pub(super) fn abandon_retiring(&mut self, reason: &str) {
-        for mut retiring in std::mem::take(&mut self.retiring) {
-            self.swap(&mut retiring);
-            self.abandon_link(reason);
-            let counts = self.pending.sent().map(|sent| sent.together());
+        for Retiring { mut wire, .. } in std::mem::take(&mut self.retiring) {
+            self.abandon_wire(&mut wire, reason);
+            let counts = wire.pending.sent().map(|sent| sent.together());
             self.mailbox.done_with(counts.sum());
-            self.swap(&mut retiring);
         }
-    }
-
-    /// Takes a retiring connection for the present one, or back.
-    fn swap(&mut self, retiring: &mut Retiring) {
-        std::mem::swap(&mut self.link, &mut retiring.link);
-        std::mem::swap(&mut self.pending, &mut retiring.pending);
     }
 }
 

@@ -5,56 +5,57 @@ use std::time::Instant;
 
 use posthaste_protocol::request::Heartbeat;
 
-use super::{SILENCE, TIMER_STEP, Task};
+use super::endpoint::Endpoint;
+use super::wire::Wire;
+use super::{SILENCE, TIMER_STEP};
 use crate::connection::Peer;
 use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::outbox;
 use crate::connection::pending::Asker;
 use crate::{ErrorKind, Outcome};
 
-impl Task {
-    pub(super) fn next_due(&self) -> Instant {
+impl Endpoint {
+    pub(super) fn next_due(&self, wire: &Wire) -> Instant {
         let now = Instant::now();
         let soon = now + TIMER_STEP;
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         // Without room they wait for that, and nothing is due.
-        let held = self.hold.due().filter(|_| self.has_room(now));
-        let silence = self.link.owed_since.map(|since| (since + SILENCE).max(soon));
-        let ends = [self.outbox.earliest(), self.pending.earliest()];
+        let held = self.hold.due().filter(|_| self.has_room(wire, now));
+        let silence = wire.owed_since.map(|since| (since + SILENCE).max(soon));
+        let ends = [self.outbox.earliest(), wire.pending.earliest()];
         ends.into_iter()
             .flatten()
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(held)
             .chain(silence)
-            .chain(self.link.oneways_due.map(|at| at.max(soon)))
-            .fold(self.link.heartbeat_at.max(soon), Instant::min)
+            .chain(wire.oneways_due.map(|at| at.max(soon)))
+            .fold(wire.heartbeat_at.max(soon), Instant::min)
     }
 
-    pub(super) fn tick(&mut self, now: Instant) -> Result<(), String> {
+    pub(super) fn tick(&mut self, wire: &mut Wire, now: Instant) -> Result<(), String> {
         self.expire_waiting(now);
-        self.expire_pending(now);
-        self.expire_oneways(now);
-        if self.link.owed_since.is_some_and(|since| now >= since + SILENCE) {
+        self.expire_pending(wire, now);
+        self.expire_oneways(wire, now);
+        if wire.owed_since.is_some_and(|since| now >= since + SILENCE) {
             return Err(format!("the peer owes an answer and was silent for {SILENCE:?}"));
         }
-        if now >= self.link.heartbeat_at {
-            self.heartbeat(now);
+        if now >= wire.heartbeat_at {
+            self.heartbeat(wire, now);
         }
         Ok(())
     }
 
-    pub(super) fn heartbeat(&mut self, now: Instant) {
+    pub(super) fn heartbeat(&mut self, wire: &mut Wire, now: Instant) {
         let next = now + self.ledger.config().heartbeat_interval;
-        self.link.heartbeat_at = next;
+        wire.heartbeat_at = next;
         if self.peer == Peer::NameServer {
             return;
         }
-        let heartbeat =
-            Heartbeat { without_subscriptions: self.link.known, ..self.ledger.heartbeat() };
-        let opaque = self.pending.next_opaque();
-        self.pending.insert(opaque, Asker::Heartbeat, now, next, next);
-        self.ledger.config().seal.put(self.link.out.text(), opaque, false, &heartbeat);
+        let heartbeat = Heartbeat { without_subscriptions: wire.known, ..self.ledger.heartbeat() };
+        let opaque = wire.pending.next_opaque();
+        wire.pending.insert(opaque, Asker::Heartbeat, now, next, next);
+        self.ledger.config().seal.put(wire.out.text(), opaque, false, &heartbeat);
     }
 
     pub(super) fn expire_waiting(&mut self, now: Instant) {
@@ -75,9 +76,9 @@ impl Task {
         self.report_failure(expired, &failed);
     }
 
-    pub(super) fn expire_pending(&mut self, now: Instant) {
+    pub(super) fn expire_pending(&mut self, wire: &mut Wire, now: Instant) {
         let mut late = Vec::new();
-        let forgotten = self.pending.expire(now, |messages, queue| late.push((messages, queue)));
+        let forgotten = wire.pending.expire(now, |messages, queue| late.push((messages, queue)));
         if !late.is_empty() {
             self.unanswered();
         }
@@ -102,7 +103,7 @@ impl Task {
                     self.requests_over(held);
                 }
                 Asker::Probe { confirms, .. } => {
-                    self.link.unconfirmed = self.link.unconfirmed.saturating_sub(confirms);
+                    wire.unconfirmed = wire.unconfirmed.saturating_sub(confirms);
                 }
                 Asker::Call(_) | Asker::Heartbeat => {}
             }
@@ -111,13 +112,13 @@ impl Task {
 
     /// One-way messages whose time is up in the write buffer. They cannot be taken out of it, so
     /// they may be written yet.
-    pub(super) fn expire_oneways(&mut self, now: Instant) {
-        if self.link.oneways_due.is_none_or(|due| now < due) {
+    pub(super) fn expire_oneways(&mut self, wire: &mut Wire, now: Instant) {
+        if wire.oneways_due.is_none_or(|due| now < due) {
             return;
         }
         let mut late = Vec::new();
         let mut due: Option<Instant> = None;
-        for one in self.link.oneways.iter_mut().filter(|one| !one.given_up) {
+        for one in wire.oneways.iter_mut().filter(|one| !one.given_up) {
             if one.attempt.until <= now {
                 one.given_up = true;
                 late.push((one.attempt.copy(), one.queue));
@@ -125,7 +126,7 @@ impl Task {
                 due = Some(due.map_or(one.attempt.until, |at| at.min(one.attempt.until)));
             }
         }
-        self.link.oneways_due = due;
+        wire.oneways_due = due;
         for (attempt, queue) in late {
             // It stays in the backlog, and in the way of its queue, until it is written or lost.
             self.mailbox.keep(1);

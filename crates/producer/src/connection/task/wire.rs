@@ -1,17 +1,23 @@
-//! What belongs to one TCP connection, and ends with it.
+//! What belongs to one TCP connection, and ends with it: what is in flight on it, and its buffers.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use posthaste_protocol::answer::StoredReader;
 
+use crate::ErrorKind;
+use crate::connection::attempt_failure::{AttemptEnd, AttemptFailure};
 use crate::connection::outbox::OpenAttempt;
 use crate::connection::outgoing::Outgoing;
+use crate::connection::pending::Pending;
 use crate::message::cause::Cause;
 
 /// What belongs to one TCP connection.
-pub(super) struct Link {
+pub(super) struct Wire {
+    /// Requests that wait for their answers.
+    pub(super) pending: Pending,
     pub(super) out: Outgoing,
     pub(super) input: BytesMut,
     pub(super) answers: StoredReader,
@@ -80,9 +86,10 @@ pub(super) struct Unwritten {
     pub(super) given_up: bool,
 }
 
-impl Link {
+impl Wire {
     pub(super) fn new(now: Instant) -> Self {
         Self {
+            pending: Pending::default(),
             out: Outgoing::default(),
             input: BytesMut::new(),
             answers: StoredReader::default(),
@@ -113,5 +120,32 @@ impl Link {
     /// Place of the next byte among all that the connection writes.
     pub(super) fn position(&self) -> u64 {
         self.written + self.out.len() as u64
+    }
+
+    /// It broke. A peer that refuses our certificate says so only now.
+    pub(super) fn broke(&mut self, error: io::Error) -> String {
+        #[cfg(feature = "tls")]
+        {
+            self.no_trust = !self.fruitful && crate::net::tls::refuses_us(&error);
+        }
+        let reason = error.to_string();
+        self.broken_by = Some(error.into());
+        reason
+    }
+
+    /// How an attempt failed when it broke before the request was on the wire, or when the peer has
+    /// read nothing.
+    pub(super) fn failure_of(&self, queue: i32, reason: &str) -> AttemptFailure {
+        let (kind, ended) = match self.no_trust {
+            true => (ErrorKind::Tls, AttemptEnd::NoTrust),
+            false => (ErrorKind::ConnectionLost, AttemptEnd::Unsent),
+        };
+        AttemptFailure {
+            queue: Some(queue),
+            cause: self.broken_by.clone(),
+            refresh_route: true,
+            ended,
+            ..AttemptFailure::unsent(kind, reason)
+        }
     }
 }
