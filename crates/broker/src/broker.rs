@@ -1,5 +1,9 @@
 //! A running broker.
 
+mod outage;
+mod ports;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::Path;
@@ -8,9 +12,11 @@ use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 
+pub(crate) use self::outage::Outage;
+pub use self::outage::Restart;
+use self::ports::{Addresses, Entrance, Ports};
 use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
 use crate::engine::effects::Effects;
@@ -19,7 +25,7 @@ use crate::engine_loop::{Counters, EngineLoop, Event};
 use crate::error::{BrokerError, Stopped};
 use crate::failure::Failure;
 use crate::seats::Seats;
-use crate::server::{self, MAX_CONNECTIONS, Server};
+use crate::server::{self, MAX_CONNECTIONS};
 use crate::store::{DiskStore, Limit, MemoryStore, Store, StoreError};
 
 /// How many runs of frames may be on their way, over all connections; each has about 64 KiB.
@@ -34,15 +40,30 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// What a test asks of it is in [`BrokerHandle`].
 #[derive(Debug)]
 pub struct Broker {
-    name_server: SocketAddr,
-    address: SocketAddr,
     counters: Arc<Counters>,
-    events: Arc<mpsc::Sender<Event>>,
+    running: Arc<Running>,
     handle: BrokerHandle,
-    /// Dropped to stop accepting.
-    accepting: watch::Sender<()>,
-    servers: JoinSet<()>,
     failure: Failure,
+}
+
+/// Makes an engine, with the store that the settings say.
+type Open = fn(&BrokerBuilder, Identity) -> Result<Engine, BrokerError>;
+
+/// What ends with the broker.
+struct Running {
+    events: mpsc::Sender<Event>,
+    ports: Mutex<Ports>,
+    addresses: watch::Sender<Addresses>,
+    settings: BrokerBuilder,
+    open: Open,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("addresses", &*self.addresses.borrow())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What tests and tools ask of a running broker, without a connection. A clone asks the same one,
@@ -52,7 +73,7 @@ pub struct Broker {
 /// [`KitError::Stopped`](crate::KitError::Stopped).
 #[derive(Debug, Clone)]
 pub struct BrokerHandle {
-    events: Weak<mpsc::Sender<Event>>,
+    running: Weak<Running>,
     failure: Failure,
 }
 
@@ -88,52 +109,39 @@ impl Broker {
         BrokerBuilder::default()
     }
 
-    async fn start_with(
-        settings: BrokerBuilder,
-        open: fn(&BrokerBuilder, Identity) -> Result<Engine, BrokerError>,
-    ) -> Result<Self, BrokerError> {
+    async fn start_with(settings: BrokerBuilder, open: Open) -> Result<Self, BrokerError> {
         let encryption = settings.encryption()?;
         let name_server = server::bind(settings.listen, settings.name_server_port).await?;
         let broker = server::bind(settings.listen, settings.broker_port).await?;
-        let (name_server_address, address) = (local(&name_server)?, local(&broker)?);
+        let addresses = Addresses { name_server: local(&name_server)?, broker: local(&broker)? };
         let counters = Arc::new(Counters::default());
-        let identity = settings.identity(address);
-        let accounts = Arc::new(settings.accounts.clone());
+        let identity = settings.identity(addresses.broker);
         let failure = Failure::default();
-        let seats = Arc::new(Seats::new(MAX_CONNECTIONS, settings.connections_per_address));
-        let open = move || open(&settings, identity);
-        let events = start_engine(open, Arc::clone(&counters), failure.clone()).await?;
-        let (accepting, stop) = watch::channel(());
+        let opened = settings.clone();
+        let open_now = move || open(&opened, identity);
+        let events = start_engine(open_now, Arc::clone(&counters), failure.clone()).await?;
         let shared = Shared {
             events: events.clone(),
-            accounts,
+            accounts: Arc::new(settings.accounts.clone()),
             encryption,
             runs: Arc::new(Semaphore::new(RUNS)),
             long_frames: Arc::new(Semaphore::new(LONG_FRAMES)),
         };
-        let sessions = Arc::new(AtomicU64::new(0));
-        let mut servers = JoinSet::new();
-        for listener in [name_server, broker] {
-            let server = Server {
-                listener,
-                shared: shared.clone(),
-                seats: Arc::clone(&seats),
-                sessions: Arc::clone(&sessions),
-                failure: failure.clone(),
-            };
-            servers.spawn(server.run(stop.clone()));
-        }
-        let events = Arc::new(events);
-        Ok(Self {
-            name_server: name_server_address,
-            address,
-            counters,
-            handle: BrokerHandle { events: Arc::downgrade(&events), failure: failure.clone() },
+        let entrance = Entrance {
+            shared,
+            seats: Arc::new(Seats::new(MAX_CONNECTIONS, settings.connections_per_address)),
+            sessions: Arc::default(),
+            failure: failure.clone(),
+        };
+        let running = Arc::new(Running {
             events,
-            accepting,
-            servers,
-            failure,
-        })
+            ports: Mutex::new(Ports::open(entrance, name_server, broker, addresses)),
+            addresses: watch::Sender::new(addresses),
+            settings,
+            open,
+        });
+        let handle = BrokerHandle { running: Arc::downgrade(&running), failure: failure.clone() };
+        Ok(Self { counters, running, handle, failure })
     }
 
     /// A handle for other tasks, which may outlive the broker.
@@ -143,12 +151,12 @@ impl Broker {
 
     /// Where the name server listens.
     pub fn name_server(&self) -> SocketAddr {
-        self.name_server
+        self.running.addresses.borrow().name_server
     }
 
     /// Where the broker listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.running.addresses.borrow().broker
     }
 
     /// Figures of this moment.
@@ -178,15 +186,15 @@ impl Broker {
     /// the answers and closes. Takes at most a second when clients do not read.
     ///
     /// Once this returns, the ports and the data folder are free.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        let mut ports = self.running.ports.lock().await;
         let (stopped, when_stopped) = oneshot::channel();
-        drop(self.accepting);
-        if self.events.send(Event::Stop(stopped)).is_ok() {
+        ports.stop_accepting();
+        if self.running.events.send(Event::Stop(stopped)).is_ok() {
             let _ = when_stopped.await;
         }
-        let ended = async { while self.servers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(STOP_LIMIT, ended).await;
-        self.servers.shutdown().await;
+        let _ = tokio::time::timeout(STOP_LIMIT, ports.ended()).await;
+        ports.end().await;
     }
 }
 
@@ -211,10 +219,15 @@ impl BrokerHandle {
         let asked = Event::Asked(Box::new(move |engine, now, effects| {
             let _ = answer.send(question(engine, now, effects));
         }));
-        // Not kept while the answer is awaited, or it would keep the broker running.
-        let sent = self.events.upgrade().map(|events| events.send(asked));
-        sent.ok_or_else(|| self.stopped())?.map_err(|_| self.stopped())?;
+        self.tell(asked)?;
         answered.await.map_err(|_| self.stopped())
+    }
+
+    /// Tells the engine's thread something.
+    fn tell(&self, event: Event) -> Result<(), Stopped> {
+        // Not kept while an answer is awaited, or it would keep the broker running.
+        let sent = self.running.upgrade().map(|running| running.events.send(event));
+        sent.ok_or_else(|| self.stopped())?.map_err(|_| self.stopped())
     }
 
     /// The error of what a broker is asked that has stopped.

@@ -78,10 +78,7 @@ pub(crate) async fn serve(
 ) {
     let ending = tokio::select! {
         ending = run(socket, peer, &seat, session, &shared) => ending,
-        () = seat.wanted() => {
-            let _ = shared.events.send(Event::Closed(session));
-            Ending::SentAway
-        }
+        () = seat.wanted() => Ending::SentAway,
     };
     tracing::debug!(%peer, session = session.0, %ending, "connection ends");
 }
@@ -148,14 +145,22 @@ impl Session<'_> {
         if shared.events.send(opened).is_err() {
             return Ending::Stopped;
         }
+        let _closes = Closes(id, shared);
         let reader = Reader::new(source, id, seat, begun + FIRST_FRAME, outbox, shared);
-        let ending = tokio::select! {
+        tokio::select! {
             ending = reader.run() => ending,
             ending = writing => ending,
             breach = outbox.breach() => Ending::Breach(breach),
-        };
-        let _ = shared.events.send(Event::Closed(id));
-        ending
+        }
+    }
+}
+
+/// Tells the engine that a connection has ended, also when its task is cut off.
+struct Closes<'a>(SessionId, &'a Shared);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        let _ = self.1.events.send(Event::Closed(self.0));
     }
 }
 

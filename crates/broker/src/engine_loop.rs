@@ -4,6 +4,8 @@
 //! It is a separate thread, because a commit to disk takes a while, and it serves both stores: with
 //! one owner there is nothing to lock.
 
+mod pause;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use posthaste_protocol::{DecodeError, Frame, SendReader};
 use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use self::pause::Pause;
 use crate::engine::effects::Effects;
 use crate::engine::{Engine, Millis, SessionId};
 use crate::outbox::{Breach, Outbox};
@@ -43,6 +46,8 @@ pub(crate) enum Event {
     Closed(SessionId),
     /// Someone in this process asks something.
     Asked(Question),
+    /// A pause begins or ends; tells when it has.
+    Pause(bool, oneshot::Sender<()>),
     /// No more turns; tells when everything is kept.
     Stop(oneshot::Sender<()>),
 }
@@ -83,7 +88,8 @@ pub(crate) struct EngineLoop {
     events: Receiver<Event>,
     clients: FxHashMap<SessionId, Client>,
     counters: Arc<Counters>,
-    /// Empty between turns; kept for the room that it has.
+    pause: Pause,
+    /// Empty between turns, but in a pause; kept for the room that it has.
     effects: Effects,
 }
 
@@ -95,6 +101,7 @@ impl EngineLoop {
             events,
             clients: FxHashMap::default(),
             counters,
+            pause: Pause::default(),
             effects: Effects::default(),
         };
         engine_loop.count();
@@ -122,7 +129,14 @@ impl EngineLoop {
 
     /// The next event, or that something is due before one has come.
     fn wait(&mut self) -> Result<Event, RecvTimeoutError> {
-        match self.engine.next_wake() {
+        if let Some(event) = self.pause.release() {
+            return Ok(event);
+        }
+        let due = match self.pause.is_on {
+            false => self.engine.next_wake(),
+            true => self.engine.watchers_wake(),
+        };
+        match due {
             None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(due) => self.events.recv_timeout(wait_for(due, self.clock.now())),
         }
@@ -136,8 +150,15 @@ impl EngineLoop {
         let mut done = Vec::new();
         let mut next = first;
         let mut requests = 0;
-        self.engine.tick(now, &mut effects);
+        match self.pause.is_on {
+            false => self.engine.tick(now, &mut effects),
+            true => self.engine.end_watchers(now),
+        }
         while let Some(event) = next {
+            let Some(event) = self.pause.hold(event) else {
+                next = self.next_event();
+                continue;
+            };
             match event {
                 Event::Frames { session, frames, permits } => {
                     requests += self.handle(now, session, frames, &mut effects);
@@ -156,6 +177,11 @@ impl EngineLoop {
                     // It may have taken a while: clients get their answers first.
                     break;
                 }
+                Event::Pause(is_on, begun) => {
+                    self.pause.is_on = is_on;
+                    let _ = begun.send(());
+                    break;
+                }
                 Event::Stop(stopped) => {
                     stop = Some(stopped);
                     break;
@@ -163,14 +189,21 @@ impl EngineLoop {
             }
             let is_long = requests >= self.engine.store.requests_per_turn()
                 || effects.commit.length() >= MAX_COMMIT;
-            next = if is_long { None } else { self.events.try_recv().ok() };
+            next = if is_long { None } else { self.next_event() };
         }
         self.engine.settle(now, &mut effects);
         // First the figures: who has an answer finds it counted.
         self.count();
-        self.deliver(&mut effects);
+        if !self.pause.is_on {
+            self.deliver(&mut effects);
+        }
         self.effects = effects;
         stop
+    }
+
+    /// What has arrived, or was held up before it.
+    fn next_event(&mut self) -> Option<Event> {
+        self.pause.release().or_else(|| self.events.try_recv().ok())
     }
 
     /// Handles the frames of a session; says how many there were.

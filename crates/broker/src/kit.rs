@@ -8,6 +8,7 @@ mod change;
 mod clients;
 mod error;
 mod message;
+mod outage;
 mod page;
 mod topics;
 mod wait;

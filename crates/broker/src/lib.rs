@@ -46,7 +46,8 @@
 //! is too: [`messages`](BrokerHandle::messages), [`clients`](BrokerHandle::clients) and the like. It
 //! [waits](BrokerHandle::wait_for) for messages, [clears](BrokerHandle::clear) them,
 //! [decides](BrokerHandle::decide) transactions, and has delayed messages
-//! [delivered now](BrokerHandle::deliver_now).
+//! [delivered now](BrokerHandle::deliver_now). And the whole broker [pauses](BrokerHandle::pause), goes
+//! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart).
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
@@ -73,7 +74,7 @@ mod server;
 mod store;
 mod time;
 
-pub use broker::{Broker, BrokerHandle, BrokerStats};
+pub use broker::{Broker, BrokerHandle, BrokerStats, Restart};
 pub use builder::BrokerBuilder;
 pub use error::BrokerError;
 pub use kit::{

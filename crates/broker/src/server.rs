@@ -28,6 +28,9 @@ pub(crate) async fn bind(ip: IpAddr, port: u16) -> Result<TcpListener, BrokerErr
     })
 }
 
+/// Whether the connections end at once when accepting ends.
+pub(crate) type Stop = tokio::sync::watch::Receiver<bool>;
+
 /// Accepts the connections of one port.
 pub(crate) struct Server {
     pub(crate) listener: TcpListener,
@@ -41,9 +44,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Accepts until `stop` is dropped; then waits until the connections have ended. They end at once
-    /// when this future is dropped, or the broker has failed.
-    pub(crate) async fn run(self, stop: tokio::sync::watch::Receiver<()>) {
+    /// Accepts until the other side of `stop` is dropped or says `true`; then waits until the
+    /// connections have ended. They end at once after `true`, when this future is dropped, or when
+    /// the broker has failed.
+    pub(crate) async fn run(self, stop: Stop) {
         let failure = self.failure.clone();
         tokio::select! {
             () = self.serve(stop) => {}
@@ -51,10 +55,10 @@ impl Server {
         }
     }
 
-    async fn serve(self, stop: tokio::sync::watch::Receiver<()>) {
+    async fn serve(self, stop: Stop) {
         let mut connections = JoinSet::new();
         {
-            let stopped = stopped(stop);
+            let stopped = stopped(stop.clone());
             tokio::pin!(stopped);
             loop {
                 tokio::select! {
@@ -71,6 +75,9 @@ impl Server {
             }
         }
         drop(self);
+        if *stop.borrow() {
+            connections.shutdown().await;
+        }
         while connections.join_next().await.is_some() {}
     }
 
@@ -92,8 +99,8 @@ impl Server {
     }
 }
 
-async fn stopped(mut stop: tokio::sync::watch::Receiver<()>) {
-    while stop.changed().await.is_ok() {}
+async fn stopped(mut stop: Stop) {
+    let _ = stop.wait_for(|at_once| *at_once).await;
 }
 
 #[cfg(test)]
@@ -123,7 +130,7 @@ mod tests {
             runs: permits(),
             long_frames: permits(),
         };
-        let (accepting, stop) = watch::channel(());
+        let (accepting, stop) = watch::channel(false);
         let server = Server {
             listener,
             shared,

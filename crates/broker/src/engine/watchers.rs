@@ -38,6 +38,16 @@ impl Engine {
         self.tell_watchers();
     }
 
+    /// When those who wait are looked at next; nothing else has a time in a pause.
+    pub(crate) fn watchers_wake(&self) -> Option<Millis> {
+        self.watchers.earliest()
+    }
+
+    /// Goes on for those who wait in place of another engine.
+    pub(crate) fn take_watchers_of(&mut self, other: &mut Self) {
+        self.watchers = std::mem::take(&mut other.watchers);
+    }
+
     /// Tells those who have waited long enough.
     pub(crate) fn end_watchers(&mut self, now: Millis) {
         if self.watchers.earliest().is_some_and(|earliest| earliest <= now) {

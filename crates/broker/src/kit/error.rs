@@ -1,6 +1,6 @@
 //! Why a running broker does not do what a test asks of it.
 
-use crate::error::Stopped;
+use crate::error::{BrokerError, Stopped};
 use crate::kit::wait::NotArrived;
 use crate::store::StoreError;
 
@@ -23,6 +23,9 @@ pub enum KitError {
          `undecided` for those that wait"
     )]
     Decided(String),
+    /// A port or the data folder cannot be used.
+    #[error(transparent)]
+    Broker(BrokerError),
     /// The broker does not do it.
     #[error("the broker does not do it: {0}")]
     Refused(String),

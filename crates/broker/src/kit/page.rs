@@ -187,12 +187,12 @@ pub(super) fn offset_id(stored: &posthaste_protocol::StoredMessage) -> String {
 
 /// The message that lies where an offset id says, if it is one of this broker.
 pub(super) fn by_offset_id(engine: &Engine, id: &str) -> Result<Option<Found>, StoreError> {
-    let id = id.parse::<OffsetId>().ok().filter(|id| id.host == engine.identity.store_host);
-    let Some((queue, offset)) = id.and_then(|id| QueueKey::of_physical(id.offset)) else {
-        return Ok(None);
-    };
+    let Ok(id) = id.parse::<OffsetId>() else { return Ok(None) };
+    let Some((queue, offset)) = QueueKey::of_physical(id.offset) else { return Ok(None) };
     let record = engine.record(queue, offset)?.filter(|record| record.offset() == offset);
-    Ok(found(engine, record.into_iter().collect()).pop())
+    let found = found(engine, record.into_iter().collect()).pop();
+    // An id tells the port of its time, which may have been another one.
+    Ok(found.filter(|found| found.stored.store_host == id.host))
 }
 
 fn found(engine: &Engine, records: Vec<Record>) -> Vec<Found> {

@@ -54,6 +54,18 @@ impl DiskStore {
         Self::with(Some(folder), sealed, active, number, limit)
     }
 
+    /// Deletes the store in `folder`, which no broker may have open.
+    pub(crate) fn delete(folder: &Path) -> Result<(), BrokerError> {
+        let delete = || {
+            let files = Folder::create(folder, &mut sync_folder)?;
+            for number in files.files()? {
+                files.delete(number, &mut sync_folder)?;
+            }
+            Ok(())
+        };
+        delete().map_err(|error: StoreError| error.into_broker_error(folder))
+    }
+
     /// Opens or creates the store in a file in memory, which it keeps to itself.
     #[cfg(test)]
     pub(crate) fn with_backend(

@@ -9,6 +9,7 @@
 )]
 
 mod changes;
+mod outages;
 mod pages;
 mod questions;
 mod waiting;
