@@ -23,7 +23,7 @@ func (l *lines) write(line any) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if err := l.out.Encode(line); err != nil {
-		// Whoever listened is gone.
+		// The reader is gone.
 		os.Exit(1)
 	}
 }

@@ -1,5 +1,5 @@
 //! A campaign of random faults: scripted servers that delay, drop, cut, answer twice and move, every
-//! verb of the producer, and a judge who compares what callers were told with what was stored.
+//! verb of the producer, and a judge that compares what callers learned with what was stored.
 //!
 //! It goes by rounds. A round is made of its seed alone (`plan.rs`): servers, settings, callers,
 //! faults. Sockets and threads are real, so the same seed meets the same faults, not the same
@@ -42,9 +42,9 @@ use round::Judged;
 const LEAST_KINDS: usize = 20;
 /// What that length is.
 const SOME_LENGTH: u64 = 60;
-/// How often it is said how far a campaign is.
+/// How often the progress of a campaign is printed.
 const TELL: Duration = Duration::from_secs(30);
-/// Lies of a round that are told with their story.
+/// This many lies of a round are printed with their story.
 const TOLD_LIES: usize = 3;
 
 /// What a campaign is asked to do. It goes on until all that is given has been reached.
@@ -53,13 +53,13 @@ pub(crate) struct Campaign {
     /// The seed of the first round; the next ones count up. Default: another one each time.
     #[arg(long)]
     seed: Option<u64>,
-    /// For how long, at the least.
+    /// For at least this long.
     #[arg(long, default_value_t = 1.0)]
     minutes: f64,
-    /// How many sends are judged, at the least.
+    /// At least this many sends are judged.
     #[arg(long, default_value_t = 0)]
     sends: u64,
-    /// Plays so many rounds, whatever the time.
+    /// Plays this many rounds, however long they take.
     #[arg(long)]
     rounds: Option<u64>,
     /// Plays the first round again and again, in place of the next ones.
@@ -76,7 +76,7 @@ pub(crate) struct Campaign {
 /// What has been found so far.
 #[derive(Default)]
 struct Found {
-    /// When something was last said of how far it is.
+    /// When the progress was last printed.
     told: Duration,
     rounds: u64,
     sends: u64,

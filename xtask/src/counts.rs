@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 /// How often an operation runs while its allocations are counted.
 const RUNS: u32 = 200;
-/// Instructions are those of so many runs, less those of a tenth as many: what happens once at the
-/// start falls out.
+/// Instructions are counted over this many runs. The instructions of a tenth as many runs are subtracted:
+/// so work that is done once at the start does not count.
 const RUNS_UNDER_VALGRIND: u32 = 100;
 /// How much more may be executed than the table says.
 const TOLERATED_RATIO: f64 = 1.10;

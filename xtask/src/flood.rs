@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 const BODY_LENGTH: usize = 128;
 /// The producer holds 10,000 messages, which is more than a cold broker on a busy machine stores within
-/// the default timeout. What is looked for are refusals, not the machine's speed.
+/// the default timeout. It looks for refusals, not for the machine's speed.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to send, and where.

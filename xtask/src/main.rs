@@ -30,7 +30,7 @@ enum Chore {
     Counts(counts::Selection),
     /// Plays rounds of random faults against the producer, and compares what it says with what was stored.
     Campaign(campaign::Campaign),
-    /// Runs the tests again and again on a machine that is kept busy, and names those that fail.
+    /// Runs the tests again and again on a machine that is kept busy, and names the tests that fail.
     Steady(steady::Selection),
     /// Checks the file map, the floors of the crates, and the compiler version.
     Tidy(tidy::Wish),

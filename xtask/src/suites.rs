@@ -19,7 +19,7 @@ use self::tally::Tally;
 use crate::interop::prerequisites;
 use crate::interop::workshop::Workshop;
 
-/// What to run; everything unless told otherwise.
+/// What to run. Default: everything.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
     /// Only this suite.

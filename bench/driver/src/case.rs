@@ -23,17 +23,17 @@ pub(crate) enum ServerKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
-    /// So many callers with one message each.
+    /// This many callers with one message each.
     InFlight(usize),
-    /// One caller that keeps so many on their way.
+    /// One caller that keeps this many messages in flight.
     Pipeline(usize),
-    /// So many callers that wait for no answer.
+    /// This many callers that wait for no answer.
     Oneway(usize),
-    /// So many batches of 32 at once.
+    /// This many batches of 32 at once.
     Batches(usize),
-    /// So many callers, each in the order of one of 100 keys.
+    /// This many callers, each in the order of one of 100 keys.
     Ordered(usize),
-    /// So many at once to a broker that has just started.
+    /// This many messages at once to a broker that has just started.
     Burst(usize),
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Client {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Batching {
-    /// As its kind does unless told otherwise.
+    /// As its kind does by default.
     Usual,
     Off,
     On,
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Java470,
     /// The official client v2.1.2.
     Go,
-    /// The floor: requests of so many messages, made beforehand.
+    /// The floor: requests of this many messages, made beforehand.
     Bare(usize),
     /// The floor of callers that are tasks of a runtime.
     BareCallers,
@@ -59,7 +59,7 @@ pub(crate) const ROCKETMQ_CLIENT_RUST: Client = Client::usual(Kind::RocketmqClie
 pub(crate) const BARE_CALLERS: Client = Client::usual(Kind::BareCallers);
 pub(crate) const LEAST_PRODUCER: Client = Client::usual(Kind::LeastProducer);
 
-/// The bare loop, with requests of so many messages.
+/// The bare loop, with requests of this many messages.
 pub(crate) const fn bare(batch: usize) -> Client {
     Client::usual(Kind::Bare(batch))
 }
@@ -79,7 +79,7 @@ impl Client {
         Self { one_thread: true, ..self }
     }
 
-    /// Whether somebody might use it instead of Posthaste.
+    /// Whether users might choose it instead of Posthaste.
     pub(crate) fn is_rival(self) -> bool {
         matches!(self.kind, Kind::RocketmqClientRust | Kind::Java550 | Kind::Java470 | Kind::Go)
     }

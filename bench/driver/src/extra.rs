@@ -12,7 +12,7 @@ use crate::workshop::Workshop;
 
 /// What an extra has to say.
 pub(crate) struct Outcome {
-    /// A line for the report; it takes the place of the one that begins alike.
+    /// Lines for the report. Each takes the place of the line that begins alike.
     findings: Vec<String>,
     charts: Vec<Chart>,
 }

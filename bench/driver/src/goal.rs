@@ -342,7 +342,7 @@ pub(crate) fn verdict(
     }
 }
 
-/// The table of the goals as Markdown. Those that are lost are said to be, and whether a floor loses
+/// The table of the goals as Markdown. It marks the goals that are lost, and says whether a floor loses
 /// them too.
 pub(crate) fn markdown(session: &Session) -> String {
     let mut text =

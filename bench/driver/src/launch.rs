@@ -1,4 +1,4 @@
-//! How a client is started, and what it is told.
+//! How a client is started, and with which settings.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::client::{Batching, Client, Kind};
 use crate::workshop::Workshop;
 
 impl Case {
-    /// What the client is told.
+    /// The client's settings.
     pub(crate) fn arguments(&self, name_server: &str, topic: &str, length: Duration) -> Arguments {
         let (in_flight, batch) = match self.client.kind {
             Kind::Bare(batch) if !matches!(self.scenario, Scenario::Batches(_)) => {

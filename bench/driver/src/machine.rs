@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::workshop::Workshop;
 
-/// What somebody needs to know who compares two runs.
+/// What readers need to know to compare two runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,

@@ -10,7 +10,7 @@ use crate::client::{
 use Scenario::{Batches, Burst, InFlight, Oneway, Ordered, Pipeline};
 use ServerKind::{Embedded, Null, Real};
 
-/// The cases of a run, those of one table row next to each other.
+/// The cases of a run; the cases of one table row are next to each other.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) rounds: usize,

@@ -125,7 +125,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A new one; without a table of its own it goes on where the last one ended.
+    /// A new session. If it writes no table, it goes on where the last session ended.
     pub(crate) fn begin(workshop: &Workshop, arguments: &Arguments) -> Result<Self> {
         if arguments.no_table {
             return Self::load(workshop);

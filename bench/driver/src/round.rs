@@ -80,7 +80,7 @@ fn run_one(
     };
     let record = measure(workshop, case, round, length, server);
     if record.is_err() {
-        // Whatever went wrong must not spoil the cases that follow.
+        // A failure must not spoil the cases that follow.
         *real = None;
     }
     record

@@ -1,4 +1,4 @@
-//! A running server of whatever kind.
+//! A running server of any kind.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ impl Server {
         }
     }
 
-    /// A null broker that plays so many.
+    /// A null broker that plays this many brokers.
     pub(crate) fn start_null(workshop: &Workshop, brokers: usize) -> Result<Self> {
         let mut command = std::process::Command::new(workshop.program("bench-null-broker"));
         command.args(["--brokers", &brokers.to_string(), "--queues", &QUEUES.to_string()]);

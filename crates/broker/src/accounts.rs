@@ -23,7 +23,7 @@ pub(crate) struct Accounts(HashMap<String, String>);
 /// What goes on of the frames of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Admitted {
-    /// Those that may.
+    /// The frames that may go on.
     pub(crate) frames: Bytes,
     /// Whether an account has signed one of them.
     pub(crate) is_signed: bool,
@@ -53,8 +53,8 @@ impl Accounts {
         }
     }
 
-    /// Of these frames those that are signed by an account. The senders of the others get
-    /// `answers`; only their headers have been read then.
+    /// The frames that are signed by an account. The senders of the other frames get `answers`; only
+    /// the headers of these frames have been read then.
     ///
     /// # Errors
     /// When a frame cannot be read; nothing more of its connection can be trusted then.

@@ -1,4 +1,4 @@
-//! Where a message lies: queue and offset, packed into the one number that the protocol calls the
+//! Where a message lies: queue and offset, packed into a single number, which the protocol calls the
 //! physical offset.
 //!
 //! Real brokers have one log for all queues, and a message's byte position in it is its physical

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Seats {
     most: usize,
-    /// How many an address may have; those of this machine have no share.
+    /// How many connections an address may have; addresses of this machine have no share.
     share: usize,
     begun: Instant,
     taken: Mutex<Taken>,
@@ -91,7 +91,7 @@ impl Taken {
     }
 }
 
-/// Of places by number, address and when they were last heard: the one that goes first.
+/// Which place is given up first, of places by number, address and the time when they last sent anything.
 fn longest_silent_of_most(places: &[(u64, IpAddr, u64)]) -> Option<u64> {
     let mut counts = FxHashMap::<IpAddr, usize>::default();
     for (_, address, _) in places {
@@ -177,7 +177,7 @@ mod tests {
         many[1].wanted().await;
         for kept in [&many[0], &many[2], &local[0], &local[1], &local[2]] {
             let wanted = tokio::time::timeout(Duration::from_secs(1), kept.wanted()).await;
-            assert!(wanted.is_err(), "somebody else was sent away");
+            assert!(wanted.is_err(), "another client was sent away");
         }
         // Its end frees nothing that another connection has by now.
         drop(many.remove(1));

@@ -90,7 +90,7 @@ impl Server {
                     None => tracing::warn!(%peer, "its address has its share of connections"),
                 },
                 Err(error) => {
-                    // Mostly: no descriptors left. Those who are connected go on being served.
+                    // Mostly: no descriptors left. Clients that are connected go on being served.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

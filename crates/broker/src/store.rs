@@ -86,7 +86,7 @@ pub(crate) struct Limit {
 /// What becomes of a new message when the data limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenFull {
-    /// It is stored, and the oldest messages are dropped, whatever their topic.
+    /// It is stored, and the oldest messages of all topics are dropped.
     #[default]
     Drop,
     /// It is refused, with code 14.

@@ -89,7 +89,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FROM=TO", value_parser = value::broker_map)]
     pub(crate) broker_map: Vec<(String, String)>,
 
-    /// Connect to this host for every broker, whatever host it advertises
+    /// Connect to this host for every broker, in place of the host that it advertises
     #[arg(long, global = true, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) broker_host: Option<String>,
 

@@ -104,8 +104,8 @@ impl Blueprint {
         Ok(self.dressed(self.blank(body).key(key)))
     }
 
-    /// An envelope's own keys, tag and delay win over the flags'; its properties are added to
-    /// theirs. Where its message goes, the flags say, and it itself where they do not.
+    /// Keys, tag and delay of an envelope win over the flags; its properties are added to the flags'
+    /// properties. The flags say where the message goes; without such flags, the envelope does.
     fn unpacked(&self, record: &[u8]) -> Result<Message, String> {
         let envelope = Incoming::read(record)?;
         let mut message = self.blank(envelope.body).flag(envelope.flag);

@@ -15,8 +15,8 @@ const GROUP: &str = "posthaste-cli";
 /// Where name servers are looked for by default.
 const DEFAULT: &str = "127.0.0.1:9876";
 
-/// Where the environment may name the servers: our own variable, and the one that users of
-/// RocketMQ's own tools have set already. One that is empty counts as not set.
+/// Where the environment may name the servers: our variable, and the variable that users of
+/// RocketMQ's tools have set already. An empty variable counts as not set.
 const ENVIRONMENT: [&str; 2] = ["POSTHASTE_NAMESRV", "NAMESRV_ADDR"];
 
 /// The name servers: the flag, else the environment, else this machine.

@@ -70,7 +70,7 @@ impl Item {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
-    /// Number of the last record that was read, blank ones included: those have no item.
+    /// Number of the last record that was read. Blank records count, but have no item.
     pub(crate) read: u64,
 }
 

@@ -131,7 +131,7 @@ mod tests {
         drop(ask);
         let third =
             tokio::select! { biased; () = interrupt.next() => true, () = async {} => false };
-        assert!(!third, "nobody can ask any more");
+        assert!(!third, "nothing can ask any more");
     }
 
     #[cfg(unix)]

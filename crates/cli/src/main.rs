@@ -49,7 +49,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             .help("The limit of open files may be too low:  ulimit -n 1024")
     })?;
     let result = runtime.block_on(command::run(args));
-    // Whatever still runs in the background has nothing to say any more.
+    // Tasks that still run in the background have nothing to say any more.
     runtime.shutdown_background();
     result
 }

@@ -80,7 +80,7 @@ impl Stderr {
         }
     }
 
-    /// A line that is said whatever the flags are.
+    /// A line that is said with any flags, `-q` too.
     pub(crate) fn say(&self, text: &str) {
         // When stderr is closed, no one is left to tell.
         let write = || {

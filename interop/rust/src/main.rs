@@ -78,7 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         say(&answer);
     }
-    // Nobody reads what clients would still say.
+    // What clients would still say is not read.
     std::process::exit(0)
 }
 
@@ -197,6 +197,6 @@ fn text(field: &Option<String>) -> Result<String, Box<dyn Error>> {
 
 fn say(line: &Value) {
     let mut out = std::io::stdout().lock();
-    // Without a reader there is nobody to tell.
+    // Without a reader the line is dropped.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

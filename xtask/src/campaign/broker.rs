@@ -27,7 +27,7 @@ use super::fault::{Fault, dice};
 use super::record::Link;
 use super::world::World;
 
-/// How long a connection waits at the most for what it is made to wait for.
+/// The longest that a connection waits at a time for the thing that it is made to wait for.
 const SLICE: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
@@ -49,9 +49,9 @@ struct Inner {
 struct Listening {
     listener: Arc<TcpListener>,
     accepts: Option<JoinHandle<()>>,
-    /// How often it has been told to be down, and not to be up again.
+    /// How many calls of `down` have not been followed by one of `up`.
     downs: usize,
-    /// Ports of before: nobody else gets them while the round runs.
+    /// Earlier ports: no other program gets them while the round runs.
     held: Vec<Arc<TcpListener>>,
 }
 
@@ -132,10 +132,10 @@ impl Broker {
 
     // ---- listening ----
 
-    /// Refuses connections, and cuts those that are there.
+    /// Refuses new connections, and cuts the present ones.
     pub(super) fn down(&self) {
         let mut listening = lock(&self.0.listening);
-        // The socket stays bound, so that its port is nobody else's. Not twice: what it accepts later
+        // The socket stays bound, so that no other program gets its port. Not twice: what it accepts later
         // would be shut down too.
         if listening.downs == 0 {
             let _ = SockRef::from(&*listening.listener).shutdown(Shutdown::Both);
@@ -148,7 +148,7 @@ impl Broker {
         self.cut_links(Close::Reset);
     }
 
-    /// Listens again, where it did; unless it has moved meanwhile, or somebody else has it down.
+    /// Listens again, at the same address; unless it has moved meanwhile, or another fault keeps it down.
     pub(super) fn up(&self) -> std::io::Result<()> {
         let mut listening = lock(&self.0.listening);
         if listening.downs != 1 {
@@ -303,7 +303,7 @@ impl Broker {
                 && total > treatment.cut_after
                 && !self.0.world.is_calm();
             if cuts {
-                // What is beyond was never read.
+                // The rest was never read.
                 input.truncate(input.len().saturating_sub(total - treatment.cut_after));
             }
             stall = self.take_frames(live, &mut input)?;
@@ -345,7 +345,7 @@ pub(super) fn name_of(place: usize) -> String {
     format!("broker-{place}")
 }
 
-/// A port that stays ours also while nobody listens: one that was asked for by its number.
+/// A port that stays ours even while it does not listen: it was asked for by its number.
 fn listen() -> std::io::Result<TcpListener> {
     let free = |port| -> std::io::Result<TcpSocket> {
         let socket = TcpSocket::new_v4()?;

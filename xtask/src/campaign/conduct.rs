@@ -31,9 +31,9 @@ pub(super) enum Write {
     Twice,
     /// With a binary header.
     Binary,
-    /// The answer's first bytes, so many thousandths of it.
+    /// The answer's first bytes: this many thousandths of it.
     Cut(usize),
-    /// First the answer to a number that nobody asked with; then the answer.
+    /// First an answer to a number that no request has; then the answer.
     Stray,
     /// First a request with the same number; then the answer.
     Colliding,
@@ -137,7 +137,7 @@ fn garbage(dice: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// A frame with this header and no body, whatever the header is.
+/// A frame with this header and no body; the header may be anything.
 fn frame_of(header: &[u8]) -> Vec<u8> {
     let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
     let mut out = length.saturating_add(4).to_be_bytes().to_vec();

@@ -421,7 +421,7 @@ impl Broker {
         });
     }
 
-    /// Asks the producer what became of a half message, or of one that nobody knows.
+    /// Asks the producer how a half message ended; or a message that does not exist.
     fn ask(&self, live: &Live, one: &Arrived, topic: &str, queue: i32, place: Option<i64>) {
         let host = self.address();
         let place_id = place.unwrap_or(7);

@@ -1,4 +1,4 @@
-//! Callers of the blocking facade, each on a thread of its own.
+//! Callers of the blocking facade, each on a separate thread.
 
 use std::time::Duration;
 

@@ -8,12 +8,12 @@ use super::pulse::Pulses;
 use super::record::{Copied, Number, Record, Request};
 use super::verbs::Wait;
 
-/// Late is what ends so many pulses too late: 100 ms on an idle machine.
+/// A call is late when it ends this many pulses after its deadline: 100 ms on an idle machine.
 const LIMIT: usize = 20;
 /// The same where several threads have to run for it: a busy machine runs one of them and another not.
 const LIMIT_OF_THREADS: usize = 200;
 
-/// What was done, told and stored in a round.
+/// What the callers of a round did, what they learned, and what was stored.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) calls: Vec<Call>,

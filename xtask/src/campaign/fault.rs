@@ -53,7 +53,7 @@ faults! {
     DelayAfterStore Request "stores, answers late",
     Trickle Request "answers byte by byte",
     AnswerTwice Request "answers twice",
-    AnswerToAnother Request "answers a number that nobody asked with",
+    AnswerToAnother Request "answers a number that no request has",
     Garbage Request "writes garbage",
     UnreadableHeader Request "answers with a header that is no JSON",
     IncompleteAnswer Request "says stored, and not where",
@@ -66,10 +66,10 @@ faults! {
     Refusal Request "refuses with a code",
     ProvenRefusal Request "refuses with code 1 and a proof",
     SystemError Request "fails with code 1",
-    UnknownCode Request "answers with a code that nobody knows",
+    UnknownCode Request "answers with an unknown code",
     CollidingPush Request "asks with the number of a pending request",
     StopsReading Request "stops reading for a while",
-    StrayCheck Request "asks about a transaction that nobody knows",
+    StrayCheck Request "asks about a transaction that does not exist",
     LateReply Request "replies late, twice or not at all",
     AcceptAndSilence Connection "accepts, and reads nothing",
     AcceptAndClose Connection "accepts, and closes",
@@ -94,7 +94,7 @@ faults! {
     SlavesOnly NameServer "name server: slaves only",
     NoWritePermission NameServer "name server: no write permission",
     StaleRoute NameServer "name server: an old route",
-    WrongAddress NameServer "name server: an address where nobody is",
+    WrongAddress NameServer "name server: an address where no server is",
     BrokenRoute NameServer "name server: a route that cannot be read",
     ErrorCode NameServer "name server: an error",
     DroppedFuture Caller "drops a future",
@@ -131,7 +131,7 @@ impl Counts {
     }
 }
 
-/// Numbers drawn from a seed and whatever tells one draw apart from another.
+/// Random numbers from a seed and from the numbers that distinguish this draw from others.
 pub(super) fn dice(parts: &[u64]) -> Rng {
     let mix = |state: u64, part: &u64| {
         // The finish of splitmix64: close numbers draw differently.

@@ -1,4 +1,4 @@
-//! What the callers of a round did, and what they were told.
+//! What the callers of a round did, and what they learned.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,7 +97,7 @@ impl From<&Receipt> for Place {
     }
 }
 
-/// What a caller was told.
+/// How a call ended, as its caller learned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     Acked(Vec<Place>),
@@ -147,7 +147,7 @@ pub(super) struct Call {
     pub(super) given: Option<(String, i32)>,
     pub(super) begun: Duration,
     pub(super) timeout: Duration,
-    /// When the caller knew that it was accepted, where that is told.
+    /// When the caller learned that it was accepted, for verbs that say so.
     pub(super) accepted: Option<Duration>,
     pub(super) ends: Vec<(Duration, End)>,
     /// What its caller said of the transaction, and what came of it.
@@ -161,7 +161,7 @@ pub(super) struct Call {
 /// How a caller ended a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decided {
-    /// When its caller was told.
+    /// When its caller learned it.
     pub(super) at: Duration,
     pub(super) commit: bool,
     /// `None`: confirmed.
@@ -200,7 +200,7 @@ impl Journal {
         Self { world, state: Arc::default() }
     }
 
-    /// Numbers for so many messages.
+    /// Numbers for this many messages.
     pub(super) fn numbers(&self, count: Number) -> Range<Number> {
         let mut state = self.state();
         let first = state.next;
@@ -246,13 +246,13 @@ impl Journal {
         self.note(call, |call| call.accepted = Some(now));
     }
 
-    /// A caller is told how a transaction ended.
+    /// A caller learns how a transaction ended.
     pub(super) fn decided(&self, call: CallId, commit: bool, failed: Option<Outcome>) {
         let decided = Decided { at: self.world.now(), commit, failed };
         self.note(call, |call| call.decided = Some(decided));
     }
 
-    /// A caller is told of the end of a call.
+    /// A caller learns how a call ended.
     pub(super) fn end(&self, call: CallId, end: impl Into<End>) {
         let (now, end) = (self.world.now(), end.into());
         self.note(call, |call| call.ends.push((now, end)));

@@ -28,7 +28,7 @@ struct Inner {
     mood: Mutex<Option<(Fault, Duration)>>,
     /// What it said of each topic before it began to say what is old.
     old: Mutex<BTreeMap<String, TopicRoute>>,
-    /// An address where nobody listens, and whose port is nobody else's.
+    /// An address where no program listens. No other program gets its port.
     nowhere: SocketAddr,
 }
 

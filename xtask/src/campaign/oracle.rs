@@ -1,4 +1,4 @@
-//! The judge: holds what callers were told against what the servers have recorded.
+//! The judge: compares what callers learned with what the servers have recorded.
 //!
 //! It knows nothing of the producer's code, only what its documentation promises.
 
@@ -111,7 +111,7 @@ fn end(index: &Index<'_>, call: &Call) -> Option<Lie> {
             ));
         }
     };
-    // A half message that is stored less firmly is rolled back, which has a deadline of its own.
+    // A half message that is stored less firmly is rolled back, which has another deadline.
     let due = match call.verb {
         Verb::Begin => call.deadline() + call.timeout,
         _ => call.deadline(),
@@ -123,7 +123,7 @@ fn end(index: &Index<'_>, call: &Call) -> Option<Lie> {
     })
 }
 
-/// What is told is true.
+/// The end that a caller learned is true.
 fn outcome(index: &Index<'_>, call: &Call) -> Vec<Lie> {
     let Some((_, end)) = call.end() else { return Vec::new() };
     let mut lies = Vec::new();
@@ -216,7 +216,7 @@ fn copies(index: &Index<'_>, call: &Call, number: Number) -> Vec<Lie> {
     }
     let unknown = match (&index.facts.watched, call.end()) {
         (Some(watched), _) => Some(watched.get(&number).copied().unwrap_or_default()),
-        // Of a long row of attempts not all are told.
+        // An error does not list all attempts of a long row.
         (None, Some((_, End::Failed { unknown_attempts, .. }))) if *unknown_attempts < 8 => {
             Some(*unknown_attempts)
         }
@@ -230,7 +230,7 @@ fn copies(index: &Index<'_>, call: &Call, number: Number) -> Vec<Lie> {
     lies
 }
 
-/// Nothing is sent any more once the caller has been told the end.
+/// Nothing is sent any more once the caller has learned the end.
 fn after_its_end(index: &Index<'_>, call: &Call) -> Option<Lie> {
     let (at, end) = call.end()?;
     // These have not awaited it.
@@ -258,7 +258,7 @@ fn batch(index: &Index<'_>, call: &Call) -> Option<Lie> {
     Some(lie(Rule::TornBatch, first(call), format!("sent as {:?}", torn.numbers)))
 }
 
-/// Transactions end as their callers were told, or as the checker says.
+/// Transactions end as their callers learned, or as the checker says.
 fn transaction(index: &Index<'_>, call: &Call) -> Vec<Lie> {
     let number = call.numbers.start;
     let Some(copy) = index.copies(number).next().filter(|_| call.verb == Verb::Begin) else {
@@ -266,7 +266,7 @@ fn transaction(index: &Index<'_>, call: &Call) -> Vec<Lie> {
     };
     let code = |commit| if commit { decision::COMMIT } else { decision::ROLLBACK };
     let told = call.decided.map(|decided| code(decided.commit));
-    // Nobody else decides, but for one that is not firm enough to begin.
+    // Only the caller decides; but a half message that is not firm enough is rolled back.
     let expected = told.unwrap_or(decision::ROLLBACK);
     let checked = match checker_says(number) {
         Some(TransactionState::Commit) => decision::COMMIT,
@@ -349,7 +349,7 @@ fn could_not_be_known(index: &Index<'_>, call: &Call, copy: &Copied) -> bool {
     link.ended_at.is_some_and(|ended| ended <= copy.at) || copy.at >= call.deadline() + 2 * had
 }
 
-/// When one fails, those of its key that were accepted before that was known fail too.
+/// When a message fails, the messages of its key that were accepted before that was known fail too.
 fn followers(index: &Index<'_>) -> Vec<Lie> {
     let mut lies = Vec::new();
     for ((_, unit), calls) in units(index) {
@@ -434,8 +434,8 @@ fn report(index: &Index<'_>) -> Vec<Lie> {
     lies
 }
 
-/// A transaction whose end was confirmed before is not undecided; one that had begun, and that nobody has
-/// ended, is.
+/// A transaction whose end was confirmed before is not undecided. A transaction that had begun, and that has
+/// no end, is.
 fn undecided(index: &Index<'_>, call: &Call, close: &Closed) -> Option<Lie> {
     let (begun_at, End::Acked(places)) = call.end()? else { return None };
     let id = &places.first()?.id;
@@ -454,7 +454,7 @@ fn undecided(index: &Index<'_>, call: &Call, close: &Closed) -> Option<Lie> {
     Some(lie(Rule::Report, first(call), text))
 }
 
-/// The producer has counted what its callers were told.
+/// The producer has counted what its callers learned.
 fn counts(facts: &Facts) -> Vec<Lie> {
     let counted = facts.counted;
     let mut lies = Vec::new();
@@ -464,7 +464,7 @@ fn counts(facts: &Facts) -> Vec<Lie> {
     if counted.in_flight > 0 || counted.sent != ended {
         wrong(format!("{counted:?}"));
     }
-    // What becomes of these is told to nobody, or under another name.
+    // No caller learns how these ended, or the end has another name.
     let untold = |call: &&Call| match call.end() {
         Some((_, End::Dropped | End::Replied(_))) | None => true,
         Some((_, End::Failed { kind, .. })) => {

@@ -31,7 +31,7 @@ pub(super) struct Plan {
 pub(super) enum Threads {
     One,
     Two,
-    /// The blocking facade, with callers on threads of their own.
+    /// The blocking facade, with a thread for each caller.
     Blocking,
 }
 

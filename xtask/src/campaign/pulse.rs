@@ -3,8 +3,8 @@
 //! Whether a message ends in time cannot be judged by the wall clock: on a busy machine a thread
 //! may not run for half a second, and a producer that does not run cannot end anything. So two
 //! tasks beat: one where the producer runs, one where the servers do. A beat is what an end takes:
-//! a timer of 5 ms, then twice the way through the line of tasks that want to run. What is late is late by
-//! so many of these pulses. On an idle machine 20 of them are a tenth of a second; where nothing
+//! a timer of 5 ms, then twice the way through the line of tasks that want to run. Lateness is a
+//! number of these pulses. On an idle machine 20 of them are a tenth of a second; where nothing
 //! runs, there are none.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -69,13 +69,13 @@ pub(super) struct Copied {
     /// The request that brought it.
     pub(super) request: usize,
     pub(super) at: Duration,
-    /// Stored, but told to be less firm.
+    /// Stored, but the answer says that it is less firm.
     pub(super) weak: bool,
     /// The body is that of the message.
     pub(super) whole: bool,
 }
 
-/// What a broker was told of a half message.
+/// How a half message ended, as its broker learned it.
 #[derive(Debug, Clone)]
 pub(super) struct Decision {
     pub(super) id: String,

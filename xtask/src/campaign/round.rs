@@ -1,4 +1,4 @@
-//! One round: servers on a thread of their own, a producer and its callers, trouble, calm, the end, and
+//! One round: servers on a separate thread, a producer and its callers, trouble, calm, the end, and
 //! the judge.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,7 +160,7 @@ fn counted(stats: &Stats) -> Counted {
     }
 }
 
-/// Waits until every caller has been told the end, and brokers have nothing more to do.
+/// Waits until every caller knows the end of its call, and brokers have nothing more to do.
 fn settle(stage: &Stage, servers: &Servers, left: &mut Vec<String>) {
     stage.world.be_calm();
     let until = stage.world.now() + HANG;
@@ -269,7 +269,7 @@ async fn with_callers(
     let report = stage.wait("close", plan.close_time, producer.close(plan.close_time)).await;
     let all = async { while callers.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(HANG, all).await;
-    // Whoever ends a message counts it a moment later.
+    // A message is counted a moment after its end.
     let until = stage.world.now() + HANG;
     while producer.stats().in_flight > 0 && stage.world.now() < until {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -330,7 +330,7 @@ fn on_threads(stage: &Arc<Stage>, plan: &Plan, servers: &Servers, watch: &Watch)
     Ok(Ended { stats, begun, report, left: Vec::new(), pulses: vec![beating.end()] })
 }
 
-/// A thread of its own that beats.
+/// A separate thread that beats.
 struct Beating {
     pulse: Pulse,
     stop: oneshot::Sender<()>,

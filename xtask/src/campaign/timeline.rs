@@ -9,7 +9,7 @@ use super::journal::Call;
 use super::oracle::{Lie, Rule};
 use super::record::Number;
 
-/// Lines that are told of a lie at the most.
+/// At most this many lines are printed for a lie.
 const MOST_LINES: usize = 60;
 
 /// Tells it.

@@ -19,7 +19,7 @@ pub(super) struct Servers {
     world: Arc<World>,
     brokers: Vec<Broker>,
     name_servers: Vec<NameServer>,
-    /// Keeps a port where nobody listens.
+    /// Keeps a port where no program listens.
     _nowhere: Arc<TcpSocket>,
 }
 

@@ -1,5 +1,5 @@
 //! The callers of a round: every verb of the producer, with futures that are dropped, callbacks that
-//! panic and transactions that nobody ends.
+//! panic and transactions that no caller ends.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub(super) struct Stage {
     pub(super) longest: Duration,
 }
 
-/// A call that ends by a time, whatever becomes of messages.
+/// A call that ends by a time, however its messages end.
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
     pub(super) what: &'static str,
@@ -172,7 +172,7 @@ impl Hand {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
             if self.dice.u32(..200) == 0 && !self.stage.is_closing() {
-                // Those of others take their turns first.
+                // The flushes of other callers take their turns first.
                 let most = 2 * self.stage.longest;
                 self.stage.wait("flush", most, producer.flush()).await;
             }
@@ -216,7 +216,7 @@ impl Hand {
         (self.begin(verb, timeout, numbers), timeout, message)
     }
 
-    /// A call with so many messages.
+    /// A call with this many messages.
     pub(super) fn call(&mut self, verb: Verb, count: u32) -> (CallId, Duration, Vec<Message>) {
         let (timeout, numbers) = self.take(count);
         let messages = numbers.clone().map(|number| self.message(number)).collect();
@@ -227,7 +227,7 @@ impl Hand {
         self.stage.journal.begin(verb, numbers, &topic_name(self.caller.topic), timeout)
     }
 
-    /// The time and the numbers of so many messages.
+    /// The time, and numbers for this many messages.
     fn take(&mut self, count: u32) -> (Duration, Range<Number>) {
         self.left = self.left.saturating_sub(count);
         let timeout = self.caller.timeout * self.dice.u32(1..=4);
@@ -266,7 +266,7 @@ impl Hand {
 
     // ---- the verbs ----
 
-    /// Several at once, each in a task of its own.
+    /// Several at once, each in a separate task.
     async fn sends(&mut self, producer: &Producer) {
         let mut sends = JoinSet::new();
         for _ in 0..self.burst() {

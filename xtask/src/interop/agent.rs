@@ -18,7 +18,7 @@ use super::jvm;
 const LIMIT: Duration = Duration::from_secs(60);
 const OPTIONS: [&str; 3] = ["-Xms64m", "-Xmx768m", "-XX:TieredStopAtLevel=1"];
 
-/// How an official client is told to send.
+/// How an official client is to send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mode {
     Sync,
@@ -45,7 +45,7 @@ pub(crate) struct Printed {
     pub(crate) text: String,
 }
 
-/// An official client in a process of its own, under remote control.
+/// An official client in a separate process, under remote control.
 pub(crate) struct Agent {
     name: String,
     conversation: Conversation,
@@ -75,7 +75,7 @@ impl Agent {
         Self::other("go", &[program.to_path_buf()], name_server, folder)
     }
 
-    /// Starts the client that a command runs; it is told the name server.
+    /// Starts the client that a command runs, with the address of the name server.
     pub(crate) fn other(
         client: &str,
         command: &[PathBuf],
@@ -134,7 +134,7 @@ impl Agent {
         self.tell("stop", json!({ "name": name }))
     }
 
-    /// The queue, out of so many, that the official hash selector picks for each key.
+    /// The queue, out of this many, that the official hash selector picks for each key.
     pub(crate) fn choose(&self, queues: u32, keys: &[String]) -> Result<Vec<i32>> {
         self.ask("choose", json!({ "queues": queues, "keys": keys }))
     }
@@ -189,7 +189,7 @@ impl Agent {
         self.ask("traces", json!({ "text": text }))
     }
 
-    /// Starts a transaction producer. What it decides is in the messages: property `local`, and
+    /// Starts a transaction producer. The messages say what it decides: property `local`, and
     /// `checks` for the questions of the broker, one after another.
     pub(crate) fn start_transactor(&self, name: &str, group: &str) -> Result<()> {
         self.tell("transactor", json!({ "name": name, "group": group }))

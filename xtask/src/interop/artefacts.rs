@@ -31,7 +31,7 @@ impl Artefacts {
         Self::new(version, "pom.xml", AGENTS, &workshop.cache(version.as_str()))
     }
 
-    /// As [`of`](Self::of), for a version's proxy, which brings jars of its own along.
+    /// As [`of`](Self::of), for a version's proxy, which needs other jars.
     pub(crate) fn of_proxy(version: Version, workshop: &Workshop) -> Result<Self> {
         Self::new(version, "proxy.xml", AGENTS, &workshop.cache(&format!("{version}-proxy")))
     }
@@ -105,7 +105,7 @@ pub(crate) fn go_agent(workshop: &Workshop) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The Python client in an environment of its own, and its helper program: what to start.
+/// The Python client in a separate environment, and its helper program: what to start.
 pub(crate) fn python_agent(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let sources = workshop::sources().join("python");
     let environment = workshop.cache("python");

@@ -50,7 +50,7 @@ impl Broker {
         })
     }
 
-    /// What the broker will demand of whoever connects.
+    /// What the broker will demand of clients.
     pub(crate) fn guard(&mut self, guard: Option<Arc<Guard>>) {
         self.guard = guard;
     }
@@ -165,7 +165,7 @@ impl Broker {
             format!("autoCreateTopicEnable={}", self.creates_topics),
             // 5.x: topics may be for every kind of message.
             "enableMixedMessageType=true".to_owned(),
-            // 5.x: whoever sends to a broker that stops is told for so long.
+            // 5.x: a broker that stops says so to clients that send, for this long.
             "enableShutdownGracefully=true".to_owned(),
             "shutdownWaitTimeSeconds=3".to_owned(),
             "traceTopicEnable=true".to_owned(),

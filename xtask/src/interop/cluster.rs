@@ -100,7 +100,7 @@ impl Cluster {
         &mut self.proxies
     }
 
-    /// Does something with our producers behind so many proxies, with topics for this kind of
+    /// Does something with our producers behind this many proxies, with topics for this kind of
     /// messages: proxies check that, brokers do not.
     pub(crate) fn behind_proxies<T>(
         &mut self,
@@ -122,7 +122,7 @@ impl Cluster {
         let mut java = jvm::command(&self.artefacts, &home, &["-Xmx256m"])?;
         java.arg(format!("-Drocketmq.namesrv.addr={}", self.name_server()));
         java.arg("org.apache.rocketmq.tools.command.MQAdminStartup").args(arguments);
-        // It ends as if all were well, whatever becomes of the command.
+        // Its exit code is 0 even when the command fails.
         let said = tool::run(&mut java)?;
         match said.find("SubCommandException") {
             Some(at) => bail!("{arguments:?}: {}", said.get(at..).unwrap_or_default()),
@@ -197,7 +197,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Creates a topic with so many queues on every master, and waits until the route shows it.
+    /// Creates a topic with this many queues on every master, and waits until the route shows it.
     pub(crate) fn create_topic(&self, topic: &str, queues: u32) -> Result<()> {
         let addresses: Vec<String> = self.brokers.iter().map(Broker::address).collect();
         self.agent.create_topic(topic, queues, Permission::ReadAndWrite, &addresses)?;
@@ -220,7 +220,7 @@ impl Cluster {
         })
     }
 
-    /// Waits until a topic's route shows so many queues that may be written.
+    /// Waits until a topic's route shows this many queues that may be written.
     pub(crate) fn await_write_queues(&self, topic: &str, queues: i32) -> Result<()> {
         self.await_shown(topic, |route| route.iter().map(|b| b.queues).sum::<i32>() == queues)
     }
@@ -239,15 +239,15 @@ impl Cluster {
         }
     }
 
-    /// How many messages the topic's queues have taken in all, once those that are expected show,
-    /// or do not come: brokers answer a send before they have entered it into its queue, and under
+    /// How many messages the topic's queues have taken in all, once the expected messages show, or
+    /// the time is over: brokers answer a send before they have entered it into its queue, and under
     /// load long before.
     pub(crate) fn count(&self, topic: &str, expected: usize) -> Result<usize> {
         let deadline = Instant::now() + ENTERED_WITHIN;
         while self.entered(topic)? < expected && Instant::now() < deadline {
             thread::sleep(POLL);
         }
-        // What is too much would follow at once.
+        // Messages too many would follow at once.
         thread::sleep(Duration::from_millis(500));
         self.entered(topic)
     }

@@ -15,7 +15,7 @@ use super::envelope::Delivery;
 use super::tethered::Tethered;
 
 /// Commands to a helper program, one JSON object per line, and what it says in return: an answer for
-/// each command, and messages for whoever opened an inbox for them.
+/// each command, and messages for the inboxes that were opened for them.
 pub(crate) struct Conversation {
     turns: Mutex<Turns>,
     inboxes: Inboxes,
@@ -84,7 +84,7 @@ impl Turns {
                 RecvTimeoutError::Timeout => anyhow!("no answer within {limit:?}"),
                 RecvTimeoutError::Disconnected => anyhow!("the helper has ended"),
             })?;
-            // An answer that nobody waits for any more belongs to a command that took too long.
+            // No caller waits for the answer to a command that took too long.
             if answer.id != id {
                 continue;
             }

@@ -35,8 +35,8 @@ impl Client {
         Self::Rust,
     ];
 
-    /// The version that a selection by version means by this client. Those that are not of Java have
-    /// numbers of their own, and go with the newest.
+    /// The version that selects this client. Clients in other languages than Java have other version
+    /// numbers, and go with the newest.
     pub(crate) fn version(self) -> Version {
         match self {
             Self::Java(version) => version,
@@ -73,7 +73,7 @@ pub(crate) enum Program {
     Java(Box<Artefacts>),
     Other {
         name: String,
-        /// The program, and what it is told first.
+        /// The program and its first arguments.
         command: Vec<PathBuf>,
     },
 }

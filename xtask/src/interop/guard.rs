@@ -10,14 +10,14 @@ use super::version::Version;
 /// Is known, and may do nothing (4.x).
 const STRANGER: (&str, &str) = ("posthaste-stranger", "a-secret-of-strangers");
 
-/// What the one lacks who is known.
+/// What the known account lacks.
 pub(crate) const NO_PERMISSION: &str = "no permission";
 
 /// Where access control keeps its accounts, as 5.x calls it.
 const METADATA: &str = "Local";
 
-/// What a cluster demands of whoever connects: signatures, and with TLS a certificate. Plain
-/// connections are taken all the same, as real servers do.
+/// What a cluster demands of clients: signatures, and with TLS a certificate. Plain connections are
+/// taken nevertheless, as real servers do.
 pub(crate) struct Guard {
     version: Version,
     authority: String,
@@ -65,8 +65,8 @@ impl Guard {
         }
     }
 
-    /// Further lines of a broker's settings; what 4.x reads from a file of its own is put under
-    /// `home`.
+    /// Further lines of a broker's settings. The accounts, which 4.x reads from a separate file, are put
+    /// under `home`.
     pub(crate) fn broker_settings(&self, home: &Path) -> Result<Vec<String>> {
         if self.version != Version::V5_5_0 {
             let path = home.join("conf").join("plain_acl.yml");
@@ -99,7 +99,7 @@ impl Guard {
         Credentials::new(Self::ADMIN.0, Self::ADMIN.1)
     }
 
-    /// Those who may do nothing, each with what it lacks.
+    /// Clients that may do nothing, each with what it lacks.
     pub(crate) fn strangers(&self) -> Vec<(&'static str, Option<Credentials>)> {
         let mut strangers = vec![
             ("no key", None),

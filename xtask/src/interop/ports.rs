@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Result, bail};
 
-// Below the range from which systems pick ports for outgoing connections, so that none of those takes
+// Below the range from which systems pick ports for outgoing connections, so that no such connection takes
 // a port between its choice here and its use by a server.
 const LOWEST: u16 = 20_000;
 const HIGHEST: u16 = 29_990;

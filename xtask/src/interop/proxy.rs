@@ -29,7 +29,7 @@ impl Proxies {
         self.artefacts = artefacts.map(Arc::new);
     }
 
-    /// Has so many of them run, and take the place of the name server.
+    /// Starts proxies until this many run. They take the place of the name server.
     pub(crate) fn enter(
         &mut self,
         count: usize,
@@ -37,7 +37,7 @@ impl Proxies {
         name_server: &str,
         folder: &Path,
     ) -> Result<()> {
-        let artefacts = self.artefacts.clone().context("nobody has provided proxies")?;
+        let artefacts = self.artefacts.clone().context("no proxies were provided")?;
         while self.all.len() < count {
             let name = format!("proxy-{}", self.all.len());
             self.all.push(Proxy::new(&name, name_server, artefacts.clone(), folder)?);

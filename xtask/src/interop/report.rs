@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow};
 
-/// Servers have limits of their own for their starts; this is beyond all of them together.
+/// Servers limit the time of their starts; this is longer than all of these limits together.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// What became of the scenarios, one line each.

@@ -190,7 +190,7 @@ pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
     scenarios
 }
 
-/// Those of a client that signs against an embedded broker that wants it.
+/// The scenarios of a client that signs, against an embedded broker that wants signatures.
 pub(crate) fn on_guarded_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
     match client {
         Client::Go | Client::Python | Client::Rust => Vec::new(),

@@ -13,7 +13,7 @@ use super::scenario::{self, Burst, ReverseCheck, Scenario};
 use super::version::Version;
 use super::workshop::Workshop;
 
-/// Which scenarios to run; all of them unless told otherwise.
+/// Which scenarios to run. Default: all of them.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
     /// Only scenarios whose name, such as 5.5.0/official, contains this.

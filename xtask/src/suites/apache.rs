@@ -44,7 +44,7 @@ const QUICK: [&str; 9] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
     Embedded,
-    /// A real 5.5.0 broker. Only those tests may fail that cannot pass anywhere.
+    /// A real 5.5.0 broker. Only tests that cannot pass anywhere may fail.
     Real,
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn run(selection: &Selection, workshop: &Workshop) -> Result<Tally> {
     Ok(tally)
 }
 
-/// A broker that does what those do that the tests start themselves.
+/// A broker that does what the brokers do that the tests start by themselves.
 fn embedded() -> Result<Server> {
     const MEMORY: u64 = 512 << 20;
     let certificate = Authority::new()?.issue("127.0.0.1")?;

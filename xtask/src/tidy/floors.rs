@@ -21,7 +21,7 @@ const FLOORED: [&str; 6] = [
 /// What the root file of a crate is called.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 
-/// Rooms of a crate from the top down. Those of one floor do not use each other.
+/// Rooms of a crate from the top down. Rooms of one floor do not use each other.
 struct Floors(Vec<Vec<String>>);
 
 /// Checks every crate that has a table.
@@ -98,7 +98,7 @@ impl Floors {
         unknown.chain(wrong).collect()
     }
 
-    /// What is wrong with a path. The root is above everything: what it names is not judged.
+    /// What is wrong with a path. The root is above everything: paths in it are not judged.
     fn problem(&self, reading: &Reading, named: &Named) -> Result<(), String> {
         let Some(from) = named.from.first() else { return Ok(()) };
         let at = format!("{}:{}", named.file.display(), named.line);
@@ -228,7 +228,7 @@ mod tests {
             ),
         ];
         assert_eq!(problems(&files), "");
-        // What comes after a test is no test any more.
+        // Items after a test are not part of it.
         let after = "#[cfg(test)] fn f<A, B>() {}\nuse crate::attic::Roof;";
         assert!(problems(&[("cellar.rs", after)]).contains("cellar.rs:2"));
         let not_only_test = "#[cfg(any(test, unix))] use crate::attic::Roof;";

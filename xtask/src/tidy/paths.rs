@@ -26,18 +26,18 @@ const ITEMS: [&str; 14] = [
     "use",
 ];
 
-/// A path that begins at the root of the crate, whatever it was written as.
+/// A path, written from the root of the crate on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) file: PathBuf,
     pub(crate) line: usize,
-    /// Modules from the root to the one that the path stands in.
+    /// Modules from the root to the module that has the path in it.
     pub(crate) from: Vec<String>,
     /// What is named; a glob ends in `*`.
     pub(crate) to: Vec<String>,
 }
 
-/// What the root of a crate calls by a name of its own (`pub use message::Message`).
+/// A name that the root of a crate gives to an item of a module (`pub use message::Message`).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ReExport {
     pub(crate) name: String,

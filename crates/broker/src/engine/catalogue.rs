@@ -61,9 +61,9 @@ impl Engine {
         Ok(bases)
     }
 
-    /// Deletes a topic, and has that remembered: its messages are out of reach, those that wait to be
-    /// delivered to it come to nothing, and how far groups had come in it is forgotten. Says whether
-    /// there was one.
+    /// Deletes a topic, and has that remembered. Its messages are out of reach, messages that wait to
+    /// be delivered to it are dropped, and the offsets of groups in it are forgotten. Says whether
+    /// the topic was there.
     pub(crate) fn delete_topic(&mut self, name: &str, effects: &mut Effects) -> bool {
         let Some(number) = self.topics.delete(name) else { return false };
         effects.commit.forget(Fact::topic_key(name));

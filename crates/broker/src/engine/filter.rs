@@ -11,7 +11,7 @@ use crate::store::Record;
 /// The longest expression. Each pull that waits has its tags, and each group its expressions.
 const MAX_LENGTH: usize = 8 * 1024;
 
-/// Whether an expression is short enough, whatever it says.
+/// Whether an expression is short enough.
 pub(crate) fn check_length(expression: &str) -> Result<(), Refusal> {
     match expression.len() {
         0..=MAX_LENGTH => Ok(()),
@@ -27,9 +27,9 @@ pub(crate) fn check_length(expression: &str) -> Result<(), Refusal> {
 pub(crate) enum Filter {
     /// All of them.
     All,
-    /// Those whose tag has one of these hashes. Consumers compare the texts themselves.
+    /// Messages whose tag has one of these hashes. Consumers compare the texts themselves.
     Tags(HashSet<i32>),
-    /// Those whose properties this is true of.
+    /// Messages of whose properties this is true.
     Sql(Sql),
 }
 

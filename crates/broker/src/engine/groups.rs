@@ -26,7 +26,7 @@ pub(crate) const MAX_RECONSUME_TIMES: i32 = 16;
 const MAX_METERS: usize = 4_096;
 /// The longest word that says how a group consumes.
 const MAX_WORD: usize = 64;
-/// A lock ends so long after it was last asked for.
+/// A lock ends this long after it was last asked for.
 const LOCK_LIFE_MS: Millis = 60_000;
 
 /// One consumer group.
@@ -165,8 +165,8 @@ impl Group {
         self.pulled.get(&queue).map_or(0, |offset| *offset as i64)
     }
 
-    /// Takes a session in as a member; says whether it was none before. A session is one member,
-    /// whatever it calls itself.
+    /// Takes a session in as a member; says whether it was none before. A session is one member, even
+    /// if it changes its name.
     pub(crate) fn join(&mut self, client_id: &str, session: SessionId) -> bool {
         let is_known = self.members.get(client_id) == Some(&session);
         if !is_known {
@@ -188,7 +188,8 @@ impl Group {
         };
     }
 
-    /// Takes over a member's subscriptions: newer ones replace, those no longer listed go.
+    /// Takes over a member's subscriptions: newer ones replace older ones, and the ones that are no
+    /// longer listed go.
     pub(crate) fn subscribe(&mut self, subscriptions: &[Subscription]) -> SubscriptionChange {
         let listed = |topic: &str| subscriptions.iter().any(|s| s.topic == topic);
         let before = self.subscriptions.len();

@@ -22,7 +22,7 @@ pub(crate) const LIFE_MS: Millis = 259_200_000;
 pub(crate) struct Timing {
     /// A half message is not asked about before it has this age.
     pub(crate) first_ms: Millis,
-    /// And again after so long.
+    /// It is asked about again after this time.
     pub(crate) again_ms: Millis,
     /// The most checks of one message.
     pub(crate) most: u32,

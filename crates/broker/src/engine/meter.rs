@@ -9,7 +9,7 @@ const STEP_MS: Millis = 10_000;
 const MINUTE_MS: Millis = 60_000;
 const HOUR_MS: Millis = 60 * MINUTE_MS;
 
-/// Counts what passes. What happened longer than a day ago is forgotten.
+/// Counts what passes, and forgets it after a day.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     /// The present step, which is not in the windows yet: most calls touch nothing else.

@@ -1,5 +1,5 @@
-//! The producer groups: who of them is connected, and can be asked about transactions. Also where
-//! each client is, whatever its groups, so that replies find it.
+//! The producer groups: which members are connected, and can be asked about transactions. Also where
+//! each client is, in any group, so that replies find it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::{SessionId, refusal::Refusal};
 
-/// How many producer groups there may be that have a member; those of further ones are not asked.
+/// How many producer groups may have members. Members of further groups are not asked.
 const MAX_GROUPS: usize = 1_000;
 /// The longest name of a group or of a client.
 pub(crate) const MAX_NAME: usize = 255;
@@ -43,7 +43,7 @@ impl Producers {
     /// A client is there.
     pub(crate) fn meet(&mut self, session: SessionId, client_id: &str) {
         if !client_id.is_empty() {
-            // A session is one client, whatever it calls itself.
+            // A session is one client, even if it changes its name.
             self.clients.retain(|id, known| *known != session || id == client_id);
             self.clients.insert(client_id.to_owned(), session);
             self.ids.insert(session, client_id.to_owned());

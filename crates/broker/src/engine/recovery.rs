@@ -9,7 +9,7 @@ use super::{Engine, Millis, disk_full};
 use crate::location::QueueKey;
 use crate::store::{Fact, Full, StoreError};
 
-/// A full disk is looked at again after so long.
+/// A full disk is looked at again after this time.
 const LOOK_FOR_ROOM_MS: Millis = 500;
 
 impl Engine {
@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    /// A commit has failed. What is kept is not known then, unless the disk was only full.
+    /// A commit has failed. It is unknown then what has been kept, unless the disk was only full.
     fn go_on_after(&mut self, error: StoreError) {
         match error {
             StoreError::NoRoom => {

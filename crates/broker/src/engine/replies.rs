@@ -45,7 +45,7 @@ pub(crate) enum Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     pushed: FxHashMap<i32, Pushed>,
-    /// When each has taken too long. Those that are gone may still be among them.
+    /// When each push has taken too long. Pushes that have ended may still be among them.
     deadlines: VecDeque<(Millis, i32)>,
     last: i32,
 }
@@ -64,7 +64,7 @@ impl Replies {
         self.last
     }
 
-    /// A client has answered. What others are asked is not its business.
+    /// A client has answered. It cannot answer a question to another client.
     pub(crate) fn answered(&mut self, session: SessionId, opaque: i32) -> Option<Pushed> {
         let is_meant = self.pushed.get(&opaque).is_some_and(|pushed| pushed.to == session);
         let pushed = if is_meant { self.pushed.remove(&opaque) } else { None };

@@ -1,9 +1,9 @@
 //! SQL92 expressions over the properties of a message (Java: `SelectorParser`, `ComparisonExpression`
 //! and what they build).
 //!
-//! Properties are texts. Compared with a number or a boolean they are read as one; a text that is none
-//! ends the evaluation, and the message is not wanted. What is not there is null, and with null most
-//! of what is said of it is null too, which is not wanted either.
+//! Properties are texts. To be compared with a number or a boolean, a text is read as one. If it is none,
+//! the evaluation ends, and the message is not wanted. A missing property is null. Most expressions
+//! about null are null too, and a message with null as its result is not wanted either.
 
 mod parse;
 mod token;
@@ -108,7 +108,7 @@ impl Sql {
 }
 
 impl Node {
-    /// Whether it comes to a boolean, whatever the message.
+    /// Whether it comes to a boolean for every message.
     fn is_boolean(&self) -> bool {
         match self {
             Self::Constant(constant) => matches!(constant, Constant::Flag(_) | Constant::Null),
@@ -209,8 +209,8 @@ fn compare(left: Value<'_>, right: Value<'_>) -> Result<Option<Ordering>, Incomp
     })
 }
 
-/// A text as a whole number like the one that it is compared with: beside a small one, a number that
-/// takes more than 32 bits is none, as in Java.
+/// A text as a whole number, to be compared with `like`. If `like` fits into 32 bits, a text that does
+/// not is no number, as in Java.
 fn whole(text: &str, like: i64) -> Result<i64, Incomparable> {
     let number: i64 = text.parse().map_err(|_| Incomparable)?;
     let is_small = |number: i64| i32::try_from(number).is_ok();

@@ -91,7 +91,7 @@ impl Stamper {
     }
 }
 
-/// Whether there is room for a message's properties, those of the broker among them, and for
+/// Whether there is room for a message's properties, including the broker's, and for
 /// `spare` bytes more.
 pub(crate) fn check_properties(message: &StoredMessage, spare: usize) -> Result<(), Refusal> {
     let (length, most) = (message.properties.len() + spare, properties::MAX_LENGTH);

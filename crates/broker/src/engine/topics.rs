@@ -63,7 +63,7 @@ pub(crate) struct Topic {
 pub(crate) struct QueueEnds {
     /// Offset that the next message gets.
     pub(crate) next: u64,
-    /// Consumers see the messages before this offset: those that are kept for sure.
+    /// Consumers see the messages before this offset, which are kept for sure.
     pub(crate) committed: u64,
 }
 
@@ -78,7 +78,7 @@ impl Topic {
         self.config.read_queues.max(self.config.write_queues)
     }
 
-    /// How many queues are looked after: of those of now, and those of earlier in this run.
+    /// How many queues are kept: the present ones, and earlier ones of this run.
     pub(crate) fn known_queues(&self) -> u16 {
         self.queues.len() as u16
     }
@@ -113,8 +113,8 @@ impl Topic {
 pub(crate) struct Topics {
     /// Topic number n is at n − 1; nothing where it was deleted.
     list: Vec<Option<Topic>>,
-    /// The numbers of deleted topics, those that have been so for longest first, with the ends of
-    /// those queues that had messages in this run.
+    /// The numbers of deleted topics, in the order of their deletion, with the ends of the queues that
+    /// had messages in this run.
     deleted: VecDeque<(u16, BTreeMap<u16, u64>)>,
     by_name: FxHashMap<String, u16>,
     /// How often any of them has changed.
@@ -146,8 +146,8 @@ impl Topics {
         self.by_name.len()
     }
 
-    /// The number of the topic of this name, or the one that it would get. `None` when there are
-    /// too many.
+    /// The number of the topic of this name, or the number that it would get. `None` when there are
+    /// too many topics.
     ///
     /// A number that no topic ever had goes before that of a deleted one: ids of messages have the
     /// number in them, and the longer an id means nothing else the better.
@@ -163,7 +163,7 @@ impl Topics {
         unused.or_else(|| self.deleted.front().map(|(number, _)| *number))
     }
 
-    /// Where those queues of a deleted topic of this number ended that had messages in this run;
+    /// The ends of the queues that had messages in this run, of the deleted topic of this number;
     /// `None` when there was no such topic.
     pub(crate) fn deleted_ends(&self, number: u16) -> Option<&BTreeMap<u16, u64>> {
         let known = self.deleted.iter().find(|(deleted, _)| *deleted == number);
@@ -212,10 +212,10 @@ impl Topics {
         changed
     }
 
-    /// Creates a topic, or changes the one of this name, whose attributes stay. `None` when there
-    /// are too many.
+    /// Creates a topic, or changes the topic of this name, whose attributes stay. `None` when there
+    /// are too many topics.
     ///
-    /// `bases` are those of a topic that comes into being.
+    /// `bases` are used only when the topic is created.
     pub(crate) fn set(
         &mut self,
         name: &str,

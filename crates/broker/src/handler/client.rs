@@ -89,7 +89,7 @@ impl Engine {
         Ok(Empty)
     }
 
-    /// Tells every member of a group that it has changed, the one that caused it too.
+    /// Tells every member of a group that the group has changed, including the member that caused it.
     pub(crate) fn notify_members(&self, name: &str, effects: &mut Effects) {
         for session in self.groups.get(name).iter().flat_map(|group| group.members.values()) {
             effects.notify(*session, name);

@@ -161,7 +161,7 @@ impl Engine {
         )
     }
 
-    /// 224: all topics are in the one cluster.
+    /// 224: there is only one cluster, and all topics are in it.
     pub(crate) fn topics_of_cluster(
         &self,
         request: &TopicsOfCluster,

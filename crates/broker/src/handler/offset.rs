@@ -1,4 +1,4 @@
-//! Offsets: those of queues, and those that consumer groups have come to.
+//! Offsets: of queues, and of consumer groups in queues.
 
 use posthaste_protocol::ResponseCode;
 use posthaste_protocol::request::{
@@ -90,8 +90,8 @@ impl Engine {
     }
 
     /// 15: how far a group has come now, also when that is back. A group is there once a member has
-    /// sent a heartbeat or pulled, or a tool has created it. What a member still says before it
-    /// knows that its offset was set is not heard.
+    /// sent a heartbeat or pulled, or a tool has created it. Offsets of a member that does not
+    /// know yet that its offset was set are ignored.
     pub(crate) fn update_consumer_offset(
         &mut self,
         session: SessionId,

@@ -9,7 +9,7 @@ use crate::engine::{Engine, refusal::Refusal};
 
 /// The most messages in an answer.
 const MAX_FOUND: usize = 64;
-/// How many a query by unique id gets, whatever it asks for.
+/// How many messages a query by unique id gets, even if it asks for another number.
 const FOUND_BY_UNIQUE_ID: usize = 32;
 
 impl Engine {

@@ -8,9 +8,9 @@ use crate::engine::{Engine, Millis, refusal::Refusal};
 use crate::location::QueueKey;
 
 impl Engine {
-    /// 222: sets a group's offsets in a topic. Members that are connected learn of it with their
-    /// next pulls, those that wait at once: they hear that their offset has moved, drop what they
-    /// have pulled, and go on from there (Java: `useServerSideResetOffset`, the default of 5.x).
+    /// 222: sets a group's offsets in a topic. Connected members learn of it with their
+    /// next pulls; members whose pulls wait learn of it at once. They hear that their offset has
+    /// moved, drop what they have pulled, and go on from there (Java: `useServerSideResetOffset`, the default of 5.x).
     pub(crate) fn reset_offset(
         &mut self,
         now: Millis,

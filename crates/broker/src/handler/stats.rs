@@ -67,8 +67,8 @@ impl Engine {
         Ok(TopicStats { queues, put_tps: meter.map_or(0.0, |meter| meter.tps(now)) })
     }
 
-    /// 208: how far a group has come: in one topic, in those that are listed, or in all where it
-    /// has come somewhere. A connected group gets only the topics that it subscribes to.
+    /// 208: how far a group has come: in one topic, in the listed topics, or in all topics where it
+    /// has an offset. A connected group gets only the topics that it subscribes to.
     pub(crate) fn consume_stats(
         &mut self,
         now: Millis,
@@ -97,8 +97,8 @@ impl Engine {
         group.into_iter().flat_map(|group| group.topics()).map(str::to_owned).collect()
     }
 
-    /// Those of some topics that a group subscribes to; all when no member says what it subscribes
-    /// to.
+    /// The topics of these that a group subscribes to; all of them when no member says what it
+    /// subscribes to.
     fn consumed(&self, group: &str, topics: Vec<String>) -> Vec<String> {
         let online = self.groups.get(group).filter(|group| !group.members.is_empty());
         match online.filter(|group| !group.subscriptions.is_empty()) {

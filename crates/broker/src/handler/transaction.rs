@@ -1,4 +1,4 @@
-//! Transactions: half messages, their end, and asking producers about those that have none.
+//! Transactions: half messages, their ends, and the questions to producers about half messages without one.
 
 use posthaste_protocol::StoredMessage;
 use posthaste_protocol::id::OffsetId;
@@ -18,7 +18,7 @@ use crate::store::{Commit, Fact, StoreError};
 /// How many bytes of half messages are asked about at once, one message always; more would be
 /// pushed to clients that do not read so fast.
 const ASKED_AT_ONCE: usize = 256 * 1024;
-/// What a question takes at the least.
+/// A question takes at least this many bytes.
 const QUESTION_COST: usize = 1_024;
 /// How long it is before more are asked about.
 const PAUSE_MS: Millis = 100;
@@ -314,7 +314,7 @@ impl Engine {
     }
 }
 
-/// Whether the one who decides may, in the order of a real broker. `first_ms` is when producers
+/// Whether the client may decide this half message. Checks in the order of a real broker. `first_ms` is when producers
 /// are asked whose messages do not say anything about it.
 fn check_end(
     now: Millis,
@@ -342,7 +342,7 @@ fn check_end(
     Ok(())
 }
 
-/// For how long a message asks not to be asked about. What is no number of seconds says nothing.
+/// For how long a message asks not to be asked about. A text that is no number of seconds says nothing.
 fn immunity_ms(seconds: Option<&str>) -> Option<Millis> {
     let seconds: Millis = seconds?.parse().ok()?;
     (seconds >= 0).then(|| seconds.saturating_mul(1_000))

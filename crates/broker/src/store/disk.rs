@@ -111,8 +111,8 @@ impl DiskStore {
         self.ends.get(&queue).copied().unwrap_or(0)
     }
 
-    /// Begins a new file once the newest has its share. What is in the folder is as good as before
-    /// when that fails.
+    /// Begins a new file once the newest has its share. If that fails, the files in the folder
+    /// are as good as before.
     fn begin_file_if_due(&mut self) -> Result<(), StoreError> {
         if self.active.bytes < self.limit.bytes / SHARE {
             return Ok(());

@@ -1,7 +1,7 @@
 //! The file that redb writes, by redb's own backend.
 //!
-//! A disk that is full refuses a write, and the file is as good as before. After a failed sync it
-//! is unknown what is on the disk, whatever the reason was: so a failed sync never looks like a
+//! A disk that is full refuses a write, and the file is as good as before. After a sync
+//! that failed for any reason it is unknown what is on the disk: so a failed sync never looks like a
 //! full disk here.
 
 use std::fs::OpenOptions;

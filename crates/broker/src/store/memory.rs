@@ -1,4 +1,4 @@
-//! Messages in memory, bounded by bytes; the oldest are dropped first, whatever their topic.
+//! Messages in memory, bounded by bytes; the oldest of all topics are dropped first.
 
 use std::collections::VecDeque;
 
@@ -31,7 +31,7 @@ struct MemoryQueue {
 }
 
 impl MemoryStore {
-    /// A store that keeps at most `limit` bytes, and the newest block whatever its size.
+    /// A store that keeps at most `limit` bytes, and the newest block even if it is larger.
     pub(crate) fn new(limit: u64) -> Self {
         Self { queues: FxHashMap::default(), ages: VecDeque::new(), bytes: 0, limit, dropped: 0 }
     }

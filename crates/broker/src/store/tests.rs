@@ -182,7 +182,7 @@ proptest! {
         let kept = model.check(&store);
         prop_assert!(kept > 0);
         let bytes: usize = kept_messages(&store, &model).map(StoredMessage::record_length).sum();
-        // The newest block stays whatever its size.
+        // The newest block stays, even if it is larger.
         prop_assert!(bytes as u64 <= limit.max(40_200), "{bytes} bytes with a limit of {limit}");
     }
 

@@ -187,7 +187,7 @@ struct Files {
     html: Option<Opened>,
 }
 
-/// A file that can be written. What it had stays until something takes its place.
+/// A file that can be written. Its old content stays until new content takes its place.
 struct Opened {
     path: PathBuf,
     file: File,

@@ -93,7 +93,7 @@ impl Tail<'_> {
             match self.try_to_open(admin, from, global).await {
                 Ok(reader) => return Ok(reader),
                 Err(error @ AdminError::NoTopic { .. }) if self.args.until.is_none() => {
-                    // Whatever it will have is new.
+                    // All messages that it will have are new.
                     from = ReadFrom::Start;
                     self.say_that_it_waits(&error);
                     tokio::time::sleep(LOOK_AGAIN).await;

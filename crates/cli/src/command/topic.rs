@@ -194,8 +194,8 @@ async fn describe(global: &Global, stdout: &mut Stdout, topic: &str) -> Result<(
 async fn describe_queues(admin: &Admin, topic: &str) -> Result<Vec<Queue>, AdminError> {
     let mut known = admin.publish_queues(topic).await?;
     let brokers = admin.describe_topic(topic).await?;
-    // Those that may be read and not written have messages too. Logical queues of a static topic
-    // go by a name that no broker has, and are all there is to say.
+    // Queues that may be read and not written have messages too. Logical queues of a static topic
+    // have a broker name that no broker has: only they are described then.
     if known.iter().all(|queue| brokers.iter().any(|on| on.broker == queue.broker())) {
         known = brokers.iter().flat_map(|on| queues_on(topic, on)).collect();
     }
@@ -250,7 +250,7 @@ struct Told<'a> {
     topic: &'a str,
     broker: &'a str,
     done: &'static str,
-    /// Those that producers write.
+    /// Queues that producers write.
     queues: u32,
     read_queues: u32,
 }

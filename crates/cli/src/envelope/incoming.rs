@@ -28,7 +28,7 @@ const OBEYED: [&str; 13] = [
     "compressed",
 ];
 /// Fields that say where a message was, when, and how its send ended. Our own commands write them;
-/// they are passed over, whatever they say.
+/// they are passed over.
 const RECORDED: [&str; 13] = [
     "_cmd",
     "topic",

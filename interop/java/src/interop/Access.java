@@ -9,7 +9,7 @@ final class Access {
     private Access() {
     }
 
-    /** Signs requests; null where nobody asks. */
+    /** Signs requests; null where signatures are not asked for. */
     static RPCHook hook() {
         String accessKey = System.getProperty("interop.accessKey");
         if (accessKey == null) {

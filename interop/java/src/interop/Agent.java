@@ -35,7 +35,7 @@ final class Agent {
 
     public static void main(String[] args) throws IOException {
         new Agent(args[0]).serve();
-        // Client threads are not daemons, and nobody reads what they would still say.
+        // Client threads are not daemons, and what they would still say is not read.
         Runtime.getRuntime().halt(0);
     }
 

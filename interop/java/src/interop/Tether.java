@@ -5,8 +5,8 @@ import java.lang.reflect.InvocationTargetException;
 import java.util.Arrays;
 
 /**
- * Runs a server's main class for as long as standard input stays open. Whoever started the server holds
- * the other end, so a server cannot outlive a test run, however that run ends.
+ * Runs a server's main class for as long as standard input stays open. The test run that
+ * started the server holds the other end, so the server cannot outlive the run, however it ends.
  */
 final class Tether {
     private static final long SHUTDOWN_LIMIT_MILLIS = 15_000;

@@ -14,9 +14,9 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /**
- * The transaction producers of this process, by name. What becomes of a message is in the message: property
- * "local" says what its sender decides, and "checks" what each check is told, one after another, so that any
- * producer of the group can answer.
+ * The transaction producers of this process, by name. The message itself says how it is to end: property
+ * "local" is the decision of its sender, and "checks" are the answers to the checks, one after another, so that
+ * any producer of the group can answer.
  */
 final class Transactions {
     private final String nameServers;

@@ -37,7 +37,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     }
 }
 
-/// A message in the last queue keeps it, until somebody says otherwise.
+/// A queue with a message in it is not taken away, unless the caller allows it.
 fn shrinks_only_when_that_is_meant(cluster: &mut Cluster, producer: &Producer) -> Result<()> {
     let admin = producer.admin();
     let queues = cluster.block_on(admin.publish_queues(TOPIC))?;

@@ -122,7 +122,7 @@ fn shapes(topic: &'static str, way: Way) -> Vec<Message> {
     }
 }
 
-/// Those of them that may share a request. Their bodies begin with `name`.
+/// The shapes that may share a request. Their bodies begin with `name`.
 pub(super) fn small_shapes(topic: &'static str, name: &str) -> Vec<Message> {
     let body = |shape: &str| format!("{name} {shape}").into_bytes();
     let every_byte = body("every byte").into_iter().chain(0..=u8::MAX).collect::<Vec<u8>>();
@@ -159,7 +159,7 @@ fn compare(message: &Message, receipt: Option<&Receipt>, got: &Received) -> Resu
     }
     names.extend(SYSTEM_PROPERTIES);
     let strange: Vec<_> = got.properties.keys().filter(|n| !names.contains(n.as_str())).collect();
-    ensure!(strange.is_empty(), "properties that nobody set: {strange:?}");
+    ensure!(strange.is_empty(), "properties that were not set: {strange:?}");
     if let Some(receipt) = receipt {
         ensure!(
             got.msg_id == receipt.message_id()

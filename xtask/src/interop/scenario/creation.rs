@@ -1,4 +1,4 @@
-//! A topic that nobody created comes into being with the first send to it.
+//! The first send to a topic that does not exist creates the topic.
 
 use std::time::Duration;
 

@@ -92,7 +92,7 @@ async fn give_list(
     }
 }
 
-/// A SOCKS5 proxy that asks nobody who he is; counts its connections.
+/// A SOCKS5 proxy without authentication; counts its connections.
 async fn pass_on(listener: TcpListener, through: Arc<AtomicUsize>) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;

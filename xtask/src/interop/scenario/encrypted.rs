@@ -1,5 +1,5 @@
-//! TLS with real servers: those that show a certificate of their own making, as they do when
-//! nobody gives them one, and those that are set up with one and demand ours.
+//! TLS with real servers. Servers that have no certificate make and show a self-signed one; servers that
+//! are set up with a certificate demand ours.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const SELF_SIGNED: &str = "self-signed";
 const MUTUAL: &str = "encrypted";
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A certificate that nobody has signed is refused, unless danger is asked for.
+/// A self-signed certificate is refused, unless danger is asked for.
 pub(crate) fn self_signed(cluster: &mut Cluster) -> Result<String> {
     cluster.create_topic(SELF_SIGNED, 4)?;
     let trusting = Tls::new().ca_pem(Authority::new()?.pem);

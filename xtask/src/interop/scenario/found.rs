@@ -12,7 +12,7 @@ use crate::interop::envelope::{Envelope, Outcome};
 
 const TOPIC: &str = "found";
 const MESSAGES: usize = 9;
-/// Of so many bytes official producers compress the body.
+/// Official producers compress a body of this many bytes.
 const LONG: usize = 8 * 1024;
 /// Brokers enter messages into their index a while after they have stored them.
 const ENTERED_WITHIN: Duration = Duration::from_secs(30);
@@ -101,7 +101,7 @@ async fn check_keys(admin: &Admin, sent: &[Envelope], began: SystemTime) -> Resu
     Ok(())
 }
 
-/// What is not there is no error, whatever words a version has for it.
+/// A missing message is no error; each version words it in another way.
 async fn check_nothing(admin: &Admin, outcome: &Outcome) -> Result<()> {
     ensure!(admin.query_by_key(TOPIC, "nobody", .., 9).await?.is_empty());
     ensure!(admin.query_by_unique_id(TOPIC, "0123456789ABCDEF0123456789ABCDEF").await?.is_empty());
@@ -111,7 +111,7 @@ async fn check_nothing(admin: &Admin, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// Asks until so many are found, or too few for too long.
+/// Asks until this many are found, or too few for too long.
 pub(super) async fn until<F>(ask: impl Fn() -> F, count: usize) -> Result<Vec<ReadMessage>>
 where
     F: Future<Output = std::result::Result<Vec<ReadMessage>, posthaste::AdminError>>,

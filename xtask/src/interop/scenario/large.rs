@@ -1,5 +1,5 @@
-//! Large bodies, which are written from where their caller has them: alone, in batches of the caller's
-//! and in those that form under load, they reach the official consumer as they were.
+//! Large bodies, which are written from the memory where the caller has them. They reach the official
+//! consumer unchanged: alone, in batches that the caller makes, and in batches that form under load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

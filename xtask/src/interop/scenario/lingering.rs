@@ -11,7 +11,7 @@ use crate::interop::consumer::Subscription;
 const TOPIC: &str = "lingering";
 const QUEUES: u32 = 4;
 const MESSAGES: usize = 500;
-/// A linger takes half of the time that a send has at the most, and so half an hour here.
+/// A linger takes at most half of the time that a send has: half an hour here.
 const LINGER: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(3600);
 const LIMIT: Duration = Duration::from_secs(60);

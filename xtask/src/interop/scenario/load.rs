@@ -63,7 +63,7 @@ pub(crate) enum End {
 }
 
 impl Load {
-    /// Starts so many tasks that send to any queue: half of them await the answer, half enqueue.
+    /// Starts this many tasks that send to any queue: half of them await the answer, half enqueue.
     pub(crate) fn unordered(
         runtime: &Handle,
         producer: &Producer,
@@ -92,7 +92,7 @@ impl Load {
         Ok(())
     }
 
-    /// Adds tasks that send in order, each by a key of its own, several messages ahead.
+    /// Adds tasks that send in order, each by another key, several messages ahead.
     pub(crate) fn with_ordered(
         mut self,
         runtime: &Handle,
@@ -275,7 +275,7 @@ pub(crate) fn check(all: &[Ended], stored: &[Received]) -> Result<Balance> {
             }
             End::NotStored(_) => {
                 balance.not_stored += 1;
-                ensure!(found == 0, "stored {found} times all the same: {ended}");
+                ensure!(found == 0, "stored {found} times nevertheless: {ended}");
             }
             End::Unknown(_) => {
                 balance.unknown += 1;

@@ -1,5 +1,5 @@
-//! What is sent in a namespace the official consumer finds in the same namespace, and what the
-//! official producer sends there we find.
+//! The official consumer finds our messages in the namespace that they were sent in, and we find the
+//! messages of the official producer there.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

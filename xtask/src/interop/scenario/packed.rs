@@ -66,8 +66,8 @@ async fn send(
     Ok(stats.batched)
 }
 
-/// A batch that a caller makes: one flag says of all its bodies that they are compressed, also of those that
-/// would have been left as they are.
+/// A batch that a caller makes: one flag says that all its bodies are compressed. So short bodies are
+/// compressed too.
 async fn explicitly(
     producer: &Producer,
     topic: &'static str,

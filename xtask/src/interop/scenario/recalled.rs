@@ -58,7 +58,7 @@ fn taken_back(cluster: &Cluster, topic: &'static str, producer: &Producer) -> Re
     ensure!(early < Duration::from_secs(1), "{early:?} early");
     ensure!(come.msg_id == comes.message_id(), "{come:?}, and not {comes:?}");
     let surplus = consumer.drain(SILENCE);
-    ensure!(surplus.is_empty(), "{gone:?} came all the same: {surplus:?}");
+    ensure!(surplus.is_empty(), "{gone:?} came nevertheless: {surplus:?}");
     cluster.agent().stop(consumer.name())?;
     Ok("one of two".to_owned())
 }

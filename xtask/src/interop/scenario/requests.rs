@@ -28,7 +28,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     cluster.agent().stop("official-replier")?;
     cluster.agent().stop("replying")?;
 
-    // 4.7.0 does not note its cluster on requests, and nobody can reply to those of its clients.
+    // 4.7.0 does not note its cluster on requests, so consumers cannot reply to requests of its clients.
     let answers = cluster.version() != Version::V4_7_0;
     if answers {
         let reader = cluster.block_on(producer.admin().reader(THEIRS).open())?;
@@ -61,7 +61,7 @@ async fn ask(producer: &Producer) -> Result<()> {
     let brief = producer.with_timeout(Duration::from_secs(3));
     match brief.request(Message::new(NOBODYS, "who is there?")).await {
         Err(RequestError::NoReply { .. }) => Ok(()),
-        other => anyhow::bail!("nobody is there, and yet: {other:?}"),
+        other => anyhow::bail!("no consumer is there, and yet: {other:?}"),
     }
 }
 

@@ -33,7 +33,7 @@ fn asked(cluster: &Cluster, topic: &'static str) -> Result<()> {
     let producer = cluster.block_on(starting)?;
     let mut awaited: BTreeSet<&str> = [KILLED].into();
     transactions::receive(&consumer, topic, &mut awaited)?;
-    ensure!(asked.load(Ordering::Relaxed) > 0, "it was committed by somebody else");
+    ensure!(asked.load(Ordering::Relaxed) > 0, "it was not the checker that committed it");
     ensure!(producer.stats().sent == 0, "{:?}", producer.stats());
     cluster.block_on(producer.close(CLOSES_WITHIN));
     cluster.agent().stop(consumer.name())

@@ -51,7 +51,7 @@ pub(crate) fn exchanged(embedded: &Embedded) -> Result<String> {
     Ok(format!("{} messages", sent.len()))
 }
 
-/// What is sent while a push consumer receives reaches it as it was sent, each message once.
+/// Messages that are sent while a push consumer receives reach it unchanged, each once.
 pub(crate) fn pushed(embedded: &Embedded) -> Result<String> {
     const TOPIC: &str = "pushed";
     const TAG: &str = "counted";

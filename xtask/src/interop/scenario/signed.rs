@@ -15,7 +15,7 @@ const TOPIC: &str = "signed";
 const CREATED: &str = "signed-and-created";
 const TRANSACTED: &str = "signed-transactions";
 const LIMIT: Duration = Duration::from_secs(30);
-/// No refusal takes so long, unless somebody tries again and again.
+/// No refusal takes this long, unless it is tried again and again.
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
@@ -96,7 +96,7 @@ fn refuses(cluster: &Cluster, name: &str, credentials: Option<Credentials>) -> R
         if name != NO_PERMISSION {
             denied(producer.send_batch([message(), message()]).await).context("batch")?;
         }
-        // Nobody says what became of it, and nothing must.
+        // No answer says how it ended. It must not be stored.
         producer.send_oneway(message()).await?;
         for queue in producer.admin().publish_queues(TOPIC).await? {
             match producer.admin().max_offset(&queue).await {

@@ -104,7 +104,7 @@ async fn send_to_each(
     Ok(offsets)
 }
 
-/// How many messages our own reader finds, each at an offset of its own in its logical queue.
+/// How many messages our reader finds. No two have the same offset in a logical queue.
 async fn read_back(admin: &Admin) -> Result<usize> {
     let mut reader = admin.reader(TOPIC).until_now().open().await?;
     let mut places = BTreeSet::new();

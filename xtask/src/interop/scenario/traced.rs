@@ -103,7 +103,7 @@ fn send_java(cluster: &Cluster) -> Result<String> {
     id.with_context(|| format!("{outcomes:?}"))
 }
 
-/// Every record of the trace topic, once there are so many of this scenario's.
+/// Every record of the trace topic, once this many are of this scenario.
 fn await_records(cluster: &Cluster, wanted: usize) -> Result<Vec<Record>> {
     let deadline = Instant::now() + LIMIT;
     loop {

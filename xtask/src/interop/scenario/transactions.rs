@@ -1,4 +1,4 @@
-//! Transactions: what the official consumer gets is what was committed, by whoever decided it.
+//! Transactions: the official consumer gets the messages that were committed, whether by the sender or by the checker.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -49,8 +49,8 @@ pub(super) fn run_on(cluster: &Cluster, topic: &'static str) -> Result<String> {
     Ok(format!("6 transactions, {} checks", asked.load(Ordering::Relaxed)))
 }
 
-/// Of three messages one is committed, one rolled back, and one left, to be committed when asked:
-/// two arrive, also for a producer with settings of its own.
+/// Of three messages one is committed, one rolled back, and one is left, to be committed when the broker
+/// asks: two arrive, also for a producer with other settings.
 pub(super) fn two_of_three(
     cluster: &Cluster,
     topic: &'static str,

@@ -76,7 +76,7 @@ fn is_by(ended: &Ended, broker: &str) -> bool {
 
 /// When the first message was stored by a broker after it had been killed.
 fn first_by(all: &[Ended], broker: &str, killed: Instant) -> Result<Instant> {
-    // What was on its way when the broker died may have been answered just before.
+    // Messages that were in flight when the broker died may have been answered just before.
     let since = killed + Duration::from_secs(1);
     all.iter()
         .filter(|ended| is_by(ended, broker) && ended.at > since)

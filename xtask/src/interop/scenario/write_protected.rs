@@ -1,4 +1,4 @@
-//! Queues that may not be written get nothing. Real brokers would store what comes for them all the same,
+//! Queues that may not be written get nothing. Real brokers store a message for such a queue nevertheless,
 //! so only the producer can keep the promise of the permission.
 
 use anyhow::{Context, Result, ensure};

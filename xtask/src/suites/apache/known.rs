@@ -22,7 +22,7 @@ pub(crate) enum Cause {
     StaticTopic,
     /// To take back a message that is not there is answered 604 on purpose.
     Recall,
-    /// It reaches into servers of its own process, or counts on three brokers: it fails on a real
+    /// It reaches into servers of the test's process, or counts on three brokers: it fails on a real
     /// broker as well.
     Harness,
 }

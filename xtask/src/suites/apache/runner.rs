@@ -87,7 +87,7 @@ impl Runner {
     /// Runs the tests of a class.
     ///
     /// # Errors
-    /// Those that have ended, when the process has ended or hangs: it is of no use any more.
+    /// The tests that have ended, when the process has ended or hangs. It cannot be used any more.
     pub(crate) fn run(&mut self, class: &str) -> Result<Vec<Ended>, Vec<Ended>> {
         let mut ended = Vec::new();
         let mut current = class.to_owned();
@@ -110,9 +110,9 @@ impl Runner {
 
 fn read(said: ChildStdout, lines: &Sender<Line>) {
     for line in BufReader::new(said).lines().map_while(Result::ok) {
-        // What is no line of ours is some library's.
+        // Lines that are not JSON come from libraries.
         if let Ok(line) = serde_json::from_str(&line) {
-            // Without a receiver nobody waits for the tests any more.
+            // Without a receiver nothing waits for the tests any more.
             let _ = lines.send(line);
         }
     }

@@ -16,11 +16,11 @@ pub(crate) enum Compared {
     Numbers,
     /// As numbers, without the lines about what every real cluster has for its own use.
     Topics,
-    /// The names of settings alone: the embedded broker has some of those that a real one has.
+    /// The names of settings alone: the embedded broker has some of a real broker's settings.
     Keys,
 }
 
-/// So many settings are an answer.
+/// An answer has at least this many settings.
 const SETTINGS_AT_LEAST: usize = 5;
 
 /// An answer that can be compared.

@@ -1,4 +1,4 @@
-//! From words to an expression. What cannot be evaluated, whatever the message, is refused here.
+//! From words to an expression. An expression that can be evaluated for no message is refused here.
 
 use super::token::{Token, tokens};
 use super::{Constant, Node, Order, Part};

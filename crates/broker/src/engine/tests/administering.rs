@@ -161,7 +161,7 @@ fn running_info(client_id: &str) -> RunningInfoOf {
     RunningInfoOf { group: "readers".into(), client_id: client_id.into(), with_stacks: Some(false) }
 }
 
-/// The one question of session 1's client that has left.
+/// The question to the client of session 1. It is the only one that has left.
 fn question(bench: &mut Bench, code: RequestCode) -> Command {
     let left = bench.settle();
     let mut asked = left.into_iter().filter(|(_, command)| !command.is_answer());
@@ -461,7 +461,7 @@ fn long_words_are_not_kept() {
     assert_eq!((told.consume_type.as_str(), told.message_model.as_str()), ("", "CLUSTERING"));
 }
 
-/// The client's language and version are those of its heartbeat's header.
+/// The client's language and version come from the header of its heartbeat.
 #[test]
 fn a_client_is_told_as_it_says_it_is() {
     let mut bench = Bench::new();

@@ -192,7 +192,7 @@ fn a_turn_has_no_more_than_plenty_for_a_session() {
     send_all(&mut bench, &[&body]);
     for _ in 0..100 {
         bench.put(1, &pull("orders", 0, 0));
-        // Those that wait are woken by the message.
+        // The message wakes the pulls that wait.
         bench.put(1, &waiting(5_000, pull("orders", 1, 0)));
     }
     bench.put(2, &message("orders", 1, &body));
@@ -232,7 +232,7 @@ fn a_filter_that_seldom_matches_reads_a_piece_at_a_time() {
         stops.push(stop);
     }
     assert_eq!(stops, [11, 22, 30]);
-    // One message is read, whatever its length.
+    // One message is read, however long it is.
     let long = "x".repeat(2_000_000);
     bench.call(0, &message("orders", 0, &long));
     assert_eq!(found(&bench.ask(1, &red(30))).1, 31);
@@ -338,7 +338,7 @@ fn so_many_pulls_of_a_session_wait_and_one_more_is_answered_at_once() {
     assert_eq!(bench.code(1, &more), ResponseCode::PULL_NOT_FOUND);
     bench.put(2, &more);
     assert!(bench.settle().is_empty(), "others have their own places");
-    // Whatever ends a wait makes room.
+    // The end of a wait makes room.
     assert_eq!(bench.pass(15_000).len(), 2_049);
     for _ in 0..2_048 {
         bench.put(1, &waiting(15_000, pull("orders", 0, 0)));
@@ -355,7 +355,7 @@ fn so_many_pulls_of_a_session_wait_and_one_more_is_answered_at_once() {
     let queue = bench.engine.topics.get("orders").expect("the topic").key(1);
     let parked = bench.engine.parked.of_queue(queue);
     assert_eq!(parked.len(), 1);
-    assert_eq!(parked[0].pull.subscription, None, "a text that nobody needs");
+    assert_eq!(parked[0].pull.subscription, None, "a text that is not needed");
 }
 
 #[test]

@@ -238,8 +238,8 @@ fn a_deleted_topic_frees_its_place_in_the_limit() {
     assert_eq!(bench.code(0, &create("one-more")), ResponseCode::TOPIC_NOT_EXIST);
 }
 
-/// Once all numbers have been given, those of deleted topics are given again. What the topic before
-/// had is out of reach, and no id is given twice.
+/// Once all numbers have been given, the numbers of deleted topics are given again. The messages of the
+/// deleted topic are out of reach, and no id is given twice.
 #[test]
 fn topics_can_be_created_and_deleted_for_ever() {
     let file = Watched::default();

@@ -50,7 +50,7 @@ fn a_delayed_message_that_cannot_be_read_when_it_is_stored_comes_all_the_same() 
     assert_eq!(bench.bodies("orders", 0), ["DELAY"]);
 }
 
-/// Those before it have come by then, and do not come again.
+/// The messages before it have come by then, and do not come again.
 #[test]
 fn what_cannot_be_delivered_keeps_its_place() {
     for (property, value) in [("DELAY", "1"), ("TIMER_DELAY_MS", "1000")] {
@@ -89,7 +89,7 @@ fn a_half_message_that_cannot_be_read_is_asked_about_later() {
     assert!(bench.pass(10_000).is_empty());
     assert_eq!(brittle.failures(), 5);
     brittle.set_broken(false);
-    assert_eq!(bench.pass(1_000).len(), 1, "nobody was asked");
+    assert_eq!(bench.pass(1_000).len(), 1, "no producer was asked");
 }
 
 /// A queue whose end is not known would be written over.

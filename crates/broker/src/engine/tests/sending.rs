@@ -208,7 +208,7 @@ fn attributes_are_remembered_and_wrong_ones_refused() {
         topic.map(|topic| topic.config.attributes.clone().into_iter().collect::<Vec<_>>())
     };
     assert_eq!(bench.code(0, &create("+colour=blue")), ResponseCode::SYSTEM_ERROR);
-    assert_eq!(known(&bench), None, "it was created all the same");
+    assert_eq!(known(&bench), None, "it was created nevertheless");
     bench.call(0, &create("+message.type=FIFO"));
     let fifo = Some(vec![("message.type".to_owned(), "FIFO".to_owned())]);
     assert_eq!(known(&bench), fifo);

@@ -1,4 +1,4 @@
-//! Transactions: half messages, their ends, and the questions about those that have none.
+//! Transactions: half messages, their ends, and the questions about half messages without an end.
 
 use posthaste_protocol::request::{
     CheckTransaction, EndTransaction, Heartbeat, ProducerGroup, SendAnswer, SendMessage,
@@ -495,7 +495,7 @@ fn what_is_undecided_is_asked_about_after_a_restart_and_what_is_decided_stays_so
     assert_eq!(open(&file).bodies("orders", 2), ["committed", "open"]);
 }
 
-/// Whatever moment the power goes, and whatever of the file is there: the message has come and is
+/// The power may fail at any moment, and any part of the file may be there: the message has come and is
 /// decided, or neither.
 #[test]
 fn a_commit_and_its_message_are_kept_together() {

@@ -86,7 +86,7 @@ fn a_folder_that_drops_nothing_is_full_at_its_limit_and_has_everything() {
     assert!(kept * (64 << 10) > LEAST / 2, "full with {kept} messages");
 }
 
-/// What was kept beside messages, and where queues end, is known whatever has been dropped.
+/// Facts and the ends of queues are known even after messages have been dropped.
 #[test]
 fn facts_and_ends_outlive_the_files_in_which_they_were_written() {
     let folder = quick_folder();

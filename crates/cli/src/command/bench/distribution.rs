@@ -13,7 +13,7 @@ const UNIT: f64 = 1_000.0;
 /// Writes it, in milliseconds.
 ///
 /// # Errors
-/// Those of the writer.
+/// The errors of the writer.
 pub(super) fn write(latency: &Histogram<u64>, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,

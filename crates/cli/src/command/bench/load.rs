@@ -47,7 +47,7 @@ impl Pattern {
     }
 }
 
-/// One of those who send: whenever it is its turn one message, and its answer awaited.
+/// A sender: when its turn comes, it sends one message and awaits the answer.
 pub(super) struct Sender {
     pub(super) producer: Producer,
     pub(super) oneway: bool,

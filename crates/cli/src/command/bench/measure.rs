@@ -10,7 +10,7 @@ use crate::latency::Latency;
 /// Counts of messages that ended.
 #[derive(Debug)]
 pub(crate) struct Measure {
-    /// Acknowledged by a broker, with whatever status.
+    /// Acknowledged by a broker, with any status.
     pub(super) stored: u64,
     /// Of these: stored with less than the broker's full guarantee.
     pub(super) weaker: u64,
@@ -18,11 +18,11 @@ pub(crate) struct Measure {
     pub(super) handed_over: u64,
     pub(super) not_stored: u64,
     pub(super) unknown: u64,
-    /// Those that failed, by kind.
+    /// Messages that failed, by kind.
     pub(super) errors: BTreeMap<&'static str, u64>,
-    /// How the first failed that did.
+    /// How the first of them failed.
     pub(super) first: Option<SendError>,
-    /// Of those that did not fail.
+    /// Of messages that did not fail.
     pub(super) latency: Latency,
 }
 
@@ -40,7 +40,7 @@ impl Measure {
         }
     }
 
-    /// Counts a message that ended so long after its turn; a one-way message has no receipt.
+    /// Counts a message, and how long after its turn it ended. A one-way message has no receipt.
     pub(super) fn count(&mut self, took: Duration, ending: Result<Option<Receipt>, SendError>) {
         match ending {
             Ok(receipt) => self.went(took, receipt.map(|receipt| receipt.status())),

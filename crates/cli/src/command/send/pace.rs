@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A schedule: message n is due n intervals after the start, whatever became of those before. So
-/// a pause of the broker is made up for, and the rate over the run is the one asked for.
+/// A schedule: message n is due n intervals after the start, even if earlier messages are late. So
+/// a pause of the broker is made up for, and the run has the rate that was asked for.
 pub(crate) struct Pace {
     start: Instant,
     interval: Duration,

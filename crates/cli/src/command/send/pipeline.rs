@@ -39,8 +39,7 @@ pub(crate) struct Settings {
     /// Messages to send at most.
     pub(crate) count: Option<u64>,
     pub(crate) rate: Option<f64>,
-    /// Deadline of each message; and how long those on their way may take to end after an
-    /// interrupt.
+    /// Deadline of each message; and how long messages in flight may take to end after an interrupt.
     pub(crate) timeout: Duration,
 }
 
@@ -238,7 +237,7 @@ where
         self.tell();
     }
 
-    /// Reads nothing more. What is on its way ends by itself.
+    /// Reads nothing more. Messages in flight end by themselves.
     fn stop_early_if(&mut self, reason: bool) {
         self.stopped_early |= reason && self.reading;
         self.reading &= !reason;

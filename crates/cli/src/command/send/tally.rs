@@ -11,7 +11,7 @@ use crate::stderr::{counted, thousands};
 
 /// Counts of a run.
 pub(crate) struct Tally {
-    /// Acknowledged by a broker, with whatever status.
+    /// Acknowledged by a broker, with any status.
     pub(crate) stored: u64,
     /// Of these: stored with less than the broker's full guarantee.
     pub(crate) weaker: u64,

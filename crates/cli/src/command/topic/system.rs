@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 
-/// Topics of brokers, whatever their cluster (4.7.0 to 5.5.0).
+/// Topics of brokers in every cluster (4.7.0 to 5.5.0).
 const FIXED: &[&str] = &[
     "TBW102",
     "SCHEDULE_TOPIC_XXXX",

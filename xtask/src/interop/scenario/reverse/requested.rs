@@ -30,7 +30,7 @@ pub(crate) fn requested(embedded: &Embedded) -> Result<String> {
     agent.stop("replying")?;
     let nobody =
         agent.request("requester", &Envelope::new(TOPIC, "who is there?"), Duration::from_secs(1));
-    ensure!(nobody.is_err(), "nobody is there, and yet: {nobody:?}");
+    ensure!(nobody.is_err(), "no consumer is there, and yet: {nobody:?}");
     agent.stop("requester")?;
     Ok(format!("{REQUESTS} replies"))
 }

@@ -1,4 +1,4 @@
-//! Messages that an official producer wants delivered later, and those that it takes back.
+//! Messages that an official producer wants delivered later, and messages that it takes back.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ pub(crate) fn timed(embedded: &Embedded) -> Result<String> {
     Ok(format!("{} messages", DELAYS.len()))
 }
 
-/// What is taken back does not come, and what is not does.
+/// Messages that were taken back do not come; the others do.
 pub(crate) fn recalled(embedded: &Embedded) -> Result<String> {
     const TOPIC: &str = "recalled";
     let agent = embedded.agent();

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Longer than it takes to be asked twice.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What the sender decides, what the broker is told when it asks, and whether the message comes.
+/// What the sender decides, what the broker learns when it asks, and whether the message comes.
 const CASES: [(&str, &str, bool); 6] = [
     ("commit", "rollback", true),
     ("rollback", "commit", false),

@@ -1,5 +1,5 @@
-//! Records between input and listener, in the order of the input: an ending waits here for those of
-//! earlier messages.
+//! Records between input and listener, in the order of the input: an ending waits here for the
+//! endings of earlier messages.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -38,7 +38,7 @@ struct Case {
 struct Seen {
     outcome: Outcome<Notes>,
     script: Script,
-    /// Records that the input was read to, and those of them that were blank.
+    /// How many records of the input were read, and how many of them were blank.
     passed: u64,
     blank: u64,
 }

@@ -185,7 +185,7 @@ public class BaseConf {
         shutdown(clients);
     }
 
-    /** Ends clients of whatever kind, beside the test. */
+    /** Ends clients of any kind, beside the test. */
     public static void shutdown(List<Object> clients) {
         Thread ending = new Thread(() -> clients.forEach(BaseConf::end), "ending clients");
         ending.setDaemon(true);

@@ -15,7 +15,7 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /**
  * A controller that is never started. It says where the broker is, asks it for offsets where tests expect a
- * store, and has settings that nobody reads.
+ * store, and has settings that are not read.
  */
 final class RemoteBroker extends BrokerController {
     private static final long TIMEOUT_MILLIS = 3_000;
