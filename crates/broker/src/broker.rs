@@ -20,6 +20,7 @@ use self::ports::{Addresses, Entrance, Ports};
 use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
 use crate::engine::effects::Effects;
+use crate::engine::registry::Member;
 use crate::engine::{Engine, Identity, Millis};
 use crate::engine_loop::{Counters, EngineLoop, Event};
 use crate::error::{BrokerError, Stopped};
@@ -56,6 +57,28 @@ struct Running {
     addresses: watch::Sender<Addresses>,
     settings: BrokerBuilder,
     open: Open,
+}
+
+impl Running {
+    /// It is up: in a cluster, routes may show it.
+    fn join(&self) {
+        if let Some(member) = &self.settings.member {
+            member.is_up(&self.settings.identity(self.addresses.borrow().broker));
+        }
+    }
+
+    /// It goes down: in a cluster, no route shows it any more.
+    fn leave(&self) {
+        if let Some(member) = &self.settings.member {
+            member.is_down(&self.settings.broker_name);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 impl fmt::Debug for Running {
@@ -140,6 +163,7 @@ impl Broker {
             settings,
             open,
         });
+        running.join();
         let handle = BrokerHandle { running: Arc::downgrade(&running), failure: failure.clone() };
         Ok(Self { counters, running, handle, failure })
     }
@@ -187,6 +211,7 @@ impl Broker {
     ///
     /// Once this returns, the ports and the data folder are free.
     pub async fn stop(self) {
+        self.running.leave();
         let mut ports = self.running.ports.lock().await;
         let (stopped, when_stopped) = oneshot::channel();
         ports.stop_accepting();
@@ -282,7 +307,13 @@ fn open_engine(settings: &BrokerBuilder, identity: Identity) -> Result<Engine, B
     let mut engine =
         Engine::new(identity, settings.timing(), store, fastrand::u64(..)).map_err(failed)?;
     engine.sql_filters = settings.sql_filters;
-    engine.create_topics(&settings.topics).map_err(failed)?;
+    engine.member = settings.member.clone();
+    match engine.member.as_ref().is_none_or(Member::takes_sends) {
+        true => engine.create_topics(&settings.topics),
+        false => engine.create_topics(&[]),
+    }
+    .map_err(failed)?;
+    engine.register_topics();
     Ok(engine)
 }
 

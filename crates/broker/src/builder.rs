@@ -8,6 +8,7 @@ use crate::accounts::Accounts;
 use crate::encryption::{Certificate, Encryption};
 use crate::engine::Identity;
 use crate::engine::halves::{LIFE_MS, Timing};
+use crate::engine::registry::Member;
 use crate::engine::topics::{MAX_TOPIC_LENGTH, is_name};
 use crate::error::BrokerError;
 use crate::location::MAX_QUEUES;
@@ -38,7 +39,9 @@ pub struct BrokerBuilder {
     transaction_check_interval: Duration,
     transaction_check_max: u32,
     advertise: Option<String>,
-    broker_name: String,
+    pub(crate) broker_name: String,
+    /// Its part in a cluster of several brokers.
+    pub(crate) member: Option<Member>,
     allow_anyone: bool,
     auto_create_topics: bool,
     default_topic_queues: u32,
@@ -53,6 +56,7 @@ impl Default for BrokerBuilder {
             broker_port: 0,
             advertise: None,
             broker_name: "dev".to_owned(),
+            member: None,
             memory_limit: 64 * MIB,
             data_dir: None,
             data_limit: 1024 * MIB,

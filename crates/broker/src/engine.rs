@@ -19,6 +19,7 @@ pub(crate) mod producers;
 pub(crate) mod queries;
 mod recovery;
 pub(crate) mod refusal;
+pub(crate) mod registry;
 pub(crate) mod replies;
 mod restart;
 pub(crate) mod schedule;
@@ -40,6 +41,7 @@ use self::peers::Peers;
 use self::producers::Producers;
 use self::queries::Queries;
 use self::refusal::Refusal;
+use self::registry::Member;
 use self::replies::Replies;
 use self::schedule::Schedule;
 use self::stamp::Stamper;
@@ -100,6 +102,10 @@ pub(crate) struct Engine {
     pub(crate) peers: Peers,
     /// Whether consumers may choose messages with SQL92 expressions.
     pub(crate) sql_filters: bool,
+    /// Its part in a cluster of several brokers; `None`: it is the only one.
+    pub(crate) member: Option<Member>,
+    /// Which state of the topics its name server knows.
+    registered: Option<i64>,
     /// Whether clients hear that nothing may be written.
     pub(crate) write_wiped: bool,
     /// When the first turn was.
@@ -154,6 +160,8 @@ impl Engine {
             random,
             peers: Peers::default(),
             sql_filters: false,
+            member: None,
+            registered: None,
             write_wiped: false,
             begun: None,
             put_meter: Meter::default(),
@@ -298,6 +306,7 @@ impl Engine {
     /// the new messages, and reads on for queries.
     pub(crate) fn settle(&mut self, now: Millis, effects: &mut Effects) {
         self.keep(now, effects);
+        self.register_topics();
         self.read_on(effects);
         self.read_for_pulls = 0;
     }

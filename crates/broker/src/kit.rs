@@ -6,6 +6,7 @@
 
 mod change;
 mod clients;
+mod cluster;
 mod error;
 mod message;
 mod outage;
@@ -15,6 +16,7 @@ mod wait;
 
 pub use change::{Decision, Undecided};
 pub use clients::{ClientInfo, GroupInfo};
+pub use cluster::{Cluster, ClusterBuilder};
 pub use error::KitError;
 pub use message::{StoredMessage, WaitsFor};
 pub use page::{Page, PageOf, Position, PositionError};

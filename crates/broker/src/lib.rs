@@ -47,7 +47,8 @@
 //! [waits](BrokerHandle::wait_for) for messages, [clears](BrokerHandle::clear) them,
 //! [decides](BrokerHandle::decide) transactions, and has delayed messages
 //! [delivered now](BrokerHandle::deliver_now). And the whole broker [pauses](BrokerHandle::pause), goes
-//! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart).
+//! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart). A [`Cluster`] is several
+//! brokers behind one name server.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
@@ -78,7 +79,7 @@ pub use broker::{Broker, BrokerHandle, BrokerStats, Restart};
 pub use builder::BrokerBuilder;
 pub use error::BrokerError;
 pub use kit::{
-    ClientInfo, Decision, GroupInfo, KitError, NotArrived, Page, PageOf, Position, PositionError,
-    QueueInfo, StoredMessage, TopicInfo, Undecided, WaitsFor,
+    ClientInfo, Cluster, ClusterBuilder, Decision, GroupInfo, KitError, NotArrived, Page, PageOf,
+    Position, PositionError, QueueInfo, StoredMessage, TopicInfo, Undecided, WaitsFor,
 };
 pub use store::WhenFull;

@@ -80,7 +80,10 @@ impl BrokerHandle {
 
     pub(crate) async fn close_ports(&self) -> Result<(), Outage> {
         let running = self.running.upgrade().ok_or_else(|| self.stopped())?;
-        running.ports.lock().await.down().await?;
+        let mut ports = running.ports.lock().await;
+        running.leave();
+        ports.down().await?;
+        drop(ports);
         drop(running);
         // The engine knows by then that the connections have ended.
         Ok(self.ask(|_, _, _| ()).await?)
@@ -88,18 +91,21 @@ impl BrokerHandle {
 
     pub(crate) async fn open_ports(&self) -> Result<(), Outage> {
         let running = self.running.upgrade().ok_or_else(|| self.stopped())?;
-        Ok(running.ports.lock().await.up()?)
+        running.ports.lock().await.up()?;
+        running.join();
+        Ok(())
     }
 
     pub(crate) async fn start_again(&self, how: Restart) -> Result<(), Outage> {
         let running = self.running.upgrade().ok_or_else(|| self.stopped())?;
         let mut ports = running.ports.lock().await;
+        running.leave();
         ports.down().await?;
         self.set_paused(false).await?;
         if let Some(moves) = how.moves {
             ports.change(moves == Moves::Both).await?;
         }
-        let identity = running.identity_at(ports.addresses().broker);
+        let identity = running.settings.identity(ports.addresses().broker);
         let Running { settings, open, .. } = &*running;
         let (settings, open) = (settings.clone(), *open);
         self.ask(move |engine, _, _| match how.without_data {
@@ -111,13 +117,9 @@ impl BrokerHandle {
         })
         .await??;
         running.addresses.send_replace(ports.addresses());
-        Ok(ports.up()?)
-    }
-}
-
-impl Running {
-    fn identity_at(&self, address: std::net::SocketAddr) -> Identity {
-        self.settings.identity(address)
+        ports.up()?;
+        running.join();
+        Ok(())
     }
 }
 

@@ -57,9 +57,12 @@ const IDLE: &[(&str, &str)] = &[
 ];
 
 impl Engine {
-    /// 106: there is one cluster with one broker.
+    /// 106: there is one cluster, mostly with one broker.
     pub(crate) fn cluster_info(&self) -> ClusterInfo {
         let (cluster, broker) = (&self.identity.cluster, &self.identity.broker);
+        if let Some(member) = &self.member {
+            return member.registry.cluster_info(cluster);
+        }
         ClusterInfo {
             brokers: [(broker.clone(), self.broker_data())].into(),
             clusters: [(cluster.clone(), vec![broker.clone()])].into(),

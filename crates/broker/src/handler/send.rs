@@ -9,6 +9,7 @@ use posthaste_protocol::stored::sys_flag;
 
 use super::topic::check_topic_name;
 use crate::engine::groups::MAX_RECONSUME_TIMES;
+use crate::engine::registry::Member;
 use crate::engine::stamp::{REGION, Stamped, check_properties};
 use crate::engine::topics::{DLQ_PREFIX, READ_WRITE, RETRY_PREFIX, SCHEDULE_TOPIC, is_closed};
 use crate::engine::wishes::Course;
@@ -29,12 +30,21 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<SendAnswer, Refusal> {
         self.check_topic(message)?;
+        self.check_role()?;
         self.check_store()?;
         let queue = self.queue_or_new(message, commit)?;
         check_body(message)?;
         match message.batch {
             true => self.store_batch(now, session, queue, message, commit),
             false => self.store_single(now, session, queue, message, commit),
+        }
+    }
+
+    /// Whether messages may be sent to this broker.
+    fn check_role(&self) -> Result<(), Refusal> {
+        match self.member.as_ref().is_none_or(Member::takes_sends) {
+            true => Ok(()),
+            false => Err(Refusal::unavailable("the broker is no master; it takes no messages")),
         }
     }
 

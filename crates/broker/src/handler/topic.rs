@@ -111,6 +111,10 @@ impl Engine {
 
     /// 206: every topic, the system's among them.
     pub(crate) fn topic_list(&self) -> Result<TopicList, Refusal> {
+        if let Some(member) = &self.member {
+            let topics = member.registry.topics().into_iter().collect();
+            return Ok(TopicList { broker_addr: None, topics });
+        }
         let topics = self
             .topics
             .iter()

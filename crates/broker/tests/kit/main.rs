@@ -9,9 +9,12 @@
 )]
 
 mod changes;
+mod clusters;
 mod outages;
 mod pages;
 mod questions;
+#[path = "../support/mod.rs"]
+mod support;
 mod waiting;
 
 use std::time::Duration;
