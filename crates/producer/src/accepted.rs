@@ -42,7 +42,7 @@ pub(crate) struct Accepted {
     destination: Destination,
     /// The queue that a selector has picked.
     selected: OnceLock<Box<MessageQueue>>,
-    /// How many messages it is: one, or those of a batch that its caller made.
+    /// How many messages it is: one, or as many as the batch has that its caller made.
     count: u32,
     /// The id of the first; the others' follow it.
     pub(crate) id: IdText,
@@ -95,9 +95,9 @@ enum ContentOrEnd {
     Nothing,
 }
 
-/// Who is told of its end.
+/// What is notified of its end.
 enum Waiter {
-    /// Nobody so far.
+    /// Nothing so far.
     None,
     Waker(Waker),
     Callback(Callback),

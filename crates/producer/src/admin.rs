@@ -214,7 +214,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`AdminError::NoTopic`], [`AdminError::Invalid`] for a queue that the topic does not have,
-    /// and whatever keeps the broker from answering.
+    /// and the errors that keep the broker from answering.
     pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64, AdminError> {
         let request = |WireQueue { topic, broker, id }| MinOffset {
             topic,
@@ -266,14 +266,14 @@ impl Admin {
     /// (any more) (Java: `viewMessage`).
     ///
     /// The id says where the message lies: at which broker, and where in its log. But only brokers
-    /// of the topic's route are asked, whatever address the id has.
+    /// of the topic's route are asked, even if the id has another address.
     ///
     /// It takes the broker's id alone. For [`Receipt::message_id`](crate::Receipt::message_id)
     /// (Java: `SendResult.getMsgId`) use [`query_by_unique_id`](Self::query_by_unique_id); Java's
     /// `viewMessage(topic, id)` tries both. Such an id is mostly not found here.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] if it is not such an id, [`AdminError::NoTopic`], and whatever keeps
+    /// [`AdminError::Invalid`] if it is not such an id, [`AdminError::NoTopic`], and the errors that keep
     /// the broker from answering.
     pub async fn view(
         &self,

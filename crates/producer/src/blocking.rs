@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! Each type mirrors the one of the same name in the crate's root; what is said there of deadlines,
-//! order and errors holds here too. One thread of the producer does the work; calls only park their
+//! Each type mirrors the type of the same name in the crate's root; what that says of deadlines, order
+//! and errors holds here too. One thread of the producer does the work; calls only park their
 //! thread until it is done.
 //!
 //! A call from asynchronous code works, but stops its thread, and every task on it, for as long:

@@ -37,13 +37,13 @@ use crate::net::trusted::TrustedBrokers;
 /// reached from here. `None` leaves it as it is.
 pub(crate) type AddressMap = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// Runs what it is given, at once or later, on whatever thread it likes.
+/// Runs what it is given, at once or later, on any thread.
 pub(crate) type Executor = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
 /// The topic that traces go to by default (Java: `TopicValidator`).
 pub(crate) const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 
-/// Brokers forget a client, and close its connection, so long after its last heartbeat.
+/// Brokers forget a client, and close its connection, this long after its last heartbeat.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
 /// What is longer counts as this: no clock goes as far as `Duration::MAX`.

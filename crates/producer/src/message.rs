@@ -80,7 +80,7 @@ pub(crate) enum Destination {
     Selected(Arc<Selector>),
 }
 
-/// Picks a queue among those of a topic, by its place.
+/// Picks a queue of a topic, by its place.
 pub(crate) type Selector = dyn Fn(&[MessageQueue]) -> usize + Send + Sync;
 
 impl Destination {
@@ -428,7 +428,7 @@ impl Message {
         &self.destination
     }
 
-    /// Whether it has no property but the one that each message has, to wait until it is stored.
+    /// Whether it has only the property that each message has: to wait until it is stored.
     pub(crate) fn is_bare(&self) -> bool {
         let Self { topic: _, body: _, flag: _, wait_stored, destination, labels, treatment } = self;
         let has_key = matches!(destination, Destination::Key(_));
@@ -443,7 +443,7 @@ impl Message {
         show(name::WAIT, if self.wait_stored { "true" } else { "false" });
     }
 
-    /// As [`each_wire_property`](Self::each_wire_property), without the one that every message has.
+    /// As [`each_wire_property`](Self::each_wire_property), without the property that every message has.
     pub(crate) fn each_own_property(&self, mut show: impl FnMut(&str, &str)) {
         self.properties().for_each(|(n, value)| show(n, value));
         if let Some(tag) = self.tag_text() {

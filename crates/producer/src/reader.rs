@@ -63,8 +63,8 @@ struct PulledBatch {
     queue: MessageQueue,
     address: Arc<str>,
     records: Bytes,
-    /// What is to be added to their offsets: records of a logical queue have those of the queue that
-    /// they lie in.
+    /// What is to be added to their offsets: records of a logical queue have the offsets of the
+    /// queue that they lie in.
     delta: i64,
     /// The offset that was asked for.
     from: i64,
@@ -164,8 +164,8 @@ impl PulledBatch {
         }
     }
 
-    /// Takes one record off. One that cannot be read is passed over; when it does not even say
-    /// how long it is, so are those behind it.
+    /// Takes one record off. A record that cannot be read is passed over. If it does not even say how
+    /// long it is, the records behind it are passed over too.
     fn take(&mut self) -> Result<StoredMessage, DecodeError> {
         let before = self.records.len();
         let decoded = StoredMessage::decode(&mut self.records);

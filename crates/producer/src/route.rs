@@ -105,7 +105,7 @@ impl Route {
             }
         }
         if plan.iter().any(|of_broker| of_broker.logical.is_some()) {
-            // Whoever has them now.
+            // The broker that has them now.
             queues.sort_by_key(|queue| queue.id);
         }
         Self {
@@ -126,7 +126,7 @@ impl Route {
         self.plan == plan && self.from_default_topic == from_default_topic
     }
 
-    /// Its brokers and where they are said to be, for those who have to find out what happened.
+    /// Its brokers and where they are said to be, to find out what happened.
     pub(crate) fn places(&self) -> Vec<(&str, &str)> {
         let brokers = self.brokers.iter();
         brokers.map(|broker| (&*broker.name, &**broker.connection.address())).collect()
@@ -246,7 +246,7 @@ pub(crate) struct RouteTable {
 pub(crate) struct LookUp {
     pub(crate) topic: Arc<str>,
     number: u64,
-    /// Told when a message has come that expires before all that have been waiting.
+    /// Notified when a message has come that expires before all that have been waiting.
     sooner: Arc<Notify>,
 }
 
@@ -260,8 +260,8 @@ impl LookUp {
 /// A topic without a route, or with one that names no queue that may be written.
 #[derive(Debug)]
 enum Unrouted {
-    /// It is being looked up, by the look-up of this number, which is told when a message comes that
-    /// expires `sooner`; these wait for it. Once it is `found`, those that have waited are on their
+    /// It is being looked up, by the look-up of this number, which is notified when a message comes that
+    /// expires `sooner`; these wait for it. Once it is `found`, the messages that have waited are on their
     /// way by it.
     LookUp { number: u64, waiting: WaitingLine, sooner: Arc<Notify>, found: Option<Arc<Route>> },
     /// It was not found.
@@ -324,8 +324,8 @@ impl RouteTable {
         self.routes.load().values().cloned().collect()
     }
 
-    /// Has a message wait for its topic's route: for a newer one, where the known one names no queue
-    /// that may be written and the topic is being looked up, be it by those who are `refreshing` it.
+    /// Has a message wait for its topic's route: for a newer one, where the known route names no
+    /// queue that may be written and the topic is being looked up, or `refreshing`.
     pub(crate) fn park(&self, accepted: Arc<Accepted>, now: Instant, refreshing: bool) -> Parked {
         let mut unrouted = self.unrouted();
         let is_looked_up =
@@ -396,7 +396,7 @@ impl RouteTable {
         waiting
     }
 
-    /// Takes those out that wait for a topic and fulfil `wanted`. When no message is left waiting,
+    /// Takes out the messages that wait for a topic and fulfil `wanted`. When no message is left waiting,
     /// the look-up is over.
     pub(crate) fn take_waiting(
         &self,
@@ -426,7 +426,7 @@ impl RouteTable {
             .retain(|name, entry| **name != *topic || matches!(entry, Unrouted::LookUp { .. }));
     }
 
-    /// A time before which none of those expires that wait for a look-up; `None` when none waits.
+    /// A time before which no message expires that waits for a look-up; `None` when none waits.
     pub(crate) fn first_deadline(&self, look_up: &LookUp) -> Option<Instant> {
         match self.unrouted().get(&look_up.topic)? {
             Unrouted::LookUp { number, waiting, .. } if *number == look_up.number => {
@@ -447,8 +447,8 @@ impl RouteTable {
         });
     }
 
-    /// A topic's route that was looked up for no message. When messages wait for it meanwhile, it is for
-    /// those who look it up for them to say when the route is everybody's.
+    /// A topic's route that was looked up for no message. When messages wait for it meanwhile, the
+    /// look-up for these messages publishes the route.
     pub(crate) fn put_ahead(&self, route: &Arc<Route>) {
         let mut unrouted = self.unrouted();
         if !matches!(unrouted.get(&route.topic), Some(Unrouted::LookUp { .. })) {
@@ -481,7 +481,7 @@ fn take_waiting(
     }
 }
 
-/// Whether it is a later look-up that those wait for who wait for the topic now.
+/// Whether the messages that wait for the topic now wait for a later look-up.
 fn is_another(unrouted: &HashMap<Arc<str>, Unrouted>, look_up: &LookUp) -> bool {
     matches!(unrouted.get(&look_up.topic), Some(Unrouted::LookUp { number, .. }) if *number != look_up.number)
 }
@@ -505,7 +505,7 @@ mod tests {
         }
     }
 
-    /// While it tells those that expired, they may send again, which begins another.
+    /// While it ends expired messages, their callers may send again, which begins another look-up.
     #[test]
     fn a_look_up_that_is_over_touches_nothing_of_the_next() {
         let table = RouteTable::default();
@@ -523,7 +523,7 @@ mod tests {
         assert!(table.missing(&first, now, &gone).is_empty());
         assert!(table.first_deadline(&second).is_some());
         assert_eq!(table.found(&second, &route).len(), 1);
-        // Those on their way by it are not there yet.
+        // Messages that follow it are not there yet.
         assert!(table.found(&first, &route).is_empty());
         assert!(table.get("t").is_none());
         assert!(table.found(&second, &route).is_empty());

@@ -22,7 +22,7 @@ use crate::{
     ErrorKind, Message, Outcome, Producer, Receipt, SendError, SendStatus, TransactionState,
 };
 
-/// Pause before a broker that cannot be reached is told once more.
+/// Pause before a broker that could not be reached is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A transaction that has begun: its half message is stored, and no consumer sees it.
@@ -196,7 +196,7 @@ impl Producer {
     }
 }
 
-/// Why a broker could not be told.
+/// Why a broker could not be told of the decision.
 pub(crate) struct EndFailure {
     kind: ErrorKind,
     outcome: Outcome,
@@ -264,7 +264,7 @@ impl Client {
         Ok(())
     }
 
-    /// Shows those who look on how a transaction ends.
+    /// Shows observers how a transaction ends.
     fn show_end(self: &Arc<Self>, half: &Half, state: TransactionState) {
         let Some(observers) = self.ledger.observers() else { return };
         let Half { topic, receipt, tag, keys } = half;

@@ -47,12 +47,12 @@ impl End {
 /// What runs when a message has ended.
 pub(crate) type Callback = Box<dyn FnOnce(End) + Send>;
 
-/// What whoever ended a message has to do with it.
+/// What remains to be done after the end of a message.
 pub(crate) enum Wake {
     Nothing,
     Waker(Waker),
     Callback(Box<CallbackRun>),
 }
 
-/// A callback, and what it is to be told.
+/// A callback, and its argument.
 pub(crate) type CallbackRun = (Callback, End);

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::counter::Counter;
 
 /// Messages are accepted in one of two epochs, which take turns: a flush begins the other one, and
-/// awaits the end of those of the one before. So it costs a message nothing but to know its epoch.
+/// awaits the end of the messages of the epoch before. The only cost per message is to remember its epoch.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs {
     now: AtomicUsize,
@@ -83,7 +83,7 @@ impl Epochs {
         }
     }
 
-    /// Begins the other epoch; gives the one before.
+    /// Begins the other epoch; gives the previous one.
     pub(crate) fn begin_other(&self) -> Epoch {
         Epoch::of(self.now.fetch_add(1, Ordering::AcqRel))
     }

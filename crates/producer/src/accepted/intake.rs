@@ -12,7 +12,7 @@ use crate::message::unique_id::UniqueIds;
 /// Permits, ids and counts: what every send writes to.
 ///
 /// They stand together, and apart from all that is only read (processors fetch memory in pairs of lines
-/// of 64 bytes): a core fetches them from the one that sent before it, and nothing else with them.
+/// of 64 bytes): a core fetches them from the core that sent before it, and nothing else with them.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Intake {
@@ -71,7 +71,7 @@ impl Intake {
         self.messages.add_permits(messages);
     }
 
-    /// No more permits: who waits for one is told.
+    /// No more permits: callers that wait for one are woken.
     pub(crate) fn close(&self) {
         self.messages.close();
         self.bytes.close();

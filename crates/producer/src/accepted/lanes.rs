@@ -1,7 +1,7 @@
 //! Order: one request of a queue on its way at a time; what waits behind it is the next one.
 //!
 //! Real brokers store pipelined requests of one connection out of order (4.9.7 and 5.5.0 do), so
-//! ordered messages leave only when those before them have ended, and then together, as far as they
+//! ordered messages leave only when earlier ones have ended, and then together, as far as they
 //! may share a batch. Plain data under one lock; the order is the order of acceptance.
 
 use std::collections::hash_map::Entry;
@@ -27,7 +27,7 @@ pub(crate) struct Lanes {
 #[derive(Debug, Default)]
 struct LaneTable {
     lanes: HashMap<MessageQueue, Lane>,
-    /// Keys with unfinished messages stay with their queue, whatever the route says by now.
+    /// Keys with unfinished messages stay with their queue, even if the route has changed.
     keys: HashMap<OrderKey, KeyState>,
     /// How many messages wait in all lanes.
     waiting: usize,
@@ -80,7 +80,7 @@ impl Lane {
         self.on_its_way.iter().position(|one| Arc::ptr_eq(&one.accepted, accepted))
     }
 
-    /// The keys of its messages that may move, and where to: not those of which a message is on its way
+    /// The keys of its messages that may move, and where to: not keys of which a message is on its way
     /// and not in the group, or may be stored.
     fn keys_that_may_move(
         &self,
@@ -109,7 +109,7 @@ impl Lane {
 struct KeyState {
     queue: MessageQueue,
     unfinished: usize,
-    /// Those of its lane that wait; when one fails, so do those behind it.
+    /// Messages of its lane that wait; when one fails, so do the ones behind it.
     waiting: VecDeque<Arc<Accepted>>,
 }
 
@@ -183,10 +183,10 @@ impl Lanes {
         Some((ended, state.leave(&key, accepted, self.batch_bytes)))
     }
 
-    /// Ends a message as failed, wherever it is, and with it those of its key that wait behind it.
+    /// Ends a message as failed, wherever it is, and with it the messages of its key that wait behind it.
     /// `None` when it had ended before.
     ///
-    /// All of it happens under the lock that [`enter`](Self::enter) takes: whatever entered before
+    /// All of it happens under the lock that [`enter`](Self::enter) takes: every message that entered before
     /// the failure can be seen fails too, and nothing that enters later does.
     pub(crate) fn fail(
         &self,
@@ -219,8 +219,8 @@ impl Lanes {
 
     /// A queue is gone, and `group` is what was on its way to it and is certainly not stored. Its keys
     /// move to the queues that `choose` names, each with all that waits for it and in its order; but
-    /// keys stay of which a message may be stored. Gives what may leave now: those of the group that
-    /// stay, and those that moved where nothing is before them.
+    /// keys stay of which a message may be stored. Gives what may leave now: messages of the group
+    /// that stay, and messages that moved where nothing is before them.
     pub(crate) fn move_keys(
         &self,
         from: &MessageQueue,
@@ -349,7 +349,7 @@ impl LaneTable {
         behind.filter(|one| key.is_of(one)).cloned().collect()
     }
 
-    /// Takes an ended message and those of its key behind it from those that wait for their key.
+    /// Takes an ended message, and the messages of its key behind it, from the messages that wait.
     /// Their places in the lane stay, and are passed over.
     fn take_behind(&mut self, key: &OrderKey, accepted: &Arc<Accepted>) -> VecDeque<Arc<Accepted>> {
         let on_its_way = self.is_on_its_way(key, accepted);
@@ -382,8 +382,8 @@ impl LaneTable {
         next
     }
 
-    /// Messages of keys that move take their places at the ends of their new lanes: before those of
-    /// their key that waited already those that were on their way.
+    /// Messages of keys that move take their places at the ends of their new lanes: messages that
+    /// were on their way come before messages of their key that waited already.
     fn join(
         &mut self,
         leaving: VecDeque<OnItsWay>,
@@ -409,7 +409,7 @@ impl LaneTable {
         }
     }
 
-    /// Takes a message from those on their way, unless it is held; gives its queue.
+    /// Takes a message from the messages on their way, unless it is held; gives its queue.
     fn take_from_its_way(
         &mut self,
         key: &OrderKey,

@@ -12,7 +12,7 @@ pub(crate) const MOST_MESSAGES: usize = 1024;
 pub(crate) enum Sharing {
     /// It goes alone.
     Alone,
-    /// With those that have the same wait flag, are compressed alike, and want an answer as well or
+    /// With messages that have the same wait flag, are compressed alike, and want an answer as well or
     /// as little.
     With { wait_stored: bool, oneway: bool, sys_flag: i32 },
 }

@@ -151,7 +151,7 @@ pub(super) async fn until_it_shows(
 }
 
 /// Whether a route has the topic's queues as a broker was asked for them, and with no more
-/// permissions than wanted. Fewer there may be: those of a broker come on top.
+/// permissions than wanted. It may have fewer: a broker's permissions are subtracted.
 fn shows(document: &TopicRoute, Change { broker, request, .. }: &Change) -> bool {
     let queues = document.queues.iter().find(|queues| queues.broker_name == *broker);
     queues.is_some_and(|queues| {

@@ -45,7 +45,7 @@ async fn at_brokers(
     all
 }
 
-/// Asks all name servers at once: each has a table of its own.
+/// Asks all name servers at once: each has its own table.
 async fn at_name_servers(
     admin: &Admin,
     topic: &str,

@@ -28,7 +28,7 @@ impl Producer {
     /// # Errors
     /// [`AdminError::Invalid`] if it is not a handle, [`AdminError::Denied`] if the broker recalls
     /// nothing, [`AdminError::Refused`] with code 604 when it is too late, with code 3 when the
-    /// broker does not know the request; and whatever keeps the broker from answering. After
+    /// broker does not know the request; and the errors that keep the broker from answering. After
     /// [`AdminError::Timeout`] and [`AdminError::Unreachable`] the message may be taken back
     /// nevertheless.
     ///

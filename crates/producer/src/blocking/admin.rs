@@ -75,7 +75,7 @@ impl Admin {
         self.runtime.wait(self.admin.describe_topic(topic))
     }
 
-    /// The names of all topics, sorted; those of the system are among them.
+    /// The names of all topics, sorted, including the system's.
     ///
     /// # Errors
     /// [`AdminError::Unreachable`] when no name server answers.

@@ -100,7 +100,7 @@ impl ProducerBuilder {
             async {
                 match checked.await.map_err(tokio::task::JoinError::try_into_panic) {
                     Ok(state) => state,
-                    // It is contained where those of all checkers are.
+                    // It is contained in the same place as the panics of all checkers.
                     Err(Ok(panic)) => std::panic::resume_unwind(panic),
                     // The runtime ends.
                     Err(Err(_)) => TransactionState::Unknown,

@@ -1,7 +1,7 @@
-//! A producer with a checker is known to the brokers before it sends anything: those of the default topic,
-//! as in Java (`createTopicKey`), and those of `topics`.
+//! A producer with a checker is known to the brokers before it sends anything: the brokers of the
+//! default topic, as in Java (`createTopicKey`), and of `topics`.
 //!
-//! A broker asks those members of a group about its transactions that it knows, by their heartbeats. A
+//! A broker asks the members of a group about its transactions that it knows by their heartbeats. A
 //! producer that was started again, and has nothing to send, would not be asked otherwise.
 
 use std::sync::Arc;
@@ -69,8 +69,8 @@ impl Acquaintance {
 }
 
 impl Client {
-    /// Addresses of the masters that have the default topic, or without a route to it of those that have
-    /// the topic that every broker has.
+    /// Addresses of the masters that have the default topic, or, without a route to it, the masters that
+    /// have the topic that every broker has.
     async fn masters(&self) -> Result<Vec<String>, NoAnswer> {
         let deadline = Instant::now() + self.ledger.config().lookup_timeout;
         let document = match self.directory.route(DEFAULT_TOPIC, deadline).await? {

@@ -34,7 +34,7 @@ impl Client {
             Discovery::AddressServer(server) => {
                 let replaced = CancellationToken::new();
                 let (client, ended) = (self.clone(), replaced.clone());
-                // First of all the one before ends, which would put its list in the place of ours.
+                // First of all the previous task ends, which would put its list in the place of ours.
                 self.directory.follow(Some(replaced.drop_guard()));
                 self.ledger.spawn(async move {
                     tokio::select! {
@@ -116,7 +116,7 @@ async fn get(server: &AddressServer, config: &Config) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// HTTP/1.0, so that the answer comes in one piece. The headers are those of Java clients.
+/// HTTP/1.0, so that the answer comes in one piece. Java clients send the same headers.
 fn request(server: &AddressServer, now: SystemTime) -> String {
     let mut request = format!("GET {} HTTP/1.0\r\nHost: {}\r\n", server.path, server.address);
     let headers = [

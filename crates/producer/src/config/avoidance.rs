@@ -9,7 +9,7 @@ use super::LONGEST;
 /// A broker is left out for a time that depends on how long it took to answer, and longer when it
 /// did not answer at all. Meanwhile it is probed in the background, and used again as soon as it
 /// answers quickly. If all brokers of a topic would be left out, none is. Messages that are ordered
-/// or have a given queue go where they must, whatever the broker's health.
+/// or have a given queue go where they must, even if the broker's health is bad.
 #[derive(Debug, Clone)]
 pub struct FaultAvoidance {
     /// Latency from which on, and how long a broker is left out then; the longest first.

@@ -7,7 +7,7 @@ use crate::message::unique_id::own_ip;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
-    /// The address that it goes by, if it is not the one that this host uses.
+    /// The address that it is known by, if it is not the address of this host.
     pub(crate) ip: Option<IpAddr>,
     /// `None`: a unique one.
     pub(crate) instance_name: Option<String>,

@@ -51,7 +51,7 @@ pub trait Interceptor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// A broker stored the message. Its caller has not been told yet.
+    /// A broker stored the message. Its caller does not know yet.
     ///
     /// An answer may come late, after [`attempt_failed`](Self::attempt_failed) has reported that
     /// there was none.
@@ -70,7 +70,7 @@ pub trait Interceptor: Send + Sync + 'static {
         let _ = (message, message_id, attempt);
     }
 
-    /// A transaction has been decided, and the broker is about to be told.
+    /// A transaction has been decided, and the broker does not know yet.
     fn transaction_ends(&self, end: &TransactionEnd<'_>) {
         let _ = end;
     }
@@ -196,7 +196,7 @@ impl TransactionEnd<'_> {
         self.from_check
     }
 
-    /// Address of the broker that is told.
+    /// Address of the broker that learns of it.
     pub fn address(&self) -> &str {
         self.address
     }

@@ -1,7 +1,7 @@
-//! What every request gets beside its own fields: those that all requests have and, last of all,
+//! What every request gets beside its own fields: the fields that all requests have and, last of all,
 //! the signature.
 //!
-//! Whatever leaves for a server passes through here when it is encoded. With nothing to add the
+//! Every request to a server passes through here when it is encoded. With nothing to add the
 //! request is written straight into the connection's buffer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +34,7 @@ impl Seal {
         self.put_with(out, opaque, oneway, request, put_body)
     }
 
-    /// As [`put`](Self::put), with a body that `put_body` appends, whatever body the request has.
+    /// As [`put`](Self::put), with a body that `put_body` appends in place of the request's.
     #[inline]
     pub(crate) fn put_with<R: Request>(
         &self,

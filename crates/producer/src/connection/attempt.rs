@@ -124,7 +124,7 @@ impl Writer<'_> {
         });
     }
 
-    /// Appends the request that stores these messages as a batch, without those that have ended
+    /// Appends the request that stores these messages as a batch, without the ones that have ended
     /// meanwhile: a late answer to an earlier attempt may come at any time.
     ///
     /// Brokers give members nothing of the outer properties; a proxy reads from them that the

@@ -17,7 +17,7 @@ pub(super) struct Facts {
     pub(super) v1: bool,
     /// Whether a server that goes away has sent one of its messages away before.
     pub(super) sent_away_before: bool,
-    /// Whether the producer has other credentials by now than those that signed it.
+    /// Whether the producer has other credentials by now than the ones that signed it.
     pub(super) credentials_renewed: bool,
     /// Whether the application wants another attempt after this code.
     pub(super) retried_code: bool,
@@ -57,7 +57,7 @@ pub(super) fn course(code: ResponseCode, verdict: Verdict, facts: Facts) -> Cour
         _ => {}
     }
     let remedy = match verdict.remedy {
-        // What was signed with the credentials of before may be taken with those of now.
+        // A request that was signed with the old credentials may be taken with the new ones.
         _ if verdict.kind == ErrorKind::Denied && facts.credentials_renewed => Remedy::TryAgain,
         Remedy::Stop if facts.retried_code => Remedy::TryAgain,
         remedy => remedy,

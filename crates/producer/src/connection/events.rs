@@ -1,4 +1,4 @@
-//! What a connection's task tells those above it.
+//! What a connection's task reports to the client.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::attempt_failure::AttemptFailure;
 use crate::accepted::Accepted;
 use crate::connection::outbox::OpenAttempt;
 
-/// What comes of a connection beyond the ends of messages: those are the ledger's matter.
+/// What comes of a connection beyond the ends of messages, which go to the ledger.
 ///
-/// Whoever makes a connection hands it in. A plain send that is stored calls none of it.
+/// It is handed in when a connection is made. A plain send that is stored calls none of it.
 pub(crate) trait Events: Send + Sync {
     /// The attempt that these messages shared has failed; others wait `behind` them.
     fn attempt_failed(

@@ -82,7 +82,7 @@ impl Mailbox {
     /// All handles of the connection are gone: from now on only its own parts may give orders.
     pub(super) fn end(&self) {
         self.inside().unused = true;
-        // A task that has ended needs not be told.
+        // A task that has ended needs no order.
         let _ = self.put(TaskOrder::Unused);
     }
 

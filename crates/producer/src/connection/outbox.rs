@@ -129,8 +129,8 @@ pub(crate) struct Outbox {
     /// Empty lines stay, until there are many.
     lines: Vec<Line>,
     by_key: FxHashMap<LineKey, LineId>,
-    /// Lines that have messages which may leave, the next to be served first: those that leave as
-    /// soon as there is room, and those that may be held back.
+    /// Lines that have messages which may leave, the next to be served first: lines that leave as
+    /// soon as there is room, and lines that may be held back.
     at_once: VecDeque<LineId>,
     holdable: VecDeque<LineId>,
     /// Whether it is the turn of the second kind.
@@ -153,7 +153,7 @@ impl Outbox {
         self.holdable_messages
     }
 
-    /// How many bytes those have.
+    /// How many bytes they have.
     pub(crate) fn holdable_bytes(&self) -> usize {
         self.holdable_bytes
     }
@@ -189,7 +189,7 @@ impl Outbox {
         }
     }
 
-    /// Takes what leaves next: a message, and those behind it in its line that share its request.
+    /// Takes what leaves next: a message, and the messages behind it in its line that share its request.
     /// `hold` passes over lines that may be held back; `room` says what a first message has beside
     /// itself.
     pub(crate) fn next(
@@ -299,8 +299,8 @@ impl Outbox {
         taken
     }
 
-    /// The line that a message belongs in, made when there is none. Most likely it is the one that the
-    /// last message of its topic got into.
+    /// The line that a message belongs in, made when there is none. Most likely it is the line of the last
+    /// message of its topic.
     fn line_of(&mut self, attempt: &OpenAttempt) -> LineId {
         let memo = &attempt.target.broker.memo;
         let last = LineId(memo.last_line());

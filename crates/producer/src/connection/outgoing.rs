@@ -39,7 +39,7 @@ pub(crate) struct Bodies<'a> {
     bodies: &'a mut VecDeque<BodyApart>,
     /// Bytes that are kept apart.
     bytes: usize,
-    /// From so many bytes on.
+    /// From this many bytes on.
     large: usize,
 }
 
@@ -250,8 +250,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is kept apart, however it is written, and whatever is taken back: the bytes are
-        /// those of everything copied.
+        /// However the bytes are kept apart, written and taken back, they are the same as when everything
+        /// is copied.
         #[test]
         fn the_bytes_are_those_of_copies(steps in proptest::collection::vec(act(), 1..20)) {
             let (mut out, mut model) = (Outgoing::default(), Outgoing::copying());

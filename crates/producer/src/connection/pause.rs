@@ -28,7 +28,7 @@ impl Pause {
         self.in_a_row > 0
     }
 
-    /// A request was refused as busy. Those that were in flight with it count once. `jitter` is between 0
+    /// A request was refused as busy. Requests that were in flight with it count once. `jitter` is between 0
     /// and 1, so that producers do not come back all at once.
     pub(crate) fn busy(&mut self, now: Instant, jitter: f64) {
         if self.until(now).is_some() {

@@ -32,7 +32,7 @@ pub(super) enum Asker {
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) messages: Vec<OpenAttempt>,
-    /// Whose attempt has ended as unanswered already, by their place; those behind the last have not.
+    /// Whose attempt has ended as unanswered already, by their place; messages behind the last have not.
     /// The request's place in the window is kept: the broker is still at it.
     given_up: Vec<bool>,
     /// How many messages it carries, and how many of those whose attempt has not ended were held
@@ -80,7 +80,7 @@ impl Sent {
     }
 
     /// The server sends these messages away. Whether it is for the first time for all of them:
-    /// those of a request stay together, or they would lose their order.
+    /// messages of a request stay together, or they would lose their order.
     pub(super) fn note_sent_away(&self) -> bool {
         let open = self.members().filter(|(_, given_up)| !given_up);
         let again = open.filter(|(attempt, _)| !attempt.accepted.note_sent_away());
@@ -146,7 +146,7 @@ pub(super) struct Pending {
     /// How many requests hold a place in the window, and what they weigh.
     requests: usize,
     weight: usize,
-    /// How many messages wait for their answers, and how many of those could have been held back.
+    /// How many messages wait for their answers, and how many of them could have been held back.
     messages: usize,
     holdable: usize,
     /// Nothing in here is due before this.

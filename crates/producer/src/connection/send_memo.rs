@@ -57,7 +57,7 @@ impl SendMemo {
         self.queues.iter().any(|queue| queue.id == id)
     }
 
-    /// The broker does not have this queue, nor those after it, though the route says so.
+    /// The broker does not have this queue, nor the queues after it, though the route says so.
     pub(crate) fn end_at(&self, id: i32) {
         self.end.fetch_min(id, Ordering::Relaxed);
     }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn queues_take_turns_and_what_got_more_is_passed_over() {
-        // Also where the counts run over, and whatever turn it is to begin with.
+        // Also where the counts run over, and from every first turn.
         for got in [0, u32::MAX, u32::MAX - 3] {
             assert_eq!(next(&memo(2, got), &[1, 1, 1, 1]), [5, 0, 1, 5]);
             assert_eq!(next(&memo(usize::MAX, got), &[1]), [0]);

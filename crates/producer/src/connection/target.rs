@@ -79,7 +79,7 @@ impl RouteBroker {
         self.connection.snapshot()
     }
 
-    /// Whether it has a queue, or is the one that would.
+    /// Whether it has a queue, or would get one.
     pub(crate) fn has(&self, queue: &MessageQueue) -> bool {
         let named = self.queue_names.broker();
         let is_logical = !Arc::ptr_eq(&self.name, named);

@@ -34,7 +34,7 @@ use crate::net::backoff::Backoff;
 const READ_BUFFER: usize = 16 * 1024;
 /// How long nothing is looked for while nothing waits.
 const IDLE: Duration = Duration::from_secs(30);
-/// A peer that owes an answer and says nothing at all for so long is taken for dead.
+/// A peer that owes an answer and says nothing at all for this long is taken for dead.
 const SILENCE: Duration = Duration::from_secs(8);
 /// What is due is looked for in steps of this, not one by one.
 const TIMER_STEP: Duration = Duration::from_millis(5);
@@ -98,7 +98,7 @@ impl Task {
 
     /// Whether nothing is left to do here: it was told to leave, which happens when every message
     /// has ended, or no handle is left that could still want something. Messages hold their
-    /// connection, so one without handles owes nobody anything when the producer has ended.
+    /// connection, so one without handles has nothing left to do when the producer has ended.
     fn is_over(&self) -> bool {
         let idle = || {
             self.endpoint.outbox.is_empty()
@@ -255,7 +255,7 @@ impl Task {
     }
 }
 
-/// Awaits the end of the producer, of which nobody tells a connection without handles.
+/// Awaits the end of the producer: a connection without handles gets no order to leave.
 async fn stopped(ledger: &Ledger) {
     ledger.stopped.cancelled().await;
 }
@@ -269,7 +269,7 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), out: &mut Outgoing) -> io
     writer.write_buf(out).await
 }
 
-/// Whatever ends the task, such as the end of the runtime, or a panic: no message is left behind.
+/// No message is left behind when the task ends, even by the end of the runtime or a panic.
 impl Drop for Task {
     fn drop(&mut self) {
         let Self { endpoint, wire } = self;
@@ -344,7 +344,7 @@ mod tests {
         assert!(task.endpoint.next_due(&task.wire) > now + linger);
     }
 
-    /// As when the task panics half way: what has ended is told of, and what was taken ends.
+    /// As when the task panics half way: what has ended is reported, and what was taken ends.
     #[tokio::test]
     async fn a_task_that_ends_half_way_leaves_nobody_waiting() {
         let (mut task, _) = task(Producer::builder("half-way", "127.0.0.1:1")).await;

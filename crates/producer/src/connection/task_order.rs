@@ -1,4 +1,4 @@
-//! What a connection's task is told, and how a call fails.
+//! Orders to a connection's task, and how a call fails.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::outbox::{self, OpenAttempt};
 use crate::message::cause::Cause;
 
-/// What a connection's task is told. What is queued here is bounded by the permits of messages and
+/// An order to a connection's task. What is queued here is bounded by the permits of messages and
 /// by the few calls that are made.
 #[derive(Debug)]
 pub(crate) enum TaskOrder {

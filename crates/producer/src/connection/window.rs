@@ -9,13 +9,13 @@
 //! what it costs is not taken for waiting.
 //!
 //! Growth is by steps and shrinking by parts, so that several producers on one broker end up with
-//! equal shares: the one with the larger window loses more than it gains.
+//! equal shares: the producer with the larger window loses more than it gains.
 
 use std::time::{Duration, Instant};
 
 /// In flight at the start, before anything is known of the broker. Slow answers alone never make
 /// the window smaller than this: so few do not overrun any broker, and on a host that is short of
-/// processors answers are slow whatever is in flight. Only refusals do.
+/// processors answers are slow even with little in flight. Only refusals do.
 const START: f64 = 16.0;
 /// A real broker spends on a single send about what it spends on this many messages of a batch
 /// (measured on 4.7.0 and 5.5.0).
@@ -61,7 +61,7 @@ pub(crate) struct Window {
     ceiling: f64,
     /// Least round trip of a small request, in seconds.
     least: Least,
-    /// What a message of a large batch adds to that at the least, in seconds.
+    /// What a message of a large batch adds to that at least, in seconds.
     least_per_message: Least,
     /// Average of the latest round trips, and of what their size explains of them, in seconds.
     smooth: f64,
@@ -249,7 +249,7 @@ mod tests {
             Self { now, window: Window::new(1024), in_flight, idle_at: now, busy: 0, done: 0 }
         }
 
-        /// Offers more than the broker can take for so long.
+        /// Offers more than the broker can take for this long.
         fn flood(&mut self, broker: &Broker, time: Duration) {
             let end = self.now + time;
             while self.now < end {
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(window.limit(), 16);
     }
 
-    /// Four producers that flood one broker, all at once or each some time after the one before.
+    /// Four producers that flood one broker, all at once or each some time after the previous one.
     #[test]
     fn four_producers_share_a_broker() {
         for (per_second, gap) in
@@ -490,8 +490,8 @@ mod tests {
         }
     }
 
-    /// Producers that share a broker, one for each number of callers, which begin one so long after
-    /// the other. What they have done in the ten seconds after the last has had time to settle.
+    /// Producers that share a broker, one for each number of callers, which begin one after
+    /// another, this far apart. What they have done in the ten seconds after the last has had time to settle.
     fn share(broker: Storing, callers: &[usize], gap: Duration) -> Vec<Callers> {
         let start = Instant::now();
         let begin =

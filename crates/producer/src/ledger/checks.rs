@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Questions of brokers that are being answered, and those that wait.
+/// Questions of brokers: the ones that are being answered, and the ones that wait.
 #[derive(Debug)]
 pub(crate) struct Checks {
     pub(crate) running: Arc<Semaphore>,
-    /// Room for those that run and those that wait. What there is none for is dropped: the broker
+    /// Room for questions that run and questions that wait. A question without room is dropped: the broker
     /// asks again.
     pub(crate) room: Arc<Semaphore>,
 }

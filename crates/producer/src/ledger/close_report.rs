@@ -6,7 +6,7 @@ use crate::{ErrorKind, Message, Outcome, Receipt};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CloseReport {
-    /// Messages that ended badly after `close` was called. Their callers have been told too.
+    /// Messages that ended badly after `close` was called. Their callers have learned of it too.
     pub undelivered: Vec<Undelivered>,
     /// Half messages of transactions that this producer began and that are undecided as far as it
     /// knows, the oldest first; at most the first 10,000. The brokers will ask another member of

@@ -1,4 +1,4 @@
-//! What is sent: a message, or those of a batch that its caller made; and what was added to their
+//! What is sent: a message, or the messages of a batch that its caller made; and what was added to their
 //! properties on the way.
 
 use bytes::Bytes;
@@ -23,8 +23,8 @@ struct Extras {
     packed: Option<Packed>,
     /// Attempts that interceptors have seen.
     attempts: u32,
-    /// What interceptors and the tracing context have added to each message's properties, in their
-    /// order; to those behind the last nothing.
+    /// What interceptors and the tracing context have added to each message's properties, by position.
+    /// May be shorter than the batch: nothing was added to the rest.
     added: Vec<Properties>,
 }
 
@@ -34,7 +34,7 @@ struct Extras {
 pub(crate) struct Packed {
     /// The first message's.
     pub(crate) body: Bytes,
-    /// Those of the others.
+    /// Of the other messages.
     pub(crate) others: Vec<Bytes>,
     /// What says how they are compressed.
     pub(crate) sys_flag: i32,

@@ -218,8 +218,8 @@ impl SendError {
         Self(Box::new(Failure { kind, outcome, reason, attempts, cause: None, content }))
     }
 
-    /// The system, or TLS, has said this, to the last that was tried. What does not follow from it is
-    /// told without.
+    /// The system, or TLS, has said this, in the last attempt. An error that does not follow from it has
+    /// no cause.
     pub(crate) fn caused_by(mut self, cause: Option<Cause>) -> Self {
         let follows = matches!(
             self.0.kind,
@@ -265,7 +265,7 @@ impl SendError {
         self.0.content.first
     }
 
-    /// Gives the message back, or all those of a batch in their order.
+    /// Gives the message back, or all messages of a batch in their order.
     pub fn into_messages(self) -> Vec<Message> {
         self.0.content.into_messages()
     }

@@ -24,7 +24,7 @@ impl Default for Packing {
 
 impl Packing {
     /// The compressed bodies of a message or a batch, if one is to be compressed and they get
-    /// smaller by it. Those of a batch are compressed all or none, since one flag says so of all;
+    /// smaller by it. All bodies of a batch are compressed, or none, since one flag says so of all;
     /// Java leaves batches as they are. A reply is compressed with zlib only: requesters before 5.0
     /// read nothing else.
     pub(crate) fn pack(&self, content: &Content) -> Option<Packed> {

@@ -10,7 +10,7 @@ use posthaste_protocol::id::UniqueId;
 ///
 /// Java takes the time of each id from the wall clock, so that a clock that steps back repeats
 /// ids. Here time and counter are one 48-bit number that starts at the clock's reading and is
-/// counted up from there: it never repeats, whatever the clock does.
+/// counted up from there: it never repeats, even if the clock goes back.
 #[derive(Debug)]
 pub(crate) struct UniqueIds {
     ip: IpAddr,
@@ -71,7 +71,7 @@ mod tests {
         let made: HashSet<String> = (0..200_000).map(|_| ids.next(1).to_string()).collect();
         assert_eq!(made.len(), 200_000);
         assert!(made.iter().all(|id| id.len() == 32 && id.starts_with("7F000001")));
-        // Those of a batch are made at once.
+        // The ids of a batch are made at once.
         let first = ids.next(100_000);
         assert_eq!(later(first, 100_000), ids.next(1));
     }

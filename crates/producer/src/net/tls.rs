@@ -1,4 +1,4 @@
-//! Encrypted connections: whom to trust, and who we are to those who ask (TLS 1.2 and 1.3).
+//! Encrypted connections: whom to trust, and which certificate to show to servers that ask (TLS 1.2 and 1.3).
 
 use std::fmt;
 use std::io;
@@ -119,7 +119,7 @@ impl Tls {
         self
     }
 
-    /// The name that every server's certificate must have, whatever the host of the connection.
+    /// The name that every server's certificate must have, in place of the host of the connection.
     /// Brokers mostly advertise addresses, and certificates mostly have names: then give all
     /// servers a certificate for one name, and that name here.
     #[must_use]

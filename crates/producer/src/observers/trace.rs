@@ -22,7 +22,7 @@ use crate::message::content::WireMessage;
 
 /// Records that may wait to be sent.
 pub(crate) const QUEUE: usize = 2048;
-/// Told how many records have been lost.
+/// Called with the number of records that have been lost.
 pub(crate) type Lost = Arc<dyn Fn(usize) + Send + Sync>;
 
 pub(crate) struct Trace {
@@ -41,9 +41,9 @@ pub(crate) struct Trace {
 /// Where the records come out.
 pub(crate) struct Outlet {
     pub(crate) queue: mpsc::Receiver<Record>,
-    /// Told by when all that is left is to be sent.
+    /// By when all remaining records are to be sent.
     pub(crate) closing: oneshot::Receiver<Instant>,
-    /// Dropped at the end of whoever sends them, which closing waits for.
+    /// Dropped at the end of the task that sends the records; closing waits for that.
     pub(crate) ended: DropGuard,
 }
 

@@ -207,7 +207,7 @@ impl ProducerBuilder {
     /// its deadline.
     ///
     /// A time of zero means no linger. Any other time is refused together with
-    /// [`batching(false)`](Self::batching). A batch has at most 1 MiB, whatever `max_bytes` says.
+    /// [`batching(false)`](Self::batching). A batch has at most 1 MiB, even if `max_bytes` is larger.
     ///
     /// [`flush`](Producer::flush) and [`close`](Producer::close) end the wait. Messages that go
     /// alone (delayed, transactional, ordered ones and the like) do not wait.
@@ -310,7 +310,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Connects to these brokers only, whatever a route says: hosts, by name or address, and
+    /// Connects to these brokers only, even if a route names others: hosts, by name or address, and
     /// networks (`10.1.0.0/16`, `fd00::/8`). Default: to every broker that a route names.
     ///
     /// Anyone who can change a name server's answers can name their own server, which would then
@@ -358,7 +358,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Connects to brokers at the port two below the one that they advertise, which real brokers
+    /// Connects to brokers at the port two below the advertised port, which real brokers
     /// serve with separate threads (Java: `vipChannelEnabled`). Default: off. If a firewall or a
     /// container does not let that port through, every send fails to connect. An [address
     /// map](Self::address_map) gets the address with that port. A [`Reader`](crate::Reader) still

@@ -103,7 +103,7 @@ impl std::fmt::Debug for Delivery {
 #[must_use = "dropping a BatchDelivery loses the information whether the batch was stored"]
 #[derive(Debug)]
 pub struct BatchDelivery {
-    /// `None` of a batch without messages, until it has been told.
+    /// `None` of a batch without messages, until its end has been reported.
     delivery: Option<Delivery>,
 }
 
@@ -147,7 +147,7 @@ impl Future for BatchDelivery {
 /// A `send`, a `send_batch` or a one-way send, from its acceptance to its end; dropped before that, it
 /// takes back what has not left.
 ///
-/// Not an `async fn`: there may be thousands of them, and one of those is several times as large.
+/// Not an `async fn`: there may be thousands of them, and the future of an `async fn` is several times as large.
 pub(crate) struct Awaited<'a, T> {
     stage: Stage<'a>,
     client: &'a Arc<Client>,

@@ -31,7 +31,7 @@ fn has_io() -> bool {
     // Nothing is sent through it.
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
     let Ok(socket) = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) else {
-        // Without a socket it cannot be told. What fails then shows when a connection is made.
+        // Without a socket it cannot be seen here. It shows when a connection is made.
         return true;
     };
     catch_unwind(|| drop(tokio::net::UdpSocket::from_std(socket))).is_ok()

@@ -49,7 +49,7 @@ pub(super) fn start(config: &Config, lost: Lost, runtime: &Handle) -> Trace {
     trace
 }
 
-/// The sender is configured as the producer is, but observed by nobody.
+/// The sender is configured as the producer is, but has no observers.
 fn config_of_sender(config: &Config) -> Config {
     Config {
         group: group_of_sender(&config.own_group).into(),
@@ -132,7 +132,7 @@ impl Sender {
 
     /// Sends the rest, by the deadline, and ends.
     async fn end(mut self, records: Vec<Record>) {
-        // Every message has a deadline of its own.
+        // Every message has its own deadline.
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + TIMEOUT);
         let mut records = records.into_iter().peekable();
         while records.peek().is_some() {
@@ -153,7 +153,7 @@ impl Sender {
         self.on_their_way.len() < AT_ONCE
     }
 
-    /// Sends records, those of a topic together.
+    /// Sends records; the records of a topic go together.
     fn send(&mut self, records: Vec<Record>) {
         for parcel in Parcel::of_all(records, LARGEST) {
             let (lost, records) = (self.lost.clone(), parcel.records);

@@ -17,7 +17,7 @@ use crate::admin::max_offset_of;
 use crate::client::Client;
 use crate::{Admin, AdminError, MessageQueue};
 
-/// Batches that are pulled and wait to be taken, beside the one that each queue holds.
+/// Batches that are pulled and wait to be taken, beside the batch that each queue holds.
 const BATCHES: usize = 4;
 
 /// How often a topic that does not exist yet is looked for.
@@ -113,7 +113,7 @@ impl ReaderBuilder {
     /// # Errors
     /// [`AdminError::NoTopic`] when there is no such topic yet, unless it is
     /// [waited for](Self::wait_for_topic), [`AdminError::Denied`] when it may
-    /// not be read, [`AdminError::Invalid`] for a tag that no message can have, and whatever keeps
+    /// not be read, [`AdminError::Invalid`] for a tag that no message can have, and the errors that keep
     /// a server from answering within the admin's deadline.
     ///
     /// # Cancellation

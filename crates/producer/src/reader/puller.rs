@@ -181,7 +181,7 @@ impl Puller {
 /// A row of failed pulls.
 #[derive(Debug, Default)]
 struct Failing {
-    /// Since the first of them, or since the reader was last told.
+    /// Since the first of them, or since the reader last learned of it.
     since: Option<Instant>,
     count: u32,
 }

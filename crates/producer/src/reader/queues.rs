@@ -23,7 +23,7 @@ pub(super) struct Home {
 }
 
 /// The queues that can be read (Java: `topicRouteData2TopicSubscribeInfo`): of a static topic its
-/// logical ones. A topic has no more than [`MOST_QUEUES`], whatever a name server says.
+/// logical ones. A topic has no more than [`MOST_QUEUES`], even if a name server says so.
 pub(super) fn readable(topic: &str, document: &TopicRoute) -> Vec<MessageQueue> {
     let topic: Arc<str> = topic.into();
     let queues_of = |broker: &str, count: i32| {

@@ -92,7 +92,7 @@ impl Supervisor {
                 }
             }
             if self.plan.until_now && self.pullers.is_empty() {
-                // When the reader is gone, no one has to be told.
+                // When the reader is gone, nothing waits for it.
                 let _ = self.pulled.send(Pulled::End).await;
                 return;
             }

@@ -15,7 +15,7 @@ use crate::route::Route;
 const SMALL_BACKLOG: usize = 64;
 
 /// Chooses a target for a message without a given queue: round robin over the queues, leaving out
-/// `avoid`, brokers that are left out, those far behind the others, and those that hold half of the
+/// `avoid`, brokers that are left out, brokers far behind the others, and brokers that hold half of the
 /// `permits`. When all are left out, the reasons are dropped one by one. A broker counts as far
 /// behind compared with the smallest backlog, which was looked up at most as many choices ago as
 /// there are brokers.
@@ -63,7 +63,7 @@ fn first_fit(
     brokers.find(|at| load(*at).is_some_and(|load| !load.left_out && load.backlog < most))
 }
 
-/// A broker with so much backlog is far behind the one that has the smallest, or holds too many of the
+/// A broker with this much backlog is far behind the broker that has the smallest, or holds too many of the
 /// permits.
 fn most_backlog(smallest: usize, permits: usize) -> usize {
     let most = (smallest * 2).max(SMALL_BACKLOG).min((permits / 2).max(1));

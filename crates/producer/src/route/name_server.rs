@@ -1,4 +1,4 @@
-//! Asking name servers: the one that answered last, and soon the others too.
+//! Asking name servers: first the server that answered last, and soon the others too.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,7 @@ pub(crate) struct Directory {
 #[derive(Debug, Default)]
 struct Known {
     servers: Vec<Arc<Connection>>,
-    /// The one that answered last; it is asked first.
+    /// The server that answered last; it is asked first.
     current: AtomicUsize,
     /// Why none is known, if that is known.
     trouble: Option<String>,
@@ -87,7 +87,7 @@ impl Directory {
     /// it.
     ///
     /// Nothing changes when it `is_over`, which is asked where the change is made; `open` makes
-    /// connections to those that have none. Whether anything has changed.
+    /// connections to servers that have none. Whether anything has changed.
     pub(crate) fn put(
         &self,
         addresses: &[Arc<str>],

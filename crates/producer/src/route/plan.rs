@@ -13,10 +13,10 @@ const NO_BROKER: &str = "__syslo__none__";
 pub(crate) struct BrokerQueues {
     pub(crate) broker: String,
     pub(crate) cluster: String,
-    /// Address of the master. Without one its queues cannot be written, but count among those that
-    /// a key picks from.
+    /// Address of the master. Without one its queues cannot be written, but they count among the
+    /// queues that a key picks from.
     pub(crate) address: Option<String>,
-    /// The broker's name that the queues go by, when they are logical ones.
+    /// The broker's name of logical queues.
     pub(crate) logical: Option<String>,
     pub(crate) queues: Vec<i32>,
 }
@@ -49,8 +49,8 @@ pub(crate) fn can_be_written(document: &TopicRoute) -> bool {
     writable_queues(document).iter().any(|of_broker| of_broker.address.is_some())
 }
 
-/// Those that may be written, on brokers that have a master. While none has one, as when all masters
-/// are away and slaves are left, those of all: messages wait for a master then.
+/// The queues that may be written, on brokers that have a master. While no broker has one, as when all
+/// masters are away and slaves are left, the queues of all: messages wait for a master then.
 fn of_ordinary(document: &TopicRoute) -> Vec<BrokerQueues> {
     let writable = document.queues.iter().filter(|queue| queue.perm & permission::WRITE != 0);
     let mut counts: Vec<(&str, i32)> =
@@ -65,8 +65,8 @@ fn of_ordinary(document: &TopicRoute) -> Vec<BrokerQueues> {
     with_queues(plan.into_iter())
 }
 
-/// `broker:count;broker:count`, whatever else the document says: a key keeps its queue while a
-/// broker is away.
+/// `broker:count;broker:count`. The rest of the document does not count, so a key keeps its queue while
+/// a broker is away.
 fn of_ordered(document: &TopicRoute, conf: &str) -> Vec<BrokerQueues> {
     let counts = conf.split(';').filter_map(|item| {
         let (broker, count) = item.split_once(':')?;
@@ -75,8 +75,8 @@ fn of_ordered(document: &TopicRoute, conf: &str) -> Vec<BrokerQueues> {
     with_queues(counts.map(|(broker, count)| (of_broker(document, broker, vec![]), count)))
 }
 
-/// Gives each broker this many queues, as long as any are left of those that a topic may have. What
-/// a document repeats is not kept.
+/// Gives each broker this many queues, as long as any are left that a topic may have. Repetitions in a
+/// document are dropped.
 fn with_queues(counts: impl Iterator<Item = (BrokerQueues, i32)>) -> Vec<BrokerQueues> {
     let mut left = MOST_QUEUES as i32;
     let plan = counts.filter_map(|(of_broker, count)| {

@@ -91,7 +91,7 @@ impl RouteWatch {
     }
 
     /// When to look next whether a broker is back, or a message that waits for one expires; not
-    /// later than was `planned`, whatever happens meanwhile.
+    /// later than was `planned`, even if something happens meanwhile.
     pub(crate) fn recheck_at(&self, planned: Option<Instant>) -> Option<Instant> {
         let first = self.absent().iter().map(|one| one.deadline).min()?;
         Some(first.min(planned.unwrap_or_else(|| Instant::now() + BROKER_RECHECK)))
@@ -115,7 +115,7 @@ impl RouteWatch {
         .collect()
     }
 
-    /// A look-up that began then is over, whatever came of it.
+    /// A look-up that began then is over, with or without a route.
     pub(crate) fn looked_up(&self, topic: &str, began: Instant) {
         if let Some(known) = self.doubted().get(topic) {
             known.looked_up.send_replace(Some(began));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use posthaste_protocol::request::{QueueMapping, TopicRoute};
 
-/// A topic has no more queues than this, whatever a name server says.
+/// A topic has no more queues than this, even if a name server says so.
 pub(crate) const MOST_QUEUES: usize = 1 << 16;
 /// What the broker of logical queues is called, before their scope.
 const MOCK_BROKER: &str = "__syslo__";
@@ -45,7 +45,7 @@ fn of_scope<'a>(
     mut mappings: Vec<&'a QueueMapping>,
     most: usize,
 ) -> LogicalQueues<'a> {
-    // A broker that gave a queue away may not have told the name server yet: the latest one counts.
+    // A broker that gave a queue away may not have told the name server yet: the latest broker counts.
     mappings.sort_by_key(|mapping| mapping.epoch);
     let totals = mappings.iter().map(|mapping| mapping.total_queues);
     let total = usize::try_from(totals.max().unwrap_or_default()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::accepted::Accepted;
 
-/// From this many messages on, those that their callers took back are looked for.
+/// From this many messages on, messages that their callers took back are looked for.
 const SWEEP_AT: usize = 128;
 
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct WaitingLine {
     messages: Vec<Arc<Accepted>>,
     /// None of them expires before this.
     earliest: Option<Instant>,
-    /// With this many messages, those that were taken back are dropped.
+    /// With this many messages, the ones that were taken back are dropped.
     sweep_at: usize,
 }
 
@@ -42,7 +42,7 @@ impl WaitingLine {
         std::mem::take(&mut self.messages)
     }
 
-    /// Takes those out that fulfil `wanted`.
+    /// Takes out the messages that fulfil `wanted`.
     pub(super) fn take_if(
         &mut self,
         wanted: impl FnMut(&Arc<Accepted>) -> bool,

@@ -77,7 +77,7 @@ impl Endpoint {
             std::mem::take(&mut wire.oneways).into_iter().partition(|one| one.given_up);
         self.mailbox.done_with(ended.len());
         self.requests_over(ended.into_iter().map(|one| one.attempt.accepted));
-        // Those of a queue together, or what waits behind the first would overtake the others.
+        // Messages of a queue together, or what waits behind the first would overtake the others.
         lost.sort_by_key(|one| one.queue);
         while let Some(queue) = lost.first().map(|one| one.queue) {
             let others = lost.split_off(lost.partition_point(|one| one.queue == queue));
