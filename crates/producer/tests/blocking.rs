@@ -16,6 +16,9 @@ use posthaste::{
 use posthaste_broker::{Broker, BrokerBuilder};
 use tokio::runtime::Runtime;
 
+/// Longer than anything takes, however busy the machine is: it only ends a hang.
+const HANG: Duration = Duration::from_secs(60);
+
 /// A broker, and the runtime that it lives on.
 struct Server {
     broker: Broker,
@@ -33,7 +36,7 @@ fn producer(server: &Server) -> Producer {
 }
 
 fn builder(server: &Server) -> ProducerBuilder {
-    Producer::builder("blocking", server.broker.name_server().to_string())
+    Producer::builder("blocking", server.broker.name_server().to_string()).send_timeout(HANG)
 }
 
 fn bodies(mut reader: Reader) -> BTreeSet<String> {

@@ -16,6 +16,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use pki::Authority;
 
+/// Longer than anything takes, however busy the machine is: it only ends a hang.
+const HANG: Duration = Duration::from_secs(60);
+
 /// Whatever has this in it must not be said.
 const HUSH: &str = "hush-hush";
 
@@ -87,7 +90,8 @@ fn nothing_that_can_be_seen_has_a_secret_in_it() {
         writeln!(said, "{builder:?}").unwrap();
         let broker = builder.start().await.unwrap();
         writeln!(said, "{broker:?}").unwrap();
-        let to = || Producer::builder("secrets", broker.name_server().to_string());
+        let to =
+            || Producer::builder("secrets", broker.name_server().to_string()).send_timeout(HANG);
         let right = || Credentials::new("me", secret.clone()).security_token(token.clone());
         let wrong = Credentials::new("me", format!("{HUSH} wrong")).security_token(token.clone());
         let proxy = || Socks5::new("127.0.0.1:1").login("user", format!("{HUSH} password"));

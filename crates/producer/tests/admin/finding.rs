@@ -7,7 +7,7 @@ use posthaste::{
 };
 use posthaste_broker::Broker;
 
-use crate::start;
+use crate::{HANG, start};
 
 fn texts(messages: &[ReadMessage]) -> Vec<String> {
     messages.iter().map(|m| String::from_utf8_lossy(m.body()).into_owned()).collect()
@@ -98,6 +98,7 @@ async fn a_compressed_body_is_read_as_it_was_sent() {
     let broker = Broker::builder().topic("packed", 1).start().await.unwrap();
     let name_server = broker.name_server().to_string();
     let producer = Producer::builder("packers", name_server)
+        .send_timeout(HANG)
         .compression(Compression::Zlib)
         .compress_from(100)
         .start()
@@ -105,7 +106,7 @@ async fn a_compressed_body_is_read_as_it_was_sent() {
         .unwrap();
     let body = "over and over ".repeat(100);
     let receipt = producer.send(Message::new("packed", body.clone())).await.unwrap();
-    let admin = producer.admin();
+    let admin = producer.admin().with_timeout(HANG);
     let viewed = admin.view("packed", receipt.offset_message_id()).await.unwrap().unwrap();
     let mut reader = admin.reader("packed").from(ReadFrom::Start).until_now().open().await.unwrap();
     let read = reader.next().await.unwrap().unwrap();
@@ -124,11 +125,11 @@ async fn a_producer_that_signs_finds_and_takes_back_too() {
     let broker = Broker::builder().topic("found", 1).access_key("me", secret);
     let broker = broker.start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer = Producer::builder("signers", name_server);
+    let producer = Producer::builder("signers", name_server).send_timeout(HANG);
     let producer = producer.credentials(Credentials::new("me", secret)).start().await.unwrap();
     let message = Message::new("found", "x").key("k");
     let receipt = producer.send(message.clone()).await.unwrap();
-    let admin = producer.admin();
+    let admin = producer.admin().with_timeout(HANG);
     assert!(admin.view("found", receipt.offset_message_id()).await.unwrap().is_some());
     assert_eq!(admin.query_by_key("found", "k", .., 9).await.unwrap().len(), 1);
     let by_id = admin.query_by_unique_id("found", receipt.message_id()).await.unwrap();
@@ -150,7 +151,7 @@ async fn a_message_that_is_taken_back_does_not_come() {
     let too_late = ResponseCode::ILLEGAL_OPERATION;
     assert!(matches!(&again, AdminError::Refused { code, .. } if *code == too_late), "{again:?}");
     assert!(again.help().contains("too late"), "{}", again.help());
-    let admin = producer.admin();
+    let admin = producer.admin().with_timeout(HANG);
     let mut reader = admin.reader("timed").from(ReadFrom::Start).open().await.unwrap();
     assert_eq!(reader.next().await.unwrap().unwrap().message_id(), comes.message_id());
     assert!(producer.recall(comes.recall_handle().unwrap()).await.is_err(), "it has come");
@@ -187,8 +188,13 @@ async fn what_is_no_handle_is_refused_before_anybody_is_asked() {
 async fn in_a_namespace_messages_are_found_under_their_topics_own_name() {
     let broker = Broker::builder().start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer = Producer::builder("owners", name_server).namespace("ns").start().await.unwrap();
-    let admin = producer.admin();
+    let producer = Producer::builder("owners", name_server)
+        .send_timeout(HANG)
+        .namespace("ns")
+        .start()
+        .await
+        .unwrap();
+    let admin = producer.admin().with_timeout(HANG);
     let settings = posthaste::TopicSettings::new(1);
     admin.create_topic_with("found", &settings).await.unwrap();
     let message = Message::new("found", "x").key("k");

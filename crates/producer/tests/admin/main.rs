@@ -16,12 +16,19 @@ use posthaste::{
 };
 use posthaste_broker::{Broker, BrokerBuilder};
 
+/// Longer than anything takes, however busy the machine is: it only ends a hang.
+const HANG: Duration = Duration::from_secs(60);
+
 async fn start(settings: BrokerBuilder) -> (Broker, Producer, Admin) {
     let broker = settings.start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer =
-        Producer::builder("admins", name_server).compress_from(usize::MAX).start().await.unwrap();
-    let admin = producer.admin();
+    let producer = Producer::builder("admins", name_server)
+        .send_timeout(HANG)
+        .compress_from(usize::MAX)
+        .start()
+        .await
+        .unwrap();
+    let admin = producer.admin().with_timeout(HANG);
     (broker, producer, admin)
 }
 
@@ -299,7 +306,8 @@ async fn nobody_there_is_unreachable() {
 async fn a_server_that_never_answers_ends_the_call_by_its_deadline() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let producer = Producer::builder("admins", address.clone()).start().await.unwrap();
+    let producer =
+        Producer::builder("admins", address.clone()).send_timeout(HANG).start().await.unwrap();
     let admin = producer.admin().with_timeout(Duration::from_millis(200));
     let error = admin.topics().await.unwrap_err();
     assert!(matches!(&error, AdminError::Unreachable(text) if text.contains(&address)), "{error}");

@@ -15,11 +15,16 @@ use posthaste_protocol::request::{
 };
 use posthaste_protocol::{Command, RequestCode, StoredMessage};
 
+use crate::HANG;
 use crate::scripted::{Reply, Server, route};
 
 async fn admin(names: &Server) -> Admin {
-    let producer = Producer::builder("admins", names.address.clone()).start().await.unwrap();
-    producer.admin()
+    let producer = Producer::builder("admins", names.address.clone())
+        .send_timeout(HANG)
+        .start()
+        .await
+        .unwrap();
+    producer.admin().with_timeout(HANG)
 }
 
 /// A name server that knows the default topic, and shows a created one once `broker` was asked.
@@ -289,8 +294,8 @@ async fn two_name_servers(a: &Server, b: &Server) -> (Server, Server, Admin) {
     let (one, two) =
         (Server::start(shown(addresses())).await, Server::start(shown(addresses())).await);
     let both = format!("{};{}", one.address, two.address);
-    let producer = Producer::builder("admins", both).start().await.unwrap();
-    (one, two, producer.admin())
+    let producer = Producer::builder("admins", both).send_timeout(HANG).start().await.unwrap();
+    (one, two, producer.admin().with_timeout(HANG))
 }
 
 /// The topics that a server was asked to delete, with this code.
@@ -333,7 +338,8 @@ async fn no_name_server_forgets_a_topic_that_a_broker_keeps() {
 
     let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (one, _two, _admin) = two_name_servers(&a, &b).await;
-    let producer = Producer::builder("admins", format!("{};{dead}", one.address));
+    let producer =
+        Producer::builder("admins", format!("{};{dead}", one.address)).send_timeout(HANG);
     let error = producer.start().await.unwrap().admin().delete_topic("t").await.unwrap_err();
     let text = error.to_string();
     assert!(
@@ -632,7 +638,11 @@ async fn a_recall_goes_once_to_the_broker_of_its_handle() {
     drop(admin);
     let (at_a, at_b) = (a.address.clone(), b.address.clone());
     let names = Server::names(move |_| Some(route(&[("a", &at_a), ("b", &at_b)], 4))).await;
-    let producer = Producer::builder("recallers", names.address.clone()).start().await.unwrap();
+    let producer = Producer::builder("recallers", names.address.clone())
+        .send_timeout(HANG)
+        .start()
+        .await
+        .unwrap();
     let handle = |broker: &str| {
         RecallHandle {
             topic: "t".into(),

@@ -8,7 +8,7 @@ use posthaste_protocol::RequestCode;
 use posthaste_protocol::request::PushReply;
 
 use crate::fake::{
-    Action, Broker, NameServer, Say, Seen, producer, request_of, route, soon, until,
+    Action, Broker, HANG, NameServer, Say, Seen, producer, request_of, route, soon, until,
 };
 
 /// Brokers of cluster `c`, which has a topic for replies.
@@ -118,7 +118,8 @@ async fn without_a_reply_the_request_says_what_became_of_the_message() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_travels_as_one() {
     let embedded = posthaste_broker::Broker::builder().topic("t", 1).start().await.unwrap();
-    let requester = Producer::builder("requesters", embedded.name_server().to_string());
+    let requester =
+        Producer::builder("requesters", embedded.name_server().to_string()).send_timeout(HANG);
     let requester = requester.start().await.unwrap();
     soon(requester.send(Message::new("t", "no request"))).await.unwrap();
     let brief = requester.with_timeout(Duration::from_secs(2));

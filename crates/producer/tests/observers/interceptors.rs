@@ -8,7 +8,7 @@ use posthaste::{
     SendAttempt, TransactionEnd, TransactionState,
 };
 
-use crate::fake::{Action, Broker, NameServer, Seen, assert_all_ended, lock, producer, soon};
+use crate::fake::{Action, Broker, HANG, NameServer, Seen, assert_all_ended, lock, producer, soon};
 
 /// What was noted, in order.
 #[derive(Clone, Default)]
@@ -420,6 +420,7 @@ async fn each_end_of_a_transaction_is_seen() {
     let broker = broker.start().await.unwrap();
     let notes = Notes::default();
     let producer = Producer::builder("group", broker.name_server().to_string())
+        .send_timeout(HANG)
         .interceptor(Panicking)
         .interceptor(Noting("1", notes.clone()))
         .transaction_checker(|_| async { TransactionState::Commit })

@@ -11,7 +11,7 @@ use posthaste_broker::Broker;
 use posthaste_protocol::Command;
 use posthaste_protocol::request::{SendAnswer, UnregisterClient};
 
-use crate::fake::{self, Action, HOUR, NameServer, Say, Seen, assert_all_ended, soon, until};
+use crate::fake::{self, Action, HANG, HOUR, NameServer, Say, Seen, assert_all_ended, soon, until};
 
 const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 
@@ -26,7 +26,8 @@ fn records(text: &str) -> Vec<Vec<String>> {
 
 /// All that a topic holds.
 async fn read_all(name_server: &str, topic: &str) -> Vec<ReadMessage> {
-    let producer = Producer::builder("reader", name_server).start().await.unwrap();
+    let producer =
+        Producer::builder("reader", name_server).send_timeout(HANG).start().await.unwrap();
     let reader = producer.admin().reader(topic).from(ReadFrom::Start).until_now();
     let mut reader = reader.open().await.unwrap();
     let mut all = Vec::new();

@@ -15,11 +15,18 @@ use futures_core::Stream as _;
 use posthaste::{AdminError, Message, MessageQueue, Producer, ReadFrom, ReadMessage, Reader};
 use posthaste_broker::{Broker, BrokerBuilder};
 
+/// Longer than anything takes, however busy the machine is: it only ends a hang.
+const HANG: Duration = Duration::from_secs(60);
+
 async fn start(settings: BrokerBuilder) -> (Broker, Producer) {
     let broker = settings.start().await.unwrap();
     let name_server = broker.name_server().to_string();
-    let producer =
-        Producer::builder("readers", name_server).compress_from(usize::MAX).start().await.unwrap();
+    let producer = Producer::builder("readers", name_server)
+        .send_timeout(HANG)
+        .compress_from(usize::MAX)
+        .start()
+        .await
+        .unwrap();
     (broker, producer)
 }
 
@@ -320,7 +327,7 @@ async fn advertised_addresses_are_mapped() {
     let broker = broker.start().await.unwrap();
     let real = broker.address().to_string();
     let advertised = format!("broker.invalid:{}", broker.address().port());
-    let builder = Producer::builder("readers", broker.name_server().to_string());
+    let builder = Producer::builder("readers", broker.name_server().to_string()).send_timeout(HANG);
     let builder = builder.address_map(move |address| {
         assert_eq!(address, advertised);
         Some(real.clone())

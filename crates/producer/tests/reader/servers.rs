@@ -13,6 +13,7 @@ use posthaste_protocol::request::{
 };
 use posthaste_protocol::{Command, RequestCode, command};
 
+use crate::HANG;
 use crate::scripted::{Reply, Server, records, route};
 
 /// The answer to a pull.
@@ -37,7 +38,11 @@ async fn broker(mut at: impl FnMut(i64) -> Option<Reply> + Send + 'static) -> Se
 }
 
 async fn reader_of(names: &Server) -> ReaderBuilder {
-    let producer = Producer::builder("readers", names.address.clone()).start().await.unwrap();
+    let producer = Producer::builder("readers", names.address.clone())
+        .send_timeout(HANG)
+        .start()
+        .await
+        .unwrap();
     producer.admin().reader("t")
 }
 
@@ -385,6 +390,7 @@ async fn a_check_that_comes_to_a_reader_is_answered() {
     let address = broker.address.clone();
     let names = Server::names(move |_| Some(route(&[("a", &address)], 1))).await;
     let builder = Producer::builder("readers", names.address.clone())
+        .send_timeout(HANG)
         .transaction_checker(|_| async { TransactionState::Commit });
     let producer = builder.start().await.unwrap();
     let reader = producer.admin().reader("t").open().await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posthaste::{ErrorKind, Message, Outcome, Producer, StartError, Tls};
 
-use crate::fake::{Broker, NameServer, broker_data, queue_data, route, soon};
+use crate::fake::{Broker, HANG, NameServer, broker_data, queue_data, route, soon};
 use crate::pki::{self, Authority, Certificate, Door, TLS_1_2, TLS_1_3};
 
 const HERE: &[&str] = &["127.0.0.1"];
@@ -43,7 +43,7 @@ async fn ours_is_shown_to_who_asks() {
     for versions in [TLS_1_2, TLS_1_3] {
         let (broker, names, _door) = doors(&authority, &clients, versions, true).await;
         let shown = clients.issue(&["order-service"]);
-        let builder = Producer::builder("security", &*names.address);
+        let builder = Producer::builder("security", &*names.address).send_timeout(HANG);
         let producer = builder.tls(tls(&authority, Some(&shown))).start().await.unwrap();
         soon(producer.send(Message::new("t", "x"))).await.unwrap();
         assert_eq!(broker.stored_count(), 1);

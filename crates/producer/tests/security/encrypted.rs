@@ -8,7 +8,7 @@ use posthaste_broker::{Broker, BrokerBuilder};
 use tokio_rustls::rustls;
 
 use crate::fake::{
-    Action, Broker as Fake, NameServer, Say, broker_data, queue_data, route, soon, until,
+    Action, Broker as Fake, HANG, NameServer, Say, broker_data, queue_data, route, soon, until,
 };
 use crate::pki::{self, Authority, BOTH, Certificate, Door, TLS_1_2, TLS_1_3};
 
@@ -66,7 +66,7 @@ async fn plain_and_encrypted_clients_share_a_broker() {
     let authority = Authority::new("ours");
     let broker = encrypted(&authority.issue(&["127.0.0.1"])).start().await.unwrap();
     let encrypted = producer(&broker, Tls::new().ca_pem(authority.pem)).await;
-    let plain = Producer::builder("security", broker.name_server().to_string());
+    let plain = Producer::builder("security", broker.name_server().to_string()).send_timeout(HANG);
     let plain = plain.start().await.unwrap();
     for producer in [&encrypted, &plain] {
         soon(producer.send(Message::new("t", "x"))).await.unwrap();
@@ -100,7 +100,9 @@ async fn whoever_asks_for_danger_gets_it() {
 async fn without_an_authority_of_our_own_the_systems_count() {
     let authority = Authority::new("ours");
     let broker = encrypted(&authority.issue(&["127.0.0.1"])).start().await.unwrap();
-    let builder = Producer::builder("security", broker.name_server().to_string()).tls(Tls::new());
+    let builder = Producer::builder("security", broker.name_server().to_string())
+        .send_timeout(HANG)
+        .tls(Tls::new());
     let producer = match builder.start().await {
         Ok(producer) => producer,
         // A machine without any root says so.
@@ -176,6 +178,7 @@ fn a_blocking_producer_has_the_same_settings() {
     let broker = runtime.block_on(builder.start()).unwrap();
     let producer =
         posthaste::blocking::Producer::builder("security", broker.name_server().to_string())
+            .send_timeout(HANG)
             .tls(Tls::new().ca_pem(authority.pem))
             .credentials(|| Credentials::new("me", "a long secret"))
             .vip_channel(false)

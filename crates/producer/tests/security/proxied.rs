@@ -8,7 +8,7 @@ use posthaste_broker::Broker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::fake::{refusing, soon};
+use crate::fake::{HANG, refusing, soon};
 use crate::pki::Authority;
 
 /// What a proxy does.
@@ -130,7 +130,8 @@ async fn name_servers_and_brokers_are_reached_by_names_that_the_proxy_resolves()
         if login {
             socks = socks.login("me", "pass");
         }
-        let builder = Producer::builder("security", name_server(&broker)).socks5(socks);
+        let builder =
+            Producer::builder("security", name_server(&broker)).send_timeout(HANG).socks5(socks);
         let producer = builder.start().await.unwrap();
         soon(producer.send(Message::new("t", "x"))).await.unwrap();
         let expected =
@@ -153,6 +154,7 @@ async fn tls_is_spoken_with_the_servers_behind_it() {
         .unwrap();
     let proxy = Proxy::start(Manner::Open).await;
     let builder = Producer::builder("security", name_server(&broker))
+        .send_timeout(HANG)
         .socks5(Socks5::new(&*proxy.address))
         .tls(Tls::new().ca_pem(authority.pem));
     let producer = builder.start().await.unwrap();
@@ -168,14 +170,23 @@ async fn only_what_is_chosen_goes_through_it() {
     let chosen = through.clone();
     let socks = Socks5::new(&*proxy.address).only_for(move |address| address == chosen);
     let names = broker.name_server().to_string();
-    let producer =
-        Producer::builder("security", names.clone()).socks5(socks).start().await.unwrap();
+    let producer = Producer::builder("security", names.clone())
+        .send_timeout(HANG)
+        .socks5(socks)
+        .start()
+        .await
+        .unwrap();
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     assert_eq!(proxy.asked(), [through]);
 
     // One that panics is no choice: all goes through.
     let socks = Socks5::new(&*proxy.address).only_for(|_| panic!("on purpose"));
-    let producer = Producer::builder("security", names).socks5(socks).start().await.unwrap();
+    let producer = Producer::builder("security", names)
+        .send_timeout(HANG)
+        .socks5(socks)
+        .start()
+        .await
+        .unwrap();
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     assert_eq!(proxy.asked().len(), 3);
 }
@@ -192,7 +203,9 @@ async fn an_address_server_is_asked_through_it_too() {
         stream.write_all(answer.as_bytes()).await.unwrap();
     });
     let servers = NameServers::address_server(format!("http://{list}/nsaddr"));
-    let builder = Producer::builder("security", servers).socks5(Socks5::new(&*proxy.address));
+    let builder = Producer::builder("security", servers)
+        .send_timeout(HANG)
+        .socks5(Socks5::new(&*proxy.address));
     let producer = builder.start().await.unwrap();
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     assert_eq!(proxy.asked().first(), Some(&list));
@@ -233,6 +246,7 @@ async fn a_proxy_that_is_not_there_or_says_nothing_ends_no_send_late() {
     let silent = Proxy::start(Manner::Silent).await.address;
     for address in [refusing().await, silent] {
         let builder = Producer::builder("security", name_server(&broker))
+            .send_timeout(HANG)
             .socks5(Socks5::new(address))
             .connect_timeout(Duration::from_millis(200));
         let producer = builder.send_timeout(Duration::from_millis(600)).start().await.unwrap();

@@ -9,7 +9,7 @@ use posthaste_broker::Broker;
 use posthaste_protocol::request::{Empty, OffsetAnswer, SendAnswer};
 use posthaste_protocol::{Command, RequestCode, sign};
 
-use crate::fake::{self, Action, HOUR, NameServer, settled, soon, until};
+use crate::fake::{self, Action, HANG, HOUR, NameServer, settled, soon, until};
 use crate::scripted::{Reply, Server, route};
 
 const SECRET: &str = "a long secret";
@@ -104,7 +104,7 @@ async fn nothing_leaves_unsigned() {
     let document = route(&[("a", &broker.address)], 4);
     let names = Server::names(move |_| Some(document.clone())).await;
     let me = Credentials::new("me", SECRET).security_token("token");
-    let builder = Producer::builder("security", &*names.address).credentials(me);
+    let builder = Producer::builder("security", &*names.address).send_timeout(HANG).credentials(me);
     let producer = builder.start().await.unwrap();
     soon(producer.send(Message::new("t", "x").key("k").tag("ü"))).await.unwrap();
     soon(producer.send_oneway(Message::new("t", "one-way"))).await.unwrap();
@@ -183,10 +183,11 @@ async fn credentials_that_have_changed_get_another_try() {
     let names = Server::names(move |_| Some(document.clone())).await;
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let builder = Producer::builder("security", &*names.address).credentials(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        current.lock().unwrap().clone()
-    });
+    let builder =
+        Producer::builder("security", &*names.address).send_timeout(HANG).credentials(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            current.lock().unwrap().clone()
+        });
     let producer = builder.start().await.unwrap();
     soon(producer.send(Message::new("t", "x"))).await.unwrap();
     assert_eq!(producer.stats().retries, 1);
