@@ -21,7 +21,7 @@ use crate::accepted::{Accepted, Wake};
 use crate::connection::pool::{self, Pool};
 use crate::connection::{Connection, Peer, TaskOrder};
 use crate::ledger::Ledger;
-use crate::ledger::stats::Stats;
+use crate::observers::counts::Stats;
 use crate::route::name_server::Directory;
 use crate::route::{RouteTable, RouteWatch};
 use crate::{ErrorKind, MessageQueue};
@@ -51,7 +51,7 @@ impl Client {
 
     pub(crate) fn stats(&self) -> Stats {
         let brokers = self.connections().iter().map(|one| one.stats()).collect();
-        self.ledger.counters().read(self.ledger.intake.epochs.accepted(), brokers)
+        self.ledger.counts().read(self.ledger.intake.epochs.accepted(), brokers)
     }
 
     // ---- ends ----
@@ -67,7 +67,7 @@ impl Client {
         if !accepted.withdraw() {
             return;
         }
-        self.ledger.counters().withdrawn.add(accepted.count());
+        self.ledger.counts().withdrawn.add(accepted.count());
         self.ledger.meters().withdrawn(accepted);
         let next = self.ledger.lanes.withdrawn(accepted);
         self.let_follow(next);

@@ -36,7 +36,7 @@ use self::load::{BrokerLoad, Load};
 use self::mailbox::Mailbox;
 use self::outbox::OpenAttempt;
 pub(crate) use self::task_order::{Call, CallError, Peer, TaskOrder};
-use crate::ledger::stats::BrokerStats;
+use crate::observers::counts::BrokerStats;
 
 #[cfg(feature = "bench")]
 pub(crate) use pending::operation as pending_operation;

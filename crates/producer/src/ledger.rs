@@ -6,7 +6,6 @@ pub(crate) mod callbacks;
 mod checks;
 mod close_report;
 pub(crate) mod good_ends;
-pub(crate) mod stats;
 mod undecided;
 
 use std::future::Future;
@@ -23,13 +22,13 @@ pub(crate) use self::awaited_replies::AwaitedReplies;
 use self::callbacks::Callbacks;
 pub(crate) use self::checks::Checks;
 pub use self::close_report::{CloseReport, Undelivered};
-use self::stats::Counters;
 pub(crate) use self::undecided::Transactions;
 use crate::accepted::intake::Intake;
 use crate::accepted::lanes::Lanes;
 use crate::accepted::{Accepted, Failed, Permit, Wake};
 use crate::config::Config;
 use crate::observers::Observers;
+use crate::observers::counts::Counts;
 use crate::observers::meters::Meters;
 use crate::{ErrorKind, Outcome};
 
@@ -38,8 +37,8 @@ pub(crate) struct Ledger {
     config: Config,
     id: String,
     runtime: Handle,
-    counters: Arc<Counters>,
-    meters: Arc<Meters>,
+    counts: Arc<Counts>,
+    meters: Meters,
     observers: Option<Box<Observers>>,
     pub(crate) intake: Intake,
     pub(crate) lanes: Lanes,
@@ -71,8 +70,8 @@ impl Ledger {
     pub(crate) fn new(
         config: Config,
         runtime: &Handle,
-        counters: Arc<Counters>,
-        meters: Arc<Meters>,
+        counts: Arc<Counts>,
+        meters: Meters,
         observers: Option<Box<Observers>>,
     ) -> Self {
         let ip = config.identity.ip();
@@ -89,7 +88,7 @@ impl Ledger {
             runtime: runtime.clone(),
             observers,
             meters,
-            counters,
+            counts,
             phase: AtomicU8::new(Phase::Open as u8),
             stopped: CancellationToken::new(),
             ended: Notify::new(),
@@ -117,8 +116,8 @@ impl Ledger {
         Heartbeat { fingerprint, ..heartbeat }
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     pub(crate) fn meters(&self) -> &Meters {
@@ -132,7 +131,7 @@ impl Ledger {
 
     /// Messages accepted and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
-        self.counters.in_flight(self.intake.epochs.accepted())
+        self.counts.in_flight(self.intake.epochs.accepted())
     }
 
     /// Runs something in the background, on the runtime that the producer was started on.
@@ -168,8 +167,8 @@ impl Ledger {
         }
         self.meters.failed(accepted, kind, outcome);
         match outcome {
-            Outcome::NotStored => self.counters.not_stored.add(accepted.count()),
-            Outcome::Unknown => self.counters.unknown.add(accepted.count()),
+            Outcome::NotStored => self.counts.not_stored.add(accepted.count()),
+            Outcome::Unknown => self.counts.unknown.add(accepted.count()),
         }
         self.finish(accepted, wake);
     }

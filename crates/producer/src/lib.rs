@@ -57,7 +57,6 @@ pub use config::credentials::{Credentials, CredentialsProvider};
 pub use config::discovery::NameServers;
 pub use config::interceptor::{Interceptor, SendAttempt, TransactionEnd};
 pub use config::{FaultAvoidance, TransactionState};
-pub use ledger::stats::{BrokerStats, Stats};
 pub use ledger::{CloseReport, Undelivered};
 pub use message::error::{Attempt, ErrorKind, Outcome, SendError, StartError};
 pub use message::receipt::{Receipt, SendStatus};
@@ -66,6 +65,7 @@ pub use message::{Batch, Delay, Message, MessageQueue, ReadMessage};
 pub use net::socks5::Socks5;
 #[cfg(feature = "tls")]
 pub use net::tls::{Tls, TlsVersion};
+pub use observers::counts::{BrokerStats, Stats};
 pub use posthaste_protocol::{Compression, ResponseCode};
 pub use producer::delivery::{BatchDelivery, Delivery};
 pub use producer::ready::NotReady;

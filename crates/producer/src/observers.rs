@@ -3,6 +3,7 @@
 //! They hang on at two places: where an attempt begins, and where a message ends or an attempt fails.
 //! A producer without them pays a look at an empty place.
 
+pub(crate) mod counts;
 #[cfg_attr(not(feature = "metrics"), path = "observers/meters/off.rs")]
 pub(crate) mod meters;
 pub(crate) mod span;

@@ -35,8 +35,7 @@ impl Client {
             return;
         };
         let Ok(room) = self.ledger.checks.room.clone().try_acquire_owned() else {
-            self.ledger.counters().dropped_checks.add_one();
-            self.ledger.meters().dropped_check();
+            self.ledger.counts().dropped_checks.add(1);
             tracing::warn!(%address, "too many transaction checks at once; the broker will ask again");
             return;
         };

@@ -358,8 +358,7 @@ impl Client {
         let next = retry::next(failed.ended, left, || self.ledger.intake.budget.take());
         if matches!(next, Next::Again(_)) {
             accepted.use_retry();
-            self.ledger.counters().retries.add_one();
-            self.ledger.meters().retried();
+            self.ledger.counts().retries.add(1);
         }
         Some(next)
     }

@@ -20,8 +20,7 @@ impl Client {
         let id = id.ok_or(DecodeError::MissingField(name::CORRELATION_ID))?;
         let topic = self.ledger.config().off_wire(&push.topic).into_owned();
         if !self.ledger.awaited_replies.complete(id, reply_of(push, &topic, &text)) {
-            self.ledger.counters().late_replies.add_one();
-            self.ledger.meters().late_reply();
+            self.ledger.counts().late_replies.add(1);
             tracing::debug!(id, "a reply that no request waits for any more");
         }
         Ok(())

@@ -174,8 +174,8 @@ impl Ledger {
         reason: impl Into<String>,
         content: Content,
     ) -> SendError {
-        self.counters.rejected.add(content.count());
-        self.counters.not_stored.add(content.count());
+        self.counts.rejected.add(content.count());
+        self.counts.not_stored.add(content.count());
         self.meters.rejected(kind, content.count());
         SendError::not_stored(kind, reason, content)
     }

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use crate::accepted::{Accepted, End, Epoch, Wake};
 use crate::ledger::Ledger;
-use crate::observers::meters::{GoodEnd, Tally};
+use crate::observers::counts::GoodEnd;
+use crate::observers::meters::Tally;
 
 /// Messages, or batches, that have ended well since it was told last.
 pub(crate) struct GoodEnds {
@@ -72,8 +73,8 @@ impl GoodEnds {
         let [even, odd, places, bytes] =
             [&mut self.even, &mut self.odd, &mut self.places, &mut self.bytes].map(std::mem::take);
         match self.good {
-            GoodEnd::Acked => ledger.counters().acked.add(even + odd),
-            GoodEnd::Oneway => ledger.counters().oneway.add(even + odd),
+            GoodEnd::Acked => ledger.counts().acked.add(even + odd),
+            GoodEnd::Oneway => ledger.counts().oneway.add(even + odd),
         }
         ledger.intake.epochs.end(Epoch::Even, even);
         ledger.intake.epochs.end(Epoch::Odd, odd);

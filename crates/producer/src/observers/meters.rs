@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit};
 
+use super::counts::{BrokerCounts, Counts, GoodEnd};
 use crate::accepted::Accepted;
 use crate::config::Config;
 use crate::net::address::host_and_port;
@@ -23,14 +24,6 @@ const OTHER: &str = "_OTHER";
 
 const SENT: &str = "messaging.client.sent.messages";
 const DURATION: &str = "messaging.client.operation.duration";
-const RETRIES: &str = "posthaste.retries";
-const TRACES_LOST: &str = "posthaste.traces_lost";
-const LATE_REPLIES: &str = "posthaste.late_replies";
-const DROPPED_CHECKS: &str = "posthaste.dropped_checks";
-const REQUESTS: &str = "posthaste.broker.requests";
-const BATCHES: &str = "posthaste.broker.batches";
-const BATCHED: &str = "posthaste.broker.batched_messages";
-const BUSY: &str = "posthaste.broker.busy";
 const ROUND_TRIP: &str = "posthaste.broker.round_trip";
 const BATCH_SIZE: &str = "posthaste.broker.batch_size";
 const IN_FLIGHT: &str = "posthaste.broker.in_flight";
@@ -41,12 +34,27 @@ const WINDOW: &str = "posthaste.broker.window";
 pub(crate) struct Meters {
     /// Labels that everything has.
     common: Vec<Label>,
-    retries: Counter,
-    traces_lost: Counter,
-    late_replies: Counter,
-    dropped_checks: Counter,
     topics: ArcSwap<HashMap<Arc<str>, Arc<TopicMeters>>>,
     other: OnceLock<Arc<TopicMeters>>,
+}
+
+/// The metric of a count.
+pub(crate) struct Metric(Counter);
+
+impl Metric {
+    /// Of a count that has none.
+    pub(crate) fn none() -> Self {
+        Self(Counter::noop())
+    }
+
+    fn of(name: &'static str, help: &'static str, labels: &[Label]) -> Self {
+        metrics::describe_counter!(name, Unit::Count, help);
+        Self(metrics::counter!(name, labels.to_vec()))
+    }
+
+    pub(crate) fn add(&self, count: usize) {
+        self.0.increment(count as u64);
+    }
 }
 
 /// What is counted for a topic.
@@ -62,13 +70,6 @@ struct Ends {
     duration: Histogram,
 }
 
-/// How messages end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GoodEnd {
-    Acked,
-    Oneway,
-}
-
 impl Meters {
     pub(crate) fn of(config: &Config) -> Self {
         describe();
@@ -79,20 +80,17 @@ impl Meters {
                 SharedString::from_shared(config.own_group.clone()),
             ),
         ];
-        Self {
-            retries: metrics::counter!(RETRIES, common.clone()),
-            traces_lost: metrics::counter!(TRACES_LOST, common.clone()),
-            late_replies: metrics::counter!(LATE_REPLIES, common.clone()),
-            dropped_checks: metrics::counter!(DROPPED_CHECKS, common.clone()),
-            topics: ArcSwap::default(),
-            other: OnceLock::new(),
-            common,
-        }
+        Self { topics: ArcSwap::default(), other: OnceLock::new(), common }
     }
 
-    /// What is counted for the broker at this address.
-    pub(crate) fn broker(&self, address: &str) -> BrokerMeters {
-        BrokerMeters::of(&self.common, address)
+    /// A metric of the producer, given its name and its description.
+    pub(crate) fn counter(&self, name: &'static str, help: &'static str) -> Metric {
+        Metric::of(name, help, &self.common)
+    }
+
+    /// What is counted for the broker at this address, and for the producer.
+    pub(crate) fn broker(&self, address: &str, counts: &Arc<Counts>) -> BrokerMeters {
+        BrokerMeters::of(&self.common, address, counts)
     }
 
     /// A message, or a batch, has failed.
@@ -112,24 +110,6 @@ impl Meters {
     pub(crate) fn withdrawn(&self, accepted: &Accepted) {
         let labels = self.topic(accepted.topic()).labels_of_end("withdrawn");
         metrics::counter!(SENT, labels).increment(accepted.count() as u64);
-    }
-
-    pub(crate) fn retried(&self) {
-        self.retries.increment(1);
-    }
-
-    pub(crate) fn traces_lost(&self, records: usize) {
-        self.traces_lost.increment(records as u64);
-    }
-
-    /// A reply came when no request waited for it any more.
-    pub(crate) fn late_reply(&self) {
-        self.late_replies.increment(1);
-    }
-
-    /// A broker's question after a transaction was dropped.
-    pub(crate) fn dropped_check(&self) {
-        self.dropped_checks.increment(1);
     }
 
     fn topic(&self, topic: &Arc<str>) -> Arc<TopicMeters> {
@@ -234,10 +214,7 @@ impl Tally {
 
 /// What is counted for one broker, by the task of its connection.
 pub(crate) struct BrokerMeters {
-    requests: Counter,
-    batches: Counter,
-    batched: Counter,
-    busy: Counter,
+    pub(crate) counts: BrokerCounts,
     round_trip: Histogram,
     batch_size: Histogram,
     in_flight: Gauge,
@@ -247,12 +224,9 @@ pub(crate) struct BrokerMeters {
 
 impl BrokerMeters {
     /// For a peer that gets no messages.
-    pub(crate) fn none() -> Self {
+    pub(crate) fn none(counts: &Arc<Counts>) -> Self {
         Self {
-            requests: Counter::noop(),
-            batches: Counter::noop(),
-            batched: Counter::noop(),
-            busy: Counter::noop(),
+            counts: BrokerCounts::of(counts, |_, _| Metric::none()),
             round_trip: Histogram::noop(),
             batch_size: Histogram::noop(),
             in_flight: Gauge::noop(),
@@ -261,16 +235,13 @@ impl BrokerMeters {
         }
     }
 
-    fn of(common: &[Label], address: &str) -> Self {
+    fn of(common: &[Label], address: &str, counts: &Arc<Counts>) -> Self {
         let (host, port) = host_and_port(address);
         let mut labels = common.to_vec();
         labels.push(Label::new("server.address", host.to_owned()));
         labels.push(Label::new("server.port", port.unwrap_or_default().to_string()));
         Self {
-            requests: metrics::counter!(REQUESTS, labels.clone()),
-            batches: metrics::counter!(BATCHES, labels.clone()),
-            batched: metrics::counter!(BATCHED, labels.clone()),
-            busy: metrics::counter!(BUSY, labels.clone()),
+            counts: BrokerCounts::of(counts, |name, help| Metric::of(name, help, &labels)),
             round_trip: metrics::histogram!(ROUND_TRIP, labels.clone()),
             batch_size: metrics::histogram!(BATCH_SIZE, labels.clone()),
             in_flight: metrics::gauge!(IN_FLIGHT, labels.clone()),
@@ -281,22 +252,17 @@ impl BrokerMeters {
 
     /// A request of this many messages leaves.
     pub(crate) fn request(&self, messages: usize) {
-        self.requests.increment(1);
+        self.counts.requests(1);
         self.batch_size.record(messages as f64);
         if messages > 1 {
-            self.batches.increment(1);
-            self.batched.increment(messages as u64);
+            self.counts.batches(1);
+            self.counts.batched(messages);
         }
     }
 
     /// A request was stored.
     pub(crate) fn answered(&self, took: Duration) {
         self.round_trip.record(took);
-    }
-
-    /// A request was refused as busy.
-    pub(crate) fn busy(&self) {
-        self.busy.increment(1);
     }
 
     /// Shows requests in flight, messages that wait, and the window.
@@ -319,14 +285,6 @@ impl Drop for BrokerMeters {
 fn describe() {
     metrics::describe_counter!(SENT, Unit::Count, "Messages, by how they ended");
     metrics::describe_histogram!(DURATION, Unit::Seconds, "From acceptance to the end of a send");
-    metrics::describe_counter!(RETRIES, Unit::Count, "Attempts that used up a retry");
-    metrics::describe_counter!(TRACES_LOST, Unit::Count, "Records of the message trace lost");
-    metrics::describe_counter!(LATE_REPLIES, Unit::Count, "Replies that no request waited for");
-    metrics::describe_counter!(DROPPED_CHECKS, Unit::Count, "Transaction checks dropped");
-    metrics::describe_counter!(REQUESTS, Unit::Count, "Requests with messages");
-    metrics::describe_counter!(BATCHES, Unit::Count, "Requests that were batches");
-    metrics::describe_counter!(BATCHED, Unit::Count, "Messages that left in batches");
-    metrics::describe_counter!(BUSY, Unit::Count, "Requests refused as busy");
     metrics::describe_histogram!(ROUND_TRIP, Unit::Seconds, "From request to answer");
     metrics::describe_histogram!(BATCH_SIZE, Unit::Count, "Messages in a request");
     metrics::describe_gauge!(IN_FLIGHT, Unit::Count, "Requests in flight");

@@ -8,19 +8,19 @@ use super::trace_sender;
 use crate::client::{Client, acquaintance, probe, upkeep};
 use crate::config::Config;
 use crate::ledger::Ledger;
-use crate::ledger::stats::Counters;
 use crate::observers::Observers;
+use crate::observers::counts::Counts;
 use crate::observers::meters::Meters;
 use crate::observers::trace::Lost;
 
 /// Starts what is configured so. No connection is waited for.
 pub(super) fn start(config: Config, runtime: &Handle) -> Arc<Client> {
-    let (counters, meters) = (Arc::<Counters>::default(), Arc::new(Meters::of(&config)));
-    let trace = config
-        .message_trace
-        .then(|| trace_sender::start(&config, lost_traces(&counters, &meters), runtime));
+    let meters = Meters::of(&config);
+    let counts = Arc::new(Counts::of(&meters));
+    let trace =
+        config.message_trace.then(|| trace_sender::start(&config, lost_traces(&counts), runtime));
     let observers = Observers::of(&config, trace);
-    let client = Arc::new(Client::new(Ledger::new(config, runtime, counters, meters, observers)));
+    let client = Arc::new(Client::new(Ledger::new(config, runtime, counts, meters, observers)));
     client.ledger.spawn(upkeep::run(client.clone()));
     client.ledger.spawn(probe::run(client.clone()));
     client.look_up_ahead();
@@ -31,10 +31,7 @@ pub(super) fn start(config: Config, runtime: &Handle) -> Arc<Client> {
     client
 }
 
-fn lost_traces(counters: &Arc<Counters>, meters: &Arc<Meters>) -> Lost {
-    let (counters, meters) = (counters.clone(), meters.clone());
-    Arc::new(move |records| {
-        counters.traces_lost.add(records);
-        meters.traces_lost(records);
-    })
+fn lost_traces(counts: &Arc<Counts>) -> Lost {
+    let counts = counts.clone();
+    Arc::new(move |records| counts.traces_lost.add(records))
 }

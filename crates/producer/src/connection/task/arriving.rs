@@ -220,7 +220,7 @@ impl Endpoint {
             first.target.broker.memo.end_at(sent.queue);
         }
         if code == ResponseCode::GO_AWAY {
-            self.ledger.counters().sent_away.add_one();
+            self.ledger.counts().sent_away.add(1);
         }
         match course(code, verdict, self.facts(&sent, code, verdict)) {
             Course::Pause => {
@@ -296,8 +296,7 @@ impl Endpoint {
 
     /// A broker that refuses gets less, and nothing for a moment.
     pub(super) fn broker_busy(&mut self, now: Instant) {
-        self.ledger.counters().busy.add_one();
-        self.meters.busy();
+        self.meters.counts.busy(1);
         self.window.busy(now);
         self.pause.busy(now, fastrand::f64());
     }

@@ -27,7 +27,8 @@ use crate::connection::window::Window;
 use crate::connection::{Call, Peer, TaskOrder};
 use crate::ledger::Ledger;
 use crate::ledger::good_ends::GoodEnds;
-use crate::observers::meters::{BrokerMeters, GoodEnd};
+use crate::observers::counts::GoodEnd;
+use crate::observers::meters::BrokerMeters;
 
 /// What the task knows of its address, whichever connection serves it.
 pub(super) struct Endpoint {
@@ -83,8 +84,8 @@ impl Endpoint {
         let window = Window::new(ledger.config().max_window);
         let hold = Hold::new(ledger.config().linger, ledger.batch_bytes);
         let meters = match peer {
-            Peer::Broker => ledger.meters().broker(&address),
-            Peer::NameServer => BrokerMeters::none(),
+            Peer::Broker => ledger.meters().broker(&address, ledger.counts()),
+            Peer::NameServer => BrokerMeters::none(ledger.counts()),
         };
         load.window.store(window.limit(), Ordering::Relaxed);
         Self {

@@ -184,8 +184,6 @@ impl Endpoint {
         present: Present,
     ) -> Option<Credentials> {
         let first = messages.first()?;
-        let counters = self.ledger.counters();
-        counters.requests.add_one();
         self.meters.request(together);
         if together == 1 {
             let put = self
@@ -196,8 +194,6 @@ impl Endpoint {
             }
             return put.flatten();
         }
-        counters.batches.add_one();
-        counters.batched.add(together);
         let broker = first.target.broker.clone();
         self.writer(wire, &broker, queue, form, present).put_batch(messages)
     }

@@ -1,7 +1,9 @@
 //! In the place of `meters.rs` without the feature `metrics`: nothing is counted, and nothing costs.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::counts::{BrokerCounts, Counts, GoodEnd};
 use crate::accepted::Accepted;
 use crate::config::Config;
 use crate::{ErrorKind, Outcome};
@@ -9,13 +11,9 @@ use crate::{ErrorKind, Outcome};
 pub(crate) struct Meters;
 #[derive(Default)]
 pub(crate) struct Tally {}
-pub(crate) struct BrokerMeters;
-
-/// How messages end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GoodEnd {
-    Acked,
-    Oneway,
+pub(crate) struct Metric;
+pub(crate) struct BrokerMeters {
+    pub(crate) counts: BrokerCounts,
 }
 
 #[allow(clippy::unused_self, reason = "as the others")]
@@ -24,8 +22,12 @@ impl Meters {
         Self
     }
 
-    pub(crate) fn broker(&self, _: &str) -> BrokerMeters {
-        BrokerMeters
+    pub(crate) fn counter(&self, _: &'static str, _: &'static str) -> Metric {
+        Metric
+    }
+
+    pub(crate) fn broker(&self, _: &str, counts: &Arc<Counts>) -> BrokerMeters {
+        BrokerMeters::none(counts)
     }
 
     pub(crate) fn failed(&self, _: &Accepted, _: ErrorKind, _: Outcome) {}
@@ -33,14 +35,15 @@ impl Meters {
     pub(crate) fn rejected(&self, _: ErrorKind, _: usize) {}
 
     pub(crate) fn withdrawn(&self, _: &Accepted) {}
+}
 
-    pub(crate) fn retried(&self) {}
+#[allow(clippy::unused_self, reason = "as the others")]
+impl Metric {
+    pub(crate) fn none() -> Self {
+        Self
+    }
 
-    pub(crate) fn traces_lost(&self, _: usize) {}
-
-    pub(crate) fn late_reply(&self) {}
-
-    pub(crate) fn dropped_check(&self) {}
+    pub(crate) fn add(&self, _: usize) {}
 }
 
 #[allow(clippy::unused_self, reason = "as the others")]
@@ -52,15 +55,19 @@ impl Tally {
 
 #[allow(clippy::unused_self, reason = "as the others")]
 impl BrokerMeters {
-    pub(crate) fn none() -> Self {
-        Self
+    pub(crate) fn none(counts: &Arc<Counts>) -> Self {
+        Self { counts: BrokerCounts::of(counts, |_, _| Metric) }
     }
 
-    pub(crate) fn request(&self, _: usize) {}
+    pub(crate) fn request(&self, messages: usize) {
+        self.counts.requests(1);
+        if messages > 1 {
+            self.counts.batches(1);
+            self.counts.batched(messages);
+        }
+    }
 
     pub(crate) fn answered(&self, _: Duration) {}
-
-    pub(crate) fn busy(&self) {}
 
     pub(crate) fn show(&self, _: usize, _: impl FnOnce() -> usize, _: usize) {}
 }
