@@ -48,7 +48,7 @@
 //! [decides](BrokerHandle::decide) transactions, and has delayed messages
 //! [delivered now](BrokerHandle::deliver_now). And the whole broker [pauses](BrokerHandle::pause), goes
 //! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart). A [`Cluster`] is several
-//! brokers behind one name server.
+//! brokers behind one name server. [`guide::testing`] has a test for each of the things that go wrong.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
@@ -64,6 +64,7 @@ mod engine;
 mod engine_loop;
 mod error;
 mod failure;
+pub mod guide;
 mod handler;
 mod kit;
 mod location;
