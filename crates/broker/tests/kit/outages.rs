@@ -3,10 +3,12 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use posthaste::{Message, Outcome, Producer};
+use posthaste::{Message, Outcome, Producer, ResponseCode};
 use posthaste_broker::{Broker, Decision, Restart};
+use posthaste_protocol::request::MaxOffset;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::support::{Client, waiting_pull};
 use crate::{HANG, member, start, to_queue};
 
 /// Until it fails, and then until it works.
@@ -60,6 +62,31 @@ async fn in_a_pause_nothing_is_answered_and_connections_stay() {
     broker.resume().await.unwrap();
     broker.pause().await.unwrap();
     broker.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_falls_due_in_a_pause_leaves_after_it() {
+    let (broker, producer) = start().await;
+    producer.send(to_queue(0, "later".to_owned()).deliver_after(HANG)).await.unwrap();
+    let mut consumer = Client::connect(broker.address()).await;
+    let pull = consumer.put(&waiting_pull("orders", 0, 0, HANG), false).await;
+    // Requests of one connection are handled in their order: the pull waits by then.
+    let max = MaxOffset { topic: "orders".into(), ..MaxOffset::default() };
+    assert_eq!(consumer.call(&max).await.offset, 0);
+    broker.pause().await.unwrap();
+    assert_eq!(broker.deliver_now().await.unwrap(), 1);
+    {
+        let answer = consumer.answer_to(pull);
+        tokio::pin!(answer);
+        tokio::select! {
+            answer = &mut answer => panic!("answered in a pause: {answer:?}"),
+            waited = broker.wait_for("orders", 2, Duration::from_millis(200)) => {
+                waited.expect_err("there is one message");
+            }
+        }
+        broker.resume().await.unwrap();
+        assert_eq!(answer.await.response_code(), ResponseCode::SUCCESS);
+    }
 }
 
 #[tokio::test]
