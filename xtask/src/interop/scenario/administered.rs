@@ -11,6 +11,7 @@ use crate::interop::cluster::Cluster;
 use crate::interop::version::Version;
 
 const TOPIC: &str = "administered";
+const DELETED: &str = "deleted";
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
@@ -30,6 +31,7 @@ pub(crate) fn run(cluster: &mut Cluster) -> Result<String> {
     ensure!(queues.is_empty(), "{queues:?}");
     cluster.block_on(admin.update_topic(TOPIC, &TopicUpdate::new().writable(true)))?;
     shrinks_only_when_that_is_meant(cluster, &producer)?;
+    is_gone_when_deleted(cluster, &producer)?;
     match cluster.version() {
         // Before 5.x there are none, and what is said of them is passed over.
         Version::V4_7_0 | Version::V4_9_7 => Ok("6 and 5 queues".to_owned()),
@@ -58,6 +60,19 @@ fn shrinks_only_when_that_is_meant(cluster: &mut Cluster, producer: &Producer) -
     ensure!(there.iter().all(|on| (on.read_queues, on.write_queues) == (2, 2)), "{there:?}");
     let restored = TopicUpdate::new().read_queues(6).write_queues(5);
     cluster.block_on(admin.update_topic(TOPIC, &restored))?;
+    Ok(())
+}
+
+/// Another topic, which broker and name server forget.
+fn is_gone_when_deleted(cluster: &mut Cluster, producer: &Producer) -> Result<()> {
+    let admin = producer.admin();
+    cluster.block_on(admin.create_topic(DELETED, 3))?;
+    cluster.block_on(producer.send(Message::new(DELETED, "x")))?;
+    cluster.block_on(admin.delete_topic(DELETED))?;
+    let topics = cluster.block_on(admin.topics())?;
+    ensure!(!topics.iter().any(|topic| topic == DELETED), "still listed: {topics:?}");
+    let again = cluster.block_on(admin.delete_topic(DELETED));
+    ensure!(matches!(again, Err(AdminError::NoTopic { .. })), "deleted again: {again:?}");
     Ok(())
 }
 
