@@ -33,7 +33,7 @@ pub(crate) struct Client {
     /// The name servers.
     pub(crate) directory: Directory,
     pool: Pool,
-    /// Told when a broker is left out for its health.
+    /// Notified when a broker is left out for its health.
     left_out: Notify,
 }
 
@@ -56,7 +56,7 @@ impl Client {
 
     // ---- ends ----
 
-    /// The message failed, and with it those of its key that wait behind it.
+    /// The message failed, and with it the messages of its key that wait behind it.
     pub(crate) fn fail(self: &Arc<Self>, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
         let next = self.ledger.fail_one(accepted, kind, reason);
         self.let_follow(next);

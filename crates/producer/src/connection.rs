@@ -126,7 +126,7 @@ impl Connection {
         answer.read::<R::Answer>().map_err(|error| self.garbled(error))
     }
 
-    /// As [`call`](Self::call), with whatever code the answer has. A server that goes away is asked
+    /// As [`call`](Self::call), with any code of the answer. A server that goes away is asked
     /// once more, by a new connection: there may be another one at its address.
     pub(crate) async fn call_raw<R: Request>(
         &self,

@@ -32,7 +32,7 @@ use crate::observers::counts::Counts;
 use crate::observers::meters::Meters;
 use crate::{ErrorKind, Outcome};
 
-/// Settings, permits, lanes and counts, and all that is told when a message ends.
+/// Settings, permits, lanes and counts, and everything that learns of the end of a message.
 pub(crate) struct Ledger {
     config: Config,
     id: String,
@@ -47,7 +47,7 @@ pub(crate) struct Ledger {
     phase: AtomicU8,
     /// Tells the tasks in the background to end.
     pub(crate) stopped: CancellationToken,
-    /// Told when a message ended while that is awaited.
+    /// Notified when a message ends while `close` or `flush` waits.
     pub(crate) ended: Notify,
     undelivered: Mutex<Vec<Undelivered>>,
     pub(crate) transactions: Transactions,
@@ -139,7 +139,7 @@ impl Ledger {
         self.runtime.spawn(future);
     }
 
-    /// A message failed, and with it those of its key that wait behind it. Gives the messages that may
+    /// A message failed, and with it the messages of its key that wait behind it. Gives the messages that may
     /// leave now.
     pub(crate) fn fail_one(
         &self,
@@ -157,7 +157,7 @@ impl Ledger {
         followers.next
     }
 
-    /// A message has failed: it is counted, and its caller is told.
+    /// A message has failed: it is counted, and its caller learns of it.
     pub(crate) fn finish_failed(&self, accepted: &Accepted, kind: ErrorKind, failed: Failed) {
         let Failed { wake, outcome, content } = failed;
         if self.phase() != Phase::Open {
@@ -173,7 +173,7 @@ impl Ledger {
         self.finish(accepted, wake);
     }
 
-    /// The permit goes back, and the caller is told.
+    /// The permit goes back, and the caller learns of the end.
     pub(crate) fn finish(&self, accepted: &Accepted, wake: Wake) {
         let Permit { messages, bytes } = accepted.permit;
         self.intake.epochs.end(accepted.epoch, accepted.count());
@@ -205,7 +205,7 @@ impl Ledger {
         }
     }
 
-    /// From now on nothing is accepted; callers that wait for room are told.
+    /// From now on nothing is accepted; callers that wait for room are woken.
     pub(crate) fn begin_closing(&self) {
         self.phase.fetch_max(Phase::Closing as u8, Ordering::AcqRel);
         self.intake.close();

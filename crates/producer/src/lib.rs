@@ -25,7 +25,7 @@
 //!   back what landed ([`Reader`]).
 //! - [`Producer::stats`] counts; metrics, spans, message traces and interceptors are described in
 //!   [`guide::observability`].
-//! - [`guide`] has a page per subject; those who know the Java client start with
+//! - [`guide`] has a page per subject; users of the Java client start with
 //!   [`guide::coming_from_java`].
 //! - The module `blocking`, a feature that is on by default, has the same verbs without `.await`.
 //!

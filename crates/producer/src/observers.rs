@@ -1,4 +1,4 @@
-//! Those who look on at sends: interceptors, and the message trace.
+//! Observers of sends: interceptors, and the message trace.
 //!
 //! They hang on at two places: where an attempt begins, and where a message ends or an attempt fails.
 //! A producer without them pays a look at an empty place.

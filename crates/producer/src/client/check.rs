@@ -58,7 +58,7 @@ impl Client {
         });
     }
 
-    /// Shows those who look on how a transaction ends.
+    /// Shows observers how a transaction ends.
     fn show_check(
         &self,
         address: &str,

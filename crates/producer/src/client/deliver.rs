@@ -66,7 +66,7 @@ impl PausedMessages {
         self.messages.iter().map(|one| one.deadline).min()
     }
 
-    /// Ends those whose time is up.
+    /// Ends the messages whose time is up.
     fn end_late(&mut self, kind: ErrorKind, reason: &str) {
         let now = Instant::now();
         for late in self.messages.extract_if(.., |one| one.deadline <= now) {
@@ -164,10 +164,10 @@ impl Client {
         }
     }
 
-    /// Places messages, and gives those that may leave since others have ended.
+    /// Places messages, and gives the messages that may leave since others have ended.
     ///
     /// What goes the same way goes by the same route and in one order: ordered messages must be in
-    /// their line already when the one before them fails there.
+    /// their line already when the previous message fails there.
     fn dispatch_group(
         self: &Arc<Self>,
         messages: Vec<Arc<Accepted>>,
@@ -278,7 +278,7 @@ impl Client {
         {
             return Err(Undeliverable { accepted, kind, reason: reason.into() });
         }
-        // An ordered one that was given up would come again behind those that have not left yet.
+        // An ordered message that was given up would come again behind messages that have not left yet.
         let may_be_given_up =
             || !accepted.is_ordered() && accepted.retries() < self.most_retries(accepted.mode);
         let most = self.ledger.config().attempt_timeout.filter(|_| may_be_given_up());
@@ -287,7 +287,7 @@ impl Client {
     }
 
     /// The attempt that these messages shared has failed: for each of them again, elsewhere or
-    /// here, or the end. Those that go again do so together, in their order, and what waited
+    /// here, or the end. Messages that go again do so together, in their order, and what waited
     /// behind them goes after them.
     pub(crate) fn after_failed_attempt(
         self: &Arc<Self>,
@@ -403,7 +403,7 @@ impl Client {
         let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let held = PausedMessages::new(self, messages);
         self.ledger.spawn(async move {
-            // Those behind the failed ones may have less time left than these pause.
+            // Messages behind the failed ones may have less time left than these pause.
             let deadline = held.first_deadline().unwrap_or_else(Instant::now);
             let left = deadline.saturating_duration_since(Instant::now());
             held.client.sleep(pause.min(left)).await;
@@ -432,7 +432,7 @@ impl Client {
 
     /// Keys of these messages whose queue the broker does not have, and the route does not name any
     /// more, move to the queues that they have now, with all that waits for them. Gives what may leave:
-    /// those of these messages that stay, and those that moved where nothing is before them.
+    /// the messages that stay, and the messages that moved where nothing is before them.
     fn move_keys(&self, messages: Vec<Arc<Accepted>>) -> Vec<Arc<Accepted>> {
         let keyed = |one: &&Arc<Accepted>| matches!(one.destination(), Destination::Key(_));
         let Some(first) = messages.iter().find(keyed) else { return messages };
@@ -451,7 +451,7 @@ impl Client {
     }
 
     /// Messages whose broker was in no route look whether it is back: all of them in one go, or the
-    /// order of those that have one would be lost.
+    /// order of ordered messages would be lost.
     pub(crate) fn dispatch_absent(self: &Arc<Self>, now: Instant) {
         let mut absent = self.watch.take_absent();
         // What its caller took back.

@@ -49,7 +49,7 @@ impl Ledger {
     }
 
     /// Checks a message or a batch, takes its permit if there is room, and counts it as in flight.
-    /// Its end wakes `waker`, or, when it had to wait for room, the one that waits there.
+    /// Its end wakes `waker`, or, when it had to wait for room, the caller that waits there.
     pub(crate) fn accept(
         &self,
         content: Content,

@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::observers::counts::GoodEnd;
 use crate::observers::meters::Tally;
 
-/// Messages, or batches, that have ended well since it was told last.
+/// Messages, or batches, that have ended well since the last report.
 pub(crate) struct GoodEnds {
     good: GoodEnd,
     tally: Tally,
@@ -42,7 +42,7 @@ impl GoodEnds {
         }
     }
 
-    /// A message has ended well, unless it has ended before. To be told of by [`tell`](Self::tell).
+    /// A message has ended well, unless it has ended before. [`tell`](Self::tell) reports it.
     pub(crate) fn add(
         &mut self,
         ledger: &Ledger,

@@ -132,7 +132,7 @@ impl Meters {
         self.topics.load().get(topic).unwrap_or_else(|| self.other()).clone()
     }
 
-    /// All topics beyond the ones with their own labels.
+    /// All topics that have no label.
     fn other(&self) -> &Arc<TopicMeters> {
         self.other.get_or_init(|| self.make_topic(OTHER.into()))
     }
@@ -204,7 +204,7 @@ impl Tally {
         }
     }
 
-    /// Counts those that it was told of.
+    /// Counts the events that it was told of.
     pub(crate) fn count(&mut self, good: GoodEnd) {
         if let Some((_, meters)) = &self.topic {
             meters.ends(good).messages.increment(std::mem::take(&mut self.messages));

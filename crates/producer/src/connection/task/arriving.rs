@@ -121,8 +121,8 @@ impl Endpoint {
         }
     }
 
-    /// Why one-way messages are refused is known from the one in every few that is answered: what
-    /// it says about the route counts for the messages that follow.
+    /// One in every few one-way messages is answered. If the answer refuses it, what it says about the
+    /// route counts for the messages that follow.
     fn probe_refused(&self, broker: &RouteBroker, queue: i32, answer: &Command) {
         let verdict = attempt::refusal(answer).verdict;
         if verdict.remedy == Remedy::AnotherQueue {

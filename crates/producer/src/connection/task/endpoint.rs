@@ -139,7 +139,7 @@ impl Endpoint {
                 let swept = self.outbox.sweep();
                 self.mailbox.done_with(swept);
             }
-            // Whatever an order says, the outbox is looked at after it.
+            // After any order, the outbox is looked at.
             TaskOrder::Look => {}
             TaskOrder::Abandon(leave_by) => {
                 self.leave_by = Some(leave_by);
@@ -167,7 +167,7 @@ impl Endpoint {
     }
 
     /// The attempt of a request's messages has failed. Ordered messages that wait here behind them
-    /// go with them, or they would overtake those that are tried again.
+    /// go with them, or they would overtake the messages that are tried again.
     pub(super) fn report_failed_request(
         &mut self,
         messages: Vec<OpenAttempt>,
@@ -178,7 +178,7 @@ impl Endpoint {
         self.events.attempt_failed(messages, behind, failed);
     }
 
-    /// The message failed, and with it those of its key that wait behind it.
+    /// The message failed, and with it the messages of its key that wait behind it.
     pub(super) fn fail(&self, accepted: &Arc<Accepted>, kind: ErrorKind, reason: &str) {
         self.follow(self.ledger.fail_one(accepted, kind, reason));
     }

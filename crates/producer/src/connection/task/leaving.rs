@@ -86,7 +86,7 @@ impl Endpoint {
             && wire.out.len() < WRITE_BUFFER
             && wire.unconfirmed < limit * ONEWAYS_PER_PROBE
             && self.pause.until(now).is_none()
-            // What the one finds out that is on its way decides about the others.
+            // The end of the request that is on its way decides about the others.
             && !(self.pause.was_busy() && wire.pending.requests() > 0)
     }
 
@@ -121,7 +121,7 @@ impl Endpoint {
         }
     }
 
-    /// Hop 5: the request goes into the write buffer, and those who wait for it into the table.
+    /// Hop 5: the request goes into the write buffer, and the messages that wait for its answer into the table.
     fn put_messages(&mut self, wire: &mut Wire, outgoing: OutgoingBatch, present: Present) {
         let Present { now, .. } = present;
         let OutgoingBatch { mut messages, blocks } = outgoing;
