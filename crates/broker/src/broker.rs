@@ -41,7 +41,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// What a test asks of it is in [`BrokerHandle`].
 #[derive(Debug)]
 pub struct Broker {
-    counters: Arc<Counters>,
     running: Arc<Running>,
     handle: BrokerHandle,
     failure: Failure,
@@ -96,6 +95,8 @@ impl fmt::Debug for Running {
 /// [`KitError::Stopped`](crate::KitError::Stopped).
 #[derive(Debug, Clone)]
 pub struct BrokerHandle {
+    name: Arc<str>,
+    counters: Arc<Counters>,
     running: Weak<Running>,
     failure: Failure,
 }
@@ -139,6 +140,7 @@ impl Broker {
         let addresses = Addresses { name_server: local(&name_server)?, broker: local(&broker)? };
         let counters = Arc::new(Counters::default());
         let identity = settings.identity(addresses.broker);
+        let name = Arc::from(identity.broker.as_str());
         let failure = Failure::default();
         let opened = settings.clone();
         let open_now = move || open(&opened, identity);
@@ -164,8 +166,9 @@ impl Broker {
             open,
         });
         running.join();
-        let handle = BrokerHandle { running: Arc::downgrade(&running), failure: failure.clone() };
-        Ok(Self { counters, running, handle, failure })
+        let to_it = Arc::downgrade(&running);
+        let handle = BrokerHandle { name, counters, running: to_it, failure: failure.clone() };
+        Ok(Self { running, handle, failure })
     }
 
     /// A handle for other tasks, which may outlive the broker.
@@ -181,17 +184,6 @@ impl Broker {
     /// Where the broker listens.
     pub fn address(&self) -> SocketAddr {
         self.running.addresses.borrow().broker
-    }
-
-    /// Figures of this moment.
-    pub fn stats(&self) -> BrokerStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        BrokerStats {
-            messages: read(&self.counters.messages),
-            dropped: read(&self.counters.dropped),
-            connections: read(&self.counters.connections),
-            topics: read(&self.counters.topics),
-        }
     }
 
     /// Why the broker has stopped by itself, if it has: a bug in it, or in a library that it uses.
@@ -232,6 +224,22 @@ impl Deref for Broker {
 }
 
 impl BrokerHandle {
+    /// The broker's name, as routes and queues have it; `dev` unless the builder was given another.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Figures of this moment; the last ones, once the broker has stopped.
+    pub fn stats(&self) -> BrokerStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BrokerStats {
+            messages: read(&self.counters.messages),
+            dropped: read(&self.counters.dropped),
+            connections: read(&self.counters.connections),
+            topics: read(&self.counters.topics),
+        }
+    }
+
     /// Asks the engine, and waits for what it says. The runtime goes on meanwhile.
     ///
     /// # Errors

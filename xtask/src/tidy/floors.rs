@@ -10,10 +10,11 @@ use super::paths::{self, Named, Reading};
 /// What a table's heading begins with; the folder of the crate's sources follows.
 const HEADING: &str = "### Floors of ";
 /// Crates that must have a table.
-const FLOORED: [&str; 6] = [
+const FLOORED: [&str; 7] = [
     "crates/protocol/src",
     "crates/producer/src",
     "crates/broker/src",
+    "crates/inspector/src",
     "crates/cli/src",
     "bench/driver/src",
     "xtask/src",

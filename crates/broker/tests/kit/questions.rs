@@ -163,3 +163,14 @@ async fn a_handle_outlives_its_broker_and_says_that_it_has_stopped() {
     };
     tokio::time::timeout(HANG, stopped).await.expect("a handle keeps no broker running");
 }
+
+#[tokio::test]
+async fn a_handle_has_the_name_and_the_figures_of_its_broker_to_the_end() {
+    let (broker, producer) = start().await;
+    producer.send(Message::new("orders", "one")).await.unwrap();
+    let handle = broker.handle();
+    assert_eq!((handle.name(), handle.stats().messages), ("dev", 1));
+    assert_eq!(handle.stats(), broker.stats());
+    broker.stop().await;
+    assert_eq!((handle.name(), handle.stats().messages), ("dev", 1));
+}

@@ -1,0 +1,57 @@
+//! Control over HTTP of an embedded broker for clients of Apache RocketMQ, for tests in any language.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = posthaste_broker::Broker::builder().start().await?;
+//! let inspector = posthaste_inspector::serve(&broker, "127.0.0.1:0".parse()?).await?;
+//! println!("look at {}/api/v1/topics", inspector.url());
+//! inspector.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/api/v1/messages?topic=T` | messages: a page, or the first ones that match, as soon as they are stored |
+//! | `/api/v1/messages/{id}` | one message, by either of its ids |
+//! | `/api/v1/topics`, `/api/v1/topics/{topic}` | topics; a topic with its queues |
+//! | `/api/v1/groups`, `/api/v1/clients` | producer and consumer groups; connections |
+//! | `/healthz`, `/readyz`, `/metrics` | whether this server and the broker answer; figures for Prometheus |
+//!
+//! An assertion in a shell: the answer comes as soon as two messages with this key are stored; after
+//! five seconds it is 504, and says what has been stored instead.
+//!
+//! ```text
+//! curl -f 'http://127.0.0.1:9877/api/v1/messages?topic=orders&key=order-42&count=2&wait=5s'
+//! ```
+//!
+//! Errors are JSON: `{"error":{"kind":…,"message":…,"help":…}}`. Messages have the fields that
+//! `posthaste tail -o json` writes, and `details` beside them.
+//!
+//! **Who may ask.** The `Host` of a request is a loopback name or one that was
+//! [given](Builder::host), with the port: a page on the internet cannot reach this server by a name of
+//! its own that leads here. What changes something comes from no other page: its `Origin` is this
+//! server's own, or it has none and a JSON body. Off loopback everything but `/healthz` and `/readyz`
+//! needs a [password](Builder::password).
+//!
+//! **Bounds.** 256 connections, 128 requests that wait, 64 MiB for answers and bodies on their way,
+//! 1 MiB for a body. What is beyond gets 503 or 413, and the broker's own ports do not notice.
+
+mod api;
+mod error;
+mod guard;
+mod health;
+mod hosts;
+mod inspector;
+mod listener;
+mod metrics;
+mod password;
+mod reply;
+mod room;
+mod routes;
+mod shared;
+
+pub use error::ServeError;
+pub use inspector::{Builder, Inspector, serve};
+pub use password::Password;
