@@ -33,7 +33,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
 fn wrong(rejection: &QueryRejection) -> Problem {
     let text = rejection.body_text();
     let reason = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, reason)| reason);
-    Problem::bad(format!("a parameter is wrong: {reason}"), "see /api/v1/openapi.json")
+    Problem::bad(
+        format!("a parameter is wrong: {reason}"),
+        "use the parameters that this path has, each of them once",
+    )
 }
 
 /// Parameters where there are none.
