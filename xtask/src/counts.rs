@@ -23,12 +23,17 @@ const TOLERATED_RATIO: f64 = 1.10;
 const TOLERATED_ALLOCATIONS: f64 = 0.05;
 const TOLERATED_SHARE: f64 = 0.01;
 
+/// The programs that run the operations.
+const PROGRAMS: [&[&str]; 2] =
+    [&["--package", "posthaste"], &["--package", "posthaste-broker", "--features", "bench"]];
+
 const INTRODUCTION: &str = "\
 # Allocations and instructions of each operation
 
 Written by `cargo xtask counts --save`; `cargo xtask counts` compares with it. Instructions are counted
 by valgrind, and those of the sends are of both sides, the producer and a peer that answers at once;
-allocations are of the producer's thread alone. Bodies have 128 bytes. Instructions depend on the
+allocations are of the producer's thread alone. The last rows are of the embedded broker's thread, from
+a frame to its answer, without sockets and with messages in memory. Bodies have 128 bytes. Instructions depend on the
 compiler: with another one than is named here they are shown, and not judged.
 ";
 
@@ -64,7 +69,8 @@ pub(crate) fn run(selection: &Selection) -> ExitCode {
 
 fn count_all(selection: &Selection) -> Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = build(&root)?;
+    let programs: Vec<PathBuf> =
+        PROGRAMS.iter().map(|arguments| build(&root, arguments)).collect::<Result<_>>()?;
     let compiler = output(Command::new("rustc").arg("--version"))?.trim().to_owned();
     let valgrind = output(Command::new("valgrind").arg("--version")).is_ok();
     if !valgrind {
@@ -79,15 +85,17 @@ fn count_all(selection: &Selection) -> Result<bool> {
         "{:40} {:>12} {:>7} {:>11} {:>7}",
         "operation", "instructions", "ratio", "allocations", "more"
     );
-    for name in output(&mut Command::new(&program))?.lines() {
-        if !selection.words.iter().all(|word| name.contains(word)) {
-            continue;
+    for program in &programs {
+        for name in output(&mut Command::new(program))?.lines() {
+            if !selection.words.iter().all(|word| name.contains(word)) {
+                continue;
+            }
+            let count = count(program, name, valgrind).with_context(|| name.to_owned())?;
+            let verdict = compare(name, count, saved.get(name).copied(), judged);
+            good &= verdict;
+            let instructions = count.instructions.map(|n| n.to_string()).unwrap_or_default();
+            writeln!(rows, "| {name} | {instructions} | {:.2} |", count.allocations)?;
         }
-        let count = count(&program, name, valgrind).with_context(|| name.to_owned())?;
-        let verdict = compare(name, count, saved.get(name).copied(), judged);
-        good &= verdict;
-        let instructions = count.instructions.map(|n| n.to_string()).unwrap_or_default();
-        writeln!(rows, "| {name} | {instructions} | {:.2} |", count.allocations)?;
     }
     if selection.save {
         ensure!(valgrind, "a table needs valgrind");
@@ -98,16 +106,16 @@ fn count_all(selection: &Selection) -> Result<bool> {
     Ok(good)
 }
 
-/// Builds the program that runs the operations; says where it is.
-fn build(root: &Path) -> Result<PathBuf> {
+/// Builds a program that runs operations; says where it is.
+fn build(root: &Path, arguments: &[&str]) -> Result<PathBuf> {
     #[derive(Deserialize)]
     struct Message {
         executable: Option<PathBuf>,
     }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let arguments = ["bench", "--no-run", "--package", "posthaste", "--bench", "counts"];
     let mut command = Command::new(cargo);
-    command.current_dir(root).args(arguments).args(["--quiet", "--message-format", "json"]);
+    command.current_dir(root).args(["bench", "--no-run", "--bench", "counts"]).args(arguments);
+    command.args(["--quiet", "--message-format", "json"]);
     output(&mut command)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)

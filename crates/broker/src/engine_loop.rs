@@ -143,7 +143,7 @@ impl EngineLoop {
     }
 
     /// One turn; gives back who wants to know that it was the last.
-    fn turn(&mut self, first: Option<Event>) -> Option<oneshot::Sender<()>> {
+    pub(crate) fn turn(&mut self, first: Option<Event>) -> Option<oneshot::Sender<()>> {
         let now = self.clock.now();
         let mut effects = std::mem::take(&mut self.effects);
         let mut stop = None;

@@ -56,6 +56,8 @@
 //! what must be kept before the answer leaves.
 
 mod accounts;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod broker;
 mod builder;
 mod connection;
