@@ -109,10 +109,10 @@ impl Bench {
         let mut engine = Engine::new(identity, timing, store, 1).expect("an engine");
         engine.create_topics(&[]).expect("the topics of the system");
         let (_, events) = mpsc::channel();
-        let mut engine_loop = EngineLoop::new(engine, events, Arc::default());
+        let mut engine_loop = EngineLoop::new(engine, events, Arc::default(), Arc::default());
         let outbox = Arc::new(Outbox::default());
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
-        let opened = Event::Opened { session: SESSION, peer, outbox: Arc::clone(&outbox) };
+        let opened = Event::Opened { session: SESSION, peer, port: 0, outbox: Arc::clone(&outbox) };
         engine_loop.turn(Some(opened));
         Self { engine_loop, outbox, room: Arc::new(Semaphore::new(2)) }
     }

@@ -25,6 +25,7 @@ use crate::engine::{Engine, Identity, Millis};
 use crate::engine_loop::{Counters, EngineLoop, Event};
 use crate::error::{BrokerError, Stopped};
 use crate::failure::Failure;
+use crate::fault::{Fault, FaultError, FaultRule, FaultRules};
 use crate::seats::Seats;
 use crate::server::{self, MAX_CONNECTIONS};
 use crate::store::{DiskStore, Limit, MemoryStore, Store, StoreError};
@@ -99,6 +100,7 @@ pub struct BrokerHandle {
     counters: Arc<Counters>,
     running: Weak<Running>,
     failure: Failure,
+    rules: Arc<FaultRules>,
 }
 
 /// Figures of a running broker.
@@ -142,11 +144,14 @@ impl Broker {
         let identity = settings.identity(addresses.broker);
         let name = Arc::from(identity.broker.as_str());
         let failure = Failure::default();
+        let rules = Arc::new(FaultRules::default());
         let opened = settings.clone();
         let open_now = move || open(&opened, identity);
-        let events = start_engine(open_now, Arc::clone(&counters), failure.clone()).await?;
+        let (figures, followed) = (Arc::clone(&counters), Arc::clone(&rules));
+        let events = start_engine(open_now, figures, failure.clone(), followed).await?;
         let shared = Shared {
             events: events.clone(),
+            rules: Arc::clone(&rules),
             accounts: Arc::new(settings.accounts.clone()),
             encryption,
             runs: Arc::new(Semaphore::new(RUNS)),
@@ -166,8 +171,8 @@ impl Broker {
             open,
         });
         running.join();
-        let to_it = Arc::downgrade(&running);
-        let handle = BrokerHandle { name, counters, running: to_it, failure: failure.clone() };
+        let (to_it, failed) = (Arc::downgrade(&running), failure.clone());
+        let handle = BrokerHandle { name, counters, running: to_it, failure: failed, rules };
         Ok(Self { running, handle, failure })
     }
 
@@ -240,6 +245,20 @@ impl BrokerHandle {
         }
     }
 
+    /// Adds a fault rule behind those that there are. It holds for requests that arrive from now on, until its
+    /// handle [removes](FaultRule::remove) it.
+    ///
+    /// # Errors
+    /// [`FaultError::Senseless`] when the rule makes no sense; it says what there is.
+    pub fn fault(&self, fault: Fault) -> Result<FaultRule, FaultError> {
+        self.rules.add(fault)
+    }
+
+    /// The fault rules, in the order in which they are asked.
+    pub fn faults(&self) -> Vec<FaultRule> {
+        self.rules.all()
+    }
+
     /// Asks the engine, and waits for what it says. The runtime goes on meanwhile.
     ///
     /// # Errors
@@ -279,12 +298,13 @@ async fn start_engine(
     open: impl FnOnce() -> Result<Engine, BrokerError> + Send + 'static,
     counters: Arc<Counters>,
     failure: Failure,
+    rules: Arc<FaultRules>,
 ) -> Result<mpsc::Sender<Event>, BrokerError> {
     let (events, receiver) = mpsc::channel();
     let (ready, when_ready) = oneshot::channel();
     let run = move || match open() {
         Ok(engine) => {
-            let engine_loop = EngineLoop::new(engine, receiver, counters);
+            let engine_loop = EngineLoop::new(engine, receiver, counters, rules);
             let _ = ready.send(Ok(()));
             engine_loop.run();
         }

@@ -18,7 +18,8 @@ use crate::accounts::Accounts;
 use crate::encryption::{Encryption, Wire};
 use crate::engine::SessionId;
 use crate::engine_loop::{Event, Permits};
-use crate::outbox::{Breach, Outbox};
+use crate::fault::{Action, Asked, FaultRule, FaultRules, GARBAGE};
+use crate::outbox::{Breach, End, Outbox, Piece};
 use crate::seats::Seat;
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
@@ -33,6 +34,9 @@ const FIRST_FRAME: Duration = Duration::from_secs(5);
 const WHOLE_FRAME: Duration = Duration::from_secs(10);
 /// A connection that says nothing for so long is closed. Clients send a heartbeat every 30 s.
 const IDLE: Duration = Duration::from_secs(120);
+
+/// How long a peer may take to hear that its connection was closed.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,8 @@ enum Ending {
     SentAway,
     #[error("the broker has stopped")]
     Stopped,
+    #[error("a fault rule ends it")]
+    ByRule(End),
 }
 
 /// What all connections of a broker share.
@@ -58,6 +64,8 @@ enum Ending {
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
+    /// Where the broker misbehaves on purpose.
+    pub(crate) rules: Arc<FaultRules>,
     /// Who may use the broker.
     pub(crate) accounts: Arc<Accounts>,
     /// What encrypted connections need; `None`: there are only plain ones.
@@ -92,25 +100,93 @@ async fn run(
 ) -> Ending {
     // Answers are small and wanted at once.
     let _ = socket.set_nodelay(true);
+    let port = socket.local_addr().map_or(0, |address| address.port());
+    let welcome = match shared.rules.is_empty() {
+        true => Welcome::Heard,
+        false => welcome(&socket, port, &shared.rules).await,
+    };
+    let is_heard = match welcome {
+        Welcome::Heard => true,
+        Welcome::Unheard => false,
+        Welcome::Ended(end) => return part(socket, end).await,
+    };
     let begun = Instant::now();
+    let (outbox, ending);
     match encrypted(socket, begun + FIRST_FRAME, shared.encryption.as_ref()).await {
         Ok(Wire::Plain(socket)) => {
             let socket = Arc::new(socket);
-            let outbox = Arc::new(Outbox::of(&socket));
+            outbox = Arc::new(Outbox::of(&socket));
             let writing = write(&socket, &outbox);
-            let session = Session { id: session, peer, seat, begun, outbox: &outbox, shared };
-            session.run(Source::Plain(&socket), writing).await
+            let outbox = &outbox;
+            let session =
+                Session { id: session, peer, port, is_heard, seat, begun, outbox, shared };
+            ending = session.run(Source::Plain(&socket), writing).await;
+            match (&ending, Arc::into_inner(socket)) {
+                (Ending::ByRule(end), Some(socket)) => part(socket, *end).await,
+                _ => ending,
+            }
         }
         Ok(Wire::Tls(stream)) => {
-            let (reader, writer) = tokio::io::split(*stream);
+            let (mut reader, mut writer) = tokio::io::split(*stream);
             // Its bytes are not the frames': no other part can write them.
-            let outbox = Arc::new(Outbox::default());
-            let writing = write_encrypted(writer, &outbox);
-            let session = Session { id: session, peer, seat, begun, outbox: &outbox, shared };
-            session.run(Source::Tls(reader), writing).await
+            outbox = Arc::new(Outbox::default());
+            let writing = write_encrypted(&mut writer, &outbox);
+            let outbox = &outbox;
+            let session =
+                Session { id: session, peer, port, is_heard, seat, begun, outbox, shared };
+            ending = session.run(Source::Tls(&mut reader), writing).await;
+            match ending {
+                Ending::ByRule(end) => part(reader.unsplit(writer).into_inner().0, end).await,
+                ending => ending,
+            }
         }
         Err(ending) => ending,
     }
+}
+
+/// How a connection begins.
+enum Welcome {
+    /// Its requests are answered.
+    Heard,
+    /// What comes on it is not looked at.
+    Unheard,
+    /// It ends before anything is read.
+    Ended(End),
+}
+
+/// Asks the fault rules about a new connection.
+async fn welcome(socket: &TcpStream, port: u16, rules: &FaultRules) -> Welcome {
+    let rule = rules.hit(&Asked::connect(port), std::time::Instant::now());
+    match rule.as_ref().map(FaultRule::action) {
+        Some(Action::NoAnswer) => Welcome::Unheard,
+        Some(Action::Close) => Welcome::Ended(End::Close),
+        Some(Action::Reset) => Welcome::Ended(End::Reset),
+        Some(Action::Garbage) => {
+            let _ = socket.try_write(&GARBAGE);
+            Welcome::Ended(End::Close)
+        }
+        Some(Action::Delay(time)) => {
+            tokio::time::sleep(*time).await;
+            Welcome::Heard
+        }
+        _ => Welcome::Heard,
+    }
+}
+
+/// Ends a connection as a rule says.
+async fn part(mut socket: TcpStream, end: End) -> Ending {
+    match end {
+        End::Reset => drop(socket.set_zero_linger()),
+        End::Close => {
+            // To close a connection with unread bytes resets it, and the peer may lose what was written last.
+            let close = async {
+                socket.shutdown().await?;
+                tokio::io::copy(&mut socket, &mut tokio::io::sink()).await
+            };
+            drop(timeout_at(Instant::now() + PARTING, close).await);
+        }
+    }
+    Ending::ByRule(end)
 }
 
 /// Waits until it is clear whether a connection is encrypted, and until it is.
@@ -132,6 +208,8 @@ async fn encrypted(
 struct Session<'a> {
     id: SessionId,
     peer: SocketAddr,
+    port: u16,
+    is_heard: bool,
     seat: &'a Seat,
     begun: Instant,
     outbox: &'a Arc<Outbox>,
@@ -140,13 +218,17 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn run(self, source: Source<'_>, writing: impl Future<Output = Ending>) -> Ending {
-        let Self { id, peer, seat, begun, outbox, shared } = self;
-        let opened = Event::Opened { session: id, peer: ipv4(peer), outbox: Arc::clone(outbox) };
+        let Self { id, peer, port, is_heard, seat, begun, outbox, shared } = self;
+        let outbox_of = Arc::clone(outbox);
+        let opened = Event::Opened { session: id, peer: ipv4(peer), port, outbox: outbox_of };
         if shared.events.send(opened).is_err() {
             return Ending::Stopped;
         }
         let _closes = Closes(id, shared);
-        let reader = Reader::new(source, id, seat, begun + FIRST_FRAME, outbox, shared);
+        let reader = Reader {
+            is_heard,
+            ..Reader::new(source, id, seat, begun + FIRST_FRAME, outbox, shared)
+        };
         tokio::select! {
             ending = reader.run() => ending,
             ending = writing => ending,
@@ -173,28 +255,55 @@ fn ipv4(peer: SocketAddr) -> SocketAddr {
 }
 
 async fn write(socket: &TcpStream, outbox: &Outbox) -> Ending {
-    while let Some(mut frames) = outbox.take().await {
-        while !frames.is_empty() {
-            if let Err(error) = socket.writable().await {
-                return error.into();
+    while let Some(piece) = outbox.take().await {
+        let written = match piece {
+            Piece::Frames(frames) => write_all(socket, frames).await,
+            Piece::Trickle(mut frame, rate) => {
+                let mut drops = Drops::at(rate);
+                loop {
+                    match write_all(socket, drops.next(&mut frame).await).await {
+                        Ok(()) if !frame.is_empty() => {}
+                        written => break written,
+                    }
+                }
             }
-            match socket.try_write(&frames) {
-                Ok(written) => frames.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return error.into(),
-            }
+            Piece::End(end) => return Ending::ByRule(end),
+        };
+        if let Err(error) = written {
+            return error.into();
         }
     }
     Ending::Stopped
 }
 
-async fn write_encrypted(mut writer: WriteHalf<TlsStream<TcpStream>>, outbox: &Outbox) -> Ending {
-    while let Some(mut frames) = outbox.take().await {
-        let written = async {
-            writer.write_all_buf(&mut frames).await?;
-            writer.flush().await
+async fn write_all(socket: &TcpStream, mut frames: BytesMut) -> io::Result<()> {
+    while !frames.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(&frames) {
+            Ok(written) => frames.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn write_encrypted(writer: &mut WriteHalf<TlsStream<TcpStream>>, outbox: &Outbox) -> Ending {
+    while let Some(piece) = outbox.take().await {
+        let written = match piece {
+            Piece::Frames(frames) => write_all_encrypted(writer, frames).await,
+            Piece::Trickle(mut frame, rate) => {
+                let mut drops = Drops::at(rate);
+                loop {
+                    match write_all_encrypted(writer, drops.next(&mut frame).await).await {
+                        Ok(()) if !frame.is_empty() => {}
+                        written => break written,
+                    }
+                }
+            }
+            Piece::End(end) => return Ending::ByRule(end),
         };
-        if let Err(error) = written.await {
+        if let Err(error) = written {
             return error.into();
         }
     }
@@ -203,10 +312,41 @@ async fn write_encrypted(mut writer: WriteHalf<TlsStream<TcpStream>>, outbox: &O
     Ending::Stopped
 }
 
+async fn write_all_encrypted(
+    writer: &mut WriteHalf<TlsStream<TcpStream>>,
+    mut frames: BytesMut,
+) -> io::Result<()> {
+    writer.write_all_buf(&mut frames).await?;
+    writer.flush().await
+}
+
+/// The parts of a frame that is written slowly, each in its time.
+struct Drops {
+    length: usize,
+    pause: Duration,
+}
+
+impl Drops {
+    /// As many bytes a second, in twenty parts or byte by byte.
+    fn at(bytes_per_second: u32) -> Self {
+        let rate = bytes_per_second.max(1);
+        let length = (rate / 20).max(1);
+        Self {
+            length: length as usize,
+            pause: Duration::from_secs_f64(f64::from(length) / f64::from(rate)),
+        }
+    }
+
+    async fn next(&mut self, frame: &mut BytesMut) -> BytesMut {
+        tokio::time::sleep(self.pause).await;
+        frame.split_to(self.length.min(frame.len()))
+    }
+}
+
 /// Where a connection's bytes come from.
 enum Source<'a> {
     Plain(&'a TcpStream),
-    Tls(ReadHalf<TlsStream<TcpStream>>),
+    Tls(&'a mut ReadHalf<TlsStream<TcpStream>>),
 }
 
 impl Source<'_> {
@@ -238,6 +378,8 @@ struct Reader<'a> {
     /// Whether it may stay: it has sent a request signed by an account, or no signatures are
     /// required.
     is_known: bool,
+    /// Whether its requests are looked at.
+    is_heard: bool,
     runs: Arc<Semaphore>,
     buffer: BytesMut,
     deadline: Instant,
@@ -261,6 +403,7 @@ impl<'a> Reader<'a> {
             outbox,
             shared,
             is_known: shared.accounts.is_empty(),
+            is_heard: true,
             runs: Arc::new(Semaphore::new(RUNS_IN_FLIGHT)),
             buffer: BytesMut::new(),
             deadline,
@@ -296,7 +439,7 @@ impl<'a> Reader<'a> {
                 self.outbox.push(refusals);
             }
             self.is_known |= admitted.is_signed;
-            match admitted.frames.is_empty() || !self.is_known {
+            match admitted.frames.is_empty() || !self.is_known || !self.is_heard {
                 true => self.long_frame = None,
                 false => self.hand_over(admitted.frames).await?,
             }

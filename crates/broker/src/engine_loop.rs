@@ -4,6 +4,8 @@
 //! It is a separate thread, because a commit to disk takes a while, and it serves both stores: with
 //! one owner there is nothing to lock.
 
+mod held;
+mod interference;
 mod pause;
 
 use std::net::SocketAddr;
@@ -14,14 +16,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use posthaste_protocol::frame::MAX_FRAME;
-use posthaste_protocol::{DecodeError, Frame, SendReader};
+use posthaste_protocol::{Command, DecodeError, Frame, Incoming, SendReader};
 use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use self::held::Held;
+use self::interference::{Course, Interference};
 use self::pause::Pause;
-use crate::engine::effects::Effects;
+use crate::engine::effects::{Caller, Effects};
+use crate::engine::refusal::Refusal;
 use crate::engine::{Engine, Millis, SessionId};
-use crate::outbox::{Breach, Outbox};
+use crate::fault::{Asked, FaultRules};
+use crate::outbox::{Breach, Outbox, Piece};
 use crate::request::{self, Answer, Request};
 
 /// A turn takes no further requests once its messages have this many bytes.
@@ -39,7 +45,7 @@ pub(crate) type Question = Box<dyn FnOnce(&mut Engine, Millis, &mut Effects) + S
 /// What arrives at the engine's thread.
 pub(crate) enum Event {
     /// A client has connected.
-    Opened { session: SessionId, peer: SocketAddr, outbox: Arc<Outbox> },
+    Opened { session: SessionId, peer: SocketAddr, port: u16, outbox: Arc<Outbox> },
     /// Whole frames of one session, in the order of their arrival.
     Frames { session: SessionId, frames: Bytes, permits: Permits },
     /// A client is gone.
@@ -79,6 +85,10 @@ pub(crate) struct Counters {
 struct Client {
     outbox: Arc<Outbox>,
     sends: SendReader,
+    /// The port at which it has connected.
+    port: u16,
+    /// Its connection ends: nothing that comes on it is carried out any more.
+    has_ended: bool,
 }
 
 /// The engine and the connections that it answers.
@@ -91,10 +101,16 @@ pub(crate) struct EngineLoop {
     pause: Pause,
     /// Empty between turns, but in a pause; kept for the room that it has.
     effects: Effects,
+    interference: Interference,
 }
 
 impl EngineLoop {
-    pub(crate) fn new(engine: Engine, events: Receiver<Event>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        events: Receiver<Event>,
+        counters: Arc<Counters>,
+        rules: Arc<FaultRules>,
+    ) -> Self {
         let engine_loop = Self {
             engine,
             clock: Clock::start(),
@@ -103,6 +119,7 @@ impl EngineLoop {
             counters,
             pause: Pause::default(),
             effects: Effects::default(),
+            interference: Interference::of(rules),
         };
         engine_loop.count();
         engine_loop
@@ -133,7 +150,10 @@ impl EngineLoop {
             return Ok(event);
         }
         let due = match self.pause.is_on {
-            false => self.engine.next_wake(),
+            false => {
+                let wakes = [self.engine.next_wake(), self.interference.held.earliest()];
+                wakes.into_iter().flatten().min()
+            }
             true => self.engine.watchers_wake(),
         };
         match due {
@@ -151,7 +171,10 @@ impl EngineLoop {
         let mut next = first;
         let mut requests = 0;
         match self.pause.is_on {
-            false => self.engine.tick(now, &mut effects),
+            false => {
+                self.engine.tick(now, &mut effects);
+                self.go_on(now, &mut effects);
+            }
             true => self.engine.end_watchers(now),
         }
         while let Some(event) = next {
@@ -164,12 +187,14 @@ impl EngineLoop {
                     requests += self.handle(now, session, frames, &mut effects);
                     done.push(permits);
                 }
-                Event::Opened { session, peer, outbox } => {
+                Event::Opened { session, peer, port, outbox } => {
                     self.engine.open(now, session, peer);
-                    self.clients.insert(session, Client { outbox, sends: SendReader::default() });
+                    let sends = SendReader::default();
+                    self.clients.insert(session, Client { outbox, sends, port, has_ended: false });
                 }
                 Event::Closed(session) => {
                     self.engine.close(session, &mut effects);
+                    self.interference.forget(session);
                     self.clients.remove(&session);
                 }
                 Event::Asked(question) => {
@@ -195,7 +220,7 @@ impl EngineLoop {
         // First the figures: who has an answer finds it counted.
         self.count();
         if !self.pause.is_on {
-            self.deliver(&mut effects);
+            self.deliver(now, &mut effects);
         }
         self.effects = effects;
         stop
@@ -238,28 +263,120 @@ impl EngineLoop {
         effects: &mut Effects,
     ) -> Result<bool, DecodeError> {
         let Some(frame) = Frame::take_of_run(frames, MAX_FRAME)? else { return Ok(false) };
+        match self.interference.rules.is_empty() {
+            true => self.carry_out(now, session, frame, effects)?,
+            false => self.ask_rules(now, session, frame, effects)?,
+        }
+        Ok(true)
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        frame: Frame,
+        effects: &mut Effects,
+    ) -> Result<(), DecodeError> {
         let client = self.clients.get_mut(&session);
         if let Some(send) = client.and_then(|client| client.sends.peek(&frame)) {
             self.engine.handle_send(now, session, &send, effects);
-            return Ok(true);
+            return Ok(());
         }
         let command = request::read(frame)?;
         match command.is_answer() {
             true => self.engine.answered(session, Answer::of(&command), effects),
             false => self.engine.handle(now, session, Request::of(&command), effects),
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn deliver(&self, effects: &mut Effects) {
+    /// Carries a request out, unless a fault rule has it otherwise.
+    fn ask_rules(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        frame: Frame,
+        effects: &mut Effects,
+    ) -> Result<(), DecodeError> {
+        let client = self.clients.get(&session);
+        if client.is_some_and(|client| client.has_ended) {
+            return Ok(());
+        }
+        let port = client.map_or(0, |client| client.port);
+        let command = request::read(frame.clone())?;
+        if command.is_answer() {
+            return self.carry_out(now, session, frame, effects);
+        }
+        let caller = caller(session, &command);
+        match self.course(now, port, caller, &command, effects) {
+            Course::GoOn => self.carry_out(now, session, frame, effects)?,
+            Course::Stop => {}
+            Course::End => {
+                if let Some(client) = self.clients.get_mut(&session) {
+                    client.has_ended = true;
+                }
+            }
+            Course::Later(due) => {
+                let held = self.interference.held.hold(due, session, Held::Request(frame));
+                if held.is_err() {
+                    effects.refuse(caller, &Refusal::busy("fault rules hold too much back"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn course(
+        &mut self,
+        now: Millis,
+        port: u16,
+        caller: Caller,
+        command: &Command,
+        effects: &mut Effects,
+    ) -> Course {
+        // What cannot be read is refused by the engine, unless a rule for its code has it otherwise.
+        let incoming = Incoming::read(command).ok();
+        let client = self.engine.producers.id(caller.session);
+        let code = command.request_code();
+        let asked = Asked::request(code, caller.oneway, port, client, incoming.as_ref());
+        self.interference.before(now, caller, &asked, &self.engine, effects)
+    }
+
+    /// Goes on with what fault rules have held back until now.
+    fn go_on(&mut self, now: Millis, effects: &mut Effects) {
+        while let Some((session, held)) = self.interference.held.next_due(now) {
+            match held {
+                Held::Answer(answer) => {
+                    if let Some(client) = self.clients.get(&session) {
+                        client.outbox.push(answer);
+                    }
+                }
+                // It was read before.
+                Held::Request(frame) => drop(self.carry_out(now, session, frame, effects)),
+            }
+        }
+    }
+
+    fn deliver(&mut self, now: Millis, effects: &mut Effects) {
         let mut ready = effects.take_ready();
         // Mostly no other session waits for this thread then; it never waits for the connection.
         let is_lone = ready.len() == 1;
         for (session, frames) in &mut ready {
             let Some(client) = self.clients.get(&session) else { continue };
+            if !self.interference.is_idle() {
+                for piece in self.interference.after(now, session, frames) {
+                    client.outbox.push_piece(piece);
+                }
+                continue;
+            }
             match is_lone && frames.len() <= WRITTEN_AT_ONCE {
                 true => client.outbox.write(frames),
                 false => client.outbox.push(frames),
+            }
+        }
+        for (session, end) in self.interference.take_ends() {
+            if let Some(client) = self.clients.get(&session) {
+                client.outbox.push_piece(Piece::End(end));
             }
         }
     }
@@ -280,6 +397,10 @@ impl EngineLoop {
         self.counters.topics.store(self.engine.topics.len() as u64, Ordering::Relaxed);
         self.counters.connections.store(self.clients.len() as u64, Ordering::Relaxed);
     }
+}
+
+fn caller(session: SessionId, command: &Command) -> Caller {
+    Caller { session, opaque: command.opaque, oneway: command.is_oneway() }
 }
 
 /// How long to wait for what is due: it may be due sooner than it seems, as after a sleep.
@@ -379,10 +500,16 @@ mod tests {
     fn an_answer_leaves_after_everything_is_synced() {
         let file = Watched::default();
         let (_events, receiver) = mpsc::channel();
-        let mut engine_loop = EngineLoop::new(engine(&file), receiver, Arc::default());
+        let mut engine_loop =
+            EngineLoop::new(engine(&file), receiver, Arc::default(), Arc::default());
         let (session, outbox) = (SessionId(1), Arc::new(Outbox::default()));
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
-        engine_loop.turn(Some(Event::Opened { session, peer, outbox: Arc::clone(&outbox) }));
+        engine_loop.turn(Some(Event::Opened {
+            session,
+            peer,
+            port: 0,
+            outbox: Arc::clone(&outbox),
+        }));
 
         let early = Arc::new(AtomicBool::new(false));
         let (look, seen) = (Arc::clone(&outbox), Arc::clone(&early));
@@ -435,10 +562,10 @@ mod tests {
     fn what_is_not_kept_yet_is_kept_at_the_end() {
         let file = Watched::default();
         let (events, receiver) = mpsc::channel();
-        let engine_loop = EngineLoop::new(engine(&file), receiver, Arc::default());
+        let engine_loop = EngineLoop::new(engine(&file), receiver, Arc::default(), Arc::default());
         let (session, outbox) = (SessionId(1), Arc::new(Outbox::default()));
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
-        events.send(Event::Opened { session, peer, outbox }).expect("running");
+        events.send(Event::Opened { session, peer, port: 0, outbox }).expect("running");
         events.send(send(session)).expect("running");
         let group = ConsumerGroup { group_name: "readers".into(), ..ConsumerGroup::default() };
         let heartbeat = Heartbeat { consumers: vec![group], ..Heartbeat::default() };

@@ -17,6 +17,9 @@
 //! is synced; the folder has a [limit](BrokerBuilder::data_limit) too. A damaged file is an error
 //! that names it. If the broker itself fails, it stops, and [`Broker::failed`] says why.
 //!
+//! It fails on purpose where a test wants it to: [`fault`](BrokerHandle::fault) takes rules such as "refuse the first
+//! three sends to this topic" or "store every tenth message and never answer" ([`Fault`]).
+//!
 //! What it does: routes; topics and their attributes; sends of every kind; transactions, with
 //! checks of undecided ones; delay levels, and timer messages, kept to the millisecond and up to
 //! three days, which can be taken back; requests and replies; queries by key, unique id and tag;
@@ -52,8 +55,8 @@
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
-//! is the thread that owns the `engine`, `handler` has what each request does, and `store` keeps
-//! what must be kept before the answer leaves.
+//! is the thread that owns the `engine`, and does what rules of `fault` say, `handler` has what each request
+//! does, and `store` keeps what must be kept before the answer leaves.
 
 mod accounts;
 #[cfg(feature = "bench")]
@@ -66,6 +69,7 @@ mod engine;
 mod engine_loop;
 mod error;
 mod failure;
+mod fault;
 pub mod guide;
 mod handler;
 mod kit;
@@ -81,6 +85,7 @@ mod time;
 pub use broker::{Broker, BrokerHandle, BrokerStats, Restart};
 pub use builder::BrokerBuilder;
 pub use error::BrokerError;
+pub use fault::{Fault, FaultError, FaultRule, On, Requests, SendKind};
 pub use kit::{
     ClientInfo, Cluster, ClusterBuilder, Decision, GroupInfo, KitError, NotArrived, Page, PageOf,
     Position, PositionError, QueueInfo, StoredMessage, TopicInfo, Undecided, WaitsFor,

@@ -1,5 +1,6 @@
 //! What waits to be written to one connection.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::{Buf, BytesMut};
@@ -30,9 +31,41 @@ pub(crate) enum Breach {
     Decode(DecodeError),
 }
 
+/// What is written to a connection.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// Frames.
+    Frames(BytesMut),
+    /// A frame that is written at this many bytes a second.
+    Trickle(BytesMut, u32),
+    /// The connection ends.
+    End(End),
+}
+
+/// How a connection ends that nothing is wrong with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is closed.
+    Close,
+    /// It is reset.
+    Reset,
+}
+
+impl Piece {
+    fn length(&self) -> usize {
+        match self {
+            Self::Frames(frames) | Self::Trickle(frames, _) => frames.len(),
+            // Something is being written, for whoever asks.
+            Self::End(_) => 1,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     waiting: BytesMut,
+    /// What waits behind that, because it is not written like other frames, or comes after such a piece.
+    behind: VecDeque<Piece>,
     /// Bytes that are being written.
     in_write: usize,
     finished: bool,
@@ -51,6 +84,7 @@ impl Outbox {
         let state = self.lock();
         if state.waiting.is_empty()
             && state.in_write == 0
+            && state.behind.is_empty()
             && let Some(socket) = self.socket.upgrade()
         {
             // What is wrong with the connection shows again when the rest is written.
@@ -68,14 +102,29 @@ impl Outbox {
         self.add(self.lock(), frames);
     }
 
+    /// Adds a piece that is written in its turn.
+    pub(crate) fn push_piece(&self, piece: Piece) {
+        match piece {
+            Piece::Frames(frames) => self.push(frames),
+            piece => {
+                self.lock().behind.push_back(piece);
+                self.changed.notify_one();
+            }
+        }
+    }
+
     fn add(&self, mut state: MutexGuard<'_, State>, frames: BytesMut) {
-        if state.waiting.len() + state.in_write > MAX_PENDING {
+        let later: usize = state.behind.iter().map(Piece::length).sum();
+        if state.waiting.len() + state.in_write + later > MAX_PENDING {
             drop(state);
             return self.break_off(Breach::Overflow);
         }
-        match state.waiting.is_empty() {
-            true => state.waiting = frames,
-            false => state.waiting.extend_from_slice(&frames),
+        let State { waiting, behind, .. } = &mut *state;
+        match behind.back_mut() {
+            Some(Piece::Frames(last)) => last.extend_from_slice(&frames),
+            Some(_) => behind.push_back(Piece::Frames(frames)),
+            None if waiting.is_empty() => *waiting = frames,
+            None => waiting.extend_from_slice(&frames),
         }
         drop(state);
         self.changed.notify_one();
@@ -93,15 +142,19 @@ impl Outbox {
         self.breached.notify_one();
     }
 
-    /// Everything that waits, as soon as there is something; `None` when nothing comes any more.
-    /// What an earlier call gave counts as written.
-    pub(crate) async fn take(&self) -> Option<BytesMut> {
+    /// What waits next, as soon as there is something: frames mostly, and all that wait; `None` when
+    /// nothing comes any more. What an earlier call gave counts as written.
+    pub(crate) async fn take(&self) -> Option<Piece> {
         loop {
             {
                 let mut state = self.lock();
                 state.in_write = state.waiting.len();
                 if !state.waiting.is_empty() {
-                    return Some(std::mem::take(&mut state.waiting));
+                    return Some(Piece::Frames(std::mem::take(&mut state.waiting)));
+                }
+                if let Some(piece) = state.behind.pop_front() {
+                    state.in_write = piece.length();
+                    return Some(piece);
                 }
                 if state.finished {
                     return None;
@@ -114,7 +167,8 @@ impl Outbox {
     /// Whether something waits to be written.
     #[cfg(test)]
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.lock().waiting.is_empty()
+        let state = self.lock();
+        !state.waiting.is_empty() || !state.behind.is_empty()
     }
 
     /// Waits until the connection is to be closed at once.
@@ -156,7 +210,9 @@ mod tests {
             }
             if n % 1_000 == 1 && outbox.lock().waiting.len() < 2_000_000 {
                 // The connection's task gets as far as it can without a reader.
-                let Some(mut frames) = outbox.take().await else { panic!("nothing waits") };
+                let Some(Piece::Frames(mut frames)) = outbox.take().await else {
+                    panic!("nothing waits")
+                };
                 let written = socket.try_write(&frames).unwrap_or(0);
                 frames.advance(written);
                 outbox.put_back(frames);
@@ -164,7 +220,7 @@ mod tests {
         }
         outbox.finish();
         let write = async {
-            while let Some(mut frames) = outbox.take().await {
+            while let Some(Piece::Frames(mut frames)) = outbox.take().await {
                 while !frames.is_empty() {
                     socket.writable().await.expect("writable");
                     frames.advance(socket.try_write(&frames).unwrap_or(0));
@@ -199,7 +255,7 @@ mod tests {
             if n + 1 == FRAMES {
                 outbox.finish();
             }
-            while let Some(mut frames) = tokio::select! {
+            while let Some(Piece::Frames(mut frames)) = tokio::select! {
                 biased;
                 frames = outbox.take() => frames,
                 () = std::future::ready(()) => None,
@@ -218,6 +274,26 @@ mod tests {
             }
         }
         refusing.join().expect("the other thread");
+    }
+
+    #[tokio::test]
+    async fn what_comes_behind_a_trickle_waits_for_it() {
+        let outbox = Outbox::default();
+        let frames = |text: &str| BytesMut::from(text.as_bytes());
+        outbox.push(frames("a"));
+        outbox.push_piece(Piece::Trickle(frames("slow"), 1));
+        outbox.push(frames("b"));
+        outbox.push(frames("c"));
+        outbox.push_piece(Piece::End(End::Close));
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(match outbox.take().await {
+                Some(Piece::Frames(frames)) => String::from_utf8_lossy(&frames).into_owned(),
+                Some(piece) => format!("{piece:?}"),
+                None => "nothing".to_owned(),
+            });
+        }
+        assert_eq!(taken, ["a", r#"Trickle(b"slow", 1)"#, "bc", "End(Close)"]);
     }
 
     async fn connected() -> (TcpStream, Arc<TcpStream>) {

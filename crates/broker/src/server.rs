@@ -125,6 +125,7 @@ mod tests {
         let permits = || Arc::new(Semaphore::new(8));
         let shared = Shared {
             events,
+            rules: Arc::default(),
             accounts: Arc::default(),
             encryption: None,
             runs: permits(),

@@ -124,6 +124,11 @@ impl Effects {
         self.answer_with(caller, refusal.code, Some(&refusal.remark), &Empty);
     }
 
+    /// Writes bytes that are no frame.
+    pub(crate) fn put_raw(&mut self, session: SessionId, bytes: &[u8]) {
+        self.ready.entry(session).or_default().extend_from_slice(bytes);
+    }
+
     /// Tells a member that its group has changed.
     pub(crate) fn notify(&mut self, session: SessionId, group: &str) {
         self.tell(session, &NotifyConsumerIdsChanged { group: group.to_owned() });

@@ -13,12 +13,7 @@ impl Engine {
             Some(member) => member.registry.route(name, &self.identity.cluster, self.wiped()),
             None => self.own_route(name),
         };
-        route.ok_or_else(|| {
-            Refusal::new(
-                ResponseCode::TOPIC_NOT_EXIST,
-                format!("No topic route info in name server for the topic: {name}"),
-            )
-        })
+        route.ok_or_else(|| Self::no_route(name))
     }
 
     fn own_route(&self, name: &str) -> Option<TopicRoute> {
@@ -36,5 +31,13 @@ impl Engine {
             }],
             ..TopicRoute::default()
         })
+    }
+
+    /// A topic is not known.
+    pub(crate) fn no_route(topic: &str) -> Refusal {
+        Refusal::new(
+            ResponseCode::TOPIC_NOT_EXIST,
+            format!("No topic route info in name server for the topic: {topic}"),
+        )
     }
 }
