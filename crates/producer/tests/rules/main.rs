@@ -9,7 +9,6 @@
 )]
 
 mod delayed;
-#[allow(dead_code, reason = "not every test uses everything")]
 #[path = "../pki/mod.rs"]
 mod pki;
 mod routes;
