@@ -14,6 +14,7 @@ mod routes_before;
 mod rule;
 mod rules;
 mod which;
+mod words;
 
 use std::time::Duration;
 
@@ -69,6 +70,32 @@ pub(crate) const GARBAGE: [u8; 16] = [0xFF; 16];
 ///
 /// **Several rules** are asked in the order in which they were added. The first that hits a request acts, and the rules
 /// behind it do not see that request; [`pass`](Self::pass) only counts.
+///
+/// **In words**, for the shell and for JSON (a member for each word), a rule reads
+/// `on=send topic=orders first=3 do=refuse code=SYSTEM_BUSY`. It is parsed, and written by `Display`:
+///
+/// ```
+/// # use posthaste_broker::{Fault, On};
+/// let lost: Fault = "on=send every=10 point=after-store do=no-answer".parse()?;
+/// assert_eq!(lost, Fault::on(On::Send).every(10).after_store().no_answer());
+/// let json = r#"{"on": "send", "every": 10, "point": "after-store", "do": "no-answer"}"#;
+/// assert_eq!(lost, serde_json::from_str(json)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// | word | value | default |
+/// |---|---|---|
+/// | `on` | `send`, `route`, `heartbeat`, `transaction-end`, `recall`, `reply`, `pull`, `query`, `topic-creation`, `connect`, or the number of a code | |
+/// | `kind` | of sends: `single`, `batch`, `one-way` | all |
+/// | `topic`, `queue`, `group`, `client`, `key`, `tag`, `port` | the condition | any |
+/// | `first`, `after`, `every` | a number | all |
+/// | `probability`, `seed` | 0 to 1, and a number | seed 0 |
+/// | `for` | a time: `10s`, `200ms` | until it is removed |
+/// | `point` | `before-store`, `after-store` | `before-store` |
+/// | `do` | the action, with `-` where its method has `_` | |
+/// | `code`, `remark` | of `refuse`; `code` of `status` too: a name or a number | |
+/// | `by` | the time of `delay` and `stale-by` | |
+/// | `bytes`, `rate`, `address`, `count` | of `cut-after`, `trickle`, `another-address`, `queues` | |
 ///
 /// **Requests without an answer** (one-way) fit only rules that work without one: [`no_answer`](Self::no_answer) and
 /// [`delay`](Self::delay) before the store, [`close`](Self::close), [`reset`](Self::reset), `pass`. A rule for

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use posthaste_broker::Fault;
 
 pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
 use crate::value;
@@ -183,7 +184,14 @@ impl Command {
 /// `posthaste dev`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --access-key and its secret, the broker takes only requests signed with them.")]
+With --access-key and its secret, the broker takes only requests signed with them.
+
+A rule of --fault says which requests it is for, and what is done to them. Refuse the first three
+sends to a topic; store every tenth message and do not answer; answer no route for ten seconds:
+  --fault 'on=send topic=orders first=3 do=refuse code=SYSTEM_BUSY'
+  --fault 'on=send every=10 point=after-store do=no-answer'
+  --fault 'on=route for=10s do=unknown'
+A word that is not known is answered with all that there are.")]
 pub(crate) struct Dev {
     /// Store messages in this directory; without it, memory holds the newest ones
     #[arg(long, value_name = "DIR")]
@@ -238,6 +246,10 @@ pub(crate) struct Dev {
     /// Memory for messages; when it is full, the oldest are dropped
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = value::size, conflicts_with = "data")]
     pub(crate) memory: u64,
+
+    /// Misbehave on purpose, as a rule says (repeatable); see below
+    #[arg(long = "fault", value_name = "RULE", value_parser = value::fault)]
+    pub(crate) faults: Vec<Fault>,
 
     /// Refuse sends to topics that do not exist, instead of creating the topics
     #[arg(long)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use posthaste_broker::{Fault, FaultError};
+
 /// `3s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number counts seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text)?;
@@ -122,6 +124,13 @@ pub(crate) fn seed_topic(text: &str) -> Result<(String, u32), String> {
         Ok(queues @ 1..=1_024) if !name.is_empty() => Ok((name.into(), queues)),
         _ => Err("write a topic as NAME:QUEUES with 1 to 1024 queues, as in Orders:8".into()),
     }
+}
+
+/// A fault rule in words, as [`Fault`] has them.
+pub(crate) fn fault(text: &str) -> Result<Fault, String> {
+    let fault: Fault = text.parse().map_err(|error: FaultError| error.to_string())?;
+    fault.check().map_err(|error| error.to_string())?;
+    Ok(fault)
 }
 
 /// `FROM=TO`, each a host or `host:port`.

@@ -39,6 +39,9 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
     let started = std::time::Instant::now();
     let mut interrupt = Interrupt::listen(1)?;
     let broker = start(args, keys).await?;
+    for fault in &args.faults {
+        broker.fault(fault.clone()).map_err(|error| Failure::usage(error.to_string()))?;
+    }
     let ready_ms = started.elapsed().as_millis();
     let mut stdout = Stdout::new();
     match global.output {
@@ -217,6 +220,9 @@ fn banner(stdout: &mut Stdout, global: &Global, args: &args::Dev, broker: &Broke
         stdout.line(format_args!(
             "topics        created by the first send (--no-auto-create turns that off)"
         ));
+    }
+    for fault in &args.faults {
+        stdout.line(format_args!("fault         {fault}"));
     }
     if let Some(access_key) = &global.access_key {
         stdout.line(format_args!("access        only signed by {access_key}"));

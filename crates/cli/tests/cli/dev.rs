@@ -199,6 +199,26 @@ async fn topics_are_seeded_and_others_may_be_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_misbehaves_as_rules_say() {
+    let busy = "on=send topic=Orders first=2 do=refuse code=SYSTEM_BUSY";
+    let denied = r#"on=send topic=Payments do=refuse code=NO_PERMISSION remark="not today""#;
+    let topics = ["--topic", "Orders:1", "--topic", "Payments:1"];
+    let flags = ["--fault", busy, "--fault", denied];
+    let dev = dev(&topics.into_iter().chain(flags).collect::<Vec<_>>()).await;
+    dev.run(&["send", "Orders", "hi"], "").await.expect_code(0);
+    let refused = dev.run(&["send", "Payments", "hi"], "").await.expect_code(5);
+    assert!(refused.stderr.contains("not today"), "{}", refused.stderr);
+    dev.stop("INT").await;
+    for (rule, hint) in [
+        ("on=send topc=Orders do=pass", "perhaps topic; there is: on, kind"),
+        ("on=heartbeat topic=Orders do=pass", "a heartbeat has no topic"),
+    ] {
+        let wrong = run(posthaste(&["dev", "--fault", rule]), "").await.expect_code(2);
+        assert!(wrong.stderr.contains(hint), "{}", wrong.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_is_bounded_and_the_oldest_go_first() {
     let dev = dev(&["--memory", "1MiB", "--topic", "T:1"]).await;
     let lines: String = (0..4_000).map(|n| format!("{n:01000}\n")).collect();
