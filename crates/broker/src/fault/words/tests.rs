@@ -1,3 +1,5 @@
+//! Rules in words: what is read, what is written, and what is refused.
+
 use std::time::Duration;
 
 use proptest::option;
