@@ -186,9 +186,9 @@ impl Command {
 #[command(after_help = "\
 With --access-key and its secret, the broker takes only requests signed with them.
 
-A rule of --fault says which requests it is for, and what is done to them. Refuse
-the first three sends to a topic; store every tenth message and do not answer;
-answer no route for ten seconds:
+A rule of --fault says which requests it is for, and what is done to them.
+Refuse the first three sends to a topic; store every tenth message and do not
+answer; answer no route for ten seconds:
   --fault 'on=send topic=orders first=3 do=refuse code=SYSTEM_BUSY'
   --fault 'on=send every=10 point=after-store do=no-answer'
   --fault 'on=route for=10s do=unknown'

@@ -217,7 +217,13 @@ async fn an_end_that_does_not_arrive_is_an_error() {
     let transaction = soon(brief.begin(Message::new("t", "x"))).await.unwrap();
     broker.down();
     let error: TransactionError = soon(transaction.rollback()).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::ConnectionLost), "{error}");
+    match error.kind() {
+        ErrorKind::Connect | ErrorKind::ConnectionLost => {}
+        // On a busy machine its time may end while another connect is on its way.
+        kind => {
+            assert_eq!((kind, error.outcome()), (ErrorKind::Timeout, Outcome::Unknown), "{error}")
+        }
+    }
 }
 
 /// A broker that is away for a moment gets the decision when it is back, at its new address too.
