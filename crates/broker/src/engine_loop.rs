@@ -30,9 +30,6 @@ use crate::fault::{Asked, FaultRules};
 use crate::outbox::{Breach, Outbox, Piece};
 use crate::request::{self, Answer, Request};
 
-/// A turn takes no further requests once its messages have this many bytes.
-const MAX_COMMIT: usize = 4 * 1024 * 1024;
-
 /// After so long the time is looked at anew, whatever is due when.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -213,7 +210,7 @@ impl EngineLoop {
                 }
             }
             let is_long = requests >= self.engine.store.requests_per_turn()
-                || effects.commit.length() >= MAX_COMMIT;
+                || effects.commit.length() >= self.engine.store.bytes_per_turn();
             next = if is_long { None } else { self.next_event() };
         }
         self.engine.settle(now, &mut effects);

@@ -24,6 +24,9 @@ use std::path::Path;
 use crate::error::BrokerError;
 use crate::location::QueueKey;
 
+/// Bytes of the messages of one commit; the request that reaches them is its last one.
+const MAX_COMMIT: usize = 4 * 1024 * 1024;
+
 /// Keeps messages and facts. Owned by the engine, hence by one thread.
 pub(crate) trait Store: Send {
     /// The facts of an earlier run.
@@ -50,6 +53,11 @@ pub(crate) trait Store: Send {
     /// How many requests make a turn long enough. A commit that costs little more for many wants many of
     /// them; where it costs next to nothing, answers that leave sooner keep the clients at work meanwhile.
     fn requests_per_turn(&self) -> usize;
+
+    /// A turn takes no further requests once its messages have this many bytes.
+    fn bytes_per_turn(&self) -> usize {
+        MAX_COMMIT
+    }
 
     /// Why there is no room for more messages, if there is none.
     fn full(&self) -> Option<Full>;

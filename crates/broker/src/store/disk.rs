@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::folder::{Folder, sync_folder};
 use super::segment::{Ends, Medium, Opening, Segment};
-use super::{Block, Commit, Fact, Full, Limit, Store, StoreError, WhenFull};
+use super::{Block, Commit, Fact, Full, Limit, MAX_COMMIT, Store, StoreError, WhenFull};
 use crate::error::BrokerError;
 use crate::location::QueueKey;
 
@@ -204,6 +204,12 @@ impl Store for DiskStore {
 
     fn requests_per_turn(&self) -> usize {
         4_096
+    }
+
+    /// A commit goes into one file. If it were longer than a file's share, files would be long, and
+    /// much would be deleted with each.
+    fn bytes_per_turn(&self) -> usize {
+        usize::try_from(self.limit.bytes / SHARE).unwrap_or(usize::MAX).min(MAX_COMMIT)
     }
 
     fn full(&self) -> Option<Full> {

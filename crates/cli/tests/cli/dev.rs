@@ -103,8 +103,9 @@ async fn a_data_folder_that_is_full_goes_on_with_the_newest_messages() {
         dev.run(&["topic", "describe", "T", "-o", "json"], "").await.expect_code(0).json();
     let queue = &described[0]["queues"][0];
     // More than 500 where the machine was so busy that an answer was given up, and its message sent again.
+    // How many are kept depends on how many one commit has: a file ends with a commit.
     let (min, max) = (queue["min_offset"].as_u64().unwrap(), queue["max_offset"].as_u64().unwrap());
-    assert!(max >= 500 && (120..280).contains(&(max - min)), "{queue}");
+    assert!(max >= 500 && (80..280).contains(&(max - min)), "{queue}");
     let newest = ["tail", "T", "--until", "now", "-o", "json"];
     let newest = dev.run(&newest, "").await.expect_code(0).json();
     assert!(newest.iter().any(|line| line["body"] == format!("{:060000}", 499)));
