@@ -29,6 +29,7 @@ use crate::fault::{Fault, FaultError, FaultRule, FaultRules};
 use crate::seats::Seats;
 use crate::server::{self, MAX_CONNECTIONS};
 use crate::store::{DiskStore, Limit, MemoryStore, Store, StoreError};
+use crate::wire::WireLog;
 
 /// How many runs of frames may be on their way, over all connections; each has about 64 KiB.
 const RUNS: usize = 1_024;
@@ -101,6 +102,7 @@ pub struct BrokerHandle {
     running: Weak<Running>,
     failure: Failure,
     rules: Arc<FaultRules>,
+    pub(crate) wire: Arc<WireLog>,
 }
 
 /// Figures of a running broker.
@@ -145,6 +147,7 @@ impl Broker {
         let name = Arc::from(identity.broker.as_str());
         let failure = Failure::default();
         let rules = Arc::new(FaultRules::default());
+        let wire = Arc::new(WireLog::default());
         let opened = settings.clone();
         let open_now = move || open(&opened, identity);
         let (figures, followed) = (Arc::clone(&counters), Arc::clone(&rules));
@@ -152,6 +155,7 @@ impl Broker {
         let shared = Shared {
             events: events.clone(),
             rules: Arc::clone(&rules),
+            wire: Arc::clone(&wire),
             accounts: Arc::new(settings.accounts.clone()),
             encryption,
             runs: Arc::new(Semaphore::new(RUNS)),
@@ -172,7 +176,7 @@ impl Broker {
         });
         running.join();
         let (to_it, failed) = (Arc::downgrade(&running), failure.clone());
-        let handle = BrokerHandle { name, counters, running: to_it, failure: failed, rules };
+        let handle = BrokerHandle { name, counters, running: to_it, failure: failed, rules, wire };
         Ok(Self { running, handle, failure })
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes, BytesMut};
 use posthaste_protocol::{DecodeError, frame};
@@ -21,6 +21,7 @@ use crate::engine_loop::{Event, Permits};
 use crate::fault::{Action, Asked, FaultRule, FaultRules, GARBAGE};
 use crate::outbox::{Breach, End, Outbox, Piece};
 use crate::seats::Seat;
+use crate::wire::{LineInfo, WireLog, WireSide};
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
 const READ_LENGTH: usize = 64 * 1024;
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) events: Sender<Event>,
     /// Where the broker misbehaves on purpose.
     pub(crate) rules: Arc<FaultRules>,
+    /// What goes over connections, as long as it is asked for.
+    pub(crate) wire: Arc<WireLog>,
     /// Who may use the broker.
     pub(crate) accounts: Arc<Accounts>,
     /// What encrypted connections need; `None`: there are only plain ones.
@@ -111,11 +114,16 @@ async fn run(
         Welcome::Ended(end) => return part(socket, end).await,
     };
     let begun = Instant::now();
+    let connected_at = SystemTime::now();
+    let tap = |is_encrypted| {
+        let (id, address) = (session.0, ipv4(peer));
+        shared.wire.connect(LineInfo { id, address, port, is_encrypted, connected_at })
+    };
     let (outbox, ending);
     match encrypted(socket, begun + FIRST_FRAME, shared.encryption.as_ref()).await {
         Ok(Wire::Plain(socket)) => {
             let socket = Arc::new(socket);
-            outbox = Arc::new(Outbox::of(&socket));
+            outbox = Arc::new(Outbox::of(&socket, tap(false)));
             let writing = write(&socket, &outbox);
             let outbox = &outbox;
             let session =
@@ -129,7 +137,7 @@ async fn run(
         Ok(Wire::Tls(stream)) => {
             let (mut reader, mut writer) = tokio::io::split(*stream);
             // Its bytes are not the frames': no other part can write them.
-            outbox = Arc::new(Outbox::default());
+            outbox = Arc::new(Outbox::without_socket(tap(true)));
             let writing = write_encrypted(&mut writer, &outbox);
             let outbox = &outbox;
             let session =
@@ -229,11 +237,13 @@ impl Session<'_> {
             is_heard,
             ..Reader::new(source, id, seat, begun + FIRST_FRAME, outbox, shared)
         };
-        tokio::select! {
+        let ending = tokio::select! {
             ending = reader.run() => ending,
             ending = writing => ending,
             breach = outbox.breach() => Ending::Breach(breach),
-        }
+        };
+        outbox.wire().end(&ending);
+        ending
     }
 }
 
@@ -433,6 +443,7 @@ impl<'a> Reader<'a> {
         let any = whole > 0;
         if any {
             let frames = self.buffer.split_to(whole).freeze();
+            self.outbox.wire().note(WireSide::Client, &frames);
             let mut refusals = BytesMut::new();
             let admitted = self.shared.accounts.admit(frames, &mut refusals)?;
             if !refusals.is_empty() {

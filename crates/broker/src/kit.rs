@@ -13,6 +13,7 @@ mod outage;
 mod page;
 mod topics;
 mod wait;
+mod wire;
 
 pub use change::{Decision, Undecided};
 pub use clients::{ClientInfo, GroupInfo};
@@ -22,6 +23,7 @@ pub use message::{StoredMessage, WaitsFor};
 pub use page::{Page, PageOf, Position, PositionError};
 pub use topics::{QueueInfo, TopicInfo};
 pub use wait::NotArrived;
+pub use wire::WireConnection;
 
 use crate::broker::BrokerHandle;
 

@@ -49,7 +49,8 @@
 //! is too: [`messages`](BrokerHandle::messages), [`clients`](BrokerHandle::clients) and the like. It
 //! [waits](BrokerHandle::wait_for) for messages, [clears](BrokerHandle::clear) them,
 //! [decides](BrokerHandle::decide) transactions, and has delayed messages
-//! [delivered now](BrokerHandle::deliver_now). And the whole broker [pauses](BrokerHandle::pause), goes
+//! [delivered now](BrokerHandle::deliver_now). [What went over the wire](BrokerHandle::wire) is kept as
+//! long as somebody asks for it. And the whole broker [pauses](BrokerHandle::pause), goes
 //! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart). A [`Cluster`] is several
 //! brokers behind one name server. [`guide::testing`] has a test for each of the things that go wrong.
 //!
@@ -81,6 +82,7 @@ mod seats;
 mod server;
 mod store;
 mod time;
+mod wire;
 
 pub use broker::{Broker, BrokerHandle, BrokerStats, Restart};
 pub use builder::BrokerBuilder;
@@ -89,5 +91,7 @@ pub use fault::{Fault, FaultError, FaultRule, On, Requests, SendKind};
 pub use kit::{
     ClientInfo, Cluster, ClusterBuilder, Decision, GroupInfo, KitError, NotArrived, Page, PageOf,
     Position, PositionError, QueueInfo, StoredMessage, TopicInfo, Undecided, WaitsFor,
+    WireConnection,
 };
 pub use store::WhenFull;
+pub use wire::{WireEnd, WireExchange, WireFrame, WireSide};

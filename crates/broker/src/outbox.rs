@@ -8,6 +8,8 @@ use posthaste_protocol::DecodeError;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::wire::{WireSide, WireTap};
+
 /// A client that reads so slowly that more than this waits for it is disconnected.
 const MAX_PENDING: usize = 4 * 1024 * 1024;
 
@@ -20,6 +22,7 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     changed: Notify,
     breached: Notify,
+    wire: WireTap,
 }
 
 /// Why a connection is closed before everything is written to it.
@@ -74,13 +77,24 @@ struct State {
 
 impl Outbox {
     /// The outbox of a connection.
-    pub(crate) fn of(socket: &Arc<TcpStream>) -> Self {
-        Self { socket: Arc::downgrade(socket), ..Self::default() }
+    pub(crate) fn of(socket: &Arc<TcpStream>, wire: WireTap) -> Self {
+        Self { socket: Arc::downgrade(socket), wire, ..Self::default() }
+    }
+
+    /// The outbox of a connection to which its task alone can write.
+    pub(crate) fn without_socket(wire: WireTap) -> Self {
+        Self { wire, ..Self::default() }
+    }
+
+    /// What the connection tells the wire log by.
+    pub(crate) fn wire(&self) -> &WireTap {
+        &self.wire
     }
 
     /// Writes frames now, as far as the connection takes them and nothing waits before them. The
     /// rest is added. To wake the connection's task would cost more.
     pub(crate) fn write(&self, mut frames: BytesMut) {
+        self.wire.note(WireSide::Broker, &frames);
         let state = self.lock();
         if state.waiting.is_empty()
             && state.in_write == 0
@@ -99,6 +113,7 @@ impl Outbox {
 
     /// Adds frames. When too much waits already the connection is closed instead.
     pub(crate) fn push(&self, frames: BytesMut) {
+        self.wire.note(WireSide::Broker, &frames);
         self.add(self.lock(), frames);
     }
 
@@ -107,6 +122,9 @@ impl Outbox {
         match piece {
             Piece::Frames(frames) => self.push(frames),
             piece => {
+                if let Piece::Trickle(frame, _) = &piece {
+                    self.wire.note(WireSide::Broker, frame);
+                }
                 self.lock().behind.push_back(piece);
                 self.changed.notify_one();
             }
@@ -199,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_at_once_never_overtakes_what_waits() {
         let (mut client, socket) = connected().await;
-        let outbox = Outbox::of(&socket);
+        let outbox = Outbox::of(&socket, WireTap::default());
         let mut expected = Vec::new();
         for n in 0..60_000u32 {
             let frame = BytesMut::from(&n.to_be_bytes().repeat(16)[..]);
@@ -240,7 +258,7 @@ mod tests {
         const LARGE: usize = 300_000;
         const FRAMES: usize = 200;
         let (client, socket) = connected().await;
-        let outbox = Arc::new(Outbox::of(&socket));
+        let outbox = Arc::new(Outbox::of(&socket, WireTap::default()));
         let small = Arc::clone(&outbox);
         let refusing = std::thread::spawn(move || {
             while !small.lock().finished {

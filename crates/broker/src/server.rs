@@ -126,6 +126,7 @@ mod tests {
         let shared = Shared {
             events,
             rules: Arc::default(),
+            wire: Arc::default(),
             accounts: Arc::default(),
             encryption: None,
             runs: permits(),

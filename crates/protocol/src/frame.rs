@@ -15,8 +15,8 @@ pub const MAX_FRAME: usize = 16 * 1024 * 1024;
 /// it escapes.
 pub const MAX_HEADER: usize = 256 * 1024;
 
-/// Length of the prefix: the frame's length and the header word.
-pub(crate) const PREFIX: usize = 8;
+/// Bytes of the prefix: the frame's length and the header word.
+pub const PREFIX: usize = 8;
 
 /// How a header is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

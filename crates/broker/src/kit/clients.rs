@@ -82,6 +82,15 @@ pub(super) fn clients(engine: &Engine) -> Vec<ClientInfo> {
     clients.into_iter().map(|(_, client)| client).collect()
 }
 
+/// What the client of each session calls itself.
+pub(super) fn ids(engine: &Engine) -> FxHashMap<u64, String> {
+    let consumers = consumers(engine).map(|(_, id, session)| (session.0, id.to_owned()));
+    let producers = engine.peers.iter().filter_map(|(session, _)| {
+        engine.producers.id(session).map(|id| (session.0, id.to_owned()))
+    });
+    consumers.chain(producers).collect()
+}
+
 /// All groups by name.
 pub(super) fn groups(engine: &Engine) -> Vec<GroupInfo> {
     let mut groups: BTreeMap<&str, GroupInfo> = BTreeMap::new();

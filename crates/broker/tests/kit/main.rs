@@ -16,6 +16,7 @@ mod questions;
 #[path = "../support/mod.rs"]
 mod support;
 mod waiting;
+mod wire;
 
 use std::time::Duration;
 
