@@ -10,6 +10,8 @@ use crate::stderr::Stderr;
 
 /// Where a secret may be that is in no file.
 const SECRET: &str = "POSTHASTE_SECRET_KEY";
+/// The same of the password of an inspector.
+const HTTP_PASSWORD: &str = "POSTHASTE_HTTP_PASSWORD";
 
 /// Access key and secret, if the flags name one. The secret never stands on the command line, which
 /// everybody on the machine can read.
@@ -20,7 +22,32 @@ pub(crate) fn keys(global: &Global) -> Result<Option<(String, String)>, Failure>
             None => Ok(None),
         };
     };
-    let secret = match &global.secret_key_file {
+    let secret = secret(global, global.secret_key_file.as_deref(), SECRET)?;
+    if secret.is_empty() {
+        return Err(Failure::usage("--access-key needs a secret")
+            .help(format!("Put it in a file, for --secret-key-file, or into {SECRET}.")));
+    }
+    Ok(Some((access_key.clone(), secret)))
+}
+
+/// The password of an inspector, if one was chosen: from this file, else from the environment.
+pub(crate) fn http_password(
+    global: &Global,
+    file: Option<&Path>,
+) -> Result<Option<String>, Failure> {
+    let password = secret(global, file, HTTP_PASSWORD)?;
+    match (password.is_empty(), file) {
+        (true, Some(file)) => {
+            Err(Failure::usage(format!("{}: there is no password in it", file.display())))
+        }
+        (true, None) => Ok(None),
+        (false, _) => Ok(Some(password)),
+    }
+}
+
+/// What a file has, else this variable of the environment; nothing, where neither has anything.
+fn secret(global: &Global, file: Option<&Path>, variable: &str) -> Result<String, Failure> {
+    let secret = match file {
         Some(path) => {
             if let Some(warning) = others_can_read(path) {
                 Stderr::new(global).warning(&warning);
@@ -28,15 +55,10 @@ pub(crate) fn keys(global: &Global) -> Result<Option<(String, String)>, Failure>
             std::fs::read_to_string(path)
                 .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?
         }
-        None => std::env::var(SECRET).unwrap_or_default(),
+        None => std::env::var(variable).unwrap_or_default(),
     };
     // Editors end files with a newline.
-    let secret = secret.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() {
-        return Err(Failure::usage("--access-key needs a secret")
-            .help(format!("Put it in a file, for --secret-key-file, or into {SECRET}.")));
-    }
-    Ok(Some((access_key.clone(), secret.to_owned())))
+    Ok(secret.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// What to say of a secret that other users of the machine can read.

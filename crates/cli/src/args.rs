@@ -1,16 +1,16 @@
 //! Every flag, defined once: parser, help and environment come from here.
 
 mod bench;
+mod dev;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use posthaste_broker::Fault;
 
 pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
+pub(crate) use self::dev::{Dev, WhenFull};
 use crate::value;
 
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
@@ -179,92 +179,6 @@ impl Command {
             Self::Demo => "demo",
         }
     }
-}
-
-/// `posthaste dev`
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-With --access-key and its secret, the broker takes only requests signed with them.
-
-A rule of --fault says which requests it is for, and what is done to them.
-Refuse the first three sends to a topic; store every tenth message and do not
-answer; answer no route for ten seconds:
-  --fault 'on=send topic=orders first=3 do=refuse code=SYSTEM_BUSY'
-  --fault 'on=send every=10 point=after-store do=no-answer'
-  --fault 'on=route for=10s do=unknown'
-An unknown word is an error that lists the known ones.")]
-pub(crate) struct Dev {
-    /// Store messages in this directory; without it, memory holds the newest ones
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-
-    /// Disk space that the files in --data may take, at least 16MiB
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = value::size, requires = "data")]
-    pub(crate) data_limit: u64,
-
-    /// What to do with a new message when --data-limit is reached
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "data")]
-    pub(crate) when_full: WhenFull,
-
-    /// Address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    pub(crate) listen: IpAddr,
-
-    /// Let anyone who can reach the address connect; required to listen beyond loopback without an
-    /// --access-key
-    #[arg(long)]
-    pub(crate) anyone_may_connect: bool,
-
-    /// Accept encrypted connections too, with the certificate in this PEM file
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
-
-    /// PEM file with the private key of --tls-cert
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-
-    /// Host name or address at which clients reach the broker
-    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) advertise: Option<String>,
-
-    /// Port of the broker; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 10911)]
-    pub(crate) port: u16,
-
-    /// Port of the name server; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 9876)]
-    pub(crate) namesrv_port: u16,
-
-    /// Connections that one remote address may have; raise it where many clients share an address,
-    /// as behind NAT
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub(crate) connections_per_address: usize,
-
-    /// Create this topic at startup (repeatable)
-    #[arg(long = "topic", visible_alias = "seed-topic", value_name = "NAME:QUEUES", value_parser = value::seed_topic)]
-    pub(crate) topics: Vec<(String, u32)>,
-
-    /// Memory for messages; when it is full, the oldest are dropped
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = value::size, conflicts_with = "data")]
-    pub(crate) memory: u64,
-
-    /// Misbehave on purpose, as a rule says (repeatable); see below
-    #[arg(long = "fault", value_name = "RULE", value_parser = value::fault)]
-    pub(crate) faults: Vec<Fault>,
-
-    /// Refuse sends to topics that do not exist, instead of creating the topics
-    #[arg(long)]
-    pub(crate) no_auto_create: bool,
-}
-
-/// What happens to a new message at the data limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum WhenFull {
-    /// Store it, and drop the oldest messages of all topics
-    #[default]
-    Drop,
-    /// Refuse it
-    Refuse,
 }
 
 /// `posthaste send`

@@ -6,10 +6,8 @@ mod json;
 
 use std::time::UNIX_EPOCH;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use posthaste::{Delay, Message};
-use serde::ser::SerializeMap;
+use posthaste_inspector::Body;
 use serde::{Serialize, Serializer};
 
 pub(crate) use incoming::{Incoming, Place};
@@ -29,20 +27,6 @@ impl Object<'_> {
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().copied())
-    }
-}
-
-/// A body: flattens to `"body"` when it is UTF-8, else to `"body_b64"`.
-pub(crate) struct Body<'a>(pub(crate) &'a [u8]);
-
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match std::str::from_utf8(self.0) {
-            Ok(text) => map.serialize_entry("body", text)?,
-            Err(_) => map.serialize_entry("body_b64", &STANDARD.encode(self.0))?,
-        }
-        map.end()
     }
 }
 

@@ -4,6 +4,7 @@ mod arrival;
 mod clients;
 mod envelope;
 mod messages;
+mod path;
 mod query;
 mod time;
 mod topics;

@@ -25,8 +25,11 @@ pub enum ServeError {
     )]
     NoPassword(IpAddr),
     /// The password is too short.
-    #[error("a password has at least {least} characters", least = crate::password::LEAST)]
-    ShortPassword,
+    #[error("a password has at least {least} characters")]
+    ShortPassword {
+        /// How many it has at least.
+        least: usize,
+    },
     /// The system gives no random bytes for a password.
     #[error("the system gives no random bytes; set a password")]
     NoRandom,

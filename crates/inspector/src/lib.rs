@@ -11,6 +11,8 @@
 //! # }
 //! ```
 //!
+//! `posthaste dev` starts one at 127.0.0.1:9877.
+//!
 //! | path | answer |
 //! |---|---|
 //! | `/api/v1/messages?topic=T` | messages: a page, or the first ones that match, as soon as they are stored |
@@ -39,6 +41,7 @@
 //! 1 MiB for a body. What is beyond gets 503 or 413, and the broker's own ports do not notice.
 
 mod api;
+mod body;
 mod error;
 mod guard;
 mod health;
@@ -52,6 +55,7 @@ mod room;
 mod routes;
 mod shared;
 
+pub use body::Body;
 pub use error::ServeError;
 pub use inspector::{Builder, Inspector, serve};
 pub use password::Password;

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use crate::error::ServeError;
 
 /// Characters that a password has at least.
-pub(crate) const LEAST: usize = 12;
+const LEAST: usize = 12;
 /// Random bytes of a password that is made up: 24 characters.
 const RANDOM: usize = 18;
 
@@ -26,7 +26,7 @@ impl Password {
     pub fn new(text: impl Into<String>) -> Result<Self, ServeError> {
         let text = text.into();
         match text.chars().count() {
-            0..LEAST => Err(ServeError::ShortPassword),
+            0..LEAST => Err(ServeError::ShortPassword { least: LEAST }),
             _ => Ok(Self(text)),
         }
     }
@@ -89,7 +89,10 @@ mod tests {
 
     #[test]
     fn a_short_one_is_refused_and_a_random_one_is_long() {
-        assert!(matches!(Password::new("elevenelev!"), Err(ServeError::ShortPassword)));
+        assert!(matches!(
+            Password::new("elevenelev!"),
+            Err(ServeError::ShortPassword { least: 12 })
+        ));
         let (one, other) = (Password::generate().expect("one"), Password::generate().expect("two"));
         assert_eq!(one.text().len(), 24);
         assert_ne!(one.text(), other.text());

@@ -1,16 +1,18 @@
 //! `posthaste dev`: name server and broker in one process, to develop against.
 
+mod inspector;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-
 use std::time::Duration;
 
 use posthaste_broker::{Broker, BrokerError, WhenFull};
 use serde::Serialize;
 
+use self::inspector::Running;
 use crate::access;
 use crate::args::{self, Format, Global};
 use crate::cluster;
@@ -42,19 +44,28 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
     for fault in &args.faults {
         broker.fault(fault.clone()).map_err(|error| Failure::usage(error.to_string()))?;
     }
+    let inspector = inspector::start(global, args, &broker).await?;
     let ready_ms = started.elapsed().as_millis();
     let mut stdout = Stdout::new();
     match global.output {
-        Format::Text => banner(&mut stdout, global, args, &broker, ready_ms),
+        Format::Text => banner(&mut stdout, global, args, &broker, inspector.as_ref()),
         Format::Json => stdout.json(&Ready {
             _cmd: "dev",
             _v: VERSION,
             name_server: broker.name_server().to_string(),
             broker: broker.address().to_string(),
+            http: inspector.as_ref().map(Running::url),
+            http_password: inspector.as_ref().and_then(Running::made_up),
             ready_ms,
         }),
     }
+    if global.output == Format::Text {
+        stdout.line(format_args!("ready in {ready_ms} ms. Ctrl-C stops it."));
+    }
     let stderr = Stderr::new(global);
+    if let Some(why) = inspector.as_ref().and_then(Running::moved) {
+        stderr.note(why);
+    }
     if let Err(failure) = stdout.finish() {
         // The broker runs nevertheless.
         stderr.failure(&failure);
@@ -62,6 +73,9 @@ pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
     tokio::select! {
         () = interrupt.next() => {
             stderr.note("stopping");
+            if let Some(inspector) = inspector {
+                inspector.stop().await;
+            }
             broker.stop().await;
             Ok(Exit::Done)
         }
@@ -191,13 +205,25 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn banner(stdout: &mut Stdout, global: &Global, args: &args::Dev, broker: &Broker, ready_ms: u128) {
+fn banner(
+    stdout: &mut Stdout,
+    global: &Global,
+    args: &args::Dev,
+    broker: &Broker,
+    inspector: Option<&Running>,
+) {
     let address = broker.address();
     let advertised = args.advertise.clone().unwrap_or_else(|| address.ip().to_string());
     stdout.line(format_args!("name server   {}", broker.name_server()));
     stdout.line(format_args!(
         "broker        {address}   advertises {advertised} (change with --advertise)"
     ));
+    if let Some(inspector) = inspector {
+        stdout.line(format_args!("inspector     {} (--http, --no-http)", inspector.url()));
+        if let Some(password) = inspector.made_up() {
+            stdout.line(format_args!("password      {password} of the inspector, with any name"));
+        }
+    }
     match &args.data {
         Some(directory) => stdout.line(format_args!(
             "storage       {}, {} (--data-limit, --when-full)",
@@ -230,7 +256,6 @@ fn banner(stdout: &mut Stdout, global: &Global, args: &args::Dev, broker: &Broke
     if args.tls_cert.is_some() {
         stdout.line(format_args!("encryption    TLS, and plain connections too"));
     }
-    stdout.line(format_args!("ready in {ready_ms} ms. Ctrl-C stops it."));
 }
 
 /// A size in the largest unit that fits.
@@ -244,11 +269,16 @@ fn size(bytes: u64) -> String {
 }
 
 #[derive(Serialize)]
-struct Ready {
+struct Ready<'a> {
     _cmd: &'static str,
     _v: u32,
     name_server: String,
     broker: String,
+    /// Where the inspector is, if there is one.
+    http: Option<String>,
+    /// Its password, if that was made up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_password: Option<&'a str>,
     ready_ms: u128,
 }
 

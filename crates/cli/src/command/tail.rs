@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use posthaste::{Admin, AdminError, ReadFrom, ReadMessage, Reader};
+use posthaste_inspector::Body;
 use serde::Serialize;
 
 use crate::args::{self, Format, From, Global};
 use crate::cluster;
-use crate::envelope::{Body, Content, Object, VERSION, Wishes};
+use crate::envelope::{Content, Object, VERSION, Wishes};
 use crate::exit::{Exit, Failure, check_topic};
 use crate::interrupt::Interrupt;
 use crate::output::{Stdout, printable};

@@ -27,9 +27,9 @@ const OBEYED: [&str; 13] = [
     "priority",
     "compressed",
 ];
-/// Fields that say where a message was, when, and how its send ended. Our own commands write them;
-/// they are passed over.
-const RECORDED: [&str; 13] = [
+/// Fields that say where a message was, when, and how its send ended. Our own commands and
+/// the inspector write them; they are passed over.
+const RECORDED: [&str; 14] = [
     "_cmd",
     "topic",
     "broker",
@@ -43,6 +43,7 @@ const RECORDED: [&str; 13] = [
     "ms",
     "error",
     "line",
+    "details",
 ];
 /// How much alike two names are, of 1, that one is taken for the other misspelt.
 const ALIKE: f64 = 0.7;
@@ -334,7 +335,7 @@ mod tests {
 
     #[test]
     fn where_a_message_was_is_passed_over_and_what_it_asks_for_is_not() {
-        let record = r#"{"_cmd":"tail","_v":1,"topic":"T","broker":"b","queue":3,"offset":9,"msg_id":"1","offset_msg_id":"2","born_ms":1,"stored_ms":2,"error":{"kind":"busy"},"line":4,"status":"ok","ms":0.5,"keys":["a","b"],"tag":null,"properties":{"z":"1","a":"2"},"body":"x","to_queue":"c:1","deliver_at":5,"priority":7,"flag":-1}"#;
+        let record = r#"{"_cmd":"tail","_v":1,"topic":"T","broker":"b","queue":3,"offset":9,"msg_id":"1","offset_msg_id":"2","born_ms":1,"stored_ms":2,"error":{"kind":"busy"},"line":4,"status":"ok","ms":0.5,"details":{"redelivered":0},"keys":["a","b"],"tag":null,"properties":{"z":"1","a":"2"},"body":"x","to_queue":"c:1","deliver_at":5,"priority":7,"flag":-1}"#;
         let incoming = read(record).unwrap();
         assert_eq!(incoming.keys, ["a", "b"]);
         assert_eq!((incoming.tag, incoming.flag, incoming.priority), (None, -1, Some(7)));

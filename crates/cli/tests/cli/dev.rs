@@ -9,28 +9,32 @@ use tokio::process::Child;
 use crate::shell::{finish, json_lines, next_line, posthaste, posthaste_at, run, signal};
 
 /// A running `posthaste dev` on free ports, and where it is.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     name_server: SocketAddr,
+    /// What it has said.
+    pub(crate) ready: Value,
 }
 
-async fn dev(flags: &[&str]) -> Dev {
+/// Without an inspector, unless the flags have one.
+pub(crate) async fn dev(flags: &[&str]) -> Dev {
     let free_ports = ["dev", "--port", "0", "--namesrv-port", "0", "-o", "json"];
-    let args: Vec<&str> = free_ports.iter().chain(flags).copied().collect();
+    let no_http = if flags.contains(&"--http") { &[][..] } else { &["--no-http"] };
+    let args: Vec<&str> = free_ports.iter().chain(no_http).chain(flags).copied().collect();
     let mut child = posthaste(&args).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = next_line(&mut stdout).await.expect("it starts");
     let ready: Value = serde_json::from_str(&line).unwrap();
     let name_server = ready["name_server"].as_str().unwrap().parse().unwrap();
-    Dev { child, name_server }
+    Dev { child, name_server, ready }
 }
 
 impl Dev {
-    async fn run(&self, args: &[&str], stdin: &str) -> crate::shell::Run {
+    pub(crate) async fn run(&self, args: &[&str], stdin: &str) -> crate::shell::Run {
         run(posthaste_at(self.name_server, args), stdin).await
     }
 
-    async fn stop(self, name: &str) {
+    pub(crate) async fn stop(self, name: &str) {
         signal(&self.child, name).await;
         finish(self.child).await.expect_code(0);
     }
@@ -39,7 +43,7 @@ impl Dev {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_where_it_is_and_stops_when_asked() {
     for name in ["INT", "TERM"] {
-        let args = ["dev", "--port", "0", "--namesrv-port", "0"];
+        let args = ["dev", "--port", "0", "--namesrv-port", "0", "--http", "127.0.0.1:0"];
         let mut child = posthaste(&args).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = Vec::new();
@@ -53,8 +57,9 @@ async fn it_says_where_it_is_and_stops_when_asked() {
         }
         assert!(banner[0].starts_with("name server   127.0.0.1:"), "{banner:?}");
         assert!(banner[1].starts_with("broker        127.0.0.1:"), "{banner:?}");
+        assert!(banner[2].starts_with("inspector     http://127.0.0.1:"), "{banner:?}");
         assert_eq!(
-            banner[2],
+            banner[3],
             "storage       memory, newest 64 MiB kept (use --data DIR to persist)"
         );
         signal(&child, name).await;
@@ -71,8 +76,9 @@ async fn the_banner_says_what_happens_at_the_data_limit() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("new").join("data");
-        let args = ["dev", "--port", "0", "--namesrv-port", "0", "--data", data.to_str().unwrap()];
-        let args: Vec<&str> = args.iter().chain(flags).copied().collect();
+        let args = ["dev", "--no-http", "--port", "0", "--namesrv-port", "0", "--data"];
+        let args: Vec<&str> =
+            args.iter().chain(&[data.to_str().unwrap()]).chain(flags).copied().collect();
         let mut child = posthaste(&args).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut storage = String::new();

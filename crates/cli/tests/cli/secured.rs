@@ -35,6 +35,7 @@ async fn every_command_signs_and_encrypts_and_says_no_secret() {
     let (secret, certificate) = (path(&folder, "secret"), path(&folder, "cert.pem"));
     let key = path(&folder, "key.pem");
     let ports = ["dev", "--port", "0", "--namesrv-port", "0", "-o", "json", "--topic", "t:2"];
+    let ports = [&ports[..], &["--no-http"]].concat();
     let guard = ["--access-key", "orders", "--secret-key-file", &secret];
     let tls = ["--tls-cert", &certificate, "--tls-key", &key];
     let args: Vec<&str> = [&ports[..], &guard[..], &tls[..]].concat();

@@ -130,7 +130,7 @@ async fn a_dry_run_that_nobody_watches_checks_the_input_to_its_end() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_serves_also_where_its_banner_cannot_be_written() {
-    let mut command = posthaste(&["dev", "--port", "0", "--namesrv-port", "0"]);
+    let mut command = posthaste(&["dev", "--no-http", "--port", "0", "--namesrv-port", "0"]);
     command.stdout(full());
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();

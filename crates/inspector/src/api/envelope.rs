@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use posthaste_broker::StoredMessage;
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::api::time::since_1970;
+use crate::body::Body;
 
 /// A message. Its own fields are those that `posthaste send --json` takes.
 #[derive(Serialize)]
@@ -58,20 +56,6 @@ struct WaitsFor<'a> {
     topic: &'a str,
     queue: u16,
     at_ms: Option<u64>,
-}
-
-/// A body: `"body"` when it is UTF-8, else `"body_b64"`.
-struct Body<'a>(&'a [u8]);
-
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match std::str::from_utf8(self.0) {
-            Ok(text) => map.serialize_entry("body", text)?,
-            Err(_) => map.serialize_entry("body_b64", &STANDARD.encode(self.0))?,
-        }
-        map.end()
-    }
 }
 
 impl<'a> Envelope<'a> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_broker::{BrokerHandle, Page, PageOf, StoredMessage};
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::api::arrival::arrival;
 use crate::api::envelope::Envelope;
+use crate::api::path::Name;
 use crate::api::query::{Nothing, Parameters, Raw};
 use crate::reply::Problem;
 use crate::shared::{Shared, broken};
@@ -54,7 +55,7 @@ pub(crate) async fn messages(
 /// `/api/v1/messages/{id}`
 pub(crate) async fn message(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    Name(id): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<Response, Problem> {
     let _turn = shared.room.make().await?;

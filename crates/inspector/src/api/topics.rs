@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_broker::{QueueInfo, TopicInfo};
 use serde::{Deserialize, Serialize};
 
+use crate::api::path::Name;
 use crate::api::query::{Nothing, Parameters};
 use crate::api::time::since_1970;
 use crate::reply::Problem;
@@ -86,7 +87,7 @@ pub(crate) async fn topics(
 /// `/api/v1/topics/{topic}`
 pub(crate) async fn topic(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
+    Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<Response, Problem> {
     let topics = shared.broker.topics().await.map_err(|error| broken(&error))?;

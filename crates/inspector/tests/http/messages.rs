@@ -163,6 +163,8 @@ async fn a_wrong_parameter_is_named() {
         ("/api/v1/messages/x?topic=a", "unknown field `topic`"),
         ("/api/v1/topics?all=true", "unknown field `all`"),
         ("/api/v1/topics/orders?x=1", "unknown field `x`"),
+        ("/api/v1/topics/%ff", "the percent-encoding in the path"),
+        ("/api/v1/messages/%ff", "the percent-encoding in the path"),
         ("/api/v1/groups?x=1", "unknown field `x`"),
         ("/api/v1/clients?x=1", "unknown field `x`"),
     ] {
