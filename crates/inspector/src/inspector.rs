@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use posthaste_broker::{Broker, BrokerHandle};
@@ -138,6 +138,7 @@ impl Builder {
             hosts: Hosts::new(address, given),
             password: self.password,
             stopping,
+            adding: Mutex::default(),
         });
         let stops = shared.stops();
         let serve = axum::serve(Listener::new(listener), router(shared));

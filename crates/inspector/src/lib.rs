@@ -19,6 +19,7 @@
 //! | `/api/v1/messages/{id}` | one message, by either of its ids |
 //! | `/api/v1/topics`, `/api/v1/topics/{topic}` | topics; a topic with its queues |
 //! | `/api/v1/groups`, `/api/v1/clients` | producer and consumer groups; connections |
+//! | `/api/v1/faults`, `/api/v1/faults/{id}` | fault rules: what they have hit; added with POST, removed with DELETE |
 //! | `/healthz`, `/readyz`, `/metrics` | whether this server and the broker answer; figures for Prometheus |
 //!
 //! An assertion in a shell: the answer comes as soon as two messages with this key are stored; after
@@ -26,6 +27,15 @@
 //!
 //! ```text
 //! curl -f 'http://127.0.0.1:9877/api/v1/messages?topic=orders&key=order-42&count=2&wait=5s'
+//! ```
+//!
+//! A fault rule has the words of [`Fault`](posthaste_broker::Fault) as members; a list is added as a whole. A test waits
+//! until the rule has hit what it is to hit:
+//!
+//! ```text
+//! curl -f -H 'content-type: application/json' http://127.0.0.1:9877/api/v1/faults \
+//!      -d '{"on": "send", "topic": "orders", "first": 3, "do": "refuse", "code": "SYSTEM_BUSY"}'
+//! curl -f 'http://127.0.0.1:9877/api/v1/faults/1?hits=3&wait=5s'
 //! ```
 //!
 //! Errors are JSON: `{"error":{"kind":…,"message":…,"help":…}}`. Messages have the fields that
@@ -38,7 +48,7 @@
 //! needs a [password](Builder::password).
 //!
 //! **Bounds.** 256 connections, 128 requests that wait, 64 MiB for answers and bodies on their way,
-//! 1 MiB for a body. What is beyond gets 503 or 413, and the broker's own ports do not notice.
+//! 1 MiB for a body, 100 fault rules. What is beyond gets 503 or 413, and the broker's own ports do not notice.
 
 mod api;
 mod body;

@@ -53,7 +53,7 @@ impl Room {
     /// A place among those that wait.
     pub(crate) fn wait(&self) -> Result<Taken, Problem> {
         let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
-            let message = format!("{WAITING} requests wait for messages already");
+            let message = format!("{WAITING} requests wait already");
             let help = "wait in fewer of them, or for a shorter time";
             busy("too_many_waiting", message, help)
         })?;

@@ -13,41 +13,50 @@ use crate::reply::Problem;
 use crate::shared::Shared;
 use crate::{api, health, metrics};
 
-/// Every path, and who answers there.
-fn routes() -> [(&'static str, MethodRouter<Arc<Shared>>); 9] {
+/// A path, the methods that it takes, and who answers there.
+type Route = (&'static str, &'static str, MethodRouter<Arc<Shared>>);
+
+/// Every path.
+fn routes() -> [Route; 11] {
+    let all_faults = get(api::faults).post(api::add_faults).delete(api::remove_faults);
     [
-        ("/healthz", get(health::alive)),
-        ("/readyz", get(health::ready)),
-        ("/metrics", get(metrics::metrics)),
-        ("/api/v1/messages", get(api::messages)),
-        ("/api/v1/messages/{id}", get(api::message)),
-        ("/api/v1/topics", get(api::topics)),
-        ("/api/v1/topics/{topic}", get(api::topic)),
-        ("/api/v1/groups", get(api::groups)),
-        ("/api/v1/clients", get(api::clients)),
+        ("/healthz", "GET", get(health::alive)),
+        ("/readyz", "GET", get(health::ready)),
+        ("/metrics", "GET", get(metrics::metrics)),
+        ("/api/v1/messages", "GET", get(api::messages)),
+        ("/api/v1/messages/{id}", "GET", get(api::message)),
+        ("/api/v1/topics", "GET", get(api::topics)),
+        ("/api/v1/topics/{topic}", "GET", get(api::topic)),
+        ("/api/v1/groups", "GET", get(api::groups)),
+        ("/api/v1/clients", "GET", get(api::clients)),
+        ("/api/v1/faults", "GET, POST, DELETE", all_faults),
+        ("/api/v1/faults/{id}", "GET, DELETE", get(api::fault).delete(api::remove_fault)),
     ]
 }
 
 /// All routes behind the guard.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let add = |router: Router<Arc<Shared>>, (path, route)| router.route(path, route);
+    let add = |router: Router<Arc<Shared>>, (path, methods, route): Route| {
+        let wrong = move |request: Request| async move { wrong_method(methods, &request) };
+        router.route(path, route.fallback(wrong))
+    };
     routes()
         .into_iter()
         .fold(Router::new(), add)
         .fallback(no_such_path)
-        .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), guard))
         .with_state(shared)
 }
 
 async fn no_such_path(request: Request) -> Problem {
-    let known: Vec<_> = routes().into_iter().map(|(path, _)| path).collect();
+    let known: Vec<_> = routes().into_iter().map(|(path, ..)| path).collect();
     let message = format!("there is no {}", request.uri().path());
     let help = format!("there are {}", known.join(", "));
     Problem::new(StatusCode::NOT_FOUND, "no_such_path", message, help)
 }
 
-async fn wrong_method(request: Request) -> Problem {
+fn wrong_method(methods: &str, request: &Request) -> Problem {
     let message = format!("{} does not take {}", request.uri().path(), request.method());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message, "use GET")
+    let help = format!("it takes {methods}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message, help)
 }

@@ -1,6 +1,7 @@
 //! What all requests have in common.
 
 use std::future::Future;
+use std::sync::Mutex;
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) password: Option<Password>,
     /// Its sender is dropped when the server is to stop.
     pub(crate) stopping: watch::Receiver<()>,
+    /// Held while fault rules are added.
+    pub(crate) adding: Mutex<()>,
 }
 
 impl Shared {
@@ -44,6 +47,12 @@ impl Shared {
         })?;
         Ok(whole(status, self.room.body(text).await?))
     }
+}
+
+/// What a request that waits is told when the server stops.
+pub(crate) fn stopping() -> Problem {
+    let help = "ask again once it has been started again";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server stops", help)
 }
 
 /// What the broker does not answer.

@@ -13,7 +13,7 @@ use crate::api::messages::{BYTES, Listed, bounded, bytes};
 use crate::api::query::{Needed, Wanted};
 use crate::reply::Problem;
 use crate::room::Taken;
-use crate::shared::{Shared, broken};
+use crate::shared::{Shared, broken, stopping};
 
 /// How often it is looked whether anything has been stored, which costs the broker nothing.
 const LOOK: Duration = Duration::from_millis(20);
@@ -154,11 +154,6 @@ fn too_large(needed: Needed) -> Problem {
     let mib = BYTES >> 20;
     let message = format!("{} messages of this size are more than {mib} MiB", needed.count);
     Problem::bad(message, "ask for a smaller `count`, or for a key")
-}
-
-fn stopping() -> Problem {
-    let help = "ask again once it has been started again";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server stops", help)
 }
 
 /// The names of the topics of applications.

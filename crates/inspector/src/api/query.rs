@@ -121,14 +121,7 @@ impl Raw {
     }
 
     fn needed(&self) -> Result<Option<Needed>, Problem> {
-        let wait = self.wait.as_deref().map(|text| {
-            let wait = duration(text).filter(|wait| *wait <= LONGEST);
-            wait.ok_or_else(|| {
-                let message = format!("`wait` cannot be {text:?}");
-                Problem::bad(message, "write it as in 5s or 500ms, up to 60s")
-            })
-        });
-        let wait = wait.transpose()?;
+        let wait = wait(self.wait.as_deref())?;
         let count = within("count", self.count)?;
         if wait.is_none() && count.is_none() {
             return Ok(None);
@@ -139,6 +132,18 @@ impl Raw {
         }
         Ok(Some(Needed { count: count.unwrap_or(1), wait: wait.unwrap_or_default() }))
     }
+}
+
+/// How long a request is to wait.
+pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    let read = |text: &str| {
+        let wait = duration(text).filter(|wait| *wait <= LONGEST);
+        wait.ok_or_else(|| {
+            let message = format!("`wait` cannot be {text:?}");
+            Problem::bad(message, "write it as in 5s or 500ms, up to 60s")
+        })
+    };
+    text.map(read).transpose()
 }
 
 fn within(name: &str, number: Option<usize>) -> Result<Option<usize>, Problem> {

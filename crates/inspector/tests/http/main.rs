@@ -10,6 +10,7 @@
 
 mod bounds;
 mod client;
+mod faults;
 mod guard;
 mod listings;
 mod messages;
@@ -24,7 +25,7 @@ use posthaste_inspector::{Inspector, serve};
 const HANG: Duration = Duration::from_secs(60);
 
 /// Every path that there is, with one that is there to be found.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -34,6 +35,8 @@ const PATHS: [&str; 9] = [
     "/api/v1/topics/orders",
     "/api/v1/groups",
     "/api/v1/clients",
+    "/api/v1/faults",
+    "/api/v1/faults/1",
 ];
 
 /// A broker with a topic of one queue, and its server.

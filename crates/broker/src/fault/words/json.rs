@@ -38,7 +38,10 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fault, M::Error> {
         let mut pairs = Vec::new();
-        while let Some((word, value)) = map.next_entry::<String, Value>()? {
+        while let Some(word) = map.next_key::<String>()? {
+            let wrong =
+                |_| M::Error::custom(format!("the value of {word} is no text and no number"));
+            let value: Value = map.next_value().map_err(wrong)?;
             pairs.push((Cow::Owned(word), Cow::Owned(value.into_text())));
         }
         Words::of(pairs).and_then(Words::fault).map_err(M::Error::custom)
