@@ -1,8 +1,6 @@
-//! Producers for the fake servers, and what must hold of a producer when all has ended.
+//! Producers for the fake servers.
 
-use std::time::{Duration, Instant};
-
-use posthaste::{Producer, ProducerBuilder, Stats};
+use posthaste::{Producer, ProducerBuilder};
 
 use super::broker::Broker;
 use super::name_server::NameServer;
@@ -32,22 +30,4 @@ pub async fn two_brokers() -> (Broker, Broker, NameServer, Producer) {
     let server = NameServer::of(&[&a, &b], 4).await;
     let producer = producer(&[&server]).start().await.unwrap();
     (a, b, server, producer)
-}
-
-/// What the producer has counted when all have ended: the part that ends a message counts it a
-/// moment after its end can be seen.
-pub fn settled(producer: &Producer) -> Stats {
-    let begun = Instant::now();
-    while producer.stats().in_flight > 0 && begun.elapsed() < HANG {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    producer.stats()
-}
-
-/// Every message has ended, each once, and none holds anything any more.
-#[track_caller]
-pub fn assert_all_ended(producer: &Producer) {
-    let stats = settled(producer);
-    let ended = stats.acked + stats.not_stored + stats.unknown + stats.oneway + stats.withdrawn;
-    assert_eq!((stats.sent, stats.in_flight), (ended, 0), "{stats:?}");
 }

@@ -1,176 +1,19 @@
 //! What brokers answer, and what they should not.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use posthaste::{
-    ErrorKind as K, Message, MessageQueue, Outcome, Producer, ResponseCode, SendError, SendStatus,
-};
+use posthaste::{ErrorKind as K, Message, MessageQueue, Outcome};
 
 use posthaste_protocol::request::Empty;
 
 use crate::fake::{
-    Action, Broker, DEADLINE, NameServer, answer, assert_all_ended, frame_of, one_broker, producer,
-    request, settled, soon, stored_answer, two_brokers, until,
+    Action, DEADLINE, answer, assert_all_ended, frame_of, one_broker, producer, request, settled,
+    soon, stored_answer, two_brokers, until,
 };
 
 fn message(body: impl ToString) -> Message {
     Message::new("t", body.to_string())
-}
-
-/// How a send ends that a broker refuses to its deadline. When its answer is on its way just then, it
-/// shows nothing, and another send is tried.
-async fn refused_to_the_end(hasty: &Producer, body: impl ToString) -> SendError {
-    loop {
-        let error = hasty.send(message(body.to_string())).await.unwrap_err();
-        if error.kind() != K::Timeout {
-            return error;
-        }
-    }
-}
-
-/// The table of `failures.md`, section 2, with the list of `sending.md`, section 7.
-fn expected(code: i32) -> Option<(Outcome, K)> {
-    use Outcome::{NotStored, Unknown};
-    Some(match code {
-        0 | 10 | 11 | 12 => return None,
-        2 | 215 => (NotStored, K::Busy),
-        3 | 15 => (NotStored, K::Unsupported),
-        13 | 29 => (NotStored, K::Invalid),
-        14 | 501 | 1500 => (NotStored, K::Unavailable),
-        16 => (NotStored, K::Denied),
-        17 => (NotStored, K::NoTopic),
-        26 | 204 | 205 | 604 | 2017 | 2018 => (NotStored, K::Rejected(ResponseCode(code))),
-        _ => (Unknown, K::Broker(ResponseCode(code))),
-    })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_code_means_what_the_table_says() {
-    let broker = Broker::start("a").await;
-    let server = NameServer::of(&[&broker], 4).await;
-    broker.script(|seen| {
-        let code: i32 = seen.text().parse().unwrap();
-        match expected(code) {
-            None => Action::store_and_say(code, ""),
-            Some(_) => Action::refuse(code, "because"),
-        }
-    });
-    let producer = producer(&[&server]).retries(0).start().await.unwrap();
-    let hasty = producer.with_timeout(Duration::from_millis(700));
-    let mut codes: Vec<i32> = ResponseCode::NAMED.iter().map(|code| code.0).collect();
-    codes.extend([i32::MIN, -1, 65_535, 65_536, i32::MAX]);
-    codes.extend((0..1000).map(|_| fastrand::i32(..)));
-    codes.extend((0..300).map(|_| fastrand::i32(-10..3000)));
-    // These hold up what comes after them.
-    codes.sort_by_key(|code| matches!(code, 2 | 215));
-    for code in codes {
-        let result = match code {
-            2 | 215 => Err(soon(refused_to_the_end(&hasty, code)).await),
-            _ => soon(producer.send(message(code))).await,
-        };
-        match (expected(code), result) {
-            (None, Ok(receipt)) => {
-                let status = match code {
-                    10 => SendStatus::FlushDiskTimeout,
-                    11 => SendStatus::SlaveNotAvailable,
-                    12 => SendStatus::FlushSlaveTimeout,
-                    _ => SendStatus::Stored,
-                };
-                assert_eq!(receipt.status(), status);
-            }
-            (Some(expected), Err(error)) => {
-                assert_eq!((error.outcome(), error.kind()), expected, "code {code}");
-                assert!(!error.help().is_empty());
-                assert!(matches!(code, 2 | 215) || format!("{error}").contains("because"));
-            }
-            (expected, got) => panic!("code {code}: {got:?} instead of {expected:?}"),
-        }
-    }
-    assert_all_ended(&producer);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn code_1_is_unknown_but_for_proven_remarks() {
-    let (broker, _server, producer) = one_broker().await;
-    let hasty = producer.with_timeout(DEADLINE);
-    for (remark, outcome) in [
-        ("org.apache.rocketmq.acl.common.AclException: no", Outcome::NotStored),
-        ("request queueId[99] is illegal", Outcome::NotStored),
-        ("store putMessage return null", Outcome::Unknown),
-        ("", Outcome::Unknown),
-    ] {
-        broker.always(Action::refuse(1, remark));
-        let error = soon(refused_to_the_end(&hasty, "x")).await;
-        assert_eq!(error.outcome(), outcome, "{remark}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn retries_are_counted_and_end() {
-    let (broker, server, producer_of_two) = one_broker().await;
-    broker.first([Action::refuse(14, ""), Action::refuse(14, "")]);
-    soon(producer_of_two.send(message("third time"))).await.unwrap();
-    let stats = settled(&producer_of_two);
-    assert_eq!((stats.retries, stats.acked, stats.not_stored), (2, 1, 0));
-    assert_eq!(broker.seen_count(), 3);
-
-    broker.always(Action::refuse(14, "stopping"));
-    let producer = producer(&[&server]).retries(1).async_retries(3).start().await.unwrap();
-    let error = soon(producer.send(message("x"))).await.unwrap_err();
-    assert_eq!(error.attempts().len(), 2, "{error:?}");
-    assert!(
-        error.attempts().iter().all(|one| one.reason == "stopping" && one.kind == K::Unavailable)
-    );
-    let error = soon(producer.enqueue(message("x")).await.unwrap()).await.unwrap_err();
-    assert_eq!(error.attempts().len(), 4, "{error:?}");
-    assert_eq!(producer.stats().retries, 4);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_goes_to_another_broker() {
-    let (a, b, _server, producer) = two_brokers().await;
-    for _ in 0..20 {
-        a.forget();
-        b.forget();
-        a.always(Action::refuse(14, ""));
-        soon(producer.send(message("x"))).await.unwrap();
-        assert!(a.seen_count() <= 1);
-        assert_eq!(b.stored_count(), 1);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn denied_is_tried_once_elsewhere_and_illegal_not_again() {
-    let (a, b, _server, producer) = two_brokers().await;
-    for (code, attempts) in [(16, 2), (13, 1), (29, 1), (604, 1), (-5, 1)] {
-        a.always(Action::refuse(code, ""));
-        b.always(Action::refuse(code, ""));
-        let error = soon(producer.send(message("x"))).await.unwrap_err();
-        assert_eq!(error.attempts().len(), attempts, "{code}");
-    }
-    let (only, _server, producer) = one_broker().await;
-    only.always(Action::refuse(16, ""));
-    let error = soon(producer.send(message("x"))).await.unwrap_err();
-    assert_eq!((error.attempts().len(), error.kind()), (1, K::Denied));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_older_broker_is_asked_in_the_older_form() {
-    let (broker, _server, producer) = one_broker().await;
-    broker.script(|seen| if seen.code == 10 { Action::ok() } else { Action::refuse(3, "") });
-    soon(producer.send(message("first"))).await.unwrap();
-    soon(producer.send(message("second"))).await.unwrap();
-    let codes: Vec<i32> = broker.seen().iter().map(|seen| seen.code).collect();
-    assert_eq!(codes, [310, 10, 10]);
-    assert_eq!(broker.stored()[1].text(), "second");
-    assert_eq!(producer.stats().retries, 0);
-
-    let (broker, _server, producer) = one_broker().await;
-    broker.always(Action::refuse(3, ""));
-    let error = soon(producer.send(message("x"))).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (K::Unsupported, Outcome::NotStored));
-    assert_eq!(broker.seen_count(), 2);
 }
 
 // ---- connections that break ----
@@ -335,25 +178,6 @@ async fn an_answer_on_another_connection_is_not_taken() {
 // ---- slow ones ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_late_answer_changes_nothing() {
-    let (broker, _server, producer) = one_broker().await;
-    soon(producer.send(message("warm"))).await.unwrap();
-    broker.first([Action::ok().at_the_gate()]);
-    let hasty = producer.with_timeout(DEADLINE);
-    let begun = Instant::now();
-    let error = soon(hasty.send(message("late"))).await.unwrap_err();
-    assert!(begun.elapsed() >= DEADLINE, "{:?}", begun.elapsed());
-    assert_eq!((error.kind(), error.outcome()), (K::Timeout, Outcome::Unknown));
-    broker.open_gate(1);
-    until("the late answer is there", || producer.stats().brokers[0].in_flight == 0).await;
-    soon(producer.send(message("x"))).await.unwrap();
-    let stats = settled(&producer);
-    assert_eq!((stats.unknown, stats.acked), (1, 2));
-    until("its place is free", || producer.stats().brokers[0].in_flight == 0).await;
-    assert_all_ended(&producer);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_success_of_an_earlier_attempt_ends_the_send_as_stored() {
     let (a, b, server, _) = two_brokers().await;
     static SEEN: AtomicUsize = AtomicUsize::new(0);
@@ -378,68 +202,4 @@ async fn a_late_success_of_an_earlier_attempt_ends_the_send_as_stored() {
     assert_eq!(receipt.queue().broker(), first.name());
     assert!((1..=2).contains(&producer.stats().retries));
     assert_all_ended(&producer);
-}
-
-/// Requests pass, answers do not: unknown, and no more copies than attempts.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_are_lost_leave_few_copies() {
-    let (a, b, _server, producer) = two_brokers().await;
-    for _ in 0..2 {
-        soon(producer.send(message("warm"))).await.unwrap();
-    }
-    a.always(Action::store_silently());
-    b.always(Action::store_silently());
-    let before = a.stored_count() + b.stored_count();
-    let patient = producer.with_timeout(DEADLINE);
-    let error = soon(patient.send(message("x"))).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (K::Timeout, Outcome::Unknown));
-    let attempts = error.attempts().len();
-    until("all copies are there", || a.stored_count() + b.stored_count() == before + attempts)
-        .await;
-    assert!((2..=3).contains(&attempts), "{attempts}");
-}
-
-/// One broker of two is slow: the other takes over most of the work.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_broker_gets_less() {
-    let (a, b, _server, producer) = two_brokers().await;
-    a.always(Action::ok().at_the_gate());
-    let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..2000 {
-        let producer = producer.clone();
-        tasks.spawn(async move { producer.send(message(n)).await });
-        if n % 20 == 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-    until("the other has most of them", || b.stored_count() > 1500).await;
-    a.open_gate(2000);
-    while let Some(sent) = soon(tasks.join_next()).await {
-        sent.unwrap().unwrap();
-    }
-}
-
-// ---- codes that ask for a new route ----
-
-/// Thousands that are refused at once look the route up once, not each on its own.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_refused_at_once_share_one_look_up() {
-    for code in [17, 501, 14] {
-        let (broker, server, producer) = one_broker().await;
-        soon(producer.send(message("warm"))).await.unwrap();
-        broker.always(Action::refuse(code, "").after(Duration::from_millis(20)));
-        let mut deliveries = Vec::new();
-        let begun = Instant::now();
-        for n in 0..300 {
-            deliveries.push(producer.enqueue(message(n)).await.unwrap());
-        }
-        for delivery in deliveries {
-            let error = soon(delivery).await.unwrap_err();
-            assert_eq!(Some((error.outcome(), error.kind())), expected(code));
-        }
-        let most = 3 + begun.elapsed().as_millis() / 700;
-        let asked = server.asked("t");
-        assert!((2..=most as usize).contains(&asked), "{code}: {asked} look-ups, at most {most}");
-        assert_all_ended(&producer);
-    }
 }

@@ -1,6 +1,5 @@
 //! Batches under load: how they form, and how each of their messages ends on its own.
 
-mod ends;
 mod forming;
 mod lost;
 mod oneway;
@@ -11,7 +10,7 @@ use std::collections::HashSet;
 
 use posthaste::{Delivery, Message, Producer, ProducerBuilder};
 
-use crate::fake::{Action, Broker, HANG, NameServer, Seen, assert_all_ended, producer, until};
+use crate::fake::{Action, Broker, HANG, NameServer, Seen, producer, until};
 
 /// A producer with room for one request at a time: what waits meanwhile leaves together.
 fn narrow(server: &NameServer) -> ProducerBuilder {
@@ -102,14 +101,4 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 fn assert_stored_once(stored: &[Seen], count: usize) {
     let found: HashSet<String> = stored.iter().map(Seen::text).collect();
     assert_eq!((stored.len(), found.len()), (count, count));
-}
-
-/// Every message has ended, and no connection believes that it has to do with one yet.
-async fn assert_nothing_left(producer: &Producer) {
-    assert_all_ended(producer);
-    let idle = || {
-        let brokers = producer.stats().brokers;
-        brokers.iter().all(|one| (one.in_flight, one.messages_in_flight, one.waiting) == (0, 0, 0))
-    };
-    until("no connection has anything left", idle).await;
 }

@@ -7,12 +7,10 @@ mod fake;
 
 mod answers;
 mod batch;
-mod busy;
 mod cancel;
 mod close;
 mod dead;
 mod go_away;
-mod health;
 mod kinds;
 mod linger;
 mod nobodys;

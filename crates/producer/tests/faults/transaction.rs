@@ -5,15 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use posthaste::{
-    ErrorKind, Message, Outcome, Producer, ReadMessage, TransactionError, TransactionState,
-};
+use posthaste::{Message, Producer, ReadMessage, TransactionState};
 use posthaste_protocol::request::{CheckTransaction, EndTransaction, decision};
-use posthaste_protocol::{RequestCode, ResponseCode, StoredMessage};
+use posthaste_protocol::{RequestCode, StoredMessage};
 
-use crate::fake::{
-    Action, Broker, NameServer, Say, one_broker, producer, request_of, route, soon, until,
-};
+use crate::fake::{Broker, NameServer, Say, one_broker, producer, request_of, route, soon, until};
 
 const END: RequestCode = RequestCode::END_TRANSACTION;
 
@@ -103,163 +99,6 @@ async fn a_half_message_is_sent_as_such_and_its_end_is_confirmed() {
         assert_eq!(end.broker_name.as_deref(), Some("a"));
     }
     assert!(producer.close(Duration::from_secs(5)).await.is_clean());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_checker_none_begins() {
-    let (broker, _server, producer) = one_broker().await;
-    let error = soon(producer.begin(Message::new("t", "x"))).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
-    assert!(error.to_string().contains("transaction_checker"), "{error}");
-    assert_eq!(broker.seen_count(), 0);
-}
-
-/// Stored, but not as firmly as the broker is set up to: it must not begin.
-/// Real brokers would store it, and never deliver it after its commit.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delayed_half_message_is_refused_before_anything_is_sent() {
-    let (broker, _server, producer) = checked(TransactionState::Commit).await;
-    let message = || Message::new("t", "x");
-    let soon_after = Duration::from_secs(4);
-    for delayed in [
-        message().delay_level(3),
-        message().deliver_after(soon_after),
-        message().deliver_at(std::time::SystemTime::now() + soon_after),
-    ] {
-        let error = soon(producer.begin(delayed.clone())).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Invalid, Outcome::NotStored));
-        assert!(error.to_string().contains("once the transaction is committed"), "{error}");
-        let local = |_: &_| async { panic!("it has not begun") };
-        soon(producer.send_in_transaction(delayed, local)).await.unwrap_err();
-    }
-    assert_eq!(broker.seen_count(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_weakly_stored_half_message_is_rolled_back() {
-    let (broker, _server, producer) = checked(TransactionState::Commit).await;
-    for code in [10, 11, 12] {
-        broker.always(Action::store_and_say(code, "weaker"));
-        let error = soon(producer.begin(Message::new("t", "x"))).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotStored));
-        assert!(error.to_string().contains("rolled back"), "{error}");
-        assert_eq!(error.into_message().body(), "x");
-        assert_eq!(ends(&broker).pop().unwrap().0.decision, decision::ROLLBACK);
-    }
-    assert!(producer.close(Duration::from_secs(5)).await.is_clean());
-}
-
-/// It is stored, and whether it was rolled back is not known: the checker must not commit it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_weakly_stored_half_message_that_may_be_left_is_rolled_back_when_asked_for() {
-    let (broker, _server, producer) = checked(TransactionState::Commit).await;
-    broker.always(Action::store_and_say(10, "weaker"));
-    broker.refuse(END, 1);
-    let error = soon(producer.begin(Message::new("t", "x"))).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
-    let id = broker.stored().pop().unwrap().id;
-    broker.push(check(&id, 5));
-    until("the broker has its answer", || ends(&broker).len() > 1).await;
-    assert_eq!(ends(&broker).pop().unwrap().0.decision, decision::ROLLBACK);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_local_code_says_decides() {
-    let (broker, _server, producer) = checked(TransactionState::Unknown).await;
-    for (state, told) in [
-        (TransactionState::Commit, vec![decision::COMMIT]),
-        (TransactionState::Rollback, vec![decision::ROLLBACK]),
-        (TransactionState::Unknown, vec![]),
-    ] {
-        let before = ends(&broker).len();
-        let run = |half: &posthaste::Transaction| {
-            assert!(!half.message_id().is_empty());
-            async move { state }
-        };
-        let message = Message::new("t", "x");
-        assert_eq!(soon(producer.send_in_transaction(message, run)).await.unwrap(), state);
-        let decisions: Vec<i32> =
-            ends(&broker)[before..].iter().map(|(end, _)| end.decision).collect();
-        assert_eq!(decisions, told);
-    }
-    let refused = Message::new("t", "");
-    let run = |_: &posthaste::Transaction| async { unreachable!("it has not begun") };
-    let error = soon(producer.send_in_transaction(refused, run)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert_eq!(error.into_send_error().unwrap().into_message().topic(), "t");
-}
-
-/// The broker refuses, is gone, or breaks off: the caller that ends the transaction learns it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_does_not_arrive_is_an_error() {
-    let (broker, _server, producer) = checked(TransactionState::Unknown).await;
-    let begin = || async { soon(producer.begin(Message::new("t", "x"))).await.unwrap() };
-
-    // Some codes prove that the broker has not noted the end; code 1 says only that it failed.
-    for (code, kind, outcome) in [
-        (13, ErrorKind::Rejected(ResponseCode(13)), Outcome::NotStored),
-        (1, ErrorKind::Broker(ResponseCode(1)), Outcome::Unknown),
-    ] {
-        broker.refuse(END, code);
-        let error = soon(begin().await.commit()).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{error}");
-        assert!(error.help().contains("checker"), "{}", error.help());
-    }
-
-    broker.answer_others(false);
-    let brief = producer.with_timeout(Duration::from_secs(2));
-    let transaction = soon(brief.begin(Message::new("t", "x"))).await.unwrap();
-    let error = soon(transaction.commit()).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
-    assert!(error.receipt().is_some());
-    broker.answer_others(true);
-
-    let transaction = soon(brief.begin(Message::new("t", "x"))).await.unwrap();
-    broker.down();
-    let error: TransactionError = soon(transaction.rollback()).await.unwrap_err();
-    match error.kind() {
-        ErrorKind::Connect | ErrorKind::ConnectionLost => {}
-        // On a busy machine its time may end while another connect is on its way.
-        kind => {
-            assert_eq!((kind, error.outcome()), (ErrorKind::Timeout, Outcome::Unknown), "{error}")
-        }
-    }
-}
-
-/// A broker that is away for a moment gets the decision when it is back, at its new address too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_comes_back_is_told() {
-    let (broker, server, producer) = checked(TransactionState::Unknown).await;
-    let transaction = soon(producer.begin(Message::new("t", "x"))).await.unwrap();
-    broker.down();
-    // Until the producer knows.
-    let brief = producer.with_timeout(Duration::from_millis(50));
-    while soon(brief.send(Message::new("t", "y"))).await.unwrap_err().kind() != ErrorKind::Connect {
-    }
-    let commit = tokio::spawn(transaction.commit());
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    broker.move_away().await;
-    server.otherwise(crate::fake::Say::Route(crate::fake::route(&[&broker], 4)));
-    soon(commit).await.unwrap().unwrap();
-    assert_eq!(ends(&broker).pop().unwrap().0.decision, decision::COMMIT);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn undecided_ones_are_reported_when_closing() {
-    let (_broker, _server, producer) = checked(TransactionState::Unknown).await;
-    let mut ids = Vec::new();
-    for body in ["dropped", "kept", "decided"] {
-        let transaction = soon(producer.begin(Message::new("t", body))).await.unwrap();
-        match body {
-            "decided" => soon(transaction.commit()).await.unwrap(),
-            _ => ids.push(transaction.message_id().to_owned()),
-        }
-    }
-    let report = producer.close(Duration::from_secs(5)).await;
-    let undecided: Vec<&str> = report.undecided.iter().map(|one| one.message_id()).collect();
-    assert_eq!(undecided, ids);
-    assert!(!report.is_clean());
-    assert!(report.undelivered.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use posthaste::Message;
 use posthaste_broker::{Fault, On};
 
-use crate::way::{HANG, Stage, WAYS, Way};
+use crate::support::HANG;
+use crate::way::{Stage, WAYS, Way};
 
 /// Longer than any test.
 const HOUR: Duration = Duration::from_secs(3_600);

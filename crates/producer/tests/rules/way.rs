@@ -6,9 +6,7 @@ use posthaste::{Batch, Message, Producer, SendError, SendStatus, Tls};
 use posthaste_broker::{Broker, Fault, FaultRule};
 
 use crate::pki;
-
-/// Ends a test that hangs.
-pub(crate) const HANG: Duration = Duration::from_secs(120);
+use crate::support::{HANG, until};
 
 /// How a message is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,13 +84,7 @@ impl Stage {
 
     /// Waits until so many messages were stored.
     pub(crate) async fn until_stored(&self, messages: u64) {
-        let until = async {
-            while self.stored() != messages {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let end = tokio::time::timeout(HANG, until).await;
-        end.unwrap_or_else(|_| panic!("{} of {messages} are stored", self.stored()));
+        until("they are stored", || self.stored() == messages).await;
     }
 }
 

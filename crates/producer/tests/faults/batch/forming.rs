@@ -9,10 +9,12 @@ use posthaste_protocol::RequestCode;
 use tokio::sync::Semaphore;
 
 use super::{
-    assert_nothing_left, assert_stored_once, behind_plug, enqueue, narrow, one_narrow, plug,
-    requests, sizes, stored, texts,
+    assert_stored_once, behind_plug, enqueue, narrow, one_narrow, plug, requests, sizes, stored,
+    texts,
 };
-use crate::fake::{Action, Broker, NameServer, Seen, one_broker, producer, soon, until};
+use crate::fake::{
+    Action, Broker, NameServer, Seen, assert_nothing_left, one_broker, producer, soon, until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_send_is_a_plain_send() {

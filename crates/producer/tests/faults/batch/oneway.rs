@@ -4,10 +4,8 @@
 use posthaste::{ErrorKind, Message, Outcome, Producer, SendError};
 use tokio::task::JoinSet;
 
-use super::{
-    assert_nothing_left, assert_stored_once, behind_plug, narrow, one_narrow, plug, sizes, stored,
-};
-use crate::fake::{Action, DEADLINE, settled, soon, until};
+use super::{assert_stored_once, behind_plug, narrow, one_narrow, plug, sizes, stored};
+use crate::fake::{Action, DEADLINE, assert_nothing_left, settled, soon, until};
 
 /// One-way sends of messages `0..count`, all under way.
 fn oneways(producer: &Producer, count: usize) -> JoinSet<Result<(), SendError>> {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use posthaste::{Delivery, ErrorKind, Message, Outcome, Producer};
 
-use super::{assert_nothing_left, narrow, numbers, requests, sizes, texts};
+use super::{narrow, numbers, requests, sizes, texts};
 use crate::fake::{
-    Action, Broker, DEADLINE, NameServer, Say, Seen, first_copies, producer, route, soon, until,
+    Action, Broker, DEADLINE, NameServer, Say, Seen, assert_nothing_left, first_copies, producer,
+    route, soon, until,
 };
 
 fn keyed(body: impl ToString, key: &str) -> Message {
