@@ -10,8 +10,10 @@ mod query;
 mod rules;
 mod time;
 mod topics;
+mod wire;
 
 pub(crate) use clients::{clients, groups};
 pub(crate) use faults::{add_faults, fault, faults, remove_fault, remove_faults};
 pub(crate) use messages::{message, messages};
 pub(crate) use topics::{topic, topics};
+pub(crate) use wire::wire;

@@ -20,6 +20,7 @@
 //! | `/api/v1/topics`, `/api/v1/topics/{topic}` | topics; a topic with its queues |
 //! | `/api/v1/groups`, `/api/v1/clients` | producer and consumer groups; connections |
 //! | `/api/v1/faults`, `/api/v1/faults/{id}` | fault rules: what they have hit; added with POST, removed with DELETE |
+//! | `/api/v1/wire` | the last requests and answers of each connection; the first question switches this on |
 //! | `/healthz`, `/readyz`, `/metrics` | whether this server and the broker answer; figures for Prometheus |
 //!
 //! An assertion in a shell: the answer comes as soon as two messages with this key are stored; after

@@ -17,7 +17,7 @@ use crate::{api, health, metrics};
 type Route = (&'static str, &'static str, MethodRouter<Arc<Shared>>);
 
 /// Every path.
-fn routes() -> [Route; 11] {
+fn routes() -> [Route; 12] {
     let all_faults = get(api::faults).post(api::add_faults).delete(api::remove_faults);
     [
         ("/healthz", "GET", get(health::alive)),
@@ -31,6 +31,7 @@ fn routes() -> [Route; 11] {
         ("/api/v1/clients", "GET", get(api::clients)),
         ("/api/v1/faults", "GET, POST, DELETE", all_faults),
         ("/api/v1/faults/{id}", "GET, DELETE", get(api::fault).delete(api::remove_fault)),
+        ("/api/v1/wire", "GET", get(api::wire)),
     ]
 }
 

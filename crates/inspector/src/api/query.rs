@@ -14,7 +14,7 @@ use crate::reply::Problem;
 
 /// Messages of an answer: at the most, and if nothing is said of it.
 const MOST: usize = 1_000;
-const USUAL: usize = 100;
+pub(super) const USUAL: usize = 100;
 /// How long a request may wait.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -146,7 +146,7 @@ pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, Problem> {
     text.map(read).transpose()
 }
 
-fn within(name: &str, number: Option<usize>) -> Result<Option<usize>, Problem> {
+pub(super) fn within(name: &str, number: Option<usize>) -> Result<Option<usize>, Problem> {
     match number {
         None | Some(1..=MOST) => Ok(number),
         Some(wrong) => {

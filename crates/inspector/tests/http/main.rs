@@ -14,6 +14,7 @@ mod faults;
 mod guard;
 mod listings;
 mod messages;
+mod wire;
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use posthaste_inspector::{Inspector, serve};
 const HANG: Duration = Duration::from_secs(60);
 
 /// Every path that there is, with one that is there to be found.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -37,6 +38,7 @@ const PATHS: [&str; 11] = [
     "/api/v1/clients",
     "/api/v1/faults",
     "/api/v1/faults/1",
+    "/api/v1/wire",
 ];
 
 /// A broker with a topic of one queue, and its server.
