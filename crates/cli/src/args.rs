@@ -2,6 +2,7 @@
 
 mod bench;
 mod dev;
+mod fault;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
 pub(crate) use self::dev::{Dev, WhenFull};
+pub(crate) use self::fault::{Fault, FaultVerb, InspectorAt};
 use crate::value;
 
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
@@ -156,6 +158,8 @@ pub(crate) enum Command {
     /// List, create, change, describe and delete topics
     #[command(subcommand)]
     Topic(Topic),
+    /// Make a broker that runs misbehave on purpose, and stop that again
+    Fault(Fault),
     /// Measure how many messages a cluster takes per second, and how long each send takes
     #[command(subcommand)]
     Bench(Bench),
@@ -175,6 +179,12 @@ impl Command {
             Self::Topic(Topic::Update(_)) => "topic update",
             Self::Topic(Topic::Describe { .. }) => "topic describe",
             Self::Topic(Topic::Delete { .. }) => "topic delete",
+            Self::Fault(fault) => match fault.verb {
+                FaultVerb::Add { .. } => "fault add",
+                FaultVerb::List => "fault list",
+                FaultVerb::Wait { .. } => "fault wait",
+                FaultVerb::Rm { .. } => "fault rm",
+            },
             Self::Bench(bench) => bench.name(),
             Self::Demo => "demo",
         }

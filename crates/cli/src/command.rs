@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod demo;
 mod dev;
+mod fault;
 mod send;
 mod tail;
 mod topic;
@@ -17,6 +18,7 @@ pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Send(send) => Box::pin(send::run(&args.global, send)).await,
         Command::Tail(tail) => tail::run(&args.global, tail).await,
         Command::Topic(topic) => topic::run(&args.global, topic).await,
+        Command::Fault(fault) => fault::run(&args.global, fault).await,
         Command::Bench(bench) => Box::pin(bench::run(&args.global, bench)).await,
         Command::Demo => demo::run(&args.global).await,
     }

@@ -9,6 +9,7 @@ mod cluster;
 mod command;
 mod envelope;
 mod exit;
+mod http;
 mod input;
 mod interrupt;
 mod latency;

@@ -141,6 +141,29 @@ pub(crate) fn broker_map(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `host:port` of an inspector, with or without `http://`; a missing port is 9877.
+pub(crate) fn inspector(text: &str) -> Result<String, String> {
+    let plain = text.strip_prefix("http://").unwrap_or(text);
+    let plain = plain.strip_suffix('/').unwrap_or(plain);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+    let wrong = || format!("`{text}` is no host and port; write it as in 127.0.0.1:9877");
+    if plain.is_empty() || !plain.chars().all(is_part) {
+        return Err(wrong());
+    }
+    // What is in brackets has colons of its own.
+    match plain.get(plain.rfind(']').map_or(0, |at| at + 1)..).unwrap_or_default() {
+        "" => Ok(format!("{plain}:9877")),
+        rest => match rest.rsplit_once(':') {
+            Some((host, port)) => {
+                let is_host = !host.contains(':') && (!host.is_empty() || plain.starts_with('['));
+                let is_place = is_host && port.parse::<u16>().is_ok();
+                if is_place { Ok(plain.to_owned()) } else { Err(wrong()) }
+            }
+            None => Ok(format!("{plain}:9877")),
+        },
+    }
+}
+
 /// `host:port`, several separated by `;` or `,`; a missing port is 9876.
 pub(crate) fn name_servers(text: &str) -> Result<String, String> {
     let servers = text.split([';', ',']).map(str::trim).filter(|server| !server.is_empty());
@@ -182,6 +205,23 @@ fn number_and_unit(text: &str) -> Result<(f64, &str), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inspectors() {
+        for (text, host) in [
+            ("127.0.0.1:9877", "127.0.0.1:9877"),
+            ("http://localhost:80/", "localhost:80"),
+            ("dev", "dev:9877"),
+            ("[::1]", "[::1]:9877"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(inspector(text).as_deref(), Ok(host));
+        }
+        for text in ["", "http://", "https://dev", "dev:x", "dev/api", "::1", "a b", "me@dev", ":1"]
+        {
+            assert!(inspector(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations() {

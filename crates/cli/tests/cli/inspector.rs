@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use crate::dev::{Dev, dev};
 use crate::shell::{finish, next_line, posthaste, run, signal};
 
-const ANYWHERE: [&str; 2] = ["--http", "127.0.0.1:0"];
+pub(crate) const ANYWHERE: [&str; 2] = ["--http", "127.0.0.1:0"];
 
-fn address(dev: &Dev) -> String {
+pub(crate) fn address(dev: &Dev) -> String {
     dev.ready["http"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned()
 }
 

@@ -12,6 +12,7 @@ mod bench;
 mod demo;
 mod dev;
 mod exit_codes;
+mod fault;
 mod inspector;
 mod interrupt;
 mod json_in;

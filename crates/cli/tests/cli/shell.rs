@@ -51,6 +51,7 @@ pub(crate) fn posthaste(args: &[&str]) -> Command {
         .env_remove("NAMESRV_ADDR")
         .env_remove("POSTHASTE_LOG")
         .env_remove("POSTHASTE_SECRET_KEY")
+        .env_remove("POSTHASTE_HTTP")
         .env_remove("POSTHASTE_HTTP_PASSWORD")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
