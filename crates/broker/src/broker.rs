@@ -16,7 +16,8 @@ use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 
 pub(crate) use self::outage::Outage;
 pub use self::outage::Restart;
-use self::ports::{Addresses, Entrance, Ports};
+pub use self::ports::Addresses;
+use self::ports::{Entrance, Ports};
 use crate::builder::BrokerBuilder;
 use crate::connection::Shared;
 use crate::engine::effects::Effects;
@@ -236,6 +237,11 @@ impl BrokerHandle {
     /// The broker's name, as routes and queues have it; `dev` unless the builder was given another.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it listens, or did until it went down; `None` once it has stopped.
+    pub fn addresses(&self) -> Option<Addresses> {
+        self.running.upgrade().map(|running| *running.addresses.borrow())
     }
 
     /// Figures of this moment; the last ones, once the broker has stopped.

@@ -11,6 +11,7 @@ mod error;
 mod message;
 mod outage;
 mod page;
+mod put;
 mod topics;
 mod wait;
 mod wire;
@@ -21,10 +22,12 @@ pub use cluster::{Cluster, ClusterBuilder};
 pub use error::KitError;
 pub use message::{StoredMessage, WaitsFor};
 pub use page::{Page, PageOf, Position, PositionError};
+pub use put::{NewMessage, PutMessage};
 pub use topics::{QueueInfo, TopicInfo};
 pub use wait::NotArrived;
 pub use wire::WireConnection;
 
+use self::message::Found;
 use crate::broker::BrokerHandle;
 
 /// How many messages are asked for at once where all are wanted.
@@ -71,11 +74,9 @@ impl BrokerHandle {
     /// # Errors
     /// As [`messages`](Self::messages).
     pub async fn message(&self, id: &str) -> Result<Option<StoredMessage>, KitError> {
-        let wanted = id.to_owned();
-        let found = self.ask(move |engine, _, _| page::by_offset_id(engine, &wanted)).await?;
-        let found = found?;
-        if let Some(found) = found {
-            return Ok(Some(found.into_message()));
+        let found = self.message_at(id).await?;
+        if found.is_some() {
+            return Ok(found);
         }
         let mut topics = self.ask(|engine, _, _| topics::names(engine)).await?;
         topics.sort_by_key(|(_, is_system)| *is_system);
@@ -93,6 +94,16 @@ impl BrokerHandle {
             }
         }
         Ok(None)
+    }
+
+    /// The message with this offset id, which says where it lies: nothing is searched.
+    ///
+    /// # Errors
+    /// As [`messages`](Self::messages).
+    pub async fn message_at(&self, offset_id: &str) -> Result<Option<StoredMessage>, KitError> {
+        let wanted = offset_id.to_owned();
+        let found = self.ask(move |engine, _, _| page::by_offset_id(engine, &wanted)).await?;
+        Ok(found?.map(Found::into_message))
     }
 
     /// All topics by name, the system's among them: see [`TopicInfo::is_system`].

@@ -47,8 +47,8 @@
 //!
 //! A test looks at what was stored and who is connected through [`BrokerHandle`], which a [`Broker`]
 //! is too: [`messages`](BrokerHandle::messages), [`clients`](BrokerHandle::clients) and the like. It
-//! [waits](BrokerHandle::wait_for) for messages, [clears](BrokerHandle::clear) them,
-//! [decides](BrokerHandle::decide) transactions, and has delayed messages
+//! [waits](BrokerHandle::wait_for) for messages, [puts](BrokerHandle::put) some in,
+//! [clears](BrokerHandle::clear) them, [decides](BrokerHandle::decide) transactions, and has delayed messages
 //! [delivered now](BrokerHandle::deliver_now). [What went over the wire](BrokerHandle::wire) is kept as
 //! long as somebody asks for it. And the whole broker [pauses](BrokerHandle::pause), goes
 //! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart). A [`Cluster`] is several
@@ -84,14 +84,14 @@ mod store;
 mod time;
 mod wire;
 
-pub use broker::{Broker, BrokerHandle, BrokerStats, Restart};
+pub use broker::{Addresses, Broker, BrokerHandle, BrokerStats, Restart};
 pub use builder::BrokerBuilder;
 pub use error::BrokerError;
 pub use fault::{Fault, FaultError, FaultRule, On, Requests, SendKind};
 pub use kit::{
-    ClientInfo, Cluster, ClusterBuilder, Decision, GroupInfo, KitError, NotArrived, Page, PageOf,
-    Position, PositionError, QueueInfo, StoredMessage, TopicInfo, Undecided, WaitsFor,
-    WireConnection,
+    ClientInfo, Cluster, ClusterBuilder, Decision, GroupInfo, KitError, NewMessage, NotArrived,
+    Page, PageOf, Position, PositionError, PutMessage, QueueInfo, StoredMessage, TopicInfo,
+    Undecided, WaitsFor, WireConnection,
 };
 pub use store::WhenFull;
 pub use wire::{WireEnd, WireExchange, WireFrame, WireSide};

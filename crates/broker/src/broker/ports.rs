@@ -19,9 +19,12 @@ const BACKLOG: u32 = 1_024;
 
 /// Where a broker listens, or did until it went down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Addresses {
-    pub(crate) name_server: SocketAddr,
-    pub(crate) broker: SocketAddr,
+#[non_exhaustive]
+pub struct Addresses {
+    /// Of the name server.
+    pub name_server: SocketAddr,
+    /// Of the broker.
+    pub broker: SocketAddr,
 }
 
 /// What those who accept connections need.

@@ -108,7 +108,7 @@ impl BrokerHandle {
     }
 
     /// Comes after the commit of an earlier question, each of which ends its turn.
-    async fn kept(&self) -> Result<(), KitError> {
+    pub(super) async fn kept(&self) -> Result<(), KitError> {
         let kept = self.ask(|engine, _, _| engine.check_store()).await?;
         kept.map_err(|refusal| KitError::Refused(refusal.remark))
     }

@@ -15,7 +15,7 @@ use crate::kit::message::{Found, StoredMessage};
 use crate::location::QueueKey;
 use crate::store::{Record, StoreError};
 
-/// How many messages a question looks at.
+/// How many messages a question looks at, at most.
 const LOOKED_AT: usize = 10_000;
 /// How many messages a page has at the most, and if nothing is said of it.
 const MOST: usize = 1_000;
@@ -33,6 +33,7 @@ pub struct PageOf {
     queue: Option<u16>,
     from: Position,
     count: usize,
+    look_at: usize,
     newest_first: bool,
     key: Option<String>,
     tag: Option<String>,
@@ -47,6 +48,7 @@ impl PageOf {
             queue: None,
             from: Position::default(),
             count: USUAL,
+            look_at: LOOKED_AT,
             newest_first: false,
             key: None,
             tag: None,
@@ -70,6 +72,13 @@ impl PageOf {
     /// page also ends after 4 MiB.
     pub fn count(mut self, count: usize) -> Self {
         self.count = count.clamp(1, MOST);
+        self
+    }
+
+    /// Looks at no more than this many messages, 1 to 10,000; default 10,000. What is beyond counts as
+    /// the nearest of these.
+    pub fn look_at(mut self, messages: usize) -> Self {
+        self.look_at = messages.clamp(1, LOOKED_AT);
         self
     }
 
@@ -166,7 +175,7 @@ pub(super) fn read(engine: &Engine, of: &PageOf) -> Result<FoundPage, StoreError
                 bytes += record.bytes().len();
                 wanted.push(record);
             }
-            if page.looked_at >= LOOKED_AT || wanted.len() >= of.count || bytes >= PAGE_BYTES {
+            if page.looked_at >= of.look_at || wanted.len() >= of.count || bytes >= PAGE_BYTES {
                 page.is_end = false;
                 break;
             }
@@ -292,6 +301,16 @@ impl Position {
     }
 }
 
+/// Positions in single queues: each a queue's number, and an offset. A page from there on begins with
+/// this offset; one with the newest first, with the offset before.
+impl FromIterator<(u16, u64)> for Position {
+    fn from_iter<I: IntoIterator<Item = (u16, u64)>>(offsets: I) -> Self {
+        let mut position = Self::default();
+        offsets.into_iter().for_each(|(queue, offset)| position.set(queue, offset));
+        position
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, offset) in self.0.iter().enumerate() {
@@ -342,8 +361,7 @@ mod tests {
         for text in ["", "0", "3.-.17", "-"] {
             assert_eq!(text.parse::<Position>().expect(text).to_string(), text);
         }
-        let mut position = Position::default();
-        position.set(2, 5);
+        let position: Position = [(2, 5)].into_iter().collect();
         assert_eq!(position.to_string(), "-.-.5");
         assert_eq!((position.get(2), position.get(1), position.get(9)), (Some(5), None, None));
         let long = vec!["1"; MOST_QUEUES + 1].join(".");

@@ -12,6 +12,7 @@ mod changes;
 mod clusters;
 mod outages;
 mod pages;
+mod putting;
 mod questions;
 #[path = "../support/mod.rs"]
 mod support;
