@@ -32,7 +32,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (REFERRER_POLICY, "no-referrer"),
+    // With `no-referrer`, a browser would say `Origin: null` of this server's own forms.
+    (REFERRER_POLICY, "same-origin"),
     (CACHE_CONTROL, "no-store"),
 ];
 

@@ -3,20 +3,23 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use posthaste_broker::{Broker, BrokerHandle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::error::ServeError;
+use crate::history::{History, SECOND};
 use crate::hosts::{Host, Hosts};
 use crate::listener::Listener;
 use crate::password::Password;
 use crate::room::Room;
 use crate::routes::router;
 use crate::shared::Shared;
+use crate::token::Token;
 
 /// The port, if nothing is said of it.
 const PORT: u16 = 9877;
@@ -137,15 +140,33 @@ impl Builder {
             room: Room::default(),
             hosts: Hosts::new(address, given),
             password: self.password,
+            token: Token::generate()?,
+            history: History::default(),
             stopping,
             adding: Mutex::default(),
         });
         let stops = shared.stops();
+        tokio::spawn(record(Arc::clone(&shared)));
         let serve = axum::serve(Listener::new(listener), router(shared));
         let server = tokio::spawn(async move {
             // It ends when it is told to; an error of accepting is no end.
             let _ = serve.with_graceful_shutdown(stops).await;
         });
         Ok(Inspector { address, running, server })
+    }
+}
+
+/// Takes figures every second, until the server stops.
+async fn record(shared: Arc<Shared>) {
+    let mut stops = Box::pin(shared.stops());
+    let mut seconds = tokio::time::interval(SECOND);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            () = &mut stops => return,
+        }
+        let stats = shared.broker.stats();
+        shared.history.add(SystemTime::now(), stats.messages, stats.dropped, stats.connections);
     }
 }

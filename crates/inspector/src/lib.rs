@@ -1,4 +1,5 @@
-//! Control over HTTP of an embedded broker for clients of Apache RocketMQ, for tests in any language.
+//! Control over HTTP of an embedded broker for clients of Apache RocketMQ, for tests in any language, and
+//! its pages for a browser.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -23,6 +24,9 @@
 //! | `/api/v1/wire` | the last requests and answers of each connection; the first question switches this on |
 //! | `/healthz`, `/readyz`, `/metrics` | whether this server and the broker answer; figures for Prometheus |
 //!
+//! The same address opened in a browser shows pages: figures, topics, messages as they come, who is
+//! connected, a form that sends, and the fault rules. They work without JavaScript, but for what moves.
+//!
 //! An assertion in a shell: the answer comes as soon as two messages with this key are stored; after
 //! five seconds it is 504, and says what has been stored instead.
 //!
@@ -45,26 +49,30 @@
 //! **Who may ask.** The `Host` of a request is a loopback name or one that was
 //! [given](Builder::host), with the port: a page on the internet cannot reach this server by a name of
 //! its own that leads here. What changes something comes from no other page: its `Origin` is this
-//! server's own, or it has none and a JSON body. Off loopback everything but `/healthz` and `/readyz`
-//! needs a [password](Builder::password).
+//! server's own, or it has none and a JSON body; the forms of the pages carry a token too. Off loopback
+//! everything but `/healthz` and `/readyz` needs a [password](Builder::password).
 //!
-//! **Bounds.** 256 connections, 128 requests that wait, 64 MiB for answers and bodies on their way,
-//! 1 MiB for a body, 100 fault rules. What is beyond gets 503 or 413, and the broker's own ports do not notice.
+//! **Bounds.** 256 connections, 128 requests that wait, 32 pages that are live, 64 MiB for answers and
+//! bodies on their way, 1 MiB for a body, 100 fault rules. What is beyond gets 503 or 413, and the broker's
+//! own ports do not notice.
 
 mod api;
 mod body;
 mod error;
 mod guard;
 mod health;
+mod history;
 mod hosts;
 mod inspector;
 mod listener;
 mod metrics;
+mod pages;
 mod password;
 mod reply;
 mod room;
 mod routes;
 mod shared;
+mod token;
 
 pub use body::Body;
 pub use error::ServeError;

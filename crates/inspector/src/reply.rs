@@ -44,6 +44,14 @@ impl Problem {
         self.status
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn help(&self) -> &str {
+        &self.help
+    }
+
     #[cfg(test)]
     pub(crate) fn kind(&self) -> &'static str {
         self.kind

@@ -15,6 +15,8 @@ use crate::reply::Problem;
 
 /// Requests that may wait for messages at a time.
 pub(crate) const WAITING: usize = 128;
+/// Streams of events for pages that are live.
+pub(crate) const STREAMS: usize = 32;
 /// Answers with messages that are made at a time.
 const MAKING: usize = 4;
 /// KiB of bodies and answers on their way.
@@ -28,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Room {
     waiting: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     making: Arc<Semaphore>,
     kib: Arc<Semaphore>,
 }
@@ -43,6 +46,7 @@ impl Default for Room {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
             waiting: semaphore(WAITING),
+            streams: semaphore(STREAMS),
             making: semaphore(MAKING),
             kib: semaphore(KIB as usize),
         }
@@ -63,6 +67,15 @@ impl Room {
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         WAITING - self.waiting.available_permits()
+    }
+
+    /// A place among the streams.
+    pub(crate) fn stream(&self) -> Result<Taken, Problem> {
+        let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let message = format!("{STREAMS} pages are live already");
+            busy("too_many_streams", message, "close some of them")
+        })?;
+        Ok(Taken { _permits: place })
     }
 
     /// A turn at reading messages and writing them as JSON.
@@ -127,6 +140,10 @@ mod tests {
         assert_eq!(room.wait().expect_err("no place").kind(), "too_many_waiting");
         drop(places);
         assert!(room.wait().is_ok());
+        let streams: Vec<_> = (0..STREAMS).map(|_| room.stream().expect("a place")).collect();
+        assert_eq!(room.stream().expect_err("no place").kind(), "too_many_streams");
+        drop(streams);
+        assert!(room.stream().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

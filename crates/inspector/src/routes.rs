@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, get};
 use crate::guard::guard;
 use crate::reply::Problem;
 use crate::shared::Shared;
-use crate::{api, health, metrics};
+use crate::{api, health, metrics, pages};
 
 /// A path, the methods that it takes, and who answers there.
 type Route = (&'static str, &'static str, MethodRouter<Arc<Shared>>);
@@ -43,17 +43,20 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     };
     routes()
         .into_iter()
-        .fold(Router::new(), add)
+        .fold(pages::router(), add)
         .fallback(no_such_path)
         .layer(from_fn_with_state(Arc::clone(&shared), guard))
         .with_state(shared)
 }
 
-async fn no_such_path(request: Request) -> Problem {
+async fn no_such_path(request: Request) -> Result<Problem, pages::Failure> {
+    if pages::is_for_a_browser(request.headers()) {
+        return Err(pages::no_such_page(request.uri().path()));
+    }
     let known: Vec<_> = routes().into_iter().map(|(path, ..)| path).collect();
     let message = format!("there is no {}", request.uri().path());
     let help = format!("there are {}", known.join(", "));
-    Problem::new(StatusCode::NOT_FOUND, "no_such_path", message, help)
+    Ok(Problem::new(StatusCode::NOT_FOUND, "no_such_path", message, help))
 }
 
 fn wrong_method(methods: &str, request: &Request) -> Problem {

@@ -9,10 +9,12 @@ use posthaste_broker::{BrokerHandle, KitError};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::history::History;
 use crate::hosts::Hosts;
 use crate::password::Password;
 use crate::reply::{Problem, whole};
 use crate::room::Room;
+use crate::token::Token;
 
 /// What all requests have in common.
 #[derive(Debug)]
@@ -21,6 +23,9 @@ pub(crate) struct Shared {
     pub(crate) room: Room,
     pub(crate) hosts: Hosts,
     pub(crate) password: Option<Password>,
+    /// For the forms of the pages.
+    pub(crate) token: Token,
+    pub(crate) history: History,
     /// Its sender is dropped when the server is to stop.
     pub(crate) stopping: watch::Receiver<()>,
     /// Held while fault rules are added.

@@ -4,11 +4,12 @@ use posthaste_broker::Broker;
 use posthaste_inspector::{Inspector, Password, ServeError, serve};
 
 use crate::client::{bare, call, get};
+use crate::pages::PAGES;
 use crate::{PATHS, order, producer, start};
 
 /// A path that is not there is no exception.
 fn all_paths() -> impl Iterator<Item = &'static str> {
-    PATHS.into_iter().chain(["/", "/nowhere"])
+    PATHS.into_iter().chain(PAGES).chain(["/nowhere"])
 }
 
 #[tokio::test]

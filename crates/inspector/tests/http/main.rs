@@ -14,6 +14,7 @@ mod faults;
 mod guard;
 mod listings;
 mod messages;
+mod pages;
 mod wire;
 
 use std::time::Duration;
