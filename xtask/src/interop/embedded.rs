@@ -81,9 +81,9 @@ pub(crate) enum Program {
 /// The embedded broker, and an official client to use it.
 pub(crate) struct Embedded {
     agent: Agent,
-    _broker: Broker,
+    broker: Broker,
     // The broker's tasks run here, so it goes last.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Embedded {
@@ -113,11 +113,20 @@ impl Embedded {
             Program::Java(artefacts) => Agent::java(artefacts, &name_server, folder, &options)?,
             Program::Other { name, command } => Agent::other(name, command, &name_server, folder)?,
         };
-        Ok(Self { agent, _broker: broker, _runtime: runtime })
+        Ok(Self { agent, broker, runtime })
     }
 
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
+    }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Runs what asks the broker, or sends by a producer of ours.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 }
 

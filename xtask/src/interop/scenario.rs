@@ -185,7 +185,11 @@ pub(crate) fn on_embedded(client: Client) -> Vec<(&'static str, ReverseCheck)> {
         ]);
         if version == Version::V5_5_0 {
             scenarios.push(("recalled", reverse::recalled));
+            scenarios.push(("faulted", reverse::faulted_java));
         }
+    } else {
+        // The last one: the client ends in it.
+        scenarios.push(("faulted", reverse::faulted_go));
     }
     scenarios
 }

@@ -1,5 +1,6 @@
 //! Official producers and push consumers against the embedded broker.
 
+mod faulted;
 mod found;
 mod requested;
 mod timed;
@@ -17,6 +18,7 @@ use crate::interop::consumer::{Consumer, Subscription};
 use crate::interop::embedded::Embedded;
 use crate::interop::envelope::{Delivery, Envelope};
 
+pub(crate) use self::faulted::{faulted_go, faulted_java};
 pub(crate) use self::found::found;
 pub(crate) use self::requested::requested;
 pub(crate) use self::timed::{recalled, timed};
