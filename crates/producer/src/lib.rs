@@ -32,6 +32,8 @@
 //! The path of one send is described in `ARCHITECTURE.md`: [`Producer`], `ledger/acceptance`,
 //! `client/deliver`, `connection/outbox`, `connection/task`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod accepted;
 mod admin;
 #[cfg(feature = "bench")]

@@ -8,6 +8,8 @@
 //! body, [`Request`] and [`Payload`] give a command's fields their types, and [`Incoming`] is what
 //! a receiver of requests matches on.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod answer;
 pub mod batch;
 pub mod code;
