@@ -165,6 +165,42 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Show in half a minute what a producer does, with nothing installed
     Demo,
+    /// Print the script that makes a shell complete commands, flags and topics
+    #[command(after_help = "\
+bash:        source <(posthaste completions bash)     (in ~/.bashrc)
+zsh:         source <(posthaste completions zsh)      (in ~/.zshrc)
+fish:        posthaste completions fish | source       (in config.fish)
+PowerShell:  posthaste completions powershell | Out-String | Invoke-Expression
+
+Topics come from the cluster that -n or the environment names. A cluster that
+does not answer within a second has none.")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command into a folder
+    #[command(after_help = "\
+Read a page:     posthaste man /tmp/man && man -l /tmp/man/posthaste-send.1
+Install pages:   posthaste man ~/.local/share/man/man1")]
+    Man {
+        /// The folder; it is made if it is not there
+        folder: PathBuf,
+    },
+}
+
+/// A shell that can complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// bash
+    Bash,
+    /// elvish
+    Elvish,
+    /// fish
+    Fish,
+    /// PowerShell
+    Powershell,
+    /// zsh
+    Zsh,
 }
 
 impl Command {
@@ -187,6 +223,8 @@ impl Command {
             },
             Self::Bench(bench) => bench.name(),
             Self::Demo => "demo",
+            Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! One module for each command.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
 mod demo;
 mod dev;
 mod fault;
+mod man;
 mod send;
 mod tail;
 mod topic;
@@ -21,5 +23,7 @@ pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Fault(fault) => fault::run(&args.global, fault).await,
         Command::Bench(bench) => Box::pin(bench::run(&args.global, bench)).await,
         Command::Demo => demo::run(&args.global).await,
+        Command::Completions { shell } => completions::run(*shell),
+        Command::Man { folder } => man::run(folder),
     }
 }

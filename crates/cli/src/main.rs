@@ -34,6 +34,7 @@ use crate::stderr::Stderr;
 const LOG: &str = "POSTHASTE_LOG";
 
 fn main() -> ExitCode {
+    command::completions::answer();
     let args = Args::parse();
     match log_to_stderr(&args.global).and_then(|()| run(&args)) {
         Ok(exit) => exit.into(),

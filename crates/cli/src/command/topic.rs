@@ -1,7 +1,7 @@
 //! `posthaste topic`: list, create, update, describe, delete.
 
 mod delete;
-mod system;
+pub(in crate::command) mod system;
 
 use posthaste::{Admin, AdminError, MessageQueue, TopicOnBroker, TopicUpdate};
 use serde::Serialize;
@@ -33,13 +33,8 @@ pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Fai
 
 async fn list(global: &Global, stdout: &mut Stdout, all: bool) -> Result<(), Failure> {
     let admin = cluster::admin(global).await?;
-    let mut topics = admin.topics().await.map_err(|error| cluster::failure(&error))?;
-    if !all {
-        // Without its route nothing is known of the brokers' names, and nothing else is lost.
-        let queues = admin.publish_queues(system::ON_EVERY_BROKER).await.unwrap_or_default();
-        let brokers: Vec<&str> = queues.iter().map(MessageQueue::broker).collect();
-        topics = system::without_system(&topics, &brokers);
-    }
+    let topics = if all { admin.topics().await } else { system::own_topics(&admin).await };
+    let topics = topics.map_err(|error| cluster::failure(&error))?;
     match global.output {
         Format::Text => topics.iter().for_each(|topic| stdout.line(format_args!("{topic}"))),
         Format::Json => stdout.json(&List { _cmd: "topic list", _v: VERSION, topics }),

@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod completions;
 mod demo;
 mod dev;
 mod exit_codes;

@@ -1,5 +1,7 @@
 //! Which topics are the system's own (Java: `TopicValidator`).
 
+use posthaste::{Admin, AdminError, MessageQueue};
+
 use crate::exit::{Exit, Failure};
 
 /// Topics of brokers in every cluster (4.7.0 to 5.5.0).
@@ -22,7 +24,7 @@ const PREFIX: &str = "rmq_sys_";
 /// After the cluster's name: where the answers to requests go.
 const REPLY_SUFFIX: &str = "_REPLY_TOPIC";
 /// Every broker has this topic, so its route names the brokers.
-pub(super) const ON_EVERY_BROKER: &str = "SELF_TEST_TOPIC";
+const ON_EVERY_BROKER: &str = "SELF_TEST_TOPIC";
 
 /// Refuses to create or to change a topic of the system: brokers refuse it as well, in fewer words.
 pub(super) fn refuse(topic: &str, help: &str) -> Result<(), Failure> {
@@ -39,11 +41,20 @@ pub(super) fn refuse(topic: &str, help: &str) -> Result<(), Failure> {
     Err(Failure::new(Exit::Refused, "invalid", message).help(help))
 }
 
+/// The cluster's topics without those of the system.
+pub(in crate::command) async fn own_topics(admin: &Admin) -> Result<Vec<String>, AdminError> {
+    let topics = admin.topics().await?;
+    // Without its route nothing is known of the brokers' names, and nothing else is lost.
+    let queues = admin.publish_queues(ON_EVERY_BROKER).await.unwrap_or_default();
+    let brokers: Vec<&str> = queues.iter().map(MessageQueue::broker).collect();
+    Ok(without_system(&topics, &brokers))
+}
+
 /// Takes the system's topics out of a list of all topics, sorted.
 ///
 /// Each broker also has topics that are called like itself and like its cluster. The list does not
 /// say what the cluster is called; but of a cluster X it has both X and X_REPLY_TOPIC.
-pub(super) fn without_system(topics: &[String], brokers: &[&str]) -> Vec<String> {
+fn without_system(topics: &[String], brokers: &[&str]) -> Vec<String> {
     let is_there = |name: &str| topics.binary_search_by(|topic| topic.as_str().cmp(name)).is_ok();
     let of_cluster = |topic: &str| match topic.strip_suffix(REPLY_SUFFIX) {
         Some(cluster) => is_there(cluster),
