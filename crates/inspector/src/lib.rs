@@ -22,6 +22,7 @@
 //! | `/api/v1/groups`, `/api/v1/clients` | producer and consumer groups; connections |
 //! | `/api/v1/faults`, `/api/v1/faults/{id}` | fault rules: what they have hit; added with POST, removed with DELETE |
 //! | `/api/v1/wire` | the last requests and answers of each connection; the first question switches this on |
+//! | `/api/v1/openapi.json` | a description of all of this, in the form of OpenAPI |
 //! | `/healthz`, `/readyz`, `/metrics` | whether this server and the broker answer; figures for Prometheus |
 //!
 //! The same address opened in a browser shows pages: figures, topics, messages as they come, who is

@@ -17,12 +17,13 @@ use crate::{api, health, metrics, pages};
 type Route = (&'static str, &'static str, MethodRouter<Arc<Shared>>);
 
 /// Every path.
-fn routes() -> [Route; 12] {
+fn routes() -> [Route; 13] {
     let all_faults = get(api::faults).post(api::add_faults).delete(api::remove_faults);
     [
         ("/healthz", "GET", get(health::alive)),
         ("/readyz", "GET", get(health::ready)),
         ("/metrics", "GET", get(metrics::metrics)),
+        ("/api/v1/openapi.json", "GET", get(api::description)),
         ("/api/v1/messages", "GET", get(api::messages)),
         ("/api/v1/messages/{id}", "GET", get(api::message)),
         ("/api/v1/topics", "GET", get(api::topics)),
@@ -63,4 +64,31 @@ fn wrong_method(methods: &str, request: &Request) -> Problem {
     let message = format!("{} does not take {}", request.uri().path(), request.method());
     let help = format!("it takes {methods}");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What is in one of them only is named by its path and method.
+    #[test]
+    fn the_routes_are_those_of_the_description() {
+        let mut there = BTreeSet::new();
+        for (path, methods, _) in routes() {
+            there.extend(methods.split(", ").map(|method| format!("{method} {path}")));
+        }
+        let described: Value = serde_json::from_str(api::DESCRIPTION).expect("JSON");
+        let mut told = BTreeSet::new();
+        for (path, operations) in described["paths"].as_object().expect("paths") {
+            for method in operations.as_object().expect("operations").keys() {
+                told.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+        let one_sided: Vec<_> = there.symmetric_difference(&told).collect();
+        assert!(one_sided.is_empty(), "{one_sided:?}");
+    }
 }

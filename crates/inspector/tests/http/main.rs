@@ -10,11 +10,13 @@
 
 mod bounds;
 mod client;
+mod description;
 mod faults;
 mod guard;
 mod listings;
 mod messages;
 mod pages;
+mod schema;
 mod wire;
 
 use std::time::Duration;
@@ -27,7 +29,7 @@ use posthaste_inspector::{Inspector, serve};
 const HANG: Duration = Duration::from_secs(60);
 
 /// Every path that there is, with one that is there to be found.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -40,6 +42,7 @@ const PATHS: [&str; 12] = [
     "/api/v1/faults",
     "/api/v1/faults/1",
     "/api/v1/wire",
+    "/api/v1/openapi.json",
 ];
 
 /// A broker with a topic of one queue, and its server.
