@@ -37,6 +37,9 @@ const LEAST_LIFETIME: Duration = Duration::from_secs(3);
 const QUIET: usize = 1;
 /// How long the window is nearly closed to measure. Long enough for others to be measuring too.
 const MEASURING: Duration = Duration::from_millis(60);
+/// A measurement without an answer after it is given up after so many round trips more, a second at
+/// most.
+const PATIENCE: u32 = 4;
 
 /// What a request of this many messages weighs.
 pub(crate) fn weight(messages: usize) -> usize {
@@ -180,6 +183,23 @@ impl Window {
         true
     }
 
+    /// When a measurement that no answer ends is given up: what is in flight may never be answered, and
+    /// nothing else may leave before.
+    pub(crate) fn measures_until(&self) -> Option<Instant> {
+        let measuring = self.measuring.as_ref()?;
+        let patience = (self.round_trip() * PATIENCE).min(Duration::from_secs(1));
+        Some(measuring.since + MEASURING + patience)
+    }
+
+    /// Gives a measurement up that takes too long. What was believed before is believed again.
+    pub(crate) fn end_overdue_measurement(&mut self, now: Instant) {
+        if self.measures_until().is_some_and(|until| now >= until) {
+            self.measuring = None;
+            self.least.believe_from(now);
+            self.least_per_message.believe_from(now);
+        }
+    }
+
     /// What a request of this many messages costs more than a small one.
     fn cost(&self, messages: usize) -> f64 {
         match messages <= MESSAGES_PER_WEIGHT {
@@ -213,6 +233,10 @@ impl Least {
     /// A newer measurement takes the place of this one, if something was seen in it.
     fn replace(&mut self, measured: Self) {
         self.0 = measured.0.or(self.0);
+    }
+
+    fn believe_from(&mut self, now: Instant) {
+        self.0 = self.0.map(|(least, _)| (least, now));
     }
 
     fn is_stale(&self, now: Instant) -> bool {
@@ -318,6 +342,29 @@ mod tests {
         run.flood(&WARM, Duration::from_secs(120));
         let after_two_minutes = run.window.limit();
         assert!(after_two_minutes < after_ten * 2, "{after_ten}, then {after_two_minutes}");
+    }
+
+    /// A request is never answered: it alone would fill a window that is nearly closed.
+    #[test]
+    fn a_measurement_that_no_answer_ends_is_given_up() {
+        let mut window = Window::new(1024);
+        let begun = Instant::now();
+        let ms = Duration::from_millis;
+        let trip = |now, took| Trip { now, took, in_flight: 2 };
+        window.answered(&trip(begun, ms(1)), 1);
+        assert_eq!(window.measures_until(), None);
+        let later = begun + LEAST_LIFETIME + ms(1);
+        window.answered(&trip(later, ms(5)), 1);
+        assert_eq!(window.limit(), 1);
+        let until = window.measures_until().unwrap();
+        assert!(until > later + MEASURING && until < later + ms(200));
+        window.end_overdue_measurement(until - ms(1));
+        assert_eq!(window.limit(), 1);
+        window.end_overdue_measurement(until);
+        assert_eq!((window.limit(), window.measures_until()), (16, None));
+        // It is not measured again at once.
+        window.answered(&trip(until + ms(5), ms(5)), 1);
+        assert_eq!(window.measures_until(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use posthaste_broker::{Fault, On};
 use crate::servers::{
     broker, message, ms, one_broker, one_warm_broker, producer, route, send, texts, two_brokers,
 };
-use crate::support::{DEADLINE, assert_all_ended, settled, soon, until};
+use crate::support::{DEADLINE, HANG, assert_all_ended, settled, soon, until};
 
 /// How a send ends that a broker refuses to its deadline. When its answer is on its way just then, it
 /// shows nothing, and another send is tried.
@@ -219,6 +219,33 @@ async fn answers_that_are_lost_leave_few_copies() {
     let mut copies = cluster.messages("t").await.unwrap();
     copies.retain(|one| one.text() == Some("x"));
     assert!(copies.iter().all(|one| one.unique_id == copies[0].unique_id), "{copies:?}");
+}
+
+/// The broker's round trip is measured anew now and then, and the window is nearly closed for it. A
+/// request that is never answered must not keep it closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_does_not_keep_others_back() {
+    let broker = broker(1).await;
+    let connections = Fault::on(On::Connect).port(broker.address().port());
+    let connections = broker.fault(connections.pass()).unwrap();
+    let producer = producer(broker.name_server()).start().await.unwrap();
+    soon(producer.send(message("warm"))).await.unwrap();
+    let lost = broker.fault(send().key("lost").no_answer()).unwrap();
+    drop(producer.enqueue(message("lost").key("lost")).await.unwrap());
+    lost.wait_for(1, HANG).await.unwrap();
+    // What was measured is believed for three seconds; after that an answer is not as quick.
+    tokio::time::sleep(ms(3_100)).await;
+    broker.fault(send().after_store().delay(ms(100))).unwrap();
+    soon(async {
+        while producer.stats().brokers[0].window > 1 {
+            producer.send(message("measured")).await.unwrap();
+        }
+    })
+    .await;
+    soon(producer.send(message("after"))).await.unwrap();
+    // Not since the connection was given up for its silence.
+    until("the lost one is left", || producer.stats().brokers[0].in_flight == 1).await;
+    assert_eq!(connections.hits(), 1);
 }
 
 /// One broker of two is slow: the other takes over most of the work.

@@ -31,6 +31,7 @@ impl Endpoint {
         while let Some(call) = self.calls.pop_front() {
             self.put_call(wire, call, now);
         }
+        self.window.end_overdue_measurement(now);
         let mut present = None;
         // A task that leaves begins nothing.
         while self.leaving.is_none() && self.has_room(wire, now) {

@@ -21,6 +21,7 @@ impl Endpoint {
         let paused = self.pause.until(now).filter(|_| !self.outbox.is_empty());
         // Without room they wait for that, and nothing is due.
         let held = self.hold.due().filter(|_| self.has_room(wire, now));
+        let measured = self.window.measures_until().filter(|_| !self.outbox.is_empty());
         let silence = wire.owed_since.map(|since| (since + SILENCE).max(soon));
         let ends = [self.outbox.earliest(), wire.pending.earliest()];
         ends.into_iter()
@@ -28,6 +29,7 @@ impl Endpoint {
             .map(|at| at.max(soon))
             .chain(paused)
             .chain(held)
+            .chain(measured)
             .chain(silence)
             .chain(wire.oneways_due.map(|at| at.max(soon)))
             .fold(wire.heartbeat_at.max(soon), Instant::min)
