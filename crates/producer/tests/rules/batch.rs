@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use posthaste::{Delivery, Message, Producer, ProducerBuilder};
 use posthaste_broker::{Broker, Cluster, Fault, On};
 
-use crate::servers::{broker, message, producer, text};
+use crate::servers::{broker, message, producer, text, until_in_flight};
 use crate::support::{HANG, soon, until};
 
 /// A producer with room for one request at a time: what waits meanwhile leaves together.
@@ -19,7 +19,7 @@ fn narrow(name_server: std::net::SocketAddr) -> ProducerBuilder {
 
 /// A broker, and a producer with room for one request at a time.
 async fn one_narrow() -> (Broker, Producer) {
-    let broker = broker(4).await;
+    let broker = broker(1).await;
     let producer = narrow(broker.name_server()).start().await.unwrap();
     (broker, producer)
 }
@@ -49,6 +49,7 @@ async fn plug<'a>(producer: &Producer, brokers: &'a [Broker]) -> Plugs<'a> {
     for _ in brokers {
         soon(producer.send(Message::new("plug", "warm"))).await.unwrap();
     }
+    until_in_flight(producer, 0).await;
     for broker in brokers {
         broker.pause().await.unwrap();
     }

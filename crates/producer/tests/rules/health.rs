@@ -124,7 +124,7 @@ async fn further_codes_can_be_worth_another_attempt() {
 /// With an only broker, an attempt has all the time there is, unless a setting limits it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_can_be_cut_short() {
-    let broker = broker(4).await;
+    let broker = broker(1).await;
     let builder = producer(broker.name_server()).attempt_timeout(ms(500)).retries(2);
     let producer = builder.start().await.unwrap();
     soon(producer.send(message(9))).await.unwrap();

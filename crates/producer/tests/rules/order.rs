@@ -18,6 +18,7 @@ async fn one_queue(timeout: Duration) -> (Broker, Producer) {
     let builder = producer(broker.name_server()).send_timeout(timeout);
     let producer = builder.start().await.unwrap();
     soon(producer.with_timeout(HOUR).send(keyed("warm", "warm"))).await.unwrap();
+    until_in_flight(&producer, 0).await;
     (broker, producer)
 }
 

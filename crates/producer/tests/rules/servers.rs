@@ -21,17 +21,18 @@ pub(crate) fn producer(name_server: SocketAddr) -> ProducerBuilder {
     builder.send_timeout(HOUR).connect_timeout(HANG)
 }
 
-/// A broker with four queues, and a producer for it.
+/// A broker with one queue, in which the order of storing shows, and a producer for it.
 pub(crate) async fn one_broker() -> (Broker, Producer) {
-    let broker = broker(4).await;
+    let broker = broker(1).await;
     let producer = producer(broker.name_server()).start().await.unwrap();
     (broker, producer)
 }
 
-/// A broker with four queues, and a producer that has a connection to it and one message there.
+/// A broker with one queue, and a producer that has a connection to it and one message there.
 pub(crate) async fn one_warm_broker() -> (Broker, Producer) {
     let (broker, producer) = one_broker().await;
     soon(producer.send(message("warm"))).await.unwrap();
+    until_in_flight(&producer, 0).await;
     (broker, producer)
 }
 
@@ -78,7 +79,7 @@ pub(crate) async fn until_in_flight(producer: &Producer, messages: usize) {
     until("they have left", || in_flight() == messages).await;
 }
 
-/// The texts of what is stored in `t`, in the order of storing.
+/// The texts of what is stored in `t`; those of a queue in the order of storing.
 pub(crate) async fn texts(broker: &Broker) -> Vec<String> {
     broker.messages("t").await.unwrap().iter().map(text).collect()
 }

@@ -59,7 +59,7 @@ async fn after_code_1_and_nothing_else_members_are_unknown() {
 /// see whether the broker is well again, and no retry is used up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_that_is_refused_as_busy_goes_again() {
-    let broker = broker(4).await;
+    let broker = broker(1).await;
     let producer = narrow(broker.name_server()).async_retries(0).start().await.unwrap();
     // As a batch, and twice the one that finds out.
     let all = broker.fault(send().pass()).unwrap();
