@@ -54,8 +54,9 @@ pub(crate) struct Topic {
     queues: Vec<QueueEnds>,
     /// The messages that it gets.
     put: Meter,
-    /// When it has got its last message in this run.
-    last_put: Option<Millis>,
+    /// When it has got its last message, if it has got any. `None`: it has got none in this run, and the
+    /// store was not asked about earlier ones.
+    last_put: Option<Option<Millis>>,
 }
 
 /// Where a queue ends.
@@ -83,9 +84,14 @@ impl Topic {
         self.queues.len() as u16
     }
 
-    /// When it has got its last message in this run, if any.
+    /// When it has got its last message, as far as that is known.
     pub(crate) fn last_put(&self) -> Option<Millis> {
-        self.last_put
+        self.last_put.flatten()
+    }
+
+    /// Whether it is known when it has got its last message: in this run, or by a look at the store.
+    pub(crate) fn is_last_put_known(&self) -> bool {
+        self.last_put.is_some()
     }
 
     fn has(&self, bit: i32) -> bool {
@@ -302,7 +308,14 @@ impl Topics {
     pub(crate) fn count(&mut self, queue: QueueKey, now: Millis) {
         if let Some(topic) = self.numbered_mut(queue.topic) {
             topic.put.record(now, 1);
-            topic.last_put = Some(now);
+            topic.last_put = Some(Some(now));
+        }
+    }
+
+    /// When a topic has got its last message before this run, if any is left.
+    pub(crate) fn note_last_put(&mut self, topic: u16, time: Option<Millis>) {
+        if let Some(topic) = self.numbered_mut(topic) {
+            topic.last_put = topic.last_put.or(Some(time));
         }
     }
 

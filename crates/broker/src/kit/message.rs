@@ -98,8 +98,15 @@ impl StoredMessage {
 }
 
 impl Found {
+    /// Its queue, and its place there.
+    pub(super) fn place(&self) -> (u16, u64) {
+        let queue = u16::try_from(self.stored.queue_id).unwrap_or_default();
+        (queue, self.stored.queue_offset.cast_unsigned())
+    }
+
     /// The message, unpacked. That is done by the one who asks: the engine has others to serve.
     pub(super) fn into_message(self) -> StoredMessage {
+        let (queue, offset) = self.place();
         let Self { stored, sender } = self;
         let all = stored.properties();
         let text = |name| all.get(name).map(str::to_owned);
@@ -125,8 +132,8 @@ impl Found {
             client: sender.client,
             properties,
             system_properties,
-            queue: u16::try_from(stored.queue_id).unwrap_or_default(),
-            offset: stored.queue_offset.cast_unsigned(),
+            queue,
+            offset,
             born_at: system_time(stored.born_at_ms),
             born_host: stored.born_host,
             stored_at: system_time(stored.stored_at_ms),

@@ -2,7 +2,7 @@
 //!
 //! Queues are merged by the time at which their messages were stored, up to 32 queues at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,11 +17,13 @@ use crate::store::{Record, StoreError};
 
 /// How many messages a question looks at, at most.
 const LOOKED_AT: usize = 10_000;
-/// How many messages a page has at the most, and if nothing is said of it.
+/// How many messages a page has at most, and by default.
 const MOST: usize = 1_000;
 const USUAL: usize = 100;
-/// No message is added to a page that has this many bytes.
+/// No message is added to a page that has this many bytes as they are stored.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// No message is added to a page whose bodies have this many bytes once they are unpacked.
+const UNPACKED_BYTES: usize = 16 * 1024 * 1024;
 /// How many queues are merged: of each a block is read first.
 const MERGED: u16 = 32;
 
@@ -68,8 +70,9 @@ impl PageOf {
         self
     }
 
-    /// At most this many, 1 to 1,000; default 100. What is beyond counts as the nearest of these. A
-    /// page also ends after 4 MiB.
+    /// At most this many, 1 to 1,000; default 100. A number beyond counts as the nearest of these. A page
+    /// also ends with the message that brings it to 4 MiB as they are stored, or to 16 MiB of unpacked
+    /// bodies.
     pub fn count(mut self, count: usize) -> Self {
         self.count = count.clamp(1, MOST);
         self
@@ -142,22 +145,44 @@ pub struct Page {
 #[derive(Debug, Default)]
 pub(super) struct FoundPage {
     messages: Vec<Found>,
+    newest_first: bool,
     next: Position,
     is_end: bool,
     looked_at: usize,
 }
 
 impl FoundPage {
+    /// The page with its messages unpacked; the next one begins with those for which there is no room.
     pub(super) fn into_page(self) -> Page {
-        let Self { messages, next, is_end, looked_at } = self;
-        let messages = messages.into_iter().map(Found::into_message).collect();
+        self.unpacked_to(UNPACKED_BYTES)
+    }
+
+    fn unpacked_to(self, most: usize) -> Page {
+        let Self { messages: found, newest_first, mut next, mut is_end, looked_at } = self;
+        let (mut messages, mut bytes) = (Vec::with_capacity(found.len()), 0);
+        let mut found = found.into_iter();
+        while bytes < most
+            && let Some(one) = found.next()
+        {
+            let message = one.into_message();
+            bytes += message.body.len();
+            messages.push(message);
+        }
+        let mut begun = BTreeSet::new();
+        for (queue, offset) in found.map(|left| left.place()) {
+            is_end = false;
+            if begun.insert(queue) {
+                next.set(queue, offset + u64::from(newest_first));
+            }
+        }
         Page { messages, next, is_end, looked_at }
     }
 }
 
 /// The messages that are asked for.
 pub(super) fn read(engine: &Engine, of: &PageOf) -> Result<FoundPage, StoreError> {
-    let mut page = FoundPage { next: of.from.clone(), is_end: true, ..FoundPage::default() };
+    let (next, newest_first) = (of.from.clone(), of.newest_first);
+    let mut page = FoundPage { next, newest_first, is_end: true, ..FoundPage::default() };
     let Some(topic) = engine.topics.get(&of.topic) else { return Ok(page) };
     let queues = match of.queue {
         Some(queue) => queue..topic.known_queues().min(queue.saturating_add(1)),

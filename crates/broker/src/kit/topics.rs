@@ -8,6 +8,8 @@ use crate::kit::message::system_time;
 
 /// How many queues one question looks at.
 const QUEUES_AT_ONCE: usize = 10_000;
+/// To read the last message of a queue counts like looking at this many queues.
+const COST_OF_READING: usize = 200;
 
 /// A topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub struct TopicInfo {
     pub queues: Vec<QueueInfo>,
     /// How many messages are there.
     pub messages: u64,
-    /// When it got its last message since the broker started; `None`: it has got none since.
+    /// When it got its last message. `None`: it has got none since the broker started, and none is left
+    /// of earlier ones.
     pub last_write: Option<SystemTime>,
 }
 
@@ -51,16 +54,44 @@ pub(super) fn names(engine: &Engine) -> Vec<(String, bool)> {
 }
 
 /// Some topics, from the first one with at least this number on; and the number to go on with.
-pub(super) fn some(engine: &Engine, from: u16) -> (Vec<TopicInfo>, Option<u16>) {
-    let (mut found, mut queues) = (Vec::new(), 0);
-    for topic in engine.topics.iter().filter(|topic| topic.config.number >= from) {
-        if queues >= QUEUES_AT_ONCE {
-            return (found, Some(topic.config.number));
+pub(super) fn some(engine: &mut Engine, from: u16) -> (Vec<TopicInfo>, Option<u16>) {
+    let numbers = engine.topics.iter().map(|topic| topic.config.number);
+    let numbers: Vec<_> = numbers.filter(|number| *number >= from).collect();
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    for number in numbers {
+        if looked_at >= QUEUES_AT_ONCE {
+            return (found, Some(number));
         }
-        queues += usize::from(topic.known_queues());
-        found.push(info(engine, topic));
+        looked_at += find_last_put(engine, number) * COST_OF_READING;
+        if let Some(topic) = engine.topics.numbered(number) {
+            looked_at += usize::from(topic.known_queues());
+            found.push(info(engine, topic));
+        }
     }
     (found, None)
+}
+
+/// Finds out when a topic that has got nothing in this run got its last message before; says how many
+/// queues were read for that. It is remembered.
+fn find_last_put(engine: &mut Engine, number: u16) -> usize {
+    let Some(topic) = engine.topics.numbered(number).filter(|topic| !topic.is_last_put_known())
+    else {
+        return 0;
+    };
+    let (mut last, mut read) = (None, 0);
+    for key in (0..topic.known_queues()).map(|queue| topic.key(queue)) {
+        let end = engine.topics.ends(key).committed;
+        if engine.first_offset(key) >= end {
+            continue;
+        }
+        read += 1;
+        // What cannot be read is told where messages are asked for.
+        let blocks = engine.store.blocks_before(key, end, 0).unwrap_or_default();
+        let newest = blocks.first().and_then(|block| block.records().last());
+        last = last.max(newest.map(|record| record.stored_at_ms()));
+    }
+    engine.topics.note_last_put(number, last);
+    read
 }
 
 fn info(engine: &Engine, topic: &Topic) -> TopicInfo {

@@ -19,7 +19,7 @@ const SHOWN: usize = 20;
 const SHOWN_OF_BODY: usize = 60;
 /// How alike names are that one may be mistaken for (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.85;
-/// How many of them are named.
+/// How many of these topics are named.
 const MOST_ALIKE: usize = 5;
 
 /// What arrived where more was awaited.
@@ -30,20 +30,23 @@ pub struct NotArrived {
     pub topic: String,
     /// How many messages were awaited.
     pub wanted: usize,
-    /// How long.
+    /// How long they were awaited.
     pub timeout: Duration,
-    /// How many are there.
+    /// How many messages the topic has.
     pub arrived: u64,
-    /// The newest of them, at most 20, the oldest first.
+    /// The newest of its messages, at most 20, the oldest first.
     pub newest: Vec<StoredMessage>,
-    /// Whether there is such a topic.
+    /// Whether the topic exists.
     pub exists: bool,
-    /// Topics with a similar name, and topics of applications that have messages, and how many.
+    /// Topics that look alike first, then the other topics of applications that have messages; at most
+    /// five, each with the number of its messages.
     pub others: Vec<(String, u64)>,
     /// How many messages wait for their time, of all topics.
     pub delayed: u64,
     /// How many half messages wait for a decision, of all topics.
     pub undecided: u64,
+    /// The broker's fault rules that have hit requests, in words, and how many each has hit.
+    pub faults: Vec<(String, u64)>,
     /// Whether the tokio clock stands still, so that it was not waited at all.
     pub is_clock_paused: bool,
 }
@@ -102,8 +105,14 @@ impl BrokerHandle {
             others: seen.others,
             delayed: seen.delayed,
             undecided: seen.undecided,
+            faults: self.faults_that_hit(),
             is_clock_paused,
         })))
+    }
+
+    fn faults_that_hit(&self) -> Vec<(String, u64)> {
+        let rules = self.faults().into_iter().filter(|rule| rule.hits() > 0);
+        rules.map(|rule| (rule.fault().to_string(), rule.hits())).collect()
     }
 }
 
@@ -178,6 +187,12 @@ impl fmt::Display for NotArrived {
         }
         if self.undecided > 0 {
             write!(f, "; half messages without a decision: {}", self.undecided)?;
+        }
+        if !self.faults.is_empty() {
+            f.write_str("; fault rules that have hit requests:")?;
+            for (rule, hits) in &self.faults {
+                write!(f, " `{rule}` ({hits})")?;
+            }
         }
         if !self.newest.is_empty() {
             f.write_str("; arrived:")?;

@@ -102,3 +102,28 @@ async fn a_search_looks_at_10_000_messages_at_once_and_says_where_it_stopped() {
     }
     assert_eq!(broker.messages("orders").await.unwrap().len(), 12_000);
 }
+
+#[tokio::test]
+async fn a_page_ends_when_its_unpacked_bodies_are_long() {
+    const LONG: usize = 3 * 1024 * 1024;
+    let (broker, producer) = start().await;
+    for n in 0..14 {
+        let body = format!("{n:03}{}", " ".repeat(LONG));
+        producer.send(to_queue(n % 3, body)).await.unwrap();
+    }
+    for newest_first in [false, true] {
+        let of = PageOf::topic("orders");
+        let of = if newest_first { of.newest_first() } else { of };
+        let pages = to_the_end(&broker, of).await;
+        // 16 MiB are reached with the sixth.
+        let counts: Vec<_> = pages.iter().map(|page| page.messages.len()).collect();
+        assert_eq!(counts, [6, 6, 2]);
+        let messages = pages.iter().flat_map(|page| &page.messages);
+        assert!(messages.clone().all(|message| !message.is_compressed));
+        let mut numbers: Vec<_> = messages.map(|it| it.text().unwrap()[..3].to_owned()).collect();
+        numbers.sort_unstable();
+        let all: Vec<_> = (0..14).map(|n| format!("{n:03}")).collect();
+        assert_eq!(numbers, all, "each once");
+    }
+    assert_eq!(broker.messages("orders").await.unwrap().len(), 14);
+}

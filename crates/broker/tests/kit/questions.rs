@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use posthaste::Message;
-use posthaste_broker::{KitError, PageOf};
+use posthaste_broker::{Broker, KitError, PageOf};
 
 use crate::{HANG, member, start};
 
@@ -143,6 +143,30 @@ async fn topics_say_how_much_they_have() {
     assert_eq!(orders.messages, 9);
     let last = broker.messages("orders").await.unwrap().last().unwrap().stored_at;
     assert_eq!(orders.last_write, Some(last));
+}
+
+#[tokio::test]
+async fn a_topic_knows_its_last_message_from_before_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Broker::builder().data_dir(folder.path()).topic("orders", 4).start();
+    let broker = open().await.unwrap();
+    let producer = member(&broker).start().await.unwrap();
+    for queue in [0, 2, 1] {
+        producer.send(crate::to_queue(queue, "x".repeat(9))).await.unwrap();
+        // Another millisecond, or the time of any queue would do.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let last = broker.messages("orders").await.unwrap().last().unwrap().stored_at;
+    producer.close(HANG).await;
+    broker.stop().await;
+
+    let broker = open().await.unwrap();
+    // The second answer is what the first has found.
+    for _ in 0..2 {
+        let topics = broker.topics().await.unwrap();
+        let of = |name| topics.iter().find(|topic| topic.name == name).unwrap().last_write;
+        assert_eq!((of("orders"), of("SCHEDULE_TOPIC_XXXX")), (Some(last), None));
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use posthaste::Message;
-use posthaste_broker::{Broker, KitError, NotArrived};
+use posthaste_broker::{Broker, Fault, KitError, NotArrived, On};
 
 use crate::{HANG, member, start};
 
@@ -60,7 +60,9 @@ async fn it_says_what_has_arrived_instead() {
     ] {
         assert!(text.contains(part), "{text}");
     }
-    assert!(!text.contains("paused") && !text.contains("no such topic"), "{text}");
+    for absent in ["paused", "no such topic", "fault rules"] {
+        assert!(!text.contains(absent), "{text}");
+    }
 
     let misspelt = in_vain(&broker, "oders", 1).await;
     assert!(!misspelt.exists);
@@ -68,6 +70,21 @@ async fn it_says_what_has_arrived_instead() {
     assert!(misspelt.to_string().contains("there is no such topic"), "{misspelt}");
     let long = in_vain(&broker, "bills", 2).await.to_string();
     assert!(long.contains(&format!("{}…", "y".repeat(60))), "{long}");
+}
+
+#[tokio::test]
+async fn it_says_which_fault_rules_have_hit() {
+    let (broker, producer) = start().await;
+    broker.fault(Fault::on(On::Send).topic("bills").pass()).unwrap();
+    broker.fault(Fault::on(On::Send).first(2).no_answer()).unwrap();
+    for n in ["1", "2"] {
+        let lost = producer.with_timeout(Duration::from_millis(50));
+        lost.send(Message::new("orders", n)).await.expect_err("no answer");
+    }
+    let few = in_vain(&broker, "orders", 1).await;
+    assert_eq!(few.faults, [("on=send first=2 do=no-answer".to_owned(), 2)]);
+    let text = "fault rules that have hit requests: `on=send first=2 do=no-answer` (2)";
+    assert!(few.to_string().contains(text), "{few}");
 }
 
 #[tokio::test]
