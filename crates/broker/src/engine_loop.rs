@@ -84,8 +84,6 @@ struct Client {
     sends: SendReader,
     /// The port at which it has connected.
     port: u16,
-    /// Its connection ends: nothing that comes on it is carried out any more.
-    has_ended: bool,
 }
 
 /// The engine and the connections that it answers.
@@ -187,7 +185,7 @@ impl EngineLoop {
                 Event::Opened { session, peer, port, outbox } => {
                     self.engine.open(now, session, peer);
                     let sends = SendReader::default();
-                    self.clients.insert(session, Client { outbox, sends, port, has_ended: false });
+                    self.clients.insert(session, Client { outbox, sends, port });
                 }
                 Event::Closed(session) => {
                     self.engine.close(session, &mut effects);
@@ -260,7 +258,7 @@ impl EngineLoop {
         effects: &mut Effects,
     ) -> Result<bool, DecodeError> {
         let Some(frame) = Frame::take_of_run(frames, MAX_FRAME)? else { return Ok(false) };
-        match self.interference.rules.is_empty() {
+        match self.interference.is_off() {
             true => self.carry_out(now, session, frame, effects)?,
             false => self.ask_rules(now, session, frame, effects)?,
         }
@@ -295,24 +293,17 @@ impl EngineLoop {
         frame: Frame,
         effects: &mut Effects,
     ) -> Result<(), DecodeError> {
-        let client = self.clients.get(&session);
-        if client.is_some_and(|client| client.has_ended) {
+        if self.interference.has_ended(session) {
             return Ok(());
         }
-        let port = client.map_or(0, |client| client.port);
         let command = request::read(frame.clone())?;
         if command.is_answer() {
             return self.carry_out(now, session, frame, effects);
         }
         let caller = caller(session, &command);
-        match self.course(now, port, caller, &command, effects) {
+        match self.course(now, caller, &command, effects) {
             Course::GoOn => self.carry_out(now, session, frame, effects)?,
             Course::Stop => {}
-            Course::End => {
-                if let Some(client) = self.clients.get_mut(&session) {
-                    client.has_ended = true;
-                }
-            }
             Course::Later(due) => {
                 let held = self.interference.held.hold(due, session, Held::Request(frame));
                 if held.is_err() {
@@ -326,17 +317,19 @@ impl EngineLoop {
     fn course(
         &mut self,
         now: Millis,
-        port: u16,
         caller: Caller,
         command: &Command,
         effects: &mut Effects,
     ) -> Course {
         // What cannot be read is refused by the engine, unless a rule for its code has it otherwise.
         let incoming = Incoming::read(command).ok();
-        let client = self.engine.producers.id(caller.session);
+        let id = self.engine.producers.id(caller.session);
         let code = command.request_code();
-        let asked = Asked::request(code, caller.oneway, port, client, incoming.as_ref());
-        self.interference.before(now, caller, &asked, &self.engine, effects)
+        let client = self.clients.get(&caller.session);
+        let port = client.map_or(0, |client| client.port);
+        let line = client.map(|client| client.outbox.faults());
+        let asked = Asked::request(code, caller.oneway, port, id, incoming.as_ref());
+        self.interference.before(now, caller, &asked, &self.engine, line, effects)
     }
 
     /// Goes on with what fault rules have held back until now.

@@ -8,6 +8,7 @@ mod asked;
 mod check;
 mod error;
 mod lie;
+mod line_faults;
 mod on;
 mod place;
 mod routes_before;
@@ -24,8 +25,10 @@ pub(crate) use self::action::Action;
 pub(crate) use self::asked::Asked;
 pub use self::error::FaultError;
 pub(crate) use self::lie::Lie;
+pub(crate) use self::line_faults::LineFaults;
 pub use self::on::{On, Requests, SendKind};
 use self::place::Place;
+pub(crate) use self::rule::FaultHit;
 pub use self::rule::FaultRule;
 pub(crate) use self::rules::FaultRules;
 use self::which::Which;
@@ -94,12 +97,20 @@ pub(crate) const GARBAGE: [u8; 16] = [0xFF; 16];
 /// | `point` | `before-store`, `after-store` | `before-store` |
 /// | `do` | the action, with `-` where its method has `_` | |
 /// | `code`, `remark` | of `refuse`; `code` of `status` too: a name or a number | |
-/// | `by` | the time of `delay` and `stale-by` | |
-/// | `bytes`, `rate`, `address`, `count` | of `cut-after`, `trickle`, `another-address`, `queues` | |
+/// | `by` | the time of `delay`, `slow-close` and `stale-by` | |
+/// | `jitter` | of `delay`: a time | none |
+/// | `bytes` | of `cut-after` and `cut-request-after` | |
+/// | `rate` | bytes a second, of `trickle`, `read-at` and `write-at` | |
+/// | `address`, `count` | of `another-address`, `queues` | |
+///
+/// **Connections as a whole.** [`stop_reading`](Self::stop_reading), [`read_at`](Self::read_at) and
+/// [`write_at`](Self::write_at) begin with the request that is hit, or with the connection
+/// ([`On::Connect`]; an encrypted one shakes hands first), and end with the rule.
 ///
 /// **Requests without an answer** (one-way) fit only rules that work without one: [`no_answer`](Self::no_answer) and
-/// [`delay`](Self::delay) before the store, [`close`](Self::close), [`reset`](Self::reset), `pass`. A rule for
-/// [one-way sends](On::one_way) with another action is an error.
+/// [`delay`](Self::delay) before the store, [`close`](Self::close), [`reset`](Self::reset),
+/// [`slow_close`](Self::slow_close), [`cut_request_after`](Self::cut_request_after), those on connections as a
+/// whole, and `pass`. A rule for [one-way sends](On::one_way) with another action is an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     pub(crate) requests: Requests,
@@ -109,6 +120,8 @@ pub struct Fault {
     /// A rule has one; more, or none, are an error later.
     pub(crate) actions: Vec<Action>,
     pub(crate) remark: Option<String>,
+    /// How much shorter or longer a delay may be.
+    pub(crate) jitter: Option<Duration>,
 }
 
 impl Fault {
@@ -121,6 +134,7 @@ impl Fault {
             after_store: false,
             actions: Vec::new(),
             remark: None,
+            jitter: None,
         }
     }
 
@@ -235,6 +249,14 @@ impl Fault {
         self.action(Action::Delay(time))
     }
 
+    /// Makes each delay up to this much shorter or longer, evenly: `delay(200 ms)` with a jitter of 50 ms is
+    /// 150 to 250 ms. How long it is follows from the number of the request and the seed of
+    /// [`with_probability`](Self::with_probability) (without one, 0), so it is the same in every run.
+    pub fn jitter(mut self, most: Duration) -> Self {
+        self.jitter = Some(most);
+        self
+    }
+
     /// Closes the connection once earlier answers are written. What the client sent behind this request on
     /// the connection, and was not looked at yet, is not carried out.
     pub fn close(self) -> Self {
@@ -244,6 +266,41 @@ impl Fault {
     /// As [`close`](Self::close), with a reset (RST): the client may lose earlier answers too.
     pub fn reset(self) -> Self {
         self.action(Action::Reset)
+    }
+
+    /// Closes the connection this much later. Until then it stays open, and nothing that comes on it is
+    /// carried out, this request included; with [`after_store`](Self::after_store) the request is, and its
+    /// answer is lost.
+    pub fn slow_close(self, time: Duration) -> Self {
+        self.action(Action::SlowClose(time))
+    }
+
+    /// Resets the connection once this many bytes of the request have come; the request is not carried
+    /// out. One that is no longer than that is. On [`On::Connect`] the bytes of the whole connection count.
+    ///
+    /// Rules that cut requests are asked while a request arrives: before all other rules, and without
+    /// knowing the client, or more than the beginning of a batch.
+    pub fn cut_request_after(self, bytes: usize) -> Self {
+        self.action(Action::CutRequestAfter(bytes))
+    }
+
+    /// Carries the request out, and reads nothing more from its connection until the rule is removed, or
+    /// its [time](Self::for_time) is over: what the client writes then backs up. Requests that were read
+    /// with this one are carried out.
+    pub fn stop_reading(self) -> Self {
+        self.action(Action::StopReading)
+    }
+
+    /// Carries the request out, and reads its connection at this many bytes a second until the rule is
+    /// removed, or its [time](Self::for_time) is over.
+    pub fn read_at(self, bytes_per_second: u32) -> Self {
+        self.action(Action::ReadAt(bytes_per_second))
+    }
+
+    /// Carries the request out, and writes to its connection at this many bytes a second until the rule is
+    /// removed, or its [time](Self::for_time) is over; its own answer too.
+    pub fn write_at(self, bytes_per_second: u32) -> Self {
+        self.action(Action::WriteAt(bytes_per_second))
     }
 
     /// Writes this many bytes of the answer, then closes the connection. A shorter answer arrives whole.

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use posthaste_protocol::DecodeError;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::fault::LineFaults;
 use crate::wire::{WireSide, WireTap};
 
 /// A client that reads so slowly that more than this waits for it is disconnected.
@@ -23,6 +25,7 @@ pub(crate) struct Outbox {
     changed: Notify,
     breached: Notify,
     wire: WireTap,
+    faults: LineFaults,
 }
 
 /// Why a connection is closed before everything is written to it.
@@ -52,13 +55,15 @@ pub(crate) enum End {
     Close,
     /// It is reset.
     Reset,
+    /// It is closed this much later.
+    CloseAfter(Duration),
 }
 
 impl Piece {
     fn length(&self) -> usize {
         match self {
             Self::Frames(frames) | Self::Trickle(frames, _) => frames.len(),
-            // Something is being written, for whoever asks.
+            // Something is being written.
             Self::End(_) => 1,
         }
     }
@@ -86,6 +91,11 @@ impl Outbox {
         Self { wire, ..Self::default() }
     }
 
+    /// What rules do to the connection as a whole.
+    pub(crate) fn faults(&self) -> &LineFaults {
+        &self.faults
+    }
+
     /// What the connection tells the wire log by.
     pub(crate) fn wire(&self) -> &WireTap {
         &self.wire
@@ -99,6 +109,7 @@ impl Outbox {
         if state.waiting.is_empty()
             && state.in_write == 0
             && state.behind.is_empty()
+            && !self.faults.any()
             && let Some(socket) = self.socket.upgrade()
         {
             // What is wrong with the connection shows again when the rest is written.

@@ -61,6 +61,18 @@ impl<'a> FrameView<'a> {
             Some(Self { encoding, header, length })
         }))
     }
+
+    /// The frame at the front of `buffer` whose header is there; its body need not be whole yet.
+    /// `None` when the header is not.
+    ///
+    /// # Errors
+    /// As [`Frame::take`].
+    pub fn of_begun(buffer: &'a [u8], limit: usize) -> Result<Option<Self>, DecodeError> {
+        Ok(Layout::read(buffer, limit)?.and_then(|Layout { encoding, header_length, length }| {
+            let header = buffer.get(PREFIX..PREFIX + header_length)?;
+            Some(Self { encoding, header, length })
+        }))
+    }
 }
 
 impl Frame {

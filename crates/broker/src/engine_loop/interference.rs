@@ -7,13 +7,13 @@ use bytes::BytesMut;
 use posthaste_protocol::frame::{FrameView, MAX_FRAME};
 use posthaste_protocol::request::TopicRoute;
 use posthaste_protocol::{Command, Frame, ResponseCode};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::held::{Held, HeldBack};
 use crate::engine::effects::{Caller, Effects};
 use crate::engine::refusal::Refusal;
 use crate::engine::{Engine, Millis, SessionId};
-use crate::fault::{Action, Asked, FaultRule, FaultRules, GARBAGE, Lie};
+use crate::fault::{Action, Asked, FaultHit, FaultRule, FaultRules, GARBAGE, Lie, LineFaults};
 use crate::outbox::{End, Piece};
 
 /// What becomes of a request.
@@ -23,8 +23,6 @@ pub(super) enum Course {
     GoOn,
     /// It is not: it was answered, or will not be.
     Stop,
-    /// It is not, and nothing that comes behind it on its connection is.
-    End,
     /// It is carried out later.
     Later(Millis),
 }
@@ -35,9 +33,11 @@ pub(super) struct Interference {
     pub(super) rules: Arc<FaultRules>,
     pub(super) held: HeldBack,
     /// Requests that are carried out, and whose answers do not leave as they are.
-    marked: FxHashMap<(SessionId, i32), FaultRule>,
+    marked: FxHashMap<(SessionId, i32), FaultHit>,
     /// Connections that end once this turn's answers are on their way.
     ends: Vec<(SessionId, End)>,
+    /// Connections that end, or have ended by a rule: nothing that comes on them is carried out any more.
+    ending: FxHashSet<SessionId>,
 }
 
 impl Interference {
@@ -52,31 +52,40 @@ impl Interference {
         caller: Caller,
         asked: &Asked<'_>,
         engine: &Engine,
+        line: Option<&LineFaults>,
         effects: &mut Effects,
     ) -> Course {
-        let Some(rule) = self.rules.hit(asked, Instant::now()) else { return Course::GoOn };
+        let Some(hit) = self.rules.hit(asked, Instant::now()) else { return Course::GoOn };
+        let FaultHit { rule, .. } = &hit;
         let action = rule.action();
+        if action.is_of_line() {
+            if let Some(line) = line {
+                line.begin(rule.clone());
+            }
+            return Course::GoOn;
+        }
         if rule.fault().after_store || action.needs_true_answer() {
-            return self.mark(caller, rule);
+            return self.mark(caller, hit);
         }
         match action {
             Action::Refuse(code) => {
-                effects.refuse(caller, &refusal(&rule, *code));
+                effects.refuse(caller, &refusal(rule, *code));
                 Course::Stop
             }
             Action::GoAway => {
-                effects.refuse(caller, &refusal(&rule, ResponseCode::GO_AWAY));
+                effects.refuse(caller, &refusal(rule, ResponseCode::GO_AWAY));
                 Course::Stop
             }
-            Action::Delay(time) => Course::Later(now + millis(*time)),
+            Action::Delay(_) => Course::Later(now + millis(hit.delay())),
             Action::Close => self.end(caller.session, End::Close),
             Action::Reset => self.end(caller.session, End::Reset),
+            Action::SlowClose(time) => self.end(caller.session, End::CloseAfter(*time)),
             Action::Garbage => {
                 effects.put_raw(caller.session, &GARBAGE);
                 Course::Stop
             }
             Action::Lie(lie) => {
-                effects.answer(caller, told(engine, &rule, lie, asked.topic().unwrap_or_default()));
+                effects.answer(caller, told(engine, rule, lie, asked.topic().unwrap_or_default()));
                 Course::Stop
             }
             // The others are marked above, or do not act.
@@ -85,12 +94,15 @@ impl Interference {
     }
 
     /// The request is carried out, and something is done then.
-    fn mark(&mut self, caller: Caller, rule: FaultRule) -> Course {
-        match (caller.oneway, rule.action()) {
+    fn mark(&mut self, caller: Caller, hit: FaultHit) -> Course {
+        match (caller.oneway, hit.rule.action()) {
             (true, Action::Reset) => self.ends.push((caller.session, End::Reset)),
+            (true, Action::SlowClose(time)) => {
+                self.ends.push((caller.session, End::CloseAfter(*time)));
+            }
             (true, _) => self.ends.push((caller.session, End::Close)),
             (false, _) => {
-                self.marked.insert((caller.session, caller.opaque), rule);
+                self.marked.insert((caller.session, caller.opaque), hit);
             }
         }
         Course::GoOn
@@ -98,7 +110,18 @@ impl Interference {
 
     fn end(&mut self, session: SessionId, end: End) -> Course {
         self.ends.push((session, end));
-        Course::End
+        self.ending.insert(session);
+        Course::Stop
+    }
+
+    /// Whether every request is carried out as it is.
+    pub(super) fn is_off(&self) -> bool {
+        self.rules.is_empty() && self.ending.is_empty()
+    }
+
+    /// Whether nothing that comes on a connection is carried out any more.
+    pub(super) fn has_ended(&self, session: SessionId) -> bool {
+        self.ending.contains(&session)
     }
 
     /// Whether answers leave as they are.
@@ -114,6 +137,7 @@ impl Interference {
     /// A session is gone.
     pub(super) fn forget(&mut self, session: SessionId) {
         self.held.forget(session);
+        self.ending.remove(&session);
         self.marked.retain(|(of, _), _| *of != session);
     }
 
@@ -127,13 +151,14 @@ impl Interference {
         let mut pieces = Pieces::default();
         while let Ok(Some(length)) = first_length(&frames) {
             let answer = frames.split_to(length);
-            let Some(rule) = self.mark_of(session, &answer) else {
+            let Some(hit) = self.mark_of(session, &answer) else {
                 pieces.push(answer);
                 continue;
             };
+            let rule = &hit.rule;
             match rule.action() {
                 Action::Refuse(code) => {
-                    let remark = refusal(&rule, *code).remark;
+                    let remark = refusal(rule, *code).remark;
                     pieces.push(altered(answer, |it| {
                         *it = Command { code: code.0, remark: Some(remark), ..empty(it) };
                     }));
@@ -161,8 +186,12 @@ impl Interference {
                 }
                 Action::Close => pieces.0.push(Piece::End(End::Close)),
                 Action::Reset => pieces.0.push(Piece::End(End::Reset)),
-                Action::Delay(time) => {
-                    let due = now + millis(*time);
+                Action::SlowClose(time) => {
+                    self.ending.insert(session);
+                    pieces.0.push(Piece::End(End::CloseAfter(*time)));
+                }
+                Action::Delay(_) => {
+                    let due = now + millis(hit.delay());
                     if let Err(Held::Answer(answer)) =
                         self.held.hold(due, session, Held::Answer(answer))
                     {
@@ -170,7 +199,12 @@ impl Interference {
                     }
                 }
                 Action::NoAnswer => {}
+                // These are never done to an answer.
                 Action::GoAway | Action::Lie(_) | Action::Pass => pieces.push(answer),
+                Action::CutRequestAfter(_) => pieces.push(answer),
+                Action::StopReading | Action::ReadAt(_) | Action::WriteAt(_) => {
+                    pieces.push(answer);
+                }
             }
         }
         pieces.push(frames);
@@ -178,7 +212,7 @@ impl Interference {
     }
 
     /// The rule that acts on an answer.
-    fn mark_of(&mut self, session: SessionId, frame: &BytesMut) -> Option<FaultRule> {
+    fn mark_of(&mut self, session: SessionId, frame: &BytesMut) -> Option<FaultHit> {
         let command = decoded(frame)?;
         command.is_answer().then(|| self.marked.remove(&(session, command.opaque))).flatten()
     }

@@ -21,6 +21,16 @@ pub(crate) enum Action {
     Close,
     /// Resets the connection.
     Reset,
+    /// Closes the connection this much later; until then it is deaf.
+    SlowClose(Duration),
+    /// Resets the connection once this many bytes of the request have come.
+    CutRequestAfter(usize),
+    /// Reads nothing more from the connection.
+    StopReading,
+    /// Reads the connection at this many bytes a second.
+    ReadAt(u32),
+    /// Writes to the connection at this many bytes a second.
+    WriteAt(u32),
     /// Closes the connection after this many bytes of the answer.
     CutAfter(usize),
     /// Writes the answer at this many bytes a second.
@@ -49,6 +59,11 @@ impl Action {
             Self::Delay(_) => "delay",
             Self::Close => "close",
             Self::Reset => "reset",
+            Self::SlowClose(_) => "slow_close",
+            Self::CutRequestAfter(_) => "cut_request_after",
+            Self::StopReading => "stop_reading",
+            Self::ReadAt(_) => "read_at",
+            Self::WriteAt(_) => "write_at",
             Self::CutAfter(_) => "cut_after",
             Self::Trickle(_) => "trickle",
             Self::AnswerTwice => "answer_twice",
@@ -72,10 +87,23 @@ impl Action {
         )
     }
 
+    /// Whether it is done to a connection as a whole, from the request on, which is carried out.
+    pub(crate) fn is_of_line(&self) -> bool {
+        matches!(self, Self::StopReading | Self::ReadAt(_) | Self::WriteAt(_))
+    }
+
+    /// Whether both do the same, if not by the same measure.
+    pub(crate) fn is_same_kind(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// Whether it works on a request that gets no answer.
     pub(crate) fn works_one_way(&self, after_store: bool) -> bool {
         match self {
-            Self::Close | Self::Reset | Self::Pass => true,
+            Self::Close | Self::Reset | Self::SlowClose(_) | Self::Pass => true,
+            Self::CutRequestAfter(_) | Self::StopReading | Self::ReadAt(_) | Self::WriteAt(_) => {
+                true
+            }
             Self::NoAnswer | Self::Delay(_) => !after_store,
             _ => false,
         }

@@ -35,6 +35,8 @@ impl Fault {
         };
         self.wrong_requests()
             .or_else(|| self.wrong_place())
+            .or_else(|| self.wrong_cut(action))
+            .or_else(|| self.wrong_jitter(action))
             .or_else(|| self.wrong_number(action))
             .or_else(|| wrong_value(action))
             .or_else(|| self.wrong_action(action))
@@ -57,6 +59,12 @@ impl Fault {
         Some(format!("{} has no {wrong}; there is: {}", on.noun(), list(there_is)))
     }
 
+    /// A request that arrives is shown to rules before it is known whose it is.
+    fn wrong_cut(&self, action: &Action) -> Option<String> {
+        (matches!(action, Action::CutRequestAfter(_)) && self.place.client.is_some())
+            .then(|| "cut_request_after cannot tell clients; use another condition".into())
+    }
+
     fn wrong_number(&self, action: &Action) -> Option<String> {
         let which = &self.which;
         let probability = which.probability.map_or(1.0, |(probability, _)| probability);
@@ -68,10 +76,22 @@ impl Fault {
             Some(format!("{probability} is no probability; it is more than 0, and at most 1"))
         } else if which.time == Some(Duration::ZERO) {
             Some("a rule for no time never hits".into())
+        } else if self.jitter.is_some() && !matches!(action, Action::Delay(_)) {
+            Some(format!("only a delay has a jitter, and this rule is to {}", action.name()))
         } else if self.remark.is_some() && !matches!(action, Action::Refuse(_)) {
             Some(format!("only a refusal has a remark, and this rule is to {}", action.name()))
         } else {
             None
+        }
+    }
+
+    fn wrong_jitter(&self, action: &Action) -> Option<String> {
+        match (self.jitter, action) {
+            (Some(Duration::ZERO), _) => Some("a jitter of no time does nothing".into()),
+            (Some(jitter), Action::Delay(time)) if jitter > *time => Some(format!(
+                "a jitter of {jitter:?} is more than the delay of {time:?}; it is at most that"
+            )),
+            _ => None,
         }
     }
 
@@ -80,11 +100,17 @@ impl Fault {
         let (on, kind) = (self.requests.on, self.requests.kind);
         let wrong = match action {
             _ if kind == Some(SendKind::OneWay) && !action.works_one_way(self.after_store) => {
-                "not_stored (no_answer before the store), delay before the store, close, reset, pass"
+                "no_answer and delay (both before the store), close, reset, slow_close, \
+                 cut_request_after, stop_reading, read_at, write_at, pass"
             }
             Action::Pass | Action::Close | Action::Reset => return None,
             Action::NoAnswer | Action::Delay(_) | Action::Garbage => return None,
-            _ if on == On::Connect => "no_answer, delay, close, reset, garbage, pass",
+            Action::SlowClose(_) | Action::CutRequestAfter(_) => return None,
+            Action::StopReading | Action::ReadAt(_) | Action::WriteAt(_) => return None,
+            _ if on == On::Connect => {
+                "no_answer, delay, close, reset, slow_close, cut_request_after, stop_reading, \
+                 read_at, write_at, garbage, pass"
+            }
             Action::Lie(_) if on != On::Route => {
                 return Some(format!(
                     "{} is about routes, and {} has none; use On::Route",
@@ -108,6 +134,9 @@ impl Fault {
         match (self.requests.on, action) {
             (on @ (On::Route | On::Pull | On::Query | On::Connect), _) => {
                 Some(format!("{} stores nothing; leave after_store out", on.noun()))
+            }
+            (_, Action::CutRequestAfter(_)) => {
+                Some("a request that is cut off is not stored; leave after_store out".into())
             }
             (_, Action::GoAway) => Some(
                 "go_away means that nothing was stored; leave after_store out, or use close".into(),
@@ -133,6 +162,12 @@ fn wrong_value(action: &Action) -> Option<String> {
             ))
         }
         Action::Trickle(0) => Some("trickle(0) never ends; use no_answer".into()),
+        Action::ReadAt(0) => Some("read_at(0) never ends; use stop_reading".into()),
+        Action::WriteAt(0) => Some("write_at(0) never ends; use no_answer".into()),
+        Action::CutRequestAfter(0) => {
+            Some("cut_request_after(0) is a reset before the request; use reset".into())
+        }
+        Action::SlowClose(Duration::ZERO) => Some("slow_close by no time; use close".into()),
         Action::Delay(Duration::ZERO) | Action::Lie(Lie::StaleBy(Duration::ZERO)) => {
             Some(format!("{} by no time does nothing", action.name()))
         }
@@ -184,6 +219,15 @@ mod tests {
             (on(On::Pull).status(ResponseCode::FLUSH_DISK_TIMEOUT), "only a send has a status"),
             (on(On::Send).trickle(0), "trickle(0)"),
             (on(On::Send).delay(Duration::ZERO), "delay by no time"),
+            (on(On::Send).delay(second).jitter(Duration::ZERO), "a jitter of no time"),
+            (on(On::Send).delay(second).jitter(second * 2), "more than the delay of 1s"),
+            (on(On::Send).close().jitter(second), "only a delay has a jitter"),
+            (on(On::Send).slow_close(Duration::ZERO), "use close"),
+            (on(On::Send).read_at(0), "use stop_reading"),
+            (on(On::Send).write_at(0), "write_at(0)"),
+            (on(On::Send).cut_request_after(0), "use reset"),
+            (on(On::Send).client("c").cut_request_after(9), "cannot tell clients"),
+            (on(On::Send).after_store().cut_request_after(9), "is not stored"),
             (on(On::Route).another_address("here"), "host:port"),
             (on(On::Send).without_master(), "without_master is about routes"),
             (on(On::Connect).refuse(BUSY), "takes no refuse; there is: no_answer, delay"),
@@ -212,6 +256,14 @@ mod tests {
             on(On::Code(310)).topic("orders").cut_after(0),
             on(On::Connect).port(9876).delay(second),
             on(On::Heartbeat).after_store().no_answer(),
+            on(On::Send).delay(second).jitter(second),
+            on(On::Send.one_way()).slow_close(second),
+            on(On::Send.one_way()).cut_request_after(1),
+            on(On::Connect).cut_request_after(1),
+            on(On::Connect).slow_close(second),
+            on(On::Connect).stop_reading(),
+            on(On::Heartbeat).client("c").read_at(1),
+            on(On::Send.one_way()).write_at(1),
         ] {
             fault.check().expect("a sensible rule");
         }

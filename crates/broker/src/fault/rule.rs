@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use posthaste_protocol::request::TopicRoute;
+use tokio::sync::watch;
 
 use super::asked::Asked;
 use super::error::FaultError;
@@ -25,6 +26,7 @@ struct Inner {
     rules: Weak<FaultRules>,
     tally: Mutex<Tally>,
     changed: Condvar,
+    removed: watch::Sender<bool>,
     before: Mutex<RoutesBefore>,
 }
 
@@ -42,8 +44,29 @@ pub(super) enum Decision {
     NoMatch,
     /// It lets this one go.
     Spared,
-    /// It acts.
-    Hit,
+    /// It acts on this one, which is the n-th that fits it.
+    Hit(u64),
+}
+
+/// A rule that acts on a request.
+#[derive(Debug, Clone)]
+pub(crate) struct FaultHit {
+    pub(crate) rule: FaultRule,
+    /// The number of the request among those that fit the rule.
+    pub(super) number: u64,
+}
+
+impl FaultHit {
+    /// How long this request is delayed; of another action, not at all.
+    pub(crate) fn delay(&self) -> Duration {
+        let fault = self.rule.fault();
+        match self.rule.action() {
+            Action::Delay(time) => {
+                fault.which.jittered(*time, fault.jitter.unwrap_or_default(), self.number)
+            }
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 impl FaultRule {
@@ -55,6 +78,7 @@ impl FaultRule {
             rules,
             tally: Mutex::default(),
             changed: Condvar::new(),
+            removed: watch::Sender::new(false),
             before: Mutex::default(),
         }))
     }
@@ -110,11 +134,45 @@ impl FaultRule {
         }
     }
 
-    /// The broker follows it no more. What it is doing, such as a delay, comes to its end.
+    /// The broker follows it no more. A delay comes to its end in its time; a connection that is not read,
+    /// or slow, because of the rule is as it was.
     pub fn remove(&self) {
         if let Some(rules) = self.0.rules.upgrade() {
             rules.remove(self.0.id);
         }
+    }
+
+    /// It was taken out of the broker's rules.
+    pub(super) fn note_removed(&self) {
+        self.0.removed.send_replace(true);
+    }
+
+    /// Whether it was removed, or its time is over.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        *self.0.removed.borrow() || !self.lasts(now)
+    }
+
+    /// Waits until it is removed, or its time is over.
+    pub(crate) async fn over(&self) {
+        let mut removed = self.0.removed.subscribe();
+        let removed = removed.wait_for(|is_removed| *is_removed);
+        match self.0.fault.which.time {
+            None => drop(removed.await),
+            Some(time) => {
+                let rest = time.saturating_sub(self.0.begun.elapsed());
+                drop(tokio::time::timeout(rest, removed).await);
+            }
+        }
+    }
+
+    fn lasts(&self, now: Instant) -> bool {
+        self.0.fault.which.time.is_none_or(|time| now.duration_since(self.0.begun) < time)
+    }
+
+    /// Whether it is asked while a request arrives.
+    pub(super) fn cuts_requests(&self) -> bool {
+        let is_connect = self.0.fault.requests.on == On::Connect;
+        matches!(self.action(), Action::CutRequestAfter(_)) && !is_connect
     }
 
     /// What it does; every rule that a broker has does something.
@@ -134,9 +192,10 @@ impl FaultRule {
         }
         tally.hits += 1;
         tally.messages += asked.messages();
+        let number = tally.matched;
         drop(tally);
         self.0.changed.notify_all();
-        Decision::Hit
+        Decision::Hit(number)
     }
 
     fn is_for(&self, asked: &Asked<'_>, now: Instant) -> bool {
@@ -147,8 +206,7 @@ impl FaultRule {
         };
         let is_kind = fault.requests.kind.is_none_or(|kind| asked.kind() == Some(kind));
         let works = !asked.one_way || self.action().works_one_way(fault.after_store);
-        let lasts = fault.which.time.is_none_or(|time| now.duration_since(self.0.begun) < time);
-        is_meant && is_kind && works && lasts && fault.place.fits(asked)
+        is_meant && is_kind && works && self.lasts(now) && fault.place.fits(asked)
     }
 
     /// What is told of a topic in place of its route; `None`: that there is no such topic.

@@ -13,7 +13,7 @@ pub(crate) struct Which {
     pub(crate) every: Option<u64>,
     /// With a probability, by a seed.
     pub(crate) probability: Option<(f64, u64)>,
-    /// For so long requests fit at all.
+    /// How long requests fit at all.
     pub(crate) time: Option<Duration>,
 }
 
@@ -25,6 +25,14 @@ impl Which {
         let is_due = self.every.is_none_or(|every| every > 0 && number.is_multiple_of(every));
         let is_drawn = self.probability.is_none_or(|(most, seed)| draw(seed, number) < most);
         is_left && is_due && is_drawn
+    }
+
+    /// A time that is up to `jitter` shorter or longer, by the number of the request and the seed.
+    pub(crate) fn jittered(&self, time: Duration, jitter: Duration, number: u64) -> Duration {
+        let seed = self.probability.map_or(0, |(_, seed)| seed);
+        // Another draw than whether the request is hit, or those that are would be the short ones.
+        let share = draw(!seed, number);
+        time.saturating_sub(jitter) + (jitter * 2).mul_f64(share)
     }
 }
 
@@ -43,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// The numbers that are hit of so many requests.
+    /// The numbers that are hit of this many requests.
     fn hit(which: &Which, requests: u64) -> Vec<u64> {
         let mut hits = Vec::new();
         for number in 1..=requests {
@@ -80,6 +88,28 @@ mod tests {
         // Known for ever: what a seed means does not change with a version.
         let which = Which { probability: Some((0.25, 42)), ..Which::default() };
         assert_eq!(hit(&which, 30), [2, 5, 7, 11, 16, 17, 19, 22, 25]);
+    }
+
+    #[test]
+    fn jitter_is_even_and_the_same_for_the_same_seed() {
+        let ms = Duration::from_millis;
+        let times = |seed| {
+            let which = Which { probability: Some((1.0, seed)), ..Which::default() };
+            (1..=10_000).map(|n| which.jittered(ms(200), ms(50), n)).collect::<Vec<_>>()
+        };
+        let seven = times(7);
+        assert!(seven.iter().all(|time| (ms(150)..=ms(250)).contains(time)));
+        for part in 0..10 {
+            let (from, to) = (ms(150 + part * 10), ms(160 + part * 10));
+            let share = seven.iter().filter(|time| (from..to).contains(*time)).count();
+            assert!((900..=1_100).contains(&share), "{share} of 10,000 in {from:?} to {to:?}");
+        }
+        assert_eq!(seven, times(7));
+        assert_ne!(seven, times(8));
+        // Known for ever: what a seed means does not change with a version.
+        let micros: Vec<_> = seven.iter().take(3).map(Duration::as_micros).collect();
+        assert_eq!(micros, [203_510, 211_493, 163_410]);
+        assert_eq!(Which::default().jittered(ms(5), ms(0), 1), ms(5));
     }
 
     proptest! {

@@ -76,6 +76,7 @@ impl Fault {
                 put(word, Some(value));
             }
         }
+        put("jitter", self.jitter.map(duration::written));
         put("remark", self.remark.clone());
         words
     }
@@ -88,9 +89,13 @@ impl Action {
             Self::Refuse(code) | Self::Status(code) => {
                 ("code", code.name().map_or_else(|| code.0.to_string(), str::to_owned))
             }
-            Self::Delay(time) | Self::Lie(Lie::StaleBy(time)) => ("by", duration::written(*time)),
-            Self::CutAfter(bytes) => ("bytes", bytes.to_string()),
-            Self::Trickle(rate) => ("rate", rate.to_string()),
+            Self::Delay(time) | Self::SlowClose(time) | Self::Lie(Lie::StaleBy(time)) => {
+                ("by", duration::written(*time))
+            }
+            Self::CutAfter(bytes) | Self::CutRequestAfter(bytes) => ("bytes", bytes.to_string()),
+            Self::Trickle(rate) | Self::ReadAt(rate) | Self::WriteAt(rate) => {
+                ("rate", rate.to_string())
+            }
             Self::Lie(Lie::AnotherAddress(address)) => ("address", address.clone()),
             Self::Lie(Lie::Queues(count)) => ("count", count.to_string()),
             _ => return None,
@@ -151,6 +156,7 @@ impl<'a> Words<'a> {
         if let Some(point) = self.take("point") {
             fault.after_store = by_name("point", POINTS, &point)?;
         }
+        fault.jitter = self.time("jitter")?;
         fault.remark = self.text("remark");
         let action = self.needed("do", "what it does", ACTIONS.iter().map(|it| it.0))?;
         fault.actions.push(self.action(&action)?);
@@ -170,7 +176,15 @@ impl<'a> Words<'a> {
             Action::CutAfter(_) => {
                 Action::CutAfter(self.value(name, "bytes", "10", Self::number)?)
             }
+            Action::SlowClose(_) => Action::SlowClose(self.value(name, "by", "2s", Self::time)?),
+            Action::CutRequestAfter(_) => {
+                Action::CutRequestAfter(self.value(name, "bytes", "100", Self::number)?)
+            }
             Action::Trickle(_) => Action::Trickle(self.value(name, "rate", "100", Self::number)?),
+            Action::ReadAt(_) => Action::ReadAt(self.value(name, "rate", "1000", Self::number)?),
+            Action::WriteAt(_) => {
+                Action::WriteAt(self.value(name, "rate", "1000", Self::number)?)
+            }
             Action::Lie(Lie::AnotherAddress(_)) => {
                 let text = |words: &mut Self, word| Ok(words.text(word));
                 let address = self.value(name, "address", "127.0.0.1:10911", text)?;

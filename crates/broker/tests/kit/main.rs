@@ -10,6 +10,7 @@
 
 mod changes;
 mod clusters;
+mod lines;
 mod outages;
 mod pages;
 mod putting;

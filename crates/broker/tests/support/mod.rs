@@ -48,6 +48,11 @@ impl Client {
         self.socket.write_all(bytes).await.expect("write");
     }
 
+    /// Bytes that a test has read from the socket itself.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
     pub async fn try_put_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes).await
     }

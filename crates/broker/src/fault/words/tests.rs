@@ -40,6 +40,18 @@ fn rules_are_read() {
             Fault::on(On::Route).another_address("127.0.0.1:1"),
         ),
         ("on=connect port=9876 do=reset", Fault::on(On::Connect).port(9876).reset()),
+        (
+            "on=send do=delay by=1s jitter=200ms",
+            Fault::on(On::Send).delay(second).jitter(second / 5),
+        ),
+        ("on=send do=slow-close by=1s", Fault::on(On::Send).slow_close(second)),
+        ("on=send do=cut-request-after bytes=9", Fault::on(On::Send).cut_request_after(9)),
+        (
+            "on=connect for=1s do=stop-reading",
+            Fault::on(On::Connect).for_time(second).stop_reading(),
+        ),
+        ("on=connect do=read-at rate=9", Fault::on(On::Connect).read_at(9)),
+        ("on=connect do=write-at rate=9", Fault::on(On::Connect).write_at(9)),
     ] {
         assert_eq!(read(text), Ok(fault.clone()), "{text}");
         assert_eq!(read(&fault.to_string()), Ok(fault), "{text}");
@@ -66,6 +78,8 @@ fn what_is_not_known_is_told_with_what_there_is() {
         ("on=send", ["what it does", "there is: refuse, status"]),
         ("on=send do=refuse", ["do=refuse needs code=SYSTEM_BUSY", ""]),
         ("on=send do=delay", ["do=delay needs by=200ms", ""]),
+        ("on=send do=read-at", ["do=read-at needs rate=1000", ""]),
+        ("on=send do=slow-close", ["do=slow-close needs by=2s", ""]),
         ("on=send do=close code=2", ["do=close has no code", ""]),
         ("on=send on=send do=pass", ["on is said twice", ""]),
         ("on=send first=many do=pass", ["first=many is no number", ""]),
@@ -106,6 +120,10 @@ fn action() -> impl Strategy<Value = Action> {
             Action::Delay(_) => Action::Delay(time),
             Action::CutAfter(_) => Action::CutAfter(number.into()),
             Action::Trickle(_) => Action::Trickle(number.into()),
+            Action::SlowClose(_) => Action::SlowClose(time),
+            Action::CutRequestAfter(_) => Action::CutRequestAfter(number.into()),
+            Action::ReadAt(_) => Action::ReadAt(number.into()),
+            Action::WriteAt(_) => Action::WriteAt(number.into()),
             Action::Lie(Lie::AnotherAddress(_)) => Action::Lie(Lie::AnotherAddress(text)),
             Action::Lie(Lie::Queues(_)) => Action::Lie(Lie::Queues(number)),
             Action::Lie(Lie::StaleBy(_)) => Action::Lie(Lie::StaleBy(time)),
@@ -123,7 +141,7 @@ proptest! {
         (queue, port) in any::<(Option<u16>, Option<u16>)>(),
         (first, after, every) in any::<(Option<u64>, u64, Option<u64>)>(),
         probability in option::of((0.0..=1.0, any::<u64>())),
-        time in any::<Option<Duration>>(),
+        (time, jitter) in any::<(Option<Duration>, Option<Duration>)>(),
         after_store: bool,
         action in action(),
     ) {
@@ -133,7 +151,7 @@ proptest! {
         (fault.place.queue, fault.place.port) = (queue, port);
         (fault.which.first, fault.which.after, fault.which.every) = (first, after, every);
         (fault.which.probability, fault.which.time) = (probability, time);
-        (fault.after_store, fault.actions) = (after_store, vec![action]);
+        (fault.after_store, fault.actions, fault.jitter) = (after_store, vec![action], jitter);
         prop_assert_eq!(read(&fault.to_string()), Ok(fault.clone()));
         let json = serde_json::to_string(&fault).expect("JSON");
         prop_assert_eq!(serde_json::from_str::<Fault>(&json).ok(), Some(fault));
