@@ -28,7 +28,7 @@
 //! The same address opened in a browser shows pages: figures, topics, messages as they come, who is
 //! connected, a form that sends, and the fault rules. They work without JavaScript, but for what moves.
 //!
-//! An assertion in a shell: the answer comes as soon as two messages with this key are stored; after
+//! [`guide::testing`] has tests in Python, Java and Go. An assertion in a shell: the answer comes as soon as two messages with this key are stored; after
 //! five seconds it is 504, and says what has been stored instead.
 //!
 //! ```text
@@ -61,6 +61,7 @@ mod api;
 mod body;
 mod error;
 mod guard;
+pub mod guide;
 mod health;
 mod history;
 mod hosts;

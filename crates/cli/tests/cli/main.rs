@@ -12,6 +12,7 @@ mod bench;
 mod completions;
 mod demo;
 mod dev;
+mod documented;
 mod exit_codes;
 mod fault;
 mod inspector;
