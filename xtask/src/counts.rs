@@ -30,11 +30,12 @@ const PROGRAMS: [&[&str]; 2] =
 const INTRODUCTION: &str = "\
 # Allocations and instructions of each operation
 
-Written by `cargo xtask counts --save`; `cargo xtask counts` compares with it. Instructions are counted
-by valgrind, and those of the sends are of both sides, the producer and a peer that answers at once;
-allocations are of the producer's thread alone. The last rows are of the embedded broker's thread, from
-a frame to its answer, without sockets and with messages in memory. Bodies have 128 bytes. Instructions depend on the
-compiler: with another one than is named here they are shown, and not judged.
+`cargo xtask counts --save` writes this table; `cargo xtask counts` compares with it. Valgrind counts the
+instructions. The rows of sends count the instructions of both sides, the producer and a peer that answers
+at once, and the allocations of the producer's thread alone. The last rows count the embedded broker's
+thread, from a frame to its answer, without sockets and with messages in memory. Bodies have 128 bytes.
+Instructions depend on the compiler: with a compiler other than the one named here, they are shown and not
+judged.
 ";
 
 /// What to count.

@@ -54,18 +54,18 @@ enum Ending {
     ByRule(End),
 }
 
-/// What all connections of a broker share.
+/// The parts that all connections of a broker share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     /// To the engine's thread.
     pub(crate) events: Sender<Event>,
     /// Where the broker misbehaves on purpose.
     pub(crate) rules: Arc<FaultRules>,
-    /// What goes over connections, as long as it is asked for.
+    /// Records requests and answers, as long as someone asks for them.
     pub(crate) wire: Arc<WireLog>,
     /// Who may use the broker.
     pub(crate) accounts: Arc<Accounts>,
-    /// What encrypted connections need; `None`: there are only plain ones.
+    /// The settings of encrypted connections; `None`: there are only plain ones.
     pub(crate) encryption: Option<Encryption>,
     /// One permit for each run of frames that may be on its way, all connections together.
     pub(crate) runs: Arc<Semaphore>,
@@ -195,7 +195,7 @@ async fn part(mut socket: TcpStream, end: End) -> Ending {
     match end {
         End::Reset => drop(socket.set_zero_linger()),
         End::Close | End::CloseAfter(_) => {
-            // To close a connection with unread bytes resets it, and the peer may lose what was written last.
+            // To close a connection with unread bytes resets it, and the peer may lose the last answers.
             let close = async {
                 socket.shutdown().await?;
                 tokio::io::copy(&mut socket, &mut tokio::io::sink()).await

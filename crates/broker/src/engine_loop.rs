@@ -30,16 +30,16 @@ use crate::fault::{Asked, FaultRules};
 use crate::outbox::{Breach, Outbox, Piece};
 use crate::request::{self, Answer, Request};
 
-/// After so long the time is looked at anew, whatever is due when.
+/// The time of day is looked at anew after this long at the latest.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Up to this many bytes are written by the engine's thread itself when all are for one session.
 const WRITTEN_AT_ONCE: usize = 256 * 1024;
 
-/// What someone in this process asks of the engine, in a turn of its thread.
+/// A question of this process to the engine, asked in a turn of its thread.
 pub(crate) type Question = Box<dyn FnOnce(&mut Engine, Millis, &mut Effects) + Send>;
 
-/// What arrives at the engine's thread.
+/// An event that arrives at the engine's thread.
 pub(crate) enum Event {
     /// A client has connected.
     Opened { session: SessionId, peer: SocketAddr, port: u16, outbox: Arc<Outbox> },
@@ -120,7 +120,7 @@ impl EngineLoop {
         engine_loop
     }
 
-    /// Takes turns until it is told to stop, or no handle is left that could tell it.
+    /// Takes turns until a handle stops it, or no handle is left.
     pub(crate) fn run(mut self) {
         let mut stop = None;
         while stop.is_none() {
@@ -132,7 +132,7 @@ impl EngineLoop {
             stop = self.turn(first);
         }
         self.finish();
-        // The data folder is free before any caller is told.
+        // The data folder is free before any caller hears of the end.
         drop(self);
         if let Some(stopped) = stop {
             let _ = stopped.send(());
@@ -157,7 +157,7 @@ impl EngineLoop {
         }
     }
 
-    /// One turn; gives back who wants to know that it was the last.
+    /// One turn; gives back the caller that wants to know that it was the last.
     pub(crate) fn turn(&mut self, first: Option<Event>) -> Option<oneshot::Sender<()>> {
         let now = self.clock.now();
         let mut effects = std::mem::take(&mut self.effects);
@@ -212,7 +212,7 @@ impl EngineLoop {
             next = if is_long { None } else { self.next_event() };
         }
         self.engine.settle(now, &mut effects);
-        // First the figures: who has an answer finds it counted.
+        // First the figures: a client that has its answer finds it counted.
         self.count();
         if !self.pause.is_on {
             self.deliver(now, &mut effects);
@@ -221,7 +221,7 @@ impl EngineLoop {
         stop
     }
 
-    /// What has arrived, or was held up before it.
+    /// The next event: one that was held up, or one that has arrived.
     fn next_event(&mut self) -> Option<Event> {
         self.pause.release().or_else(|| self.events.try_recv().ok())
     }
@@ -321,7 +321,7 @@ impl EngineLoop {
         command: &Command,
         effects: &mut Effects,
     ) -> Course {
-        // What cannot be read is refused by the engine, unless a rule for its code has it otherwise.
+        // The engine refuses a request that cannot be read, unless a rule for its code acts on it.
         let incoming = Incoming::read(command).ok();
         let id = self.engine.producers.id(caller.session);
         let code = command.request_code();
@@ -332,7 +332,7 @@ impl EngineLoop {
         self.interference.before(now, caller, &asked, &self.engine, line, effects)
     }
 
-    /// Goes on with what fault rules have held back until now.
+    /// Goes on with requests and answers that fault rules have held back until now.
     fn go_on(&mut self, now: Millis, effects: &mut Effects) {
         while let Some((session, held)) = self.interference.held.next_due(now) {
             match held {
@@ -371,7 +371,7 @@ impl EngineLoop {
         }
     }
 
-    /// Keeps what is not kept yet, and lets the connections go.
+    /// Commits what is left, and lets the connections go.
     fn finish(&mut self) {
         let mut effects = Effects::default();
         self.engine.keep_offsets(&mut effects.commit);

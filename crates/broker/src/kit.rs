@@ -1,7 +1,7 @@
 //! The test kit: what tests and tools ask of a running broker.
 //!
 //! Each question goes to the engine's thread, as requests do, and is answered between two turns. No
-//! question looks at more than 10,000 messages: what needs more is asked in pieces, and clients are
+//! question looks at more than 10,000 messages: a longer one is asked in pieces, and clients are
 //! served in between. None needs a timer or a second thread of the runtime.
 
 mod change;
@@ -30,12 +30,12 @@ pub use wire::WireConnection;
 use self::message::Found;
 use crate::broker::BrokerHandle;
 
-/// How many messages are asked for at once where all are wanted.
+/// How many messages one question asks for where all are wanted.
 const ALL_AT_ONCE: usize = 1_000;
 
 impl BrokerHandle {
-    /// All messages of a topic that consumers can see, in the order in which they were stored; those
-    /// of one queue always in theirs. A topic that does not exist has none.
+    /// All messages of a topic that consumers can see, in the order in which they were stored;
+    /// the messages of one queue always in its order. A topic that does not exist has none.
     ///
     /// A delayed message is there once it is delivered, a half message once it is committed. For
     /// large topics, ask for a [`page`](Self::page).
@@ -68,8 +68,8 @@ impl BrokerHandle {
     /// The message with this id: its offset id (the broker's), or its unique id (the producer's), of
     /// which the newest message that has it is found. `None` when there is no such message.
     ///
-    /// Nothing keeps an index of unique ids: every topic is read until it is found, first those of
-    /// applications, then those where messages wait.
+    /// Unique ids have no index: every topic is read until the message is found, first the topics of
+    /// applications, then the topics where messages wait.
     ///
     /// # Errors
     /// As [`messages`](Self::messages).
@@ -123,7 +123,7 @@ impl BrokerHandle {
     }
 
     /// Every open connection, the oldest first. A client has several: one to the name server, and one
-    /// or more to the broker; only the latter say who it is, with their heartbeats.
+    /// or more to the broker; only on the latter its heartbeats say who it is.
     ///
     /// # Errors
     /// [`KitError::Stopped`].

@@ -33,8 +33,8 @@
 //! create, change and delete topics and groups, and set offsets. A deleted topic is gone for
 //! clients at once, and its place among the 1,000 is free; its messages take their room until they
 //! are dropped as the oldest, as on real brokers. Refused on purpose, with code 3 like any code
-//! that is not known: what writes settings (25, 100, 102, 318; of 102 only what was said of a
-//! topic's order is answered, which is nothing), users and their permissions (3001 to 3010), POP.
+//! that is not known: requests that write settings (25, 100, 102, 318; 102 is answered where it
+//! deletes a topic's order, which there never is), users and their permissions (3001 to 3010), POP.
 //! The settings that it gives out (26, 319) are a fixed, harmless set.
 //!
 //! With [`access_key`](BrokerBuilder::access_key) it requires every request to be signed, with
@@ -50,14 +50,14 @@
 //! [waits](BrokerHandle::wait_for) for messages, [puts](BrokerHandle::put) some in,
 //! [clears](BrokerHandle::clear) them, [decides](BrokerHandle::decide) transactions, and has delayed messages
 //! [delivered now](BrokerHandle::deliver_now). [What went over the wire](BrokerHandle::wire) is kept as
-//! long as somebody asks for it. And the whole broker [pauses](BrokerHandle::pause), goes
+//! long as someone asks for it. And the whole broker [pauses](BrokerHandle::pause), goes
 //! [down](BrokerHandle::down), or [restarts](BrokerHandle::restart). A [`Cluster`] is several
-//! brokers behind one name server. [`guide::testing`] has a test for each of the things that go wrong.
+//! brokers behind one name server. [`guide::testing`] has a test for each kind of failure.
 //!
 //! The way of a request: `server` accepts, `connection` turns bytes into requests and writes
 //! answers (`encryption` is below it, and `accounts` has its say before a request goes on), `engine_loop`
-//! is the thread that owns the `engine`, and does what rules of `fault` say, `handler` has what each request
-//! does, and `store` keeps what must be kept before the answer leaves.
+//! is the thread that owns the `engine`, and applies the rules of `fault`, `handler` carries out each kind of
+//! request, and `store` keeps messages and facts before the answer leaves.
 
 mod accounts;
 #[cfg(feature = "bench")]

@@ -1,6 +1,6 @@
 //! The wire log: the last requests and answers of each connection.
 //!
-//! It is off until somebody asks for it, and off again a minute after they did for the last time.
+//! It is off until someone asks for it, and off again a minute after the last question.
 //! While it is off, a frame costs one look at a flag.
 
 mod exchange;

@@ -27,7 +27,7 @@ const ZSTD: i32 = 0x200;
 const ZLIB: i32 = 0x300;
 
 impl Compression {
-    /// What `sys_flag` says of a body that is compressed in this way.
+    /// The bits of `sys_flag` for a body that is compressed in this way.
     pub fn sys_flag(self) -> i32 {
         let kind = match self {
             Self::Zlib => ZLIB,

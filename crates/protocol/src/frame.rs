@@ -97,7 +97,7 @@ impl Frame {
     }
 
     /// Takes the next frame off the front of `run`, as [`take`](Self::take) does. For a caller
-    /// whose part that reads frames is not the part that [counts](whole_frames) them.
+    /// that [counts](whole_frames) frames in one part and reads them in another.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -188,10 +188,10 @@ impl Layout {
     }
 }
 
-/// Has the frame that begins at `start` of `out` declare this many more bytes: the part of its body
-/// that its writer puts between the others without copying it here.
+/// Makes the frame that begins at `start` of `out` declare this many more bytes: for a part of the body
+/// that the writer sends without copying it here.
 ///
-/// A length above 32 bits is written as by all else that writes frames: every peer refuses it.
+/// A length above 32 bits is written as [`u32::MAX`]: every peer refuses it.
 pub fn lengthen(out: &mut BytesMut, start: usize, by: usize) {
     let length = out.get_mut(start..).and_then(|frame| frame.first_chunk_mut::<4>());
     if let Some(length) = length {

@@ -1,4 +1,4 @@
-//! What commands carry, and what makes a request of it.
+//! The contents of commands: payloads, and requests among them.
 
 use std::borrow::Cow;
 

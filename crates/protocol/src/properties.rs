@@ -78,7 +78,7 @@ pub mod name {
     pub const LITE_TOPIC: &str = "__LITE_TOPIC";
 
     /// Names that an application may not use for its properties: the protocol or the broker gives
-    /// them a meaning (Java: `MessageConst.STRING_HASH_SET`, and those that it forgot).
+    /// them a meaning (Java: `MessageConst.STRING_HASH_SET`, and the names that it forgot).
     pub const RESERVED: &[&str] = &[
         KEYS,
         TAGS,

@@ -18,7 +18,7 @@ pub struct ReceivedSend<'a> {
     pub opaque: i32,
     /// Whether no answer is wanted.
     pub oneway: bool,
-    /// What is to be stored.
+    /// The body to be stored.
     pub message: SendMessage<'a>,
 }
 

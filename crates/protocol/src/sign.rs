@@ -25,7 +25,7 @@ const ADDED_LATER: (&str, i32) = ("_UNIQUE_KEY_QUERY", 399);
 pub struct Signer<'a> {
     /// The name by which the server knows the signer.
     pub access_key: &'a str,
-    /// What only the two of them know.
+    /// The secret that only server and signer know.
     pub secret_key: &'a str,
     /// The token of temporary credentials.
     pub security_token: Option<&'a str>,

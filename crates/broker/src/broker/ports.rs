@@ -1,4 +1,4 @@
-//! The two ports of a broker: who listens there, and that they stay its own while nobody does.
+//! The two ports of a broker: its servers listen there, and while it is down the ports stay taken.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Addresses {
     pub broker: SocketAddr,
 }
 
-/// What those who accept connections need.
+/// The parts that each server needs to accept connections.
 pub(super) struct Entrance {
     pub(super) shared: Shared,
     pub(super) seats: Arc<Seats>,

@@ -8,7 +8,7 @@ use posthaste_protocol::{Command, Frame, FrameView, Incoming};
 
 use crate::fault::{Asked, FaultRules};
 
-/// What rules have said of the request that is arriving.
+/// Whether a rule cuts off the request that is arriving.
 #[derive(Debug, Default)]
 pub(super) struct Cut {
     /// Whether they were asked.
@@ -24,7 +24,7 @@ impl Cut {
         let mut start = 0;
         loop {
             let rest = buffer.get(start..)?;
-            // What cannot be read ends the connection elsewhere.
+            // A frame that cannot be read ends the connection elsewhere.
             let view = FrameView::of_begun(rest, MAX_FRAME).ok().flatten()?;
             if !self.is_asked {
                 *self = Self { is_asked: true, after: ask(rest, view, rules, port) };

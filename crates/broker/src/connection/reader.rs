@@ -23,9 +23,9 @@ use crate::wire::WireSide;
 
 /// Bytes asked for by one read; what a connection holds while a frame of ordinary length arrives.
 const READ_LENGTH: usize = 64 * 1024;
-/// How many runs of frames of one connection may be on their way. What has come while the engine
-/// commits is the next commit, and to sync it takes the same time however long it is: there should
-/// be room for what a busy client has in flight, such as 1,024 messages of 1 KiB.
+/// How many runs of frames of one connection may be on their way. Frames that come while the engine
+/// commits are the next commit, and a sync takes the same time for a long commit as for a short one: there
+/// should be room for all that a busy client has in flight, such as 1,024 messages of 1 KiB.
 const RUNS_IN_FLIGHT: usize = 32;
 /// A frame is complete this soon after its first byte.
 const WHOLE_FRAME: Duration = Duration::from_secs(10);
@@ -197,8 +197,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Gives frames to the engine, unread: reading them where they are handled leaves their texts in
-    /// place, and one thread frees what another one has allocated for no message. Waits while too much is on its way: the peer then notices
-    /// that its bytes are not read.
+    /// place, and no thread frees memory that another one has allocated for a message. Waits while too much
+    /// is on its way: the peer then notices that its bytes are not read.
     async fn hand_over(&mut self, frames: Bytes) -> Result<(), Ending> {
         let own = Arc::clone(&self.runs).acquire_owned().await;
         let all = Arc::clone(&self.shared.runs).acquire_owned().await;
@@ -209,8 +209,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reserves room for a long frame that has begun, before more of it is read. Memory is taken
-    /// only as its bytes arrive. Short frames need no room: who sends those is never held up by
-    /// who announces long ones.
+    /// only as its bytes arrive. Short frames need no room: a client that sends short ones is never
+    /// held up by one that announces long ones.
     async fn make_room(&mut self) -> Result<(), Ending> {
         let declared = self.buffer.first_chunk::<4>().map_or(0, |l| u32::from_be_bytes(*l));
         if declared as usize <= READ_LENGTH || self.long_frame.is_some() {

@@ -1,4 +1,4 @@
-//! What fault rules hold back: requests that are carried out later, and answers that leave later.
+//! Requests that are carried out later, and answers that leave later, because a fault rule delays them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::engine::{Millis, SessionId};
 /// The most bytes that are held.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What is held, by when it goes on.
+/// The requests and answers that are held, by the time at which they go on.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
     by_due: BTreeMap<(Millis, u64), (SessionId, Held)>,
@@ -21,7 +21,7 @@ pub(super) struct HeldBack {
 /// One thing that is held.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// A request that was not looked at by more than the rules.
+    /// A request that only the rules have looked at.
     Request(Frame),
     /// An answer that may leave.
     Answer(BytesMut),
@@ -61,8 +61,8 @@ impl HeldBack {
         Some((session, held))
     }
 
-    /// A session is gone, and its answers with it. Its requests go on: a slow broker stores too what a client
-    /// no longer waits for.
+    /// A session is gone, and its answers with it. Its requests go on: a slow broker, too, stores messages
+    /// that a client no longer waits for.
     pub(super) fn forget(&mut self, session: SessionId) {
         let mut lost = 0;
         self.by_due.retain(|_, (of, held)| {

@@ -16,7 +16,7 @@ use crate::engine::{Engine, Millis, SessionId};
 use crate::fault::{Action, Asked, FaultHit, FaultRule, FaultRules, GARBAGE, Lie, LineFaults};
 use crate::outbox::{End, Piece};
 
-/// What becomes of a request.
+/// Whether a request is carried out.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Course {
     /// It is carried out.
@@ -45,7 +45,7 @@ impl Interference {
         Self { rules, ..Self::default() }
     }
 
-    /// Asks the rules about a request, and does what is to be done before it is carried out.
+    /// Asks the rules about a request, and acts where a rule acts before the request is carried out.
     pub(super) fn before(
         &mut self,
         now: Millis,
@@ -141,7 +141,7 @@ impl Interference {
         self.marked.retain(|(of, _), _| *of != session);
     }
 
-    /// What leaves in place of these frames.
+    /// The pieces that leave in place of these frames.
     pub(super) fn after(
         &mut self,
         now: Millis,
@@ -218,7 +218,7 @@ impl Interference {
     }
 }
 
-/// What leaves, in its order.
+/// The pieces that leave, in their order.
 #[derive(Debug, Default)]
 struct Pieces(Vec<Piece>);
 
@@ -238,7 +238,7 @@ fn refusal(rule: &FaultRule, code: ResponseCode) -> Refusal {
     Refusal::new(code, said.unwrap_or_else(|| format!("a fault rule (number {})", rule.id())))
 }
 
-/// What is told of a topic in place of its route.
+/// The answer to a question for a route, as the rule has it.
 fn told(engine: &Engine, rule: &FaultRule, lie: &Lie, topic: &str) -> Result<TopicRoute, Refusal> {
     let real = engine.route_of(topic);
     let told = rule.told(lie, topic, real.ok(), Instant::now());

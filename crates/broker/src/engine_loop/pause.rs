@@ -1,10 +1,10 @@
-//! A pause: whatever connections bring is left for later, and no answer leaves.
+//! A pause: events of connections are left for later, and no answer leaves.
 
 use std::collections::VecDeque;
 
 use super::Event;
 
-/// Whether there is a pause, and what it has held up.
+/// Whether there is a pause, and the events that it has held up.
 #[derive(Default)]
 pub(super) struct Pause {
     /// Whether there is one.
@@ -24,7 +24,7 @@ impl Pause {
         }
     }
 
-    /// What was held up in a pause that is over, in its order. It comes before all that is new.
+    /// The next event that was held up in a pause that is over. Held events come before new ones.
     pub(super) fn release(&mut self) -> Option<Event> {
         if self.is_on { None } else { self.held.pop_front() }
     }

@@ -113,7 +113,7 @@ impl Engine {
         Ok(Empty)
     }
 
-    /// Decides the half message at this place, whoever asks.
+    /// Decides the half message at this place, for any caller.
     pub(crate) fn decide_half(
         &mut self,
         now: Millis,

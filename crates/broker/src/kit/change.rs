@@ -36,8 +36,8 @@ pub enum Decision {
 }
 
 impl BrokerHandle {
-    /// Takes all messages away, whatever their topic: those that consumers could see, those that are
-    /// delayed, and half messages. Topics, groups and connections stay, and no offset is given
+    /// Takes all messages away, of every topic: messages that consumers could see, delayed ones, and half
+    /// messages. Topics, groups and connections stay, and no offset is given
     /// again: the next message of a queue gets the offset that it would have got.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl BrokerHandle {
     }
 
     /// Delivers every delayed message and every timer message at once; gives back how many. Their
-    /// topics have them when this returns. Those that are sent later wait for their time.
+    /// topics have them when this returns. Messages that are sent later wait for their time.
     ///
     /// # Errors
     /// As [`clear`](Self::clear); [`KitError::Unreadable`] when one of them cannot be read.

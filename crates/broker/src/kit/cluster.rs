@@ -15,7 +15,7 @@ const MOST: usize = 64;
 /// Several brokers and the name server that knows them. Dropping it stops all of them, without
 /// waiting.
 ///
-/// Each broker has ports of its own, and a route shows it only while it is
+/// Each broker has its own ports, and a route shows it only while it is
 /// [up](crate::BrokerHandle::up). Brokers share nothing: a topic that a send creates is on the broker
 /// that got the send, and a slave copies nothing.
 ///
@@ -59,7 +59,7 @@ impl Cluster {
         self.name_server.name_server()
     }
 
-    /// What runs the name server, to be paused or taken down. Messages are not sent to it.
+    /// The broker that runs the name server, to be paused or taken down. Messages are not sent to it.
     pub fn name_server_broker(&self) -> &Broker {
         &self.name_server
     }
@@ -69,7 +69,7 @@ impl Cluster {
         &self.brokers
     }
 
-    /// The slaves, in the order in which the builder was told of them.
+    /// The slaves, in the order in which they were given to the builder.
     pub fn slaves(&self) -> &[Broker] {
         &self.slaves
     }

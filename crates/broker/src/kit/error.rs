@@ -11,7 +11,7 @@ pub enum KitError {
     /// The broker was stopped or dropped, or has failed.
     #[error("the broker has stopped{}", .0.as_ref().map(|why| format!(", because of a bug: {why}")).unwrap_or_default())]
     Stopped(Option<String>),
-    /// What is stored cannot be read.
+    /// Stored messages cannot be read.
     #[error("what the broker has stored cannot be read: {0}")]
     Unreadable(String),
     /// Fewer messages arrived than were awaited.
@@ -20,7 +20,7 @@ pub enum KitError {
     /// No half message with this id waits for a decision.
     #[error(
         "no half message with the id {0} waits for a decision; it may be decided already, see \
-         `undecided` for those that wait"
+         `undecided` for the ones that wait"
     )]
     Decided(String),
     /// A port or the data folder cannot be used.

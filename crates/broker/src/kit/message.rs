@@ -45,8 +45,8 @@ pub struct StoredMessage {
     pub unique_id: String,
     /// The broker's id of the message: where it lies.
     pub offset_id: String,
-    /// The producer group that sent it. Messages do not have it, but for those of transactions: it is
-    /// known as long as the client is connected, unless the client is a member of several.
+    /// The producer group that sent it. Only messages of transactions have it in them; of others it is
+    /// known as long as the client is connected, unless the client is a member of several groups.
     pub group: Option<String>,
     /// The client that sent it, by its own id; known as long as it is connected.
     pub client: Option<String>,
@@ -104,7 +104,7 @@ impl Found {
         (queue, self.stored.queue_offset.cast_unsigned())
     }
 
-    /// The message, unpacked. That is done by the one who asks: the engine has others to serve.
+    /// The message, unpacked. The task that asks does that: the engine has clients to serve.
     pub(super) fn into_message(self) -> StoredMessage {
         let (queue, offset) = self.place();
         let Self { stored, sender } = self;

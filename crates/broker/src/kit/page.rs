@@ -43,7 +43,7 @@ pub struct PageOf {
 }
 
 impl PageOf {
-    /// Messages of a topic: from the oldest on, at most 100, whatever they are.
+    /// Messages of a topic: from the oldest on, at most 100, without a filter.
     pub fn topic(topic: impl Into<String>) -> Self {
         Self {
             topic: topic.into(),
@@ -58,7 +58,7 @@ impl PageOf {
         }
     }
 
-    /// Only those of this queue.
+    /// Only messages of this queue.
     pub fn queue(mut self, queue: u16) -> Self {
         self.queue = Some(queue);
         self
@@ -91,19 +91,19 @@ impl PageOf {
         self
     }
 
-    /// Only those that have this key among theirs.
+    /// Only messages that have this key among their keys.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Only those with this tag.
+    /// Only messages with this tag.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());
         self
     }
 
-    /// Only those with this unique id.
+    /// Only messages with this unique id.
     pub fn unique_id(mut self, id: impl Into<String>) -> Self {
         self.unique_id = Some(id.into());
         self
@@ -128,8 +128,8 @@ pub struct Position(Vec<Option<u64>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// The messages, in the order of the times at which they were stored; those of one queue in
-    /// theirs. Of a topic with more than 32 queues, those of the first 32 come first, and so on.
+    /// The messages, in the order of the times at which they were stored; the messages of one queue
+    /// in its order. Of a topic with more than 32 queues, the messages of the first 32 come first, and so on.
     pub messages: Vec<StoredMessage>,
     /// Where the next page begins. Once the end is reached, messages that are stored later are found
     /// from here on, unless the newest came first.
@@ -152,7 +152,7 @@ pub(super) struct FoundPage {
 }
 
 impl FoundPage {
-    /// The page with its messages unpacked; the next one begins with those for which there is no room.
+    /// The page with its messages unpacked; the next page begins with the messages that have no room in it.
     pub(super) fn into_page(self) -> Page {
         self.unpacked_to(UNPACKED_BYTES)
     }

@@ -25,7 +25,7 @@ pub struct TopicInfo {
     pub write_queues: u16,
     /// Bits of its permissions: 4 read, 2 write, 1 inherit.
     pub permissions: i32,
-    /// Its queues, by number; also those that it has no longer, once they had messages.
+    /// Its queues, by number; also earlier queues of this run that it no longer has.
     pub queues: Vec<QueueInfo>,
     /// How many messages are there.
     pub messages: u64,
@@ -85,7 +85,7 @@ fn find_last_put(engine: &mut Engine, number: u16) -> usize {
             continue;
         }
         read += 1;
-        // What cannot be read is told where messages are asked for.
+        // Damage is an error where messages are asked for.
         let blocks = engine.store.blocks_before(key, end, 0).unwrap_or_default();
         let newest = blocks.first().and_then(|block| block.records().last());
         last = last.max(newest.map(|record| record.stored_at_ms()));

@@ -22,7 +22,7 @@ const ALIKE: f64 = 0.85;
 /// How many of these topics are named.
 const MOST_ALIKE: usize = 5;
 
-/// What arrived where more was awaited.
+/// The error of a wait in vain: fewer messages arrived than were awaited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotArrived {
@@ -56,9 +56,9 @@ impl BrokerHandle {
     /// them, as [`messages`](Self::messages) does.
     ///
     /// A delayed message counts once it is delivered (see [`deliver_now`](Self::deliver_now)), a half
-    /// message once it is committed, one that was dropped or [cleared](Self::clear) no longer. The
+    /// message once it is committed; a dropped or [cleared](Self::clear) one no longer counts. The
     /// broker's thread keeps the time, in real time. With a paused tokio clock (`start_paused`) it
-    /// does not wait: what is not there is an error at once, because time-outs of clients fire at once
+    /// does not wait: missing messages are an error at once, because time-outs of clients fire at once
     /// then.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A frame as it went over a connection, without what nobody else may see.
+//! A frame as it went over a connection, without credentials.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -95,7 +95,7 @@ impl WireFrame {
             body: Bytes::new(),
         };
         let Ok(command) = Command::decode(Frame { encoding, header, body: Bytes::new() }) else {
-            // What cannot be read might be a credential.
+            // A header that cannot be read may have a credential in it.
             return (frame, None);
         };
         let head = Head {

@@ -62,7 +62,7 @@ pub(crate) struct Head<'a> {
     pub(crate) remark: &'a str,
 }
 
-/// Reads a header and hands its fields over, in their order. After an error those that were handed
+/// Reads a header and hands its fields over, in their order. After an error the fields that were handed
 /// over count for nothing.
 pub(crate) fn read_head<'a>(
     mut header: &'a [u8],

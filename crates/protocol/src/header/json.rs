@@ -27,8 +27,8 @@ pub(crate) fn write(
     write_with(out, envelope, fields, put_number);
 }
 
-/// What stands between the values that [`write`] would write and a template leaves out: flag and number,
-/// and before them those whose places `fields` notes.
+/// The text between the values that [`write`] would write and a template leaves out: flag and number, and
+/// before them the values whose places `fields` notes.
 pub(crate) fn pieces<const PIECES: usize>(
     envelope: &Envelope<'_>,
     fields: impl FnOnce(&mut FieldWriter<'_>, &mut Vec<usize>),
@@ -41,7 +41,7 @@ pub(crate) fn pieces<const PIECES: usize>(
     Pieces { text: text.as_ref().into(), ends }
 }
 
-/// What stands between the values that a template leaves out. In one piece of memory: of a thousand topics
+/// The text between the values that a template leaves out. It is one piece of memory: of a thousand topics
 /// each has its template, and none stays in the processor's cache.
 #[derive(Debug)]
 pub(crate) struct Pieces<const PIECES: usize> {

@@ -2,7 +2,7 @@
 //! Java's fastjson: C++ and Python clients write `"queueId":"3"`, `"unitMode":"false"` and
 //! `"messageModel":1`.
 //!
-//! What is expected decides. Where text is expected a number or a boolean is its text, and null is
+//! The expected type decides. Where text is expected, a number or a boolean is its text, and null is
 //! nothing; where a number or a boolean is expected its text is read, and null is 0 or false; null is
 //! also an empty list or object.
 
@@ -91,7 +91,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
     }
 }
 
-/// What is expected.
+/// The expected type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Number,

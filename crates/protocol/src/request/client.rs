@@ -30,9 +30,9 @@ json_body!(Heartbeat);
 request!(Heartbeat => HEART_BEAT, HeartbeatAnswer);
 
 impl Heartbeat {
-    /// What stays the same from one heartbeat to the next, as a number (Java:
-    /// `computeHeartbeatFingerprint`). It is Java's for clients without consumers; whose
-    /// subscriptions are left out here in part.
+    /// A number for the parts that stay the same from one heartbeat to the next (Java:
+    /// `computeHeartbeatFingerprint`). It is Java's for clients without consumers; the subscriptions of
+    /// consumers are left out here in part.
     pub fn fingerprint(&self) -> i32 {
         let mut unchanging = Self {
             client_id: String::new(),
@@ -88,7 +88,7 @@ pub struct ConsumerGroup {
     pub unit_mode: bool,
 }
 
-/// What a consumer group wants of a topic. The tags' hashes are left out: a reader that needs them
+/// The messages of a topic that a consumer group wants. The tags' hashes are left out: a reader that needs them
 /// computes them, because clients write them in several ways.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

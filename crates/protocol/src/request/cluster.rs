@@ -40,7 +40,7 @@ request!(KvConfigOf => GET_KV_CONFIG, KvConfig);
 fields! {
     /// A setting.
     KvConfig {
-        /// What it says.
+        /// Its value.
         value: Option<String> = "value",
     }
 }
@@ -68,7 +68,7 @@ request!(WipeWritePermission => WIPE_WRITE_PERM_OF_BROKER, WipedTopics);
 fields! {
     /// How many topics have lost the permission.
     WipedTopics {
-        /// So many.
+        /// How many.
         count: i32 = "wipeTopicCount",
     }
 }
@@ -85,7 +85,7 @@ request!(GiveWritePermission => ADD_WRITE_PERM_OF_BROKER, GivenTopics);
 fields! {
     /// How many topics have got the permission.
     GivenTopics {
-        /// So many.
+        /// How many.
         count: i32 = "addTopicCount",
     }
 }

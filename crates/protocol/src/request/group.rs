@@ -15,7 +15,7 @@ use crate::{DecodeError, FieldSink, Fields, json};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GroupConfig {
-    /// What else is said of it (5.x).
+    /// Further attributes (5.x).
     pub attributes: BTreeMap<String, String>,
     /// The broker that consumers should read from; 0: the master.
     pub broker_id: i64,
@@ -48,7 +48,7 @@ json_body!(GroupConfig);
 request!(GroupConfig => UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, Empty);
 
 impl Default for GroupConfig {
-    /// What Java assumes where nothing is said.
+    /// The defaults of Java.
     fn default() -> Self {
         Self {
             attributes: BTreeMap::new(),

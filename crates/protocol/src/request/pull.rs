@@ -77,7 +77,7 @@ pub struct PullAnswer {
     pub min_offset: i64,
     /// Greatest offset of the queue.
     pub max_offset: i64,
-    /// What is to be added to the messages' offsets, which lie in a logical queue (5.x).
+    /// To be added to the offsets of the messages, which lie in a logical queue (5.x).
     pub offset_delta: Option<i64>,
     /// Stored messages back to back; see [`StoredMessage::decode_all`](crate::StoredMessage::decode_all).
     pub messages: Bytes,

@@ -210,7 +210,7 @@ fields! {
         queue_id: i32 = "queueId",
         /// From this offset on.
         index: i64 = "index",
-        /// So many messages.
+        /// At most this many messages.
         count: i32 = "count",
         /// The group whose subscription is reported too.
         group: Option<String> = "consumerGroup",

@@ -45,7 +45,7 @@ request!(TopicListOf => GET_ALL_TOPIC_LIST_FROM_NAMESERVER, TopicList);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TopicList {
-    /// A broker's address, from those who ask brokers.
+    /// A broker's address, in requests to brokers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker_addr: Option<String>,
     /// The topics.
@@ -78,7 +78,7 @@ request!(DeleteTopicInNameServer => DELETE_TOPIC_IN_NAMESRV, Empty);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TopicConfig {
-    /// What else is said of it, such as `message.type` (5.x).
+    /// Further attributes, such as `message.type` (5.x).
     pub attributes: BTreeMap<String, String>,
     /// Whether it is an ordered topic.
     pub order: bool,
@@ -99,7 +99,7 @@ pub struct TopicConfig {
 json_body!(TopicConfig);
 
 impl Default for TopicConfig {
-    /// What Java assumes where nothing is said.
+    /// The defaults of Java.
     fn default() -> Self {
         Self {
             attributes: BTreeMap::new(),

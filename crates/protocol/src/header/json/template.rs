@@ -1,6 +1,6 @@
 //! Headers of one peer: but for a few values each is like the one before.
 //!
-//! What a header has in common with an earlier one is compared with that, not read again.
+//! The parts that a header has in common with an earlier one are compared with that one, not read again.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -29,7 +29,7 @@ pub(crate) enum Use<F> {
 #[derive(Debug)]
 pub(crate) struct Template<F>(Vec<Piece<F>>);
 
-/// What all headers have in common between two values, and the value behind it.
+/// The text that all headers have between two values, and the value behind it.
 #[derive(Debug)]
 struct Piece<F> {
     text: Box<[u8]>,
@@ -142,7 +142,7 @@ impl<T> Default for Learned<T> {
 }
 
 impl<T> Learned<T> {
-    /// What `read` makes of the template, if there is one and it fits.
+    /// The result of `read` with the template, if there is one and it fits.
     #[inline]
     pub(crate) fn read<R>(&mut self, read: impl FnOnce(&T) -> Option<R>) -> Option<R> {
         let result = read(self.template.as_ref()?);
@@ -152,9 +152,9 @@ impl<T> Learned<T> {
         result
     }
 
-    /// What `read` makes of the template; if that does not fit, what `otherwise` makes of the header. Of
-    /// that `learn` makes another template once none has fitted for long enough: one that says otherwise
-    /// than what it was made of is none.
+    /// The result of `read` with the template; if the template does not fit, the result of `otherwise`. Once
+    /// no template has fitted for long enough, `learn` makes another one of that result. A template that
+    /// does not give back the result it was made of is not kept.
     #[inline]
     pub(crate) fn read_or<R: PartialEq>(
         &mut self,

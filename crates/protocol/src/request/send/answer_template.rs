@@ -13,9 +13,9 @@ const PIECES: usize = 7;
 /// they share is encoded once.
 #[derive(Debug)]
 pub struct AnswerTemplate {
-    /// What stands before the offset message id, and then between what differs.
+    /// The text before the offset message id, and then between the parts that differ.
     pieces: Pieces<PIECES>,
-    /// What it was made of.
+    /// The answer that it was made of.
     model: SendAnswer,
 }
 

@@ -14,18 +14,18 @@ const PIECES: usize = 7;
 /// and in what differs in every frame: number, way and body. What they share is encoded once.
 #[derive(Debug)]
 pub struct SendTemplate {
-    /// What stands before the queue's number, and then between what differs.
+    /// The text before the queue's number, and then between the parts that differ.
     pieces: Pieces<PIECES>,
 }
 
-/// What is a message's own in the header of its send.
+/// The parts of a send's header that differ from message to message.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnFields<'a> {
     /// As [`SendMessage::queue_id`].
     pub queue_id: i32,
     /// As [`SendMessage::born_at_ms`].
     pub born_at_ms: i64,
-    /// Whole properties, with the end of the last one; those that the messages share follow them. As
+    /// Whole properties, with the end of the last one; the properties that the messages share follow them. As
     /// [`SendMessage::properties`].
     pub properties: &'a str,
     /// The unique id.
