@@ -26,7 +26,7 @@
 //! | `/healthz`, `/readyz`, `/metrics` | whether this server and the broker answer; figures for Prometheus |
 //!
 //! The same address opened in a browser shows pages: figures, topics, messages as they come, who is
-//! connected, a form that sends, and the fault rules. They work without JavaScript, but for what moves.
+//! connected, a form that sends, the fault rules, and what went over the wire. They work without JavaScript, but for what moves.
 //!
 //! [`guide::testing`] has tests in Python, Java and Go. An assertion in a shell: the answer comes as soon as two messages with this key are stored; after
 //! five seconds it is 504, and says what has been stored instead.
@@ -57,6 +57,7 @@
 //! bodies on their way, 1 MiB for a body, 100 fault rules. What is beyond gets 503 or 413, and the broker's
 //! own ports do not notice.
 
+mod adding;
 mod api;
 mod body;
 mod error;

@@ -25,6 +25,7 @@ mod send;
 mod stream;
 mod topic;
 mod topics;
+mod wire;
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/send", get(send::form).post(send::send))
         .route("/faults", get(faults::faults).post(faults::add))
         .route("/faults/{id}/remove", post(faults::remove))
+        .route("/wire", get(wire::wire))
         .route("/clear", post(topics::clear))
         .route("/live/messages", get(live::stream))
         .route("/live/figures", get(figures::stream))

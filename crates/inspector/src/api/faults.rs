@@ -1,6 +1,6 @@
 //! Fault rules: which there are and what they have hit, new ones, waiting for hits, and their end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -10,16 +10,12 @@ use axum::response::Response;
 use posthaste_broker::{BrokerHandle, Fault, FaultRule};
 use serde::{Deserialize, Serialize};
 
+use crate::adding::{add, senseless};
 use crate::api::path::Name;
 use crate::api::query::{Nothing, Parameters, wait};
 use crate::api::rules::Rules;
 use crate::reply::Problem;
 use crate::shared::{Shared, stopping};
-
-/// Rules that a broker may have for more to be added here: each request is compared with all of them.
-const MOST: usize = 100;
-/// Bytes of a rule in words.
-const LONGEST: usize = 4 * 1024;
 
 /// A rule, and what it has done.
 #[derive(Serialize)]
@@ -138,27 +134,6 @@ pub(crate) async fn remove_faults(
     shared.json(StatusCode::OK, &Listed::all(&rules)).await
 }
 
-/// Adds all rules, or none.
-fn add(shared: &Shared, faults: Vec<Fault>) -> Result<Vec<FaultRule>, Problem> {
-    for fault in &faults {
-        fault.check().map_err(|error| senseless(error.to_string()))?;
-        if fault.to_string().len() > LONGEST {
-            let kib = LONGEST >> 10;
-            return Err(senseless(format!("a rule in words has at most {kib} KiB")));
-        }
-    }
-    // Two requests at a time would not see each other's rules.
-    let _adding = shared.adding.lock().unwrap_or_else(PoisonError::into_inner);
-    let there = shared.broker.faults().len();
-    if there + faults.len() > MOST {
-        let message = format!("{there} rules are there, and at most {MOST} may be");
-        let help = "remove some: DELETE /api/v1/faults, or /api/v1/faults/{id}";
-        return Err(Problem::new(StatusCode::CONFLICT, "too_many_faults", message, help));
-    }
-    let add = |fault| shared.broker.fault(fault).map_err(|error| senseless(error.to_string()));
-    faults.into_iter().map(add).collect()
-}
-
 /// Waits until a rule has hit this many requests. Gives back what to say if it has not.
 async fn wait_for(
     shared: &Shared,
@@ -204,10 +179,4 @@ fn no_rule(error: &serde_json::Error) -> Problem {
         true => senseless(text.strip_suffix(place.as_str()).unwrap_or(&text).to_owned()),
         false => senseless(format!("this is no JSON: {text}")),
     }
-}
-
-fn senseless(message: String) -> Problem {
-    let help = "POST a rule such as {\"on\": \"send\", \"first\": 3, \"do\": \"refuse\", \"code\": \
-                \"SYSTEM_BUSY\"}, or a list of rules";
-    Problem::new(StatusCode::BAD_REQUEST, "bad_fault", message, help)
 }

@@ -76,9 +76,13 @@ pub(super) async fn add(
 ) -> Result<Response, Failure> {
     check_token(&shared, &wish.token)?;
     let fault: Result<Fault, FaultError> = wish.rule.trim().parse();
-    match fault.and_then(|fault| shared.broker.fault(fault)) {
+    let fault = match fault {
+        Ok(fault) => fault,
+        Err(error) => return show(&shared, &wish.rule, &error.to_string()).await,
+    };
+    match crate::adding::add(&shared, vec![fault]) {
         Ok(_) => see("/faults"),
-        Err(error) => show(&shared, &wish.rule, &error.to_string()).await,
+        Err(problem) => show(&shared, &wish.rule, problem.message()).await,
     }
 }
 

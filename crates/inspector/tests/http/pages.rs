@@ -10,7 +10,7 @@ use crate::client::{Answer, call, get};
 use crate::{HANG, order, producer, start};
 
 /// Every page, and one of their files.
-pub(crate) const PAGES: [&str; 8] = [
+pub(crate) const PAGES: [&str; 9] = [
     "/",
     "/topics",
     "/topics/orders",
@@ -18,6 +18,7 @@ pub(crate) const PAGES: [&str; 8] = [
     "/clients",
     "/send",
     "/faults",
+    "/wire",
     "/assets/inspector.js",
 ];
 
@@ -349,6 +350,12 @@ async fn a_rule_that_is_added_in_the_form_is_felt_by_a_producer_until_it_is_remo
         assert_escaped(&refused);
     }
     assert!(broker.faults().is_empty());
+    for _ in 0..100 {
+        broker.fault("on=connect do=pass".parse().unwrap()).unwrap();
+    }
+    let rule = [("token", &*token), ("rule", "on=connect do=pass")];
+    let refused = submit(&inspector, "/faults", &rule).await.expect(400);
+    assert!(refused.body.contains("at most 100 may be"), "{refused:?}");
 }
 
 #[tokio::test]
@@ -408,6 +415,31 @@ async fn a_form_without_the_token_of_this_run_changes_nothing() {
     }
     assert_eq!(broker.messages("orders").await.unwrap().len(), 1);
     assert_eq!(broker.faults().len(), 1);
+}
+
+#[tokio::test]
+async fn requests_and_answers_are_shown_once_the_page_was_looked_at() {
+    let (broker, inspector) = start().await;
+    assert!(page(&inspector, "/wire").await.body.contains("Nothing was recorded yet"));
+    let producer = producer(&broker).await;
+    producer.send(order(MARKUP).tag(MARKUP)).await.unwrap();
+    broker
+        .fault("on=send do=refuse code=MESSAGE_ILLEGAL remark=\"not today\"".parse().unwrap())
+        .unwrap();
+    producer.send(order("refused")).await.unwrap_err();
+    let shown = page(&inspector, "/wire").await;
+    assert_escaped(&shown);
+    for text in
+        ["<b>SEND_MESSAGE_V2 (310)</b>", "→ SUCCESS (0)", "MESSAGE_ILLEGAL (13)", "not today"]
+    {
+        assert!(shown.body.contains(text), "{text}: {}", shown.body);
+    }
+    let one = between(&shown.body, "of <a href=\"", "\"");
+    assert!(one.starts_with("/wire?connection="), "{one}");
+    let one = page(&inspector, one).await.body;
+    assert!(one.contains("All connections") && one.contains("SEND_MESSAGE_V2 (310)"), "{one}");
+    get(&inspector, "/wire?connection=999").await.expect(404);
+    get(&inspector, "/wire?connection=x").await.expect(400);
 }
 
 /// The next event of a stream that has this name: its data.
