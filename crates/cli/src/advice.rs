@@ -197,6 +197,30 @@ fn encryption(text: &str) -> Vec<String> {
             "If that port takes plain connections, leave out --tls and --tls-ca.".to_owned(),
         ];
     }
+    // What the other side says, in rustls's words.
+    let (what, try_it) = if text.contains("alert: CertificateRequired") {
+        (
+            "The server asks for a client certificate.",
+            "try:  posthaste --tls-client-cert FILE --tls-client-key FILE …",
+        )
+    } else if text.contains("not valid for name") {
+        (
+            "The server's certificate is for another name than the host that you connect to.",
+            "try:  posthaste --tls-server-name NAME …        with the name in the certificate",
+        )
+    } else if text.contains("alert: ProtocolVersion") {
+        (
+            "The server speaks no version of TLS that --tls-min allows.",
+            "try:  posthaste --tls-min 1.2 …",
+        )
+    } else {
+        return certificate();
+    };
+    vec![what.to_owned(), try_it.to_owned()]
+}
+
+/// A server's certificate is not trusted, for one of several reasons.
+fn certificate() -> Vec<String> {
     vec![
         "Check the server's certificate: who signed it, until when it is valid, and whether it \
          names the host that you connect to."
@@ -282,6 +306,27 @@ mod tests {
             (
                 trouble(ErrorKind::Tls, "handshake eof); does that port speak TLS?"),
                 &["If that port takes plain connections, leave out --tls and --tls-ca."],
+            ),
+            (
+                trouble(ErrorKind::Tls, "received fatal alert: CertificateRequired"),
+                &[
+                    "The server asks for a client certificate.",
+                    "try:  posthaste --tls-client-cert FILE --tls-client-key FILE …",
+                ],
+            ),
+            (
+                trouble(ErrorKind::Tls, "certificate not valid for name \"10.0.0.7\""),
+                &[
+                    "The server's certificate is for another name than the host that you connect to.",
+                    "try:  posthaste --tls-server-name NAME …        with the name in the certificate",
+                ],
+            ),
+            (
+                trouble(ErrorKind::Tls, "received fatal alert: ProtocolVersion"),
+                &[
+                    "The server speaks no version of TLS that --tls-min allows.",
+                    "try:  posthaste --tls-min 1.2 …",
+                ],
             ),
             (
                 trouble(ErrorKind::Tls, "invalid peer certificate: UnknownIssuer"),

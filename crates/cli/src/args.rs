@@ -1,18 +1,24 @@
 //! Every flag, defined once: parser, help and environment come from here.
 
 mod bench;
+mod context;
 mod dev;
 mod fault;
+mod flags;
+mod global;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
+pub(crate) use self::context::{Context, ContextEdit};
 pub(crate) use self::dev::{Dev, WhenFull};
 pub(crate) use self::fault::{Fault, FaultVerb, InspectorAt};
+pub(crate) use self::flags::Flags;
+pub(crate) use self::global::{Global, Secret, Servers, Socks, TlsMin, TlsSettings};
 use crate::value;
 
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
@@ -48,97 +54,26 @@ Try it:  posthaste demo
 ))]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) flags: Flags,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What every command takes.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
-    /// Name servers, separated by `;`
-    ///
-    /// Without this option, the environment variable POSTHASTE_NAMESRV is used, then NAMESRV_ADDR,
-    /// then 127.0.0.1:9876. An empty variable counts as not set.
-    #[arg(short = 'n', long, global = true, value_name = "HOST:PORT")]
-    pub(crate) namesrv: Option<String>,
-
-    /// Format of the results on stdout
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
-    pub(crate) output: Format,
-
-    /// Print errors only: no receipts, no summary, no progress
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-
-    /// Print more on stderr: each failed message and the library's warnings; -vv also what the
-    /// library does, -vvv everything
-    ///
-    /// The environment variable POSTHASTE_LOG selects the library's log in more detail, in the
-    /// syntax of tracing's EnvFilter: POSTHASTE_LOG=posthaste=debug. It overrides -v for the log.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-
-    /// Deadline of each send and of each other request to the cluster
-    #[arg(long, global = true, value_name = "DURATION", default_value = "3s", value_parser = value::duration)]
-    pub(crate) timeout: Duration,
-
-    /// Use colours on stderr
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: When,
-
-    /// Connect to TO where a broker advertises FROM (host or host:port; repeatable)
-    #[arg(long, global = true, value_name = "FROM=TO", value_parser = value::broker_map)]
-    pub(crate) broker_map: Vec<(String, String)>,
-
-    /// Connect to this host for every broker, in place of the host that it advertises
-    #[arg(long, global = true, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) broker_host: Option<String>,
-
-    /// Connect to these brokers only: hosts (by name or address) and networks (10.1.0.0/16),
-    /// separated by commas (repeatable)
-    ///
-    /// Without this option, the producer connects to every broker that the name server names, and
-    /// sends it the access key (never the secret). The list must contain the addresses that
-    /// --broker-map gives, not the advertised ones.
-    #[arg(long, global = true, value_name = "HOST|NETWORK", value_delimiter = ',')]
-    pub(crate) trusted_brokers: Vec<String>,
-
-    /// Sign every request with this key, for clusters with access control
-    ///
-    /// The secret comes from --secret-key-file, else from the environment variable
-    /// POSTHASTE_SECRET_KEY. It cannot be given on the command line, because other users of the
-    /// machine can read that.
-    #[arg(long, global = true, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) access_key: Option<String>,
-
-    /// File with the secret of --access-key
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) secret_key_file: Option<PathBuf>,
-
-    /// Encrypt connections; verify servers with the operating system's trust store
-    #[arg(long, global = true)]
-    pub(crate) tls: bool,
-
-    /// Encrypt connections; verify servers with the certificate authorities in this PEM file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
-}
-
 /// How results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// For people
+    #[default]
     Text,
     /// One JSON object per line
     Json,
 }
 
 /// When to do something that suits terminals only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum When {
     /// On a terminal
+    #[default]
     Auto,
     /// Always
     Always,
@@ -163,6 +98,9 @@ pub(crate) enum Command {
     /// Measure how many messages a cluster takes per second, and how long each send takes
     #[command(subcommand)]
     Bench(Bench),
+    /// Keep clusters by name, with all that is needed to reach them
+    #[command(subcommand)]
+    Context(Context),
     /// Show in half a minute what a producer does, with nothing installed
     Demo,
     /// Print the script that makes a shell complete commands, flags and topics
@@ -172,8 +110,9 @@ zsh:         source <(posthaste completions zsh)      (in ~/.zshrc)
 fish:        posthaste completions fish | source       (in config.fish)
 PowerShell:  posthaste completions powershell | Out-String | Invoke-Expression
 
-Topics come from the cluster that -n or the environment names. A cluster that
-does not answer within a second has none.")]
+Topics come from the cluster that -n, a context or the environment names. A
+cluster that does not answer within a second has none, nor has one whose secret
+a program would have to give.")]
     Completions {
         /// The shell
         shell: Shell,
@@ -222,9 +161,19 @@ impl Command {
                 FaultVerb::Rm { .. } => "fault rm",
             },
             Self::Bench(bench) => bench.name(),
+            Self::Context(context) => context.name(),
             Self::Demo => "demo",
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",
+        }
+    }
+
+    /// Whether the command goes to the cluster that contexts and the environment may name.
+    pub(crate) fn goes_to_the_cluster(&self) -> bool {
+        match self {
+            Self::Send(_) | Self::Tail(_) | Self::Topic(_) | Self::Bench(_) => true,
+            Self::Context(context) => matches!(context, Context::Check { .. }),
+            _ => false,
         }
     }
 }
@@ -440,9 +389,9 @@ pub(crate) enum Topic {
     Create {
         /// Name of the topic
         topic: String,
-        /// Queues on each broker
-        #[arg(long, value_name = "N", default_value_t = 8, value_parser = queues())]
-        queues: u32,
+        /// Queues on each broker; without it, the topic_queues of the project file, else 8
+        #[arg(long, value_name = "N", value_parser = queues())]
+        queues: Option<u32>,
         /// Exit 0 when the topic exists already, with this many queues to read and to write
         #[arg(long)]
         if_not_exists: bool,

@@ -1,61 +1,39 @@
 //! Which cluster, and how to reach it.
 
-use posthaste::{Admin, AdminError, Producer, ProducerBuilder};
+use posthaste::{Admin, AdminError, NameServers, Producer, ProducerBuilder};
 
 use crate::access;
 use crate::advice;
-use crate::args::Global;
+use crate::args::{Global, Servers};
 use crate::exit::{Exit, Failure};
 use crate::patience;
-use crate::value;
 
 /// The producer group of this program.
 const GROUP: &str = "posthaste-cli";
 
-/// Where name servers are looked for by default.
-const DEFAULT: &str = "127.0.0.1:9876";
-
-/// Where the environment may name the servers: our variable, and the variable that users of
-/// RocketMQ's tools have set already. An empty variable counts as not set.
-const ENVIRONMENT: [&str; 2] = ["POSTHASTE_NAMESRV", "NAMESRV_ADDR"];
-
-/// The name servers: the flag, else the environment, else this machine.
-pub(crate) fn name_servers(global: &Global) -> Result<String, Failure> {
-    let (list, source) = chosen(global.namesrv.as_deref(), |name| std::env::var(name).ok());
-    value::name_servers(&list)
-        .map_err(|why| Failure::usage(format!("name servers from {source}: {why}")))
-}
-
-/// The list that counts, and where it comes from.
-fn chosen(
-    flag: Option<&str>,
-    environment: impl Fn(&str) -> Option<String>,
-) -> (String, &'static str) {
-    let set = |name| Some((environment(name).filter(|list| !list.is_empty())?, name));
-    match flag {
-        Some(list) => (list.to_owned(), "-n/--namesrv"),
-        None => {
-            ENVIRONMENT.into_iter().find_map(set).unwrap_or((DEFAULT.to_owned(), "the default"))
-        }
+/// The name of the cluster, for questions about it.
+pub(crate) fn name(global: &Global) -> String {
+    let servers = match &global.servers {
+        Servers::List(list) => list.clone(),
+        Servers::AddressServer(url) => format!("address server {url}"),
+    };
+    match &global.context {
+        Some(context) => format!("{servers} (context {context})"),
+        None => servers,
     }
 }
 
 /// Refuses the flags that say which cluster is meant and how it is reached, for a command that goes
 /// to no cluster but its own: passed over in silence, they would be believed to work.
-pub(crate) fn refuse_flags(global: &Global, command: &str, why: &str) -> Result<(), Failure> {
-    let given = [
-        ("-n/--namesrv", global.namesrv.is_some()),
-        ("--broker-map", !global.broker_map.is_empty()),
-        ("--broker-host", global.broker_host.is_some()),
-        ("--trusted-brokers", !global.trusted_brokers.is_empty()),
-        ("--tls", global.tls),
-        ("--tls-ca", global.tls_ca.is_some()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        Some((flag, _)) => {
-            Err(Failure::usage(format!("{command} {why}: {flag} has no meaning there"))
-                .help("Leave it out."))
-        }
+pub(crate) fn refuse_flags(
+    global: &Global,
+    but: &[&str],
+    command: &str,
+    why: &str,
+) -> Result<(), Failure> {
+    match global.cluster_flags.iter().find(|flag| !but.contains(flag)) {
+        Some(flag) => Err(Failure::usage(format!("{command} {why}: {flag} has no meaning there"))
+            .help("Leave it out.")),
         None => Ok(()),
     }
 }
@@ -68,12 +46,19 @@ fn address_map(global: &Global) -> impl Fn(&str) -> Option<String> + Send + Sync
 
 /// A producer for the cluster, as the flags of every command have it.
 pub(crate) fn producer(global: &Global) -> Result<ProducerBuilder, Failure> {
-    let servers = name_servers(global)?;
-    if !global.quiet {
-        patience::speak_up(servers.clone(), global.timeout);
-    }
+    let servers = match &global.servers {
+        Servers::List(list) => {
+            // Behind a proxy, nothing is seen by connecting from here.
+            if !global.quiet && global.socks5.is_none() {
+                patience::speak_up(list.clone(), global.timeout);
+            }
+            NameServers::from(list)
+        }
+        Servers::AddressServer(url) => NameServers::address_server(url),
+    };
     let mut builder = Producer::builder(GROUP, servers)
         .send_timeout(global.timeout)
+        .vip_channel(global.vip)
         .address_map(address_map(global));
     if !global.trusted_brokers.is_empty() {
         builder = builder.trusted_brokers(&global.trusted_brokers);
@@ -81,10 +66,30 @@ pub(crate) fn producer(global: &Global) -> Result<ProducerBuilder, Failure> {
     if let Some(credentials) = access::credentials(global)? {
         builder = builder.credentials(credentials);
     }
-    if let Some(tls) = access::tls(global) {
+    if let Some(tls) = access::tls(global)? {
         builder = builder.tls(tls);
     }
-    Ok(builder)
+    if let Some(proxy) = access::socks5(global)? {
+        builder = builder.socks5(proxy);
+    }
+    Ok(identified(builder, global))
+}
+
+/// Who this client is, and in which namespace.
+fn identified(mut builder: ProducerBuilder, global: &Global) -> ProducerBuilder {
+    if let Some(namespace) = &global.namespace {
+        builder = builder.namespace(namespace);
+    }
+    if let Some(namespace) = &global.namespace_v2 {
+        builder = builder.namespace_v2(namespace);
+    }
+    if let Some(unit) = &global.unit {
+        builder = builder.unit_name(unit);
+    }
+    if let Some(name) = &global.instance_name {
+        builder = builder.instance_name(name);
+    }
+    builder
 }
 
 /// Starts it.
@@ -157,27 +162,6 @@ fn join(host: &str, port: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn name_servers_come_from_the_flag_then_from_variables_that_are_set() {
-        for (flag, ours, theirs, expected) in [
-            (Some("f"), Some("o"), Some("t"), ("f", "-n/--namesrv")),
-            // An empty flag is an unset variable of a script: an error, and not the next source.
-            (Some(""), Some("o"), Some("t"), ("", "-n/--namesrv")),
-            (None, Some("o"), Some("t"), ("o", "POSTHASTE_NAMESRV")),
-            (None, Some(""), Some("t"), ("t", "NAMESRV_ADDR")),
-            (None, None, Some("t"), ("t", "NAMESRV_ADDR")),
-            (None, Some(""), Some(""), (DEFAULT, "the default")),
-            (None, None, None, (DEFAULT, "the default")),
-        ] {
-            let environment = |name: &str| match name {
-                "POSTHASTE_NAMESRV" => ours.map(str::to_owned),
-                _ => theirs.map(str::to_owned),
-            };
-            let (list, source) = chosen(flag, environment);
-            assert_eq!((list.as_str(), source), expected, "{flag:?} {ours:?} {theirs:?}");
-        }
-    }
 
     #[test]
     fn addresses_are_rewritten_by_pair_then_by_host() {

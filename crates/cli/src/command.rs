@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod completions;
+mod context;
 mod demo;
 mod dev;
 mod fault;
@@ -12,17 +13,20 @@ mod topic;
 
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
+use crate::settings::Settings;
 
 /// Runs the command that was asked for.
-pub(crate) async fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
+    let global = &settings.global;
     match &args.command {
-        Command::Dev(dev) => dev::run(&args.global, dev).await,
-        Command::Send(send) => Box::pin(send::run(&args.global, send)).await,
-        Command::Tail(tail) => tail::run(&args.global, tail).await,
-        Command::Topic(topic) => topic::run(&args.global, topic).await,
-        Command::Fault(fault) => fault::run(&args.global, fault).await,
-        Command::Bench(bench) => Box::pin(bench::run(&args.global, bench)).await,
-        Command::Demo => demo::run(&args.global).await,
+        Command::Dev(dev) => dev::run(global, dev).await,
+        Command::Send(send) => Box::pin(send::run(global, send)).await,
+        Command::Tail(tail) => tail::run(global, tail).await,
+        Command::Topic(topic) => topic::run(global, topic).await,
+        Command::Fault(fault) => fault::run(global, fault).await,
+        Command::Bench(bench) => Box::pin(bench::run(global, bench)).await,
+        Command::Context(context) => context::run(&args.flags, settings, context).await,
+        Command::Demo => demo::run(global).await,
         Command::Completions { shell } => completions::run(*shell),
         Command::Man { folder } => man::run(folder),
     }

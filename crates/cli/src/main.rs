@@ -7,6 +7,7 @@ mod args;
 mod blueprint;
 mod cluster;
 mod command;
+mod confirm;
 mod envelope;
 mod exit;
 mod http;
@@ -15,19 +16,22 @@ mod interrupt;
 mod latency;
 mod output;
 mod patience;
+mod permissions;
+mod settings;
 mod stderr;
 mod value;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, Format, Global};
+use crate::args::{Args, Command, Context, Format, Global};
 use crate::exit::{Exit, Failure};
 use crate::output::{ErrorLine, Stdout};
+use crate::settings::Settings;
 use crate::stderr::Stderr;
 
 /// What the environment says of the log.
@@ -36,21 +40,60 @@ const LOG: &str = "POSTHASTE_LOG";
 fn main() -> ExitCode {
     command::completions::answer();
     let args = Args::parse();
-    match log_to_stderr(&args.global).and_then(|()| run(&args)) {
+    let mut global = Global::to_speak(&args.flags);
+    let run = settings(&args).and_then(|settings| {
+        global = settings.global.clone();
+        log_to_stderr(&settings.global)?;
+        speak(&settings, &args.command);
+        run(&args, &settings)
+    });
+    match run {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            report(&args, &failure);
+            report(&args, &global, &failure);
             failure.exit.into()
         }
     }
 }
 
-fn run(args: &Args) -> Result<Exit, Failure> {
+/// What the command goes by.
+fn settings(args: &Args) -> Result<Settings, Failure> {
+    let chosen = match &args.command {
+        Command::Context(context) => context.chosen(),
+        _ => None,
+    };
+    let is_shown = matches!(&args.command, Command::Context(Context::Show { .. }));
+    match &args.command {
+        command if is_shown || command.goes_to_the_cluster() => {}
+        Command::Context(_) => return Settings::to_speak(&args.flags),
+        _ => return Settings::of_flags(&args.flags),
+    }
+    let settings = Settings::of_everything(&args.flags, chosen)?;
+    if !is_shown {
+        settings.check_credentials()?;
+    }
+    Ok(settings)
+}
+
+/// Says what is worth knowing of the settings before they are used.
+fn speak(settings: &Settings, command: &Command) {
+    let stderr = Stderr::new(&settings.global);
+    settings.warnings.iter().for_each(|warning| stderr.warning(warning));
+    settings.notes.iter().for_each(|note| stderr.note(note));
+    if let Some(context) = settings.context()
+        && command.goes_to_the_cluster()
+        && io::stderr().is_terminal()
+    {
+        stderr.note(&context.source.to_string());
+    }
+}
+
+fn run(args: &Args, settings: &Settings) -> Result<Exit, Failure> {
     let runtime = start_runtime().map_err(|error| {
         Failure::new(Exit::Failed, "system", format!("cannot start: {error}"))
             .help("The limit of open files may be too low:  ulimit -n 1024")
     })?;
-    let result = runtime.block_on(command::run(args));
+    let result = runtime.block_on(command::run(args, settings));
     // Tasks that still run in the background have nothing to say any more.
     runtime.shutdown_background();
     result
@@ -74,9 +117,9 @@ fn socket_pair() -> io::Result<impl Sized> {
     Ok(())
 }
 
-fn report(args: &Args, failure: &Failure) {
-    Stderr::new(&args.global).failure(failure);
-    if args.global.output == Format::Json {
+fn report(args: &Args, global: &Global, failure: &Failure) {
+    Stderr::new(global).failure(failure);
+    if global.output == Format::Json {
         let mut stdout = Stdout::new();
         stdout.json(&ErrorLine::of(args.command.name(), failure));
         stdout.flush();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use posthaste_broker::{Fault, FaultError};
 
 /// `3s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number counts seconds.
@@ -18,6 +19,28 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("a duration must be longer than 0 and not endless".into()),
+    }
+}
+
+/// `true` or `false`.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+}
+
+/// One of the words that a value may be.
+pub(crate) fn word<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let words = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+        format!("`{text}` is none of {}", words.join(", "))
+    })
+}
+
+/// How many queues a topic may have on a broker.
+pub(crate) fn queues(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(queues @ 1..=1_024) => Ok(queues),
+        _ => Err(format!("`{text}` is not a number from 1 to 1024")),
     }
 }
 

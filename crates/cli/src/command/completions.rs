@@ -10,10 +10,11 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
 use super::topic::system;
-use crate::args::{Args, Global, Shell};
+use crate::args::{Args, Flags, Global, Secret, Shell};
 use crate::cluster;
 use crate::exit::{Exit, Failure};
 use crate::output::Stdout;
+use crate::settings::{self, Config, Settings};
 
 /// The script of a shell sets this variable when it asks.
 const VARIABLE: &str = "POSTHASTE_COMPLETE";
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The id of each argument that names a topic.
 const TOPIC: &str = "topic";
+/// The id of each argument that names a context.
+const CONTEXT: &str = "context";
 
 const SHELLS: Shells<'static> = Shells(&[&Bash, &Elvish, &Fish, &Powershell, &Zsh]);
 
@@ -54,17 +57,18 @@ fn write_script(shell: Shell, to: &mut dyn Write) -> io::Result<()> {
     completer.write_registration(VARIABLE, "posthaste", "posthaste", "posthaste", to)
 }
 
-/// The commands as they are, with the cluster's topics where one is named.
+/// The commands as they are, with the cluster's topics and the contexts where one is named.
 fn definition() -> Command {
-    with_topics(Args::command())
+    with_names(Args::command())
 }
 
-fn with_topics(command: Command) -> Command {
-    let complete = |argument: Arg| match argument.get_id() == TOPIC {
-        true => argument.add(ArgValueCompleter::new(topics)),
-        false => argument,
+fn with_names(command: Command) -> Command {
+    let complete = |argument: Arg| match argument.get_id().as_str() {
+        TOPIC => argument.add(ArgValueCompleter::new(topics)),
+        CONTEXT => argument.add(ArgValueCompleter::new(contexts)),
+        _ => argument,
     };
-    command.mut_args(complete).mut_subcommands(with_topics)
+    command.mut_args(complete).mut_subcommands(with_names)
 }
 
 /// The cluster's topics that begin so. None if the cluster cannot be asked: there is no place for an error here.
@@ -76,7 +80,7 @@ fn topics(begun: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 fn known_topics() -> Option<Vec<String>> {
-    let global = flags(asked(std::env::args_os()))?;
+    let global = global(&flags(asked(std::env::args_os()))?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let topics = runtime.block_on(async {
         let ask = async {
@@ -89,12 +93,31 @@ fn known_topics() -> Option<Vec<String>> {
     topics
 }
 
-/// The flags that say which cluster is meant, among words of which the last may be incomplete.
-fn flags(words: Vec<OsString>) -> Option<Global> {
-    let matches = Args::command().ignore_errors(true).try_get_matches_from(words).ok()?;
-    let global = Global::from_arg_matches(&matches).ok()?;
+/// What the line goes by. None where a program would have to be asked for a secret: it may ask its
+/// user for a password.
+fn global(flags: &Flags) -> Option<Global> {
+    let settings = Settings::of_everything(flags, None).ok()?;
+    settings.check_credentials().ok()?;
+    let global = settings.global;
+    if matches!(global.secret, Some(Secret::Command(_))) {
+        return None;
+    }
     // Whatever is said would be said in the middle of the line that is being typed.
     Some(Global { timeout: PATIENCE, quiet: true, ..global })
+}
+
+/// The flags that say which cluster is meant, among words of which the last may be incomplete.
+fn flags(words: Vec<OsString>) -> Option<Flags> {
+    let matches = Args::command().ignore_errors(true).try_get_matches_from(words).ok()?;
+    Flags::from_arg_matches(&matches).ok()
+}
+
+/// The contexts whose names begin so.
+fn contexts(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(begun) = begun.to_str() else { return Vec::new() };
+    let config = Config::load(Config::place(&settings::environment)).unwrap_or_default();
+    let names = config.contexts.into_keys().filter(|name| name.starts_with(begun));
+    names.map(CompletionCandidate::new).collect()
 }
 
 /// The words of the line that the shell asks about: they follow `--`, and begin with the
@@ -194,9 +217,8 @@ mod tests {
     #[test]
     fn the_flags_of_an_incomplete_line_say_which_cluster_is_meant() {
         let words = ["posthaste", "-n", "host:1", "send", "--tls", "--no-such-flag", "Or"];
-        let global = flags(words.map(OsString::from).to_vec()).expect("flags");
-        assert_eq!(global.namesrv.as_deref(), Some("host:1"));
-        assert!(global.tls && global.quiet);
+        let flags = flags(words.map(OsString::from).to_vec()).expect("flags");
+        assert_eq!((flags.namesrv.as_deref(), flags.tls), (Some("host:1"), Some(true)));
     }
 
     #[test]

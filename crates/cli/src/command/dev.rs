@@ -25,9 +25,12 @@ use crate::stderr::Stderr;
 /// How often it is said that messages have been dropped.
 const REPORT: Duration = Duration::from_secs(60);
 
+/// Flags that say who may use the broker.
+const OF_THE_BROKER: [&str; 2] = ["--access-key", "--secret-key-file"];
+
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failure> {
-    cluster::refuse_flags(global, "dev", "starts its own cluster")?;
+    cluster::refuse_flags(global, &OF_THE_BROKER, "dev", "starts its own cluster")?;
     let keys = access::keys(global)?;
     if !args.listen.is_loopback() && !args.anyone_may_connect && keys.is_none() {
         return Err(Failure::usage(format!(

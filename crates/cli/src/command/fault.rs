@@ -53,8 +53,9 @@ struct Line<'a> {
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Fault) -> Result<Exit, Failure> {
-    cluster::refuse_flags(global, "fault", "asks an inspector over HTTP")?;
-    if global.access_key.is_some() || global.secret_key_file.is_some() {
+    const KEYS: [&str; 2] = ["--access-key", "--secret-key-file"];
+    cluster::refuse_flags(global, &KEYS, "fault", "asks an inspector over HTTP")?;
+    if global.cluster_flags.iter().any(|flag| KEYS.contains(flag)) {
         return Err(Failure::usage("fault signs nothing: --access-key has no meaning there")
             .help("An inspector takes a password:  --http-password-file FILE"));
     }

@@ -19,7 +19,8 @@ pub(crate) async fn run(global: &Global, args: &args::Topic) -> Result<Exit, Fai
     match args {
         args::Topic::List { all } => list(global, &mut stdout, *all).await?,
         args::Topic::Create { topic, queues, if_not_exists } => {
-            create(global, &mut stdout, topic, *queues, *if_not_exists).await?
+            let queues = queues.unwrap_or(global.topic_queues);
+            create(global, &mut stdout, topic, queues, *if_not_exists).await?
         }
         args::Topic::Update(args) => update(global, &mut stdout, args).await?,
         args::Topic::Describe { topic } => describe(global, &mut stdout, topic).await?,

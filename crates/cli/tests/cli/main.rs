@@ -10,6 +10,7 @@
 
 mod bench;
 mod completions;
+mod contexts;
 mod demo;
 mod dev;
 mod documented;
@@ -18,6 +19,8 @@ mod fault;
 mod inspector;
 mod interrupt;
 mod json_in;
+#[path = "../../../producer/tests/pki/mod.rs"]
+mod pki;
 mod scripted;
 mod secured;
 mod send;
@@ -26,4 +29,5 @@ mod stdout;
 mod stream;
 mod tail;
 mod topic;
+mod ways;
 mod words;

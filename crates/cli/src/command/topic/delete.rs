@@ -1,15 +1,14 @@
 //! `posthaste topic delete`: says in numbers what will be lost, asks, and deletes.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use posthaste::AdminError;
 use serde::Serialize;
 
 use super::{Queue, describe_queues, held, system};
 use crate::args::{Format, Global};
 use crate::cluster;
+use crate::confirm::confirm;
 use crate::envelope::VERSION;
-use crate::exit::{Exit, Failure, check_topic};
+use crate::exit::{Failure, check_topic};
 use crate::output::Stdout;
 use crate::stderr::counted;
 
@@ -25,7 +24,8 @@ pub(super) async fn delete(
     let queues = describe_queues(&admin, topic).await.map_err(|error| failure(&error))?;
     let brokers = by_broker(&queues);
     if !yes {
-        confirm(&question(topic, &cluster::name_servers(global)?, &queues, &brokers))?;
+        let question = question(topic, &cluster::name(global), &queues, &brokers);
+        confirm(&question, "deleted", "delete")?;
     }
     admin.delete_topic(topic).await.map_err(|error| failure(&error))?;
     for (broker, messages) in brokers {
@@ -82,27 +82,6 @@ fn question(topic: &str, cluster: &str, queues: &[Queue], brokers: &[(&str, u64)
     )
 }
 
-/// Asks on the terminal. Where there is none, nothing is taken for a yes.
-fn confirm(question: &str) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("{question} There is no terminal to ask on."))
-            .help("Nothing was deleted. To delete it: this command again with --yes."));
-    }
-    let mut answer = String::new();
-    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stderr().flush());
-    asked.and_then(|()| io::stdin().lock().read_line(&mut answer)).map_err(|error| {
-        Failure::new(Exit::Failed, "system", format!("cannot ask on the terminal: {error}"))
-    })?;
-    match is_yes(&answer) {
-        true => Ok(()),
-        false => Err(Failure::new(Exit::Failed, "declined", "nothing was deleted")),
-    }
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
-}
-
 #[derive(Serialize)]
 struct Deleted<'a> {
     _cmd: &'static str,
@@ -116,21 +95,6 @@ struct Deleted<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_but_a_yes_is_a_yes() {
-        for (answer, yes) in [
-            ("y\n", true),
-            (" Yes \r\n", true),
-            ("YES", true),
-            ("", false),
-            ("\n", false),
-            ("n\n", false),
-            ("yesterday\n", false),
-        ] {
-            assert_eq!(is_yes(answer), yes, "{answer:?}");
-        }
-    }
 
     #[test]
     fn the_question_names_the_cluster_and_counts_by_broker() {
