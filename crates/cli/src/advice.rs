@@ -153,7 +153,12 @@ fn untrusted() -> Vec<String> {
 
 /// No name server has answered.
 fn name_server(text: &str) -> Vec<String> {
-    let (what, try_it) = if text.contains("speaks HTTP") || text.contains("speaks SSH") {
+    let (what, try_it) = if text.contains("SOCKS5 proxy") {
+        (
+            "Check the proxy, and what it lets through.",
+            "try:  posthaste --socks5 HOST:PORT --socks5-user USER --socks5-password-file FILE …",
+        )
+    } else if text.contains("speaks HTTP") || text.contains("speaks SSH") {
         (
             "Another kind of server has that port; name servers mostly have port 9876.",
             "try:  posthaste -n HOST:9876 …",

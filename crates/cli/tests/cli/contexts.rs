@@ -16,7 +16,7 @@ struct Home(TempDir);
 impl Home {
     fn new() -> Self {
         let home = TempDir::new().unwrap();
-        std::fs::create_dir(home.path().join("work")).unwrap();
+        std::fs::create_dir(home.path().join("desk")).unwrap();
         Self(home)
     }
 
@@ -40,7 +40,7 @@ impl Home {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = posthaste(args);
         command.env_remove("XDG_CONFIG_HOME").env("HOME", self.0.path());
-        command.current_dir(self.path("work"));
+        command.current_dir(self.path("desk"));
         command
     }
 
@@ -79,7 +79,7 @@ async fn contexts_are_kept_selected_shown_changed_and_removed() {
     assert_eq!(listed, "* prod     mq.prod\n  staging  mq.staging:1;mq2:2\n");
     // A file is found from every directory.
     let shown = home.ok(&["context", "show"]).await;
-    let ca = std::fs::canonicalize(home.path("work")).unwrap().join("ca.pem");
+    let ca = std::fs::canonicalize(home.path("desk")).unwrap().join("ca.pem");
     let expected =
         format!("context prod (selected)\n  namesrv = mq.prod\n  tls_ca = {}\n", ca.display());
     assert_eq!(shown, expected);
@@ -175,9 +175,9 @@ async fn a_command_goes_to_the_cluster_of_its_context() {
     let note = "namesrv is taken from context one (-c), not from POSTHASTE_NAMESRV\n";
     assert_eq!(named.stderr, note);
     send(&["--no-context"], &[("NAMESRV_ADDR", &theirs)], "none").await;
-    home.write("work/.posthaste.toml", "context = \"other\"\n");
+    home.write("desk/.posthaste.toml", "context = \"other\"\n");
     send(&[], &[], "of the project").await;
-    home.write("work/.posthaste.toml", &format!("namesrv = \"{}\"\noutput = \"json\"\n", theirs));
+    home.write("desk/.posthaste.toml", &format!("namesrv = \"{}\"\noutput = \"json\"\n", theirs));
     let json = send(&[], &[], "in the project").await.json();
     assert_eq!(json[0]["status"], "ok");
     assert_eq!(landed_bodies(&one, "T").await, ["named", "selected"]);
@@ -185,7 +185,7 @@ async fn a_command_goes_to_the_cluster_of_its_context() {
     assert_eq!(landed_bodies(&other, "T").await, there);
 
     let why = home.run(&["context", "show", "--why"]).await.expect_code(0).json();
-    let file = std::fs::canonicalize(home.path("work/.posthaste.toml")).unwrap();
+    let file = std::fs::canonicalize(home.path("desk/.posthaste.toml")).unwrap();
     let file = file.display().to_string();
     assert_eq!(why[0]["values"]["namesrv"]["value"], theirs.as_str());
     assert_eq!(why[0]["values"]["namesrv"]["from"], file.as_str());
@@ -204,14 +204,14 @@ async fn a_project_file_counts_in_its_directories() {
     let outer = Home::new();
     let server = broker.name_server().to_string();
     outer.write(".posthaste.toml", "topic_queues = 2\n");
-    std::fs::create_dir_all(outer.path("home/work/deep")).unwrap();
+    std::fs::create_dir_all(outer.path("home/desk/deep")).unwrap();
     let create = async |home: &Path, directory: &Path, topic: &str| {
         let args = patient(&["-n", &server, "topic", "create", topic]);
         let mut command = posthaste(&args);
         command.env("HOME", home).current_dir(directory);
         run(command, "").await.expect_code(0).stdout
     };
-    let deep = outer.path("home/work/deep");
+    let deep = outer.path("home/desk/deep");
     let found = create(outer.0.path(), &deep, "A").await;
     assert_eq!(found, "created  A  queues=2 broker=dev\n");
     let found = create(&outer.path("home"), &deep, "B").await;
@@ -219,7 +219,7 @@ async fn a_project_file_counts_in_its_directories() {
     let found = create(home.0.path(), &deep, "C").await;
     assert_eq!(found, "created  C  queues=2 broker=dev\n");
 
-    let refused = home.write("work/.posthaste.toml", "tls_ca = \"ca.pem\"\n");
+    let refused = home.write("desk/.posthaste.toml", "tls_ca = \"ca.pem\"\n");
     let run = home.run(&["topic", "list"]).await.expect_code(2);
     let file = std::fs::canonicalize(refused).unwrap();
     let says = format!("error: {}, line 1: `tls_ca` may not stand", file.display());
@@ -233,7 +233,7 @@ async fn a_project_file_counts_in_its_directories() {
 #[tokio::test]
 async fn a_project_file_of_another_user_is_passed_over() {
     let home = Home::new();
-    let path = home.write("work/.posthaste.toml", "context = \"theirs\"\n");
+    let path = home.write("desk/.posthaste.toml", "context = \"theirs\"\n");
     home.run(&["context", "show", "--why"]).await.expect_code(2);
     if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
         eprintln!("skipped: only root can give a file away");
@@ -279,7 +279,7 @@ async fn a_secret_may_come_from_a_program() {
     let broker = Broker::builder().access_key("orders", SECRET).topic("T", 1).start().await;
     let broker = broker.unwrap();
     let home = Home::new();
-    let program = home.write("work/program", &format!("#!/bin/sh\ntouch ran\necho {SECRET}\n"));
+    let program = home.write("desk/program", &format!("#!/bin/sh\ntouch ran\necho {SECRET}\n"));
     set_mode(Path::new(&program), 0o700);
     let text = format!(
         "current = \"p\"\n[context.p]\nnamesrv = \"{}\"\naccess_key = \"orders\"\n\
@@ -298,10 +298,10 @@ async fn a_secret_may_come_from_a_program() {
     };
     assert_eq!(complete("posthaste send T").await, "");
     assert_eq!(complete("posthaste -c p").await, "p\n");
-    assert!(!home.path("work/ran").exists());
+    assert!(!home.path("desk/ran").exists());
     let checked = home.ok(&patient(&["context", "check"])).await;
     assert!(checked.starts_with(&format!("ok  {} (context p) answers", broker.name_server())));
-    assert!(home.path("work/ran").exists());
+    assert!(home.path("desk/ran").exists());
     // Messages come from stdin, and the program gets none of it.
     let sent = run(home.command(&patient(&["send", "T"])), "a\nb\n").await.expect_code(0);
     assert_eq!(sent.stdout.lines().count(), 2);

@@ -286,13 +286,14 @@ async fn a_socks5_proxy_with_a_login() {
     send_with(&[&through[..], &file].concat()).await.expect_code(0);
     assert!(*passed.lock().unwrap() >= 2, "name server and broker");
     let before = *passed.lock().unwrap();
-    for (password, code) in [("let-me-in", 0), ("wrong", 3)] {
+    for (password, code) in [("let-me-in", 0), ("let-me-out", 3)] {
         let time = if code == 0 { "1h" } else { "1s" };
         let args = [&["send", "T", "x", "--timeout", time], &through[..]].concat();
         let mut command = posthaste(&args);
         command.env("POSTHASTE_SOCKS5_PASSWORD", password);
         let run = run(command, "").await.expect_code(code);
         assert!(!run.stderr.contains(password), "{}", run.stderr);
+        assert_eq!(run.stderr.contains("--socks5-user"), code != 0, "{}", run.stderr);
     }
     assert!(*passed.lock().unwrap() > before);
     assert_eq!(landed_bodies(&broker, "T").await.len(), 2);
