@@ -149,7 +149,7 @@ function chart() {
     cursor: { y: false },
     scales: { x: { range: (_, __, now) => [now - 300, now] }, y: { range: (_, __, most) => [0, Math.max(5, most * 1.1)] } },
     series: [{}, { stroke: () => colour("--accent"), fill: () => colour("--note-ground"), width: 2, points: { show: false } }],
-    axes: [{ ...axis, incrs: [10, 30, 60], space: 80, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 60, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
+    axes: [{ ...axis, incrs: [10, 30, 60, 120, 300], space: 80, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 60, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
   }, [[], []], place);
   new ResizeObserver(() => plot.setSize({ width: width(), height: 220 })).observe(place);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw());
