@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use posthaste_protocol::request::{Pull, SendMessage, pull_flag};
@@ -19,6 +20,7 @@ use crate::engine::{Engine, Identity, SessionId};
 use crate::engine_loop::{EngineLoop, Event, Permits};
 use crate::outbox::Outbox;
 use crate::store::MemoryStore;
+use crate::wire::{LineInfo, WireLog};
 
 /// Runs an operation once.
 pub type Operation = Box<dyn FnMut()>;
@@ -110,8 +112,16 @@ impl Bench {
         engine.create_topics(&[]).expect("the topics of the system");
         let (_, events) = mpsc::channel();
         let mut engine_loop = EngineLoop::new(engine, events, Arc::default(), Arc::default());
-        let outbox = Arc::new(Outbox::default());
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+        // The wire log is there, and off.
+        let tap = Arc::new(WireLog::default()).connect(LineInfo {
+            id: SESSION.0,
+            address: peer,
+            port: 0,
+            is_encrypted: false,
+            connected_at: SystemTime::now(),
+        });
+        let outbox = Arc::new(Outbox::without_socket(tap));
         let opened = Event::Opened { session: SESSION, peer, port: 0, outbox: Arc::clone(&outbox) };
         engine_loop.turn(Some(opened));
         Self { engine_loop, outbox, room: Arc::new(Semaphore::new(2)) }
