@@ -1,6 +1,7 @@
 //! The inspector of `dev`: where it answers, and whom.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -54,10 +55,21 @@ async fn what_was_sent_is_asked_for_over_http_and_sent_again() {
     dev.stop("INT").await;
 }
 
-/// The usual port is taken, by this test or by whoever was there before.
+/// Takes the usual port. Another run of this test has it for a moment, a broker of this machine's user
+/// for good: then it is taken, too.
+async fn usual_port() -> Option<TcpListener> {
+    for _ in 0..600 {
+        if let Ok(listener) = TcpListener::bind("127.0.0.1:9877") {
+            return Some(listener);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    None
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_left_for_another_unless_it_was_asked_for() {
-    let _taken = TcpListener::bind("127.0.0.1:9877");
+    let _taken = usual_port().await;
     let free = ["dev", "--port", "0", "--namesrv-port", "0"];
     let mut child = posthaste(&free).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
