@@ -240,7 +240,18 @@ async fn a_message_is_found_by_either_id_and_its_body_is_a_file() {
     let binary = page(&inspector, "/topics/orders/0/1").await.body;
     assert!(binary.contains("00000000  ff 00 3c"), "{binary}");
     assert!(binary.contains("/topics/orders/0/1/body | posthaste"), "{binary}");
-    for path in ["/topics/orders/0/2", "/topics/orders/1/0", "/topics/none/0/0"] {
+    // A flag is in no option of the command.
+    producer.send(order("a \"b\"\n\\").flag(7)).await.unwrap();
+    let flagged = page(&inspector, "/topics/orders/0/2").await.body;
+    for text in [
+        "printf &#39;%s\\n&#39; &#39;{&#34;body&#34;:&#34;a \\&#34;b\\&#34;\\n\\\\&#34;,&#34;flag&#34;:7,",
+        "send --json -- orders",
+        "Message::new(&#34;orders&#34;, &#34;a \\&#34;b\\&#34;\\n\\\\&#34;)\n    .flag(7);",
+        "message.setFlag(7);",
+    ] {
+        assert!(flagged.contains(text), "{text}: {flagged}");
+    }
+    for path in ["/topics/orders/0/3", "/topics/orders/1/0", "/topics/none/0/0"] {
         get(&inspector, path).await.expect(404);
     }
     for path in ["/topics/orders/x/0", "/topics/orders/0/-1", "/topics/orders/99999/0"] {
