@@ -5,6 +5,7 @@ mod counts;
 mod flood;
 mod half;
 mod interop;
+mod release;
 mod steady;
 mod suites;
 mod tidy;
@@ -32,6 +33,8 @@ enum Chore {
     Campaign(campaign::Campaign),
     /// Runs the tests again and again on a machine that is kept busy, and names the tests that fail.
     Steady(steady::Selection),
+    /// Makes what people install: archives, a Debian package, an image, checksums.
+    Release,
     /// Checks the file map, the floors of the crates, and the compiler version.
     Tidy(tidy::Wish),
     /// Keeps a core busy until the standard input ends; part of `steady`.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Campaign(campaign) => campaign::run(&campaign),
         Chore::Steady(selection) => steady::run(&selection),
         Chore::Busy => steady::keep_busy(),
+        Chore::Release => release::run(),
         Chore::Tidy(wish) => tidy::run(&wish),
         Chore::Half(half) => half::run(&half),
         Chore::Flood(flood) => flood::run(&flood),

@@ -87,6 +87,13 @@ pub(crate) struct Dev {
     #[arg(long)]
     pub(crate) no_auto_create: bool,
 
+    /// Start nothing; ask the inspector of a `dev` that runs whether its broker answers
+    ///
+    /// The inspector is asked at --http, else at the address in the environment variable POSTHASTE_HTTP,
+    /// else at 127.0.0.1:9877. Exit code 0 says that the broker is ready.
+    #[arg(long, conflicts_with = "off")]
+    pub(crate) healthy: bool,
+
     #[command(flatten)]
     pub(crate) http: Http,
 }

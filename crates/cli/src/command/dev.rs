@@ -1,5 +1,6 @@
 //! `posthaste dev`: name server and broker in one process, to develop against.
 
+mod healthy;
 mod inspector;
 
 use std::convert::Infallible;
@@ -31,6 +32,9 @@ const OF_THE_BROKER: [&str; 2] = ["--access-key", "--secret-key-file"];
 /// Runs the command.
 pub(crate) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failure> {
     cluster::refuse_flags(global, &OF_THE_BROKER, "dev", "starts its own cluster")?;
+    if args.healthy {
+        return healthy::run(global, args).await;
+    }
     let keys = access::keys(global)?;
     if !args.listen.is_loopback() && !args.anyone_may_connect && keys.is_none() {
         return Err(Failure::usage(format!(

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -165,4 +165,21 @@ async fn an_inspector_that_other_machines_reach_has_a_password_and_knows_its_hos
         assert_eq!(get(&address, "/api/v1/topics", &headers).await.0, status, "{host}");
     }
     dev.stop("INT").await;
+}
+
+/// A container without a shell asks so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_broker_is_asked_whether_it_is_ready() {
+    let dev = dev(&ANYWHERE).await;
+    let at = address(&dev);
+    let ready = run(posthaste(&["dev", "--healthy", "--http", &at]), "").await.expect_code(0);
+    assert_eq!(ready.stdout, "ready\n");
+    let everywhere = at.replace("127.0.0.1", "0.0.0.0");
+    let json = ["dev", "--healthy", "-o", "json", "--http", &everywhere];
+    let ready = run(posthaste(&json), "").await.expect_code(0).json();
+    assert_eq!(ready, [json!({"_cmd": "dev", "_v": 1, "status": "ready"})]);
+    dev.stop("INT").await;
+    let gone = run(posthaste(&["dev", "--healthy", "--http", &at]), "").await.expect_code(3);
+    assert!(gone.stderr.contains("cannot connect to an inspector"), "{}", gone.stderr);
+    run(posthaste(&["dev", "--healthy", "--no-http"]), "").await.expect_code(2);
 }
