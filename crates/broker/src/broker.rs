@@ -1,6 +1,7 @@
 //! A running broker.
 
 mod outage;
+mod port;
 mod ports;
 
 use std::fmt;
@@ -11,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 
 pub(crate) use self::outage::Outage;
 pub use self::outage::Restart;
+use self::port::Port;
 pub use self::ports::Addresses;
 use self::ports::{Entrance, Ports};
 use crate::builder::BrokerBuilder;
@@ -28,7 +29,7 @@ use crate::error::{BrokerError, Stopped};
 use crate::failure::Failure;
 use crate::fault::{Fault, FaultError, FaultRule, FaultRules};
 use crate::seats::Seats;
-use crate::server::{self, MAX_CONNECTIONS};
+use crate::server::MAX_CONNECTIONS;
 use crate::store::{DiskStore, Limit, MemoryStore, Store, StoreError};
 use crate::wire::WireLog;
 
@@ -140,9 +141,9 @@ impl Broker {
 
     async fn start_with(settings: BrokerBuilder, open: Open) -> Result<Self, BrokerError> {
         let encryption = settings.encryption()?;
-        let name_server = server::bind(settings.listen, settings.name_server_port).await?;
-        let broker = server::bind(settings.listen, settings.broker_port).await?;
-        let addresses = Addresses { name_server: local(&name_server)?, broker: local(&broker)? };
+        let name_server = Port::take(settings.listen, settings.name_server_port)?;
+        let broker = Port::take(settings.listen, settings.broker_port)?;
+        let addresses = Addresses { name_server: name_server.address(), broker: broker.address() };
         let counters = Arc::new(Counters::default());
         let identity = settings.identity(addresses.broker);
         let name = Arc::from(identity.broker.as_str());
@@ -170,7 +171,7 @@ impl Broker {
         };
         let running = Arc::new(Running {
             events,
-            ports: Mutex::new(Ports::open(entrance, name_server, broker, addresses)),
+            ports: Mutex::new(Ports::open(entrance, name_server, broker)?),
             addresses: watch::Sender::new(addresses),
             settings,
             open,
@@ -296,11 +297,6 @@ impl BrokerHandle {
     pub(crate) fn stopped(&self) -> Stopped {
         Stopped(self.failure.get())
     }
-}
-
-fn local(listener: &TcpListener) -> Result<SocketAddr, BrokerError> {
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.local_addr().map_err(|source| BrokerError::Listen { address: unknown, source })
 }
 
 /// Opens the store and starts the engine's thread; gives back the way to it.

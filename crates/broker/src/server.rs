@@ -1,6 +1,6 @@
 //! Accepting connections.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +10,6 @@ use tokio::task::JoinSet;
 
 use crate::connection::{self, Shared};
 use crate::engine::SessionId;
-use crate::error::BrokerError;
 use crate::failure::Failure;
 use crate::seats::{Seat, Seats};
 
@@ -18,15 +17,6 @@ use crate::seats::{Seat, Seats};
 pub(crate) const MAX_CONNECTIONS: usize = 1_024;
 /// How long accepting pauses when the system has no descriptor to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Binds a port; 0 is any free one.
-pub(crate) async fn bind(ip: IpAddr, port: u16) -> Result<TcpListener, BrokerError> {
-    let address = SocketAddr::new(ip, port);
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => BrokerError::PortTaken(address),
-        _ => BrokerError::Listen { address, source },
-    })
-}
 
 /// Whether the connections end at once when accepting ends.
 pub(crate) type Stop = tokio::sync::watch::Receiver<bool>;
@@ -119,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn when_all_places_are_taken_a_newcomer_gets_that_of_the_longest_silent() {
-        let listener = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).await.expect("bind");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bind");
         let address = listener.local_addr().expect("address");
         let (events, received) = mpsc::channel();
         let permits = || Arc::new(Semaphore::new(8));

@@ -103,7 +103,7 @@ impl BrokerHandle {
         ports.down().await?;
         self.set_paused(false).await?;
         if let Some(moves) = how.moves {
-            ports.change(moves == Moves::Both).await?;
+            ports.change(moves == Moves::Both)?;
         }
         let identity = running.settings.identity(ports.addresses().broker);
         let Running { settings, open, .. } = &*running;
