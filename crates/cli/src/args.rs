@@ -6,6 +6,7 @@ mod dev;
 mod fault;
 mod flags;
 mod global;
+mod msg;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) use self::dev::{Dev, WhenFull};
 pub(crate) use self::fault::{Fault, FaultVerb, InspectorAt};
 pub(crate) use self::flags::Flags;
 pub(crate) use self::global::{Global, Secret, Servers, Socks, TlsMin, TlsSettings};
+pub(crate) use self::msg::{Msg, MsgFind, MsgGet};
 use crate::value;
 
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     Send(Box<Send>),
     /// Show the messages of a topic, and new ones as they are stored
     Tail(Tail),
+    /// Look at stored messages: one by its id, or those with a key
+    #[command(subcommand)]
+    Msg(Msg),
     /// List, create, change, describe and delete topics
     #[command(subcommand)]
     Topic(Topic),
@@ -149,6 +154,8 @@ impl Command {
             Self::Dev(_) => "dev",
             Self::Send(_) => "send",
             Self::Tail(_) => "tail",
+            Self::Msg(Msg::Get(_)) => "msg get",
+            Self::Msg(Msg::Find(_)) => "msg find",
             Self::Topic(Topic::List { .. }) => "topic list",
             Self::Topic(Topic::Create { .. }) => "topic create",
             Self::Topic(Topic::Update(_)) => "topic update",
@@ -171,7 +178,7 @@ impl Command {
     /// Whether the command goes to the cluster that contexts and the environment may name.
     pub(crate) fn goes_to_the_cluster(&self) -> bool {
         match self {
-            Self::Send(_) | Self::Tail(_) | Self::Topic(_) | Self::Bench(_) => true,
+            Self::Send(_) | Self::Tail(_) | Self::Msg(_) | Self::Topic(_) | Self::Bench(_) => true,
             Self::Context(context) => matches!(context, Context::Check { .. }),
             _ => false,
         }

@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod fault;
 mod man;
+mod msg;
 mod send;
 mod tail;
 mod topic;
@@ -22,6 +23,7 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit, Failur
         Command::Dev(dev) => dev::run(global, dev).await,
         Command::Send(send) => Box::pin(send::run(global, send)).await,
         Command::Tail(tail) => tail::run(global, tail).await,
+        Command::Msg(msg) => msg::run(global, msg).await,
         Command::Topic(topic) => topic::run(global, topic).await,
         Command::Fault(fault) => fault::run(global, fault).await,
         Command::Bench(bench) => Box::pin(bench::run(global, bench)).await,

@@ -1,8 +1,9 @@
-//! The JSON envelope of a message: one schema for `tail -o json`, `send --json`, `--failed-to` and
-//! `send --dry-run -o json`.
+//! The JSON envelope of a message: one schema for `tail -o json`, `msg -o json`, `send --json`,
+//! `--failed-to` and `send --dry-run -o json`.
 
 mod incoming;
 mod json;
+mod stored;
 
 use std::time::UNIX_EPOCH;
 
@@ -11,6 +12,7 @@ use posthaste_inspector::Body;
 use serde::{Serialize, Serializer};
 
 pub(crate) use incoming::{Incoming, Place};
+pub(crate) use stored::Stored;
 
 /// Version of every JSON line that this program writes.
 pub(crate) const VERSION: u32 = 1;

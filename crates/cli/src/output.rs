@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use posthaste::ReadMessage;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -163,6 +164,25 @@ impl<'a> ErrorLine<'a> {
         let error = ErrorText { kind: failure.kind, message: &failure.message };
         Self { _cmd: command, _v: VERSION, error }
     }
+}
+
+/// A stored message on one line: where it is, its tag and keys, its body.
+pub(crate) fn message_line(message: &ReadMessage) -> String {
+    let queue = message.queue();
+    let tag = message.tag().map(|tag| format!("tag={tag}"));
+    let keys: Vec<&str> = message.keys().collect();
+    let keys = (!keys.is_empty()).then(|| format!("keys={}", keys.join(",")));
+    let mut labels = tag.into_iter().chain(keys).collect::<Vec<_>>().join(" ");
+    if !labels.is_empty() {
+        labels = format!("{}  ", printable(labels.as_bytes()));
+    }
+    format!(
+        "{}:{} offset={}  {labels}{}",
+        queue.broker(),
+        queue.id(),
+        message.queue_offset(),
+        printable(message.body()),
+    )
 }
 
 /// A text on one line that no terminal takes for a command: control characters are escaped.

@@ -1,25 +1,85 @@
 //! How the values of flags are written: durations, sizes, rates, delimiters, pairs.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 use posthaste_broker::{Fault, FaultError};
 
-/// `3s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number counts seconds.
+/// `3s`, `500ms`, `1.5s`, `2m`, `1h30m`, `2d`; a bare number counts seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = number_and_unit(text)?;
-    let seconds = match unit {
-        "" | "s" => number,
-        "ms" => number / 1_000.0,
-        "us" | "µs" => number / 1_000_000.0,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3_600.0,
-        _ => return Err(format!("`{unit}` is not a unit of time; write 500ms, 3s, 2m or 1h")),
-    };
+    let (number, mut behind) = number_and_unit(text)?;
+    let mut seconds = if behind.is_empty() { number } else { 0.0 };
+    let mut number = number;
+    while !behind.is_empty() {
+        let end = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let (unit, next) = behind.split_at(end);
+        seconds += number * seconds_in(unit.trim())?;
+        if next.is_empty() {
+            break;
+        }
+        (number, behind) = number_and_unit(next)?;
+        if behind.is_empty() {
+            return Err(format!("`{next}` has no unit of time; write {text}m, or the like"));
+        }
+    }
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("a duration must be longer than 0 and not endless".into()),
     }
+}
+
+/// How long a unit of time is.
+fn seconds_in(unit: &str) -> Result<f64, String> {
+    Ok(match unit {
+        "s" => 1.0,
+        "ms" => 1e-3,
+        "us" | "µs" => 1e-6,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => {
+            return Err(format!(
+                "`{unit}` is not a unit of time; write 500ms, 3s, 2m, 1h30m or 2d"
+            ));
+        }
+    })
+}
+
+/// A time: `now`, how long ago (`1h30m`), a date with or without time and zone, or milliseconds
+/// since 1970, as JSON lines have them. A date without a zone is in the local one.
+pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
+    let text = text.trim();
+    if text == "now" {
+        return Ok(SystemTime::now());
+    }
+    if text.len() > 10
+        && let Ok(ms) = text.parse()
+    {
+        let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+        return time.ok_or_else(|| format!("`{text}` is too far in the future"));
+    }
+    if let Some(date) = date(text) {
+        return Ok(date);
+    }
+    let wrong = "a time is written as 1h30m (ago), 2d, 2026-11-30, 2026-11-30T14:00, \
+                 2026-11-30T14:00:00Z or now";
+    let ago = duration(text).map_err(|_| format!("`{text}` is no time; {wrong}"))?;
+    let time = SystemTime::now().checked_sub(ago).filter(|time| *time >= UNIX_EPOCH);
+    time.ok_or_else(|| format!("`{text}` ago is before 1970"))
+}
+
+fn date(text: &str) -> Option<SystemTime> {
+    if let Ok(zoned) = text.parse::<ZonedDateTime>() {
+        return zoned.try_into().ok();
+    }
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return timestamp.try_into().ok();
+    }
+    let local = text.parse::<DateTime>().ok()?;
+    local.to_zoned_datetime(TimeZone::system()).ok()?.try_into().ok()
 }
 
 /// `true` or `false`.
@@ -255,11 +315,34 @@ mod tests {
             ("2m", 120_000),
             ("1h", 3_600_000),
             ("7", 7_000),
+            ("2d", 172_800_000),
+            ("1h30m", 5_400_000),
+            ("1h 0.5s", 3_600_500),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "3x", "0s", "-1s", "1e99s", "1..2s"] {
+        for text in ["", "s", "3x", "0s", "-1s", "1e99s", "1..2s", "1h30", "1h-2m"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, ms) in [
+            ("2026-11-30T14:00:00Z", 1_796_047_200_000),
+            ("2026-11-30T14:00:00.25+01:00", 1_796_043_600_250),
+            ("2026-11-30T14:00[Europe/Berlin]", 1_796_043_600_000),
+            ("1796047200001", 1_796_047_200_001),
+        ] {
+            assert_eq!(time(text), Ok(UNIX_EPOCH + Duration::from_millis(ms)), "{text}");
+        }
+        let (before, ago) = (SystemTime::now(), time("1h30m").unwrap());
+        let ago = ago + Duration::from_secs(5_400);
+        assert!(before <= ago && ago <= SystemTime::now());
+        let local = [time("2026-11-30"), time("2026-11-30T00:00"), time("2026-11-30 00:00:00")];
+        assert!(local[0].is_ok() && local.iter().all(|time| *time == local[0]), "{local:?}");
+        for text in ["", "x", "yesterday", "2026-13-01", "-1h", "999999999d", "14:00"] {
+            assert!(time(text).is_err(), "{text}");
         }
     }
 

@@ -283,6 +283,19 @@ impl Admin {
         find::view(self, topic, offset_message_id).await
     }
 
+    /// As [`view`](Self::view), whatever the message's topic. Of the brokers that the name server
+    /// knows, only the broker with the address in the id is asked; if none has it, all are.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] if it is not such an id, and the errors that keep the broker from
+    /// answering.
+    pub async fn view_of_any_topic(
+        &self,
+        offset_message_id: &str,
+    ) -> Result<Option<ReadMessage>, AdminError> {
+        find::view_of_any_topic(self, offset_message_id).await
+    }
+
     /// The messages of `topic` that have a key and were stored in a range of time: the newest
     /// `most` of them, oldest first (Java: `queryMessage`). The range is `..` for all, or `since..`
     /// with a [`SystemTime`].

@@ -235,7 +235,10 @@ mod tests {
         completed.sort();
         assert_eq!(
             completed,
-            ["create", "delete", "describe", "latency", "send", "send", "tail", "update"]
+            [
+                "create", "delete", "describe", "find", "get", "latency", "send", "send", "tail",
+                "update"
+            ]
         );
     }
 }

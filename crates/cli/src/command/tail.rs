@@ -2,18 +2,16 @@
 
 use std::io::IsTerminal;
 use std::pin::pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use posthaste::{Admin, AdminError, ReadFrom, ReadMessage, Reader};
-use posthaste_inspector::Body;
-use serde::Serialize;
 
 use crate::args::{self, Format, From, Global};
 use crate::cluster;
-use crate::envelope::{Content, Object, VERSION, Wishes};
+use crate::envelope::Stored;
 use crate::exit::{Exit, Failure, check_topic};
 use crate::interrupt::Interrupt;
-use crate::output::{Stdout, printable};
+use crate::output::{Stdout, message_line};
 use crate::stderr::Stderr;
 
 /// How long a topic that does not exist is left alone before it is looked up again.
@@ -161,80 +159,10 @@ impl Tail<'_> {
         }
         self.shown += 1;
         match self.format {
-            Format::Text => self.show_text(message),
-            Format::Json => self.stdout.json(&Envelope::of(message)),
+            Format::Text => self.stdout.line(format_args!("{}", message_line(message))),
+            Format::Json => self.stdout.json(&Stored::of("tail", message)),
         }
     }
-
-    fn show_text(&mut self, message: &ReadMessage) {
-        let queue = message.queue();
-        let tag = message.tag().map(|tag| format!("tag={tag}"));
-        let keys: Vec<&str> = message.keys().collect();
-        let keys = (!keys.is_empty()).then(|| format!("keys={}", keys.join(",")));
-        let mut labels = tag.into_iter().chain(keys).collect::<Vec<_>>().join(" ");
-        if !labels.is_empty() {
-            labels = format!("{}  ", printable(labels.as_bytes()));
-        }
-        self.stdout.line(format_args!(
-            "{}:{} offset={}  {labels}{}",
-            queue.broker(),
-            queue.id(),
-            message.queue_offset(),
-            printable(message.body()),
-        ));
-    }
-}
-
-/// A message as a JSON line.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    _cmd: &'static str,
-    _v: u32,
-    topic: &'a str,
-    broker: &'a str,
-    queue: i32,
-    offset: i64,
-    msg_id: String,
-    offset_msg_id: String,
-    born_ms: u64,
-    stored_ms: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    compressed: bool,
-    #[serde(flatten)]
-    content: Content<'a>,
-}
-
-impl<'a> Envelope<'a> {
-    fn of(message: &'a ReadMessage) -> Self {
-        let queue = message.queue();
-        Self {
-            _cmd: "tail",
-            _v: VERSION,
-            topic: queue.topic(),
-            broker: queue.broker(),
-            queue: queue.id(),
-            offset: message.queue_offset(),
-            msg_id: message.message_id(),
-            offset_msg_id: message.offset_message_id(),
-            born_ms: since_1970(message.born_at()),
-            stored_ms: since_1970(message.stored_at()),
-            compressed: message.is_compressed(),
-            content: Content {
-                keys: message.keys().collect(),
-                tag: message.tag(),
-                flag: message.flag(),
-                properties: Object(message.properties().collect()),
-                ordered_by: message.ordering_key(),
-                wishes: Wishes::again(message.priority()),
-                body: Body(message.body()),
-            },
-        }
-    }
-}
-
-fn since_1970(time: SystemTime) -> u64 {
-    let ms = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    u64::try_from(ms).unwrap_or(u64::MAX)
 }
 
 async fn sleep_until(instant: Option<tokio::time::Instant>) {

@@ -19,6 +19,7 @@ mod fault;
 mod inspector;
 mod interrupt;
 mod json_in;
+mod msg;
 #[path = "../../../producer/tests/pki/mod.rs"]
 mod pki;
 mod scripted;

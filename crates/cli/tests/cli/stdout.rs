@@ -99,13 +99,14 @@ async fn a_list_of_the_undelivered_that_cannot_be_written_is_said_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_command_hides_that_its_output_was_lost() {
     let broker = broker().await;
-    crate::shell::send(&broker, &["T", "x"], "").await.expect_code(0);
+    crate::shell::send(&broker, &["T", "x", "-k", "k"], "").await.expect_code(0);
     for args in [
         &["send", "T", "--dry-run"][..],
         &["topic", "list"],
         &["topic", "describe", "T"],
         &["topic", "create", "New"],
         &["tail", "T", "--until", "now"],
+        &["msg", "find", "T", "--key", "k"],
         &["demo"],
     ] {
         let mut command = posthaste_at(broker.name_server(), args);

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use posthaste_protocol::id::OffsetId;
 use posthaste_protocol::properties::name;
 use posthaste_protocol::request::{
-    BrokerData, IndexType, Payload, QueryMessages, TopicRoute, ViewMessage,
+    BrokerData, ClusterInfo, ClusterInfoOf, IndexType, Payload, QueryMessages, RawBody, ViewMessage,
 };
-use posthaste_protocol::{Request, ResponseCode, StoredMessage};
+use posthaste_protocol::{Request, ResponseCode, StoredMessage, json};
 use tokio::task::JoinSet;
 
 use super::{Admin, AdminError};
@@ -23,32 +23,79 @@ const COPIES: usize = 32;
 /// A broker: its name, and the address to ask.
 type Broker = (Arc<str>, String);
 
+/// What brokers have answered, by their names, and how one of them failed.
+type Asked<A> = (Vec<(Arc<str>, A)>, Option<AdminError>);
+
 /// The message with an id that a broker gave.
 pub(super) async fn view(
     admin: &Admin,
     topic: &str,
     id: &str,
 ) -> Result<Option<ReadMessage>, AdminError> {
-    let place: OffsetId = id.parse().map_err(|_| {
-        AdminError::Invalid(format!(
-            "{id:?} is not an offset message id, which has 32 or 56 hex \
-                                     digits"
-        ))
-    })?;
+    let place = place(id)?;
     let deadline = admin.deadline();
     let document = admin.route(topic, deadline).await?;
     let wire_topic = wire_topic(admin, topic)?;
     let request = ViewMessage { offset: place.offset, topic: Some(wire_topic.clone()) };
-    let asked = ask_each(admin, brokers_of_id(&document, &place), request, topic, deadline);
-    let (answers, error) = asked.await;
+    let brokers = brokers_of_id(&document.brokers, &place);
+    let asked = ask_each(admin, brokers, request, topic, deadline).await;
+    let found = found_at(&place, asked, |stored| stored.topic == wire_topic)?;
+    Ok(found.map(|(broker, stored)| read_message(topic, &broker, stored)))
+}
+
+/// The message with an id that a broker gave, whatever its topic.
+pub(super) async fn view_of_any_topic(
+    admin: &Admin,
+    id: &str,
+) -> Result<Option<ReadMessage>, AdminError> {
+    let place = place(id)?;
+    let deadline = admin.deadline();
+    let client = admin.client()?;
+    let asked = client.directory.ask(ClusterInfoOf, deadline).await;
+    let answer = asked.map_err(AdminError::of_look_up)?;
+    let info: ClusterInfo = json::read(&answer.body).map_err(|error| AdminError::Protocol {
+        address: "the name server".into(),
+        reason: error.to_string(),
+    })?;
+    let brokers: Vec<BrokerData> = info.brokers.into_values().collect();
+    let request = ViewMessage { offset: place.offset, topic: None };
+    // Of a place in a log, no topic is in a broker's errors.
+    let asked = ask_each(admin, brokers_of_id(&brokers, &place), request, "", deadline).await;
+    let config = client.ledger.config();
+    let is_ours = |stored: &StoredMessage| match &config.namespace {
+        Some(namespace) => namespace.has(&stored.topic),
+        None => true,
+    };
+    let found = found_at(&place, asked, is_ours)?;
+    Ok(found.map(|(broker, stored)| {
+        let topic = config.off_wire(&stored.topic).into_owned();
+        read_message(&topic, &broker, stored)
+    }))
+}
+
+/// Where the message with an id that a broker gave lies.
+fn place(id: &str) -> Result<OffsetId, AdminError> {
+    id.parse().map_err(|_| {
+        AdminError::Invalid(format!(
+            "{id:?} is not an offset message id, which has 32 or 56 hex digits"
+        ))
+    })
+}
+
+/// The message of a place, among what brokers have there; else why a broker could not be asked.
+fn found_at(
+    place: &OffsetId,
+    (answers, error): Asked<RawBody>,
+    wanted: impl Fn(&StoredMessage) -> bool,
+) -> Result<Option<(Arc<str>, StoredMessage)>, AdminError> {
     for (broker, answer) in answers {
         // What lies there at another broker is another message, or none at all.
         let stored = StoredMessage::decode(&mut answer.0.clone()).ok().filter(|stored| {
             let stored_at = OffsetId { host: stored.store_host, offset: stored.physical_offset };
-            stored_at == place && stored.topic == wire_topic
+            stored_at == *place && wanted(stored)
         });
         if let Some(stored) = stored {
-            return Ok(Some(read_message(topic, &broker, stored)));
+            return Ok(Some((broker, stored)));
         }
     }
     error.map_or(Ok(None), Err)
@@ -115,7 +162,7 @@ async fn query_all(
     let deadline = admin.deadline();
     let document = admin.route(topic, deadline).await?;
     let wire_topic = query.topic.clone();
-    let asked = ask_each(admin, brokers(&document), query, topic, deadline);
+    let asked = ask_each(admin, brokers(&document.brokers), query, topic, deadline);
     let (answers, mut error) = asked.await;
     let mut found = Vec::new();
     for (broker, answer) in answers {
@@ -150,7 +197,7 @@ async fn ask_each<R>(
     request: R,
     topic: &str,
     deadline: Instant,
-) -> (Vec<(Arc<str>, R::Answer)>, Option<AdminError>)
+) -> Asked<R::Answer>
 where
     R: Request + Clone + Send + Sync + 'static,
     R::Answer: Payload + Send + 'static,
@@ -186,29 +233,27 @@ fn is_nothing(error: &AdminError) -> bool {
     }
 }
 
-/// The brokers of a route: the master of each, or the slave that stands in for it.
-fn brokers(document: &TopicRoute) -> Vec<Broker> {
+/// The brokers' addresses: the master of each, or the slave that stands in for it.
+fn brokers(known: &[BrokerData]) -> Vec<Broker> {
     let address = |broker: &BrokerData| {
         let any = || broker.broker_addrs.values().next().map(String::as_str);
         broker.master().or_else(any).map(str::to_owned)
     };
-    let brokers = document.brokers.iter();
-    brokers
+    known
+        .iter()
         .filter_map(|broker| Some((broker.broker_name.as_str().into(), address(broker)?)))
         .collect()
 }
 
 /// The broker whose address an id has; all of them when none has it, as where routes have names
 /// instead of addresses. No other address is asked: an id may come from anywhere.
-fn brokers_of_id(document: &TopicRoute, id: &OffsetId) -> Vec<Broker> {
+fn brokers_of_id(known: &[BrokerData], id: &OffsetId) -> Vec<Broker> {
     let address = id.host.to_string();
-    let found = document
-        .brokers
-        .iter()
-        .find(|broker| broker.broker_addrs.values().any(|known| *known == address));
+    let found =
+        known.iter().find(|broker| broker.broker_addrs.values().any(|known| *known == address));
     match found {
         Some(broker) => vec![(broker.broker_name.as_str().into(), address)],
-        None => brokers(document),
+        None => brokers(known),
     }
 }
 
@@ -260,18 +305,15 @@ mod tests {
             broker_addrs: addresses.iter().map(|(id, a)| (*id, (*a).to_owned())).collect(),
             ..BrokerData::default()
         };
-        let document = TopicRoute {
-            brokers: vec![
-                broker("a", &[(0, "10.0.0.1:10911"), (1, "10.0.0.2:10911")]),
-                broker("b", &[(0, "10.0.0.3:10911")]),
-                broker("c", &[(2, "10.0.0.4:10911")]),
-                broker("d", &[]),
-            ],
-            ..TopicRoute::default()
-        };
+        let known = [
+            broker("a", &[(0, "10.0.0.1:10911"), (1, "10.0.0.2:10911")]),
+            broker("b", &[(0, "10.0.0.3:10911")]),
+            broker("c", &[(2, "10.0.0.4:10911")]),
+            broker("d", &[]),
+        ];
         let asked = |host: &str| -> Vec<(String, String)> {
             let id = OffsetId { host: host.parse().unwrap(), offset: 7 };
-            let brokers = brokers_of_id(&document, &id);
+            let brokers = brokers_of_id(&known, &id);
             brokers.into_iter().map(|(name, address)| (name.to_string(), address)).collect()
         };
         let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());

@@ -22,7 +22,9 @@ async fn a_message_is_found_by_everything_that_its_receipt_says() {
         let viewed = admin.view("found", receipt.offset_message_id()).await.unwrap().unwrap();
         let by_id = admin.query_by_unique_id("found", receipt.message_id()).await.unwrap();
         let by_key = admin.query_by_key("found", &format!("key-{n}"), .., 10).await.unwrap();
-        for found in by_id.iter().chain(&by_key).chain([&viewed]) {
+        let of_any_topic = admin.view_of_any_topic(receipt.offset_message_id()).await.unwrap();
+        let viewed = [viewed, of_any_topic.unwrap()];
+        for found in by_id.iter().chain(&by_key).chain(&viewed) {
             assert_eq!(found.body(), &n.to_string());
             assert_eq!(found.queue(), receipt.queue());
             assert_eq!(found.queue_offset(), receipt.queue_offset());
@@ -74,6 +76,9 @@ async fn what_is_not_there_is_no_error_and_what_cannot_be_is_one() {
     let id = receipt.offset_message_id();
     let later = format!("{}{:016X}", &id[..16], u64::from_str_radix(&id[16..], 16).unwrap() + 1);
     assert!(admin.view("found", &later).await.unwrap().is_none());
+    assert!(admin.view_of_any_topic(&later).await.unwrap().is_none());
+    let error = admin.view_of_any_topic("7F00").await.unwrap_err();
+    assert!(matches!(error, AdminError::Invalid(_)), "{error}");
     assert!(admin.view("other", id).await.unwrap().is_none(), "it is of another topic");
     assert!(admin.query_by_unique_id("found", "another").await.unwrap().is_empty());
     assert!(admin.query_by_unique_id("other", receipt.message_id()).await.unwrap().is_empty());
