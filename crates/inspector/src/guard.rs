@@ -1,5 +1,7 @@
 //! Who may ask: each request passes here before its route is looked for.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +14,16 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
 
+use crate::pages::{Failure, is_for_a_browser};
 use crate::reply::Problem;
 use crate::shared::Shared;
 
 /// Bytes that a request's body may have.
 const BODY: usize = 1024 * 1024;
+/// Bytes of a longer one that are read and dropped.
+const PASSED_OVER: usize = 32 * BODY;
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// Paths that need no password: what looks after a process asks for them.
@@ -43,12 +49,14 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let is_for_a_browser = is_for_a_browser(request.headers());
     let mut response = match pass(&shared, request).await {
         Ok((request, room)) => {
             let response = next.run(request).await;
             drop(room);
             response
         }
+        Err(problem) if is_for_a_browser => Failure::from(problem).into_response(),
         Err(problem) => problem.into_response(),
     };
     for (name, value) in HEADERS {
@@ -70,6 +78,9 @@ async fn pass(
     check_origin(request.headers(), &host)?;
     let length = only(request.headers(), &CONTENT_LENGTH)?.unwrap_or_default();
     if length.parse::<usize>().is_ok_and(|length| length > BODY) {
+        if is_for_a_browser(request.headers()) {
+            let _ = tokio::time::timeout(BODY_PATIENCE, pass_over(request.into_body())).await;
+        }
         return Err(too_long());
     }
     let room = shared.room.bytes(BODY).await?;
@@ -81,6 +92,18 @@ async fn pass(
     // It ends early in a client that is gone, too, which hears of nothing any more.
     let body = body.map_err(|_| too_long())?;
     Ok((Request::from_parts(head, Body::from(body)), Some(room)))
+}
+
+/// Reads a body that is too long, as far as it is worth it: a browser that cannot send all of it says
+/// that the connection was reset, and does not show the answer.
+async fn pass_over(body: Body) {
+    let mut stream = pin!(body.into_data_stream());
+    let mut bytes = 0;
+    while bytes < PASSED_OVER
+        && let Some(Ok(some)) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await
+    {
+        bytes += some.len();
+    }
 }
 
 /// The host that the request names, if this server is called so.
@@ -153,5 +176,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 
 fn too_long() -> Problem {
     let message = format!("a body has at most {} MiB", BODY >> 20);
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", message, "send less at once")
+    let help = "send less at once; a longer message goes with: posthaste send TOPIC -F FILE";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", message, help)
 }

@@ -32,16 +32,16 @@
 //! five seconds it is 504, and says what has been stored instead.
 //!
 //! ```text
-//! curl -f 'http://127.0.0.1:9877/api/v1/messages?topic=orders&key=order-42&count=2&wait=5s'
+//! curl --fail-with-body 'http://127.0.0.1:9877/api/v1/messages?topic=orders&key=order-42&count=2&wait=5s'
 //! ```
 //!
 //! A fault rule has the words of [`Fault`](posthaste_broker::Fault) as members; a list is added as a whole. A test waits
 //! until the rule has hit what it is to hit:
 //!
 //! ```text
-//! curl -f -H 'content-type: application/json' http://127.0.0.1:9877/api/v1/faults \
+//! curl --fail-with-body -H 'content-type: application/json' http://127.0.0.1:9877/api/v1/faults \
 //!      -d '{"on": "send", "topic": "orders", "first": 3, "do": "refuse", "code": "SYSTEM_BUSY"}'
-//! curl -f 'http://127.0.0.1:9877/api/v1/faults/1?hits=3&wait=5s'
+//! curl --fail-with-body 'http://127.0.0.1:9877/api/v1/faults/1?hits=3&wait=5s'
 //! ```
 //!
 //! Errors are JSON: `{"error":{"kind":…,"message":…,"help":…}}`. Messages have the fields that
@@ -71,6 +71,7 @@ mod listener;
 mod metrics;
 mod pages;
 mod password;
+mod percent;
 mod reply;
 mod room;
 mod routes;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 /// How a password is to be given.
-const BASIC: &str = "Basic realm=\"posthaste\", charset=\"UTF-8\"";
+pub(crate) const BASIC: &str = "Basic realm=\"posthaste\", charset=\"UTF-8\"";
 
 /// An answer that is an error.
 #[derive(Debug, Serialize)]

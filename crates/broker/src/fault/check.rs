@@ -174,11 +174,15 @@ fn wrong_value(action: &Action) -> Option<String> {
         Action::Lie(Lie::AnotherAddress(address)) => {
             let is_one = address
                 .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+                .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
             (!is_one).then(|| format!("{address:?} is no address; it has the form host:port"))
         }
         _ => None,
     }
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/@".contains(c))
 }
 
 fn list<T: Display>(all: &[T]) -> String {
@@ -229,6 +233,7 @@ mod tests {
             (on(On::Send).client("c").cut_request_after(9), "cannot tell clients"),
             (on(On::Send).after_store().cut_request_after(9), "is not stored"),
             (on(On::Route).another_address("here"), "host:port"),
+            (on(On::Route).another_address("http://here:1"), "host:port"),
             (on(On::Send).without_master(), "without_master is about routes"),
             (on(On::Connect).refuse(BUSY), "takes no refuse; there is: no_answer, delay"),
             (on(On::Send.one_way()).refuse(BUSY), "a one-way send takes no refuse"),

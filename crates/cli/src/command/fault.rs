@@ -1,5 +1,6 @@
 //! `posthaste fault`: rules by which a broker misbehaves, while it runs.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -109,6 +110,10 @@ impl FaultsOf {
     }
 
     async fn add(&self, words: &[String]) -> Result<Rule, Failure> {
+        let words: Vec<_> = match words {
+            [rule] => vec![Cow::Borrowed(rule.as_str())],
+            words => words.iter().map(|word| quoted(word)).collect(),
+        };
         let fault: Fault = value::fault(&words.join(" ")).map_err(Failure::usage)?;
         let body = serde_json::to_vec(&fault).map_err(|error| Failure::usage(error.to_string()))?;
         self.inspector.ask(Method::POST, PATH, body, Duration::ZERO).await?.good()
@@ -128,6 +133,18 @@ impl FaultsOf {
                 return Err(missed(&answer.read::<Missed>()?.fault, hits, within));
             }
         }
+    }
+}
+
+/// A word with its value in quotes, if that has spaces: the shell has taken off those that were there.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_pair = |piece: &str| piece.contains('=');
+    match word.split_once('=') {
+        // What has quotes, or several pairs, is a part of a rule as it stands.
+        Some((name, value)) if !word.contains('"') && !word.split_whitespace().all(is_pair) => {
+            Cow::Owned(format!("{name}=\"{}\"", value.replace('\\', "\\\\")))
+        }
+        _ => Cow::Borrowed(word),
     }
 }
 
@@ -158,6 +175,25 @@ impl Page<'_> {
                 self.stdout
                     .line(format_args!("{done}{id}  hits={hits} matched={matched}  {words}"));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_with_spaces_is_one_value() {
+        for (word, expected) in [
+            ("on=send", "on=send"),
+            ("remark=not now", "remark=\"not now\""),
+            ("remark=C:\\not now", "remark=\"C:\\\\not now\""),
+            ("remark=\"not now\"", "remark=\"not now\""),
+            ("on=send do=pass", "on=send do=pass"),
+            ("not now", "not now"),
+        ] {
+            assert_eq!(quoted(word), expected);
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::time::duration;
+use crate::percent::is_text;
 use crate::reply::Problem;
 
 /// Messages of an answer: at the most, and if nothing is said of it.
@@ -25,6 +26,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if !is_text(parts.uri.query().unwrap_or_default()) {
+            let message = "the percent-encoding of a parameter is no text";
+            return Err(Problem::bad(message, "encode the bytes of UTF-8, as in caf%C3%A9"));
+        }
         let query = Query::<T>::try_from_uri(&parts.uri);
         query.map(|Query(value)| Self(value)).map_err(|rejection| wrong(&rejection))
     }

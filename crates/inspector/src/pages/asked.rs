@@ -10,6 +10,7 @@ use posthaste_broker::Position;
 use serde::de::DeserializeOwned;
 
 use crate::pages::failure::Failure;
+use crate::percent::is_text;
 use crate::shared::Shared;
 
 /// What stands behind the `?` of an address.
@@ -19,6 +20,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        if !is_text(parts.uri.query().unwrap_or_default()) {
+            return Err(Failure::bad("the percent-encoding of the address is no text", HELP));
+        }
         let query = Query::<T>::try_from_uri(&parts.uri);
         let wrong = |wrong: QueryRejection| Failure::bad(wrong.body_text(), HELP);
         query.map(|Query(asked)| Self(asked)).map_err(wrong)

@@ -58,8 +58,14 @@ impl Connecting {
     }
 }
 
+/// What curl needs to write a body: the address, and a name where there is a password, for which it asks.
+pub(super) fn download(url: &str, has_password: bool) -> String {
+    let name = if has_password { "-u me " } else { "" };
+    format!("{name}{}", quoted(url))
+}
+
 impl Copies {
-    /// A message for this name server; its body can be downloaded from `download`.
+    /// A message for this name server; `download` is what curl needs to write its body.
     pub(super) fn of(message: &StoredMessage, name_server: &str, download: &str) -> Self {
         Self {
             shell: shell(message, name_server, download),
@@ -77,8 +83,9 @@ fn topic(message: &StoredMessage) -> &str {
 fn shell(message: &StoredMessage, name_server: &str, download: &str) -> String {
     let send = format!("posthaste -n {name_server} send");
     let topic = quoted(topic(message));
-    // Flags and ordering keys are only in the envelope.
-    if message.flag != 0 || message.ordering_key.is_some() {
+    // Flags, ordering keys, and names with the sign that ends names, are only in the envelope.
+    let is_cut = message.properties.keys().any(|name| name.contains('='));
+    if message.flag != 0 || message.ordering_key.is_some() || is_cut {
         let envelope = quoted(&envelope(message));
         return format!("printf '%s\\n' {envelope} | {send} --json -- {topic}\n");
     }
@@ -92,7 +99,8 @@ fn shell(message: &StoredMessage, name_server: &str, download: &str) -> String {
     }
     match message.text().filter(|text| text.len() <= IN_LINE && !text.contains('\0')) {
         Some(text) => format!("{send}{options} -- {topic} {}\n", quoted(text)),
-        None => format!("curl -s {} | {send}{options} -F - -- {topic}\n", quoted(download)),
+        // What the server says in place of a body is none.
+        None => format!("curl -fsS {download} | {send}{options} -F - -- {topic}\n"),
     }
 }
 

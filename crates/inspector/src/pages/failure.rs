@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use posthaste_broker::KitError;
 
 use crate::pages::html::HTML;
-use crate::reply::Problem;
+use crate::reply::{BASIC, Problem};
 use crate::shared::broken;
 
 /// What went wrong, for a reader.
@@ -53,6 +53,9 @@ impl IntoResponse for Failure {
         let text = self.render().unwrap_or_default();
         let mut response = (self.status, text).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(HTML));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
+        }
         response
     }
 }

@@ -12,7 +12,7 @@ use posthaste_broker::{PageOf, Position, StoredMessage};
 
 use crate::pages::asked::Parted;
 use crate::pages::body::Shown;
-use crate::pages::copies::{Copies, addresses};
+use crate::pages::copies::{self, Copies, addresses};
 use crate::pages::failure::Failure;
 use crate::pages::html::html;
 use crate::pages::{address, moment};
@@ -52,7 +52,9 @@ pub(super) async fn message(
     let (topic, queue, offset) = &place;
     let address = address::message(topic, *queue, *offset);
     let download = format!("{address}/body");
-    let copies = Copies::of(&message, &name_server, &format!("http://{host}{download}"));
+    let url = format!("http://{host}{download}");
+    let curl = copies::download(&url, shared.password.is_some());
+    let copies = Copies::of(&message, &name_server, &curl);
     let at = |offset| address::message(topic, *queue, offset);
     let page = Shows {
         section: "topics",

@@ -74,7 +74,7 @@ pub(super) async fn send(
     let put = match shared.broker.put(message).await {
         Ok(put) => put,
         Err(KitError::Refused(said)) => {
-            let error = format!("the broker has refused it: {said}");
+            let error = format!("the broker has refused it: {}", said.trim_end_matches('.'));
             return show(&shared, &wishes, "", &error).await;
         }
         Err(error) => return Err(error.into()),

@@ -16,6 +16,7 @@ mod guard;
 mod listings;
 mod messages;
 mod pages;
+mod refusals;
 mod schema;
 mod wire;
 

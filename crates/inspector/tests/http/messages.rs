@@ -165,6 +165,8 @@ async fn a_wrong_parameter_is_named() {
         ("/api/v1/topics/orders?x=1", "unknown field `x`"),
         ("/api/v1/topics/%ff", "the percent-encoding in the path"),
         ("/api/v1/messages/%ff", "the percent-encoding in the path"),
+        ("/api/v1/messages?topic=%ff", "the percent-encoding of a parameter"),
+        ("/api/v1/messages?topic=a&key=%zz", "the percent-encoding of a parameter"),
         ("/api/v1/groups?x=1", "unknown field `x`"),
         ("/api/v1/clients?x=1", "unknown field `x`"),
     ] {
