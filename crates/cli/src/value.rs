@@ -26,10 +26,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         }
     }
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a duration must be longer than 0 and not endless".into()),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        _ => Err("a duration is longer than 0, and at most 36500d".into()),
     }
 }
+
+/// From now on, so long is a time that the system's clock can still name.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// How long a unit of time is.
 fn seconds_in(unit: &str) -> Result<f64, String> {
@@ -321,7 +324,19 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "3x", "0s", "-1s", "1e99s", "1..2s", "1h30", "1h-2m"] {
+        for text in [
+            "",
+            "s",
+            "3x",
+            "0s",
+            "-1s",
+            "1e99s",
+            "1..2s",
+            "1h30",
+            "1h-2m",
+            "36501d",
+            "5124095576030430h",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
