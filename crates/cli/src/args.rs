@@ -3,6 +3,7 @@
 mod bench;
 mod context;
 mod dev;
+mod doctor;
 mod fault;
 mod flags;
 mod global;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
 pub(crate) use self::context::{Context, ContextEdit};
 pub(crate) use self::dev::{Dev, WhenFull};
+pub(crate) use self::doctor::Doctor;
 pub(crate) use self::fault::{Fault, FaultVerb, InspectorAt};
 pub(crate) use self::flags::Flags;
 pub(crate) use self::global::{Global, Secret, Servers, Socks, TlsMin, TlsSettings};
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     /// List, create, change, describe and delete topics
     #[command(subcommand)]
     Topic(Topic),
+    /// Say why a cluster cannot be reached or sent to, and what to do about it
+    Doctor(Doctor),
     /// Make a broker that runs misbehave on purpose, and stop that again
     Fault(Fault),
     /// Measure how many messages a cluster takes per second, and how long each send takes
@@ -161,6 +165,7 @@ impl Command {
             Self::Topic(Topic::Update(_)) => "topic update",
             Self::Topic(Topic::Describe { .. }) => "topic describe",
             Self::Topic(Topic::Delete { .. }) => "topic delete",
+            Self::Doctor(_) => "doctor",
             Self::Fault(fault) => match fault.verb {
                 FaultVerb::Add { .. } => "fault add",
                 FaultVerb::List => "fault list",
@@ -178,7 +183,8 @@ impl Command {
     /// Whether the command goes to the cluster that contexts and the environment may name.
     pub(crate) fn goes_to_the_cluster(&self) -> bool {
         match self {
-            Self::Send(_) | Self::Tail(_) | Self::Msg(_) | Self::Topic(_) | Self::Bench(_) => true,
+            Self::Send(_) | Self::Tail(_) | Self::Msg(_) | Self::Topic(_) => true,
+            Self::Bench(_) | Self::Doctor(_) => true,
             Self::Context(context) => matches!(context, Context::Check { .. }),
             _ => false,
         }

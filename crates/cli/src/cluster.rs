@@ -44,6 +44,18 @@ fn address_map(global: &Global) -> impl Fn(&str) -> Option<String> + Send + Sync
     move |advertised| rewrite(advertised, &pairs, host.as_deref())
 }
 
+/// Where a broker is reached that advertises this address (`ProducerBuilder::vip_channel` and
+/// `address_map` do the same).
+pub(crate) fn reached_at(global: &Global, advertised: &str) -> String {
+    let vip = advertised.rsplit_once(':').filter(|_| global.vip).and_then(|(host, port)| {
+        let port = port.parse::<u16>().ok()?.checked_sub(2).filter(|port| *port != 0)?;
+        Some(format!("{host}:{port}"))
+    });
+    let advertised = vip.as_deref().unwrap_or(advertised);
+    let rewritten = rewrite(advertised, &global.broker_map, global.broker_host.as_deref());
+    rewritten.unwrap_or_else(|| advertised.to_owned())
+}
+
 /// A producer for the cluster, as the flags of every command have it.
 pub(crate) fn producer(global: &Global) -> Result<ProducerBuilder, Failure> {
     let servers = match &global.servers {
@@ -155,7 +167,8 @@ fn split(address: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn join(host: &str, port: &str) -> String {
+/// `host:port`, with the brackets that an IPv6 address needs.
+pub(crate) fn join(host: &str, port: &str) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 mod context;
 mod demo;
 mod dev;
+mod doctor;
 mod fault;
 mod man;
 mod msg;
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit, Failur
         Command::Tail(tail) => tail::run(global, tail).await,
         Command::Msg(msg) => msg::run(global, msg).await,
         Command::Topic(topic) => topic::run(global, topic).await,
+        Command::Doctor(doctor) => Box::pin(doctor::run(args, global, doctor)).await,
         Command::Fault(fault) => fault::run(global, fault).await,
         Command::Bench(bench) => Box::pin(bench::run(global, bench)).await,
         Command::Context(context) => context::run(&args.flags, settings, context).await,

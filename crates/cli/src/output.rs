@@ -150,6 +150,9 @@ impl Stdout {
 pub(crate) struct ErrorLine<'a> {
     _cmd: &'a str,
     _v: u32,
+    /// Of a command that checks something: that it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked: Option<bool>,
     error: ErrorText<'a>,
 }
 
@@ -162,7 +165,8 @@ struct ErrorText<'a> {
 impl<'a> ErrorLine<'a> {
     pub(crate) fn of(command: &'a str, failure: &'a Failure) -> Self {
         let error = ErrorText { kind: failure.kind, message: &failure.message };
-        Self { _cmd: command, _v: VERSION, error }
+        let checked = (command == "doctor").then_some(false);
+        Self { _cmd: command, _v: VERSION, checked, error }
     }
 }
 

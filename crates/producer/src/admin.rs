@@ -1,5 +1,6 @@
 //! Topics, offsets and stored messages of a cluster.
 
+mod ask_server;
 mod attributes;
 mod change;
 mod create;

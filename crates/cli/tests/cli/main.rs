@@ -13,6 +13,7 @@ mod completions;
 mod contexts;
 mod demo;
 mod dev;
+mod doctor;
 mod documented;
 mod exit_codes;
 mod fault;
