@@ -8,6 +8,7 @@ mod fault;
 mod flags;
 mod global;
 mod msg;
+mod recall;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(crate) use self::fault::{Fault, FaultVerb, InspectorAt};
 pub(crate) use self::flags::Flags;
 pub(crate) use self::global::{Global, Secret, Servers, Socks, TlsMin, TlsSettings};
 pub(crate) use self::msg::{Msg, MsgFind, MsgGet};
+pub(crate) use self::recall::Recall;
 use crate::value;
 
 /// The table of exit codes, as [`Exit`](crate::exit::Exit) has it.
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     /// Look at stored messages: one by its id, or those with a key
     #[command(subcommand)]
     Msg(Msg),
+    /// Take back a message with a delivery time before it is delivered
+    Recall(Recall),
     /// List, create, change, describe and delete topics
     #[command(subcommand)]
     Topic(Topic),
@@ -158,6 +162,7 @@ impl Command {
             Self::Dev(_) => "dev",
             Self::Send(_) => "send",
             Self::Tail(_) => "tail",
+            Self::Recall(_) => "recall",
             Self::Msg(Msg::Get(_)) => "msg get",
             Self::Msg(Msg::Find(_)) => "msg find",
             Self::Topic(Topic::List { .. }) => "topic list",
@@ -184,7 +189,7 @@ impl Command {
     pub(crate) fn goes_to_the_cluster(&self) -> bool {
         match self {
             Self::Send(_) | Self::Tail(_) | Self::Msg(_) | Self::Topic(_) => true,
-            Self::Bench(_) | Self::Doctor(_) => true,
+            Self::Bench(_) | Self::Doctor(_) | Self::Recall(_) => true,
             Self::Context(context) => matches!(context, Context::Check { .. }),
             _ => false,
         }

@@ -9,6 +9,7 @@ mod doctor;
 mod fault;
 mod man;
 mod msg;
+mod recall;
 mod send;
 mod tail;
 mod topic;
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit, Failur
         Command::Send(send) => Box::pin(send::run(global, send)).await,
         Command::Tail(tail) => tail::run(global, tail).await,
         Command::Msg(msg) => msg::run(global, msg).await,
+        Command::Recall(recall) => recall::run(global, recall).await,
         Command::Topic(topic) => topic::run(global, topic).await,
         Command::Doctor(doctor) => Box::pin(doctor::run(args, global, doctor)).await,
         Command::Fault(fault) => fault::run(global, fault).await,

@@ -29,7 +29,7 @@ const OBEYED: [&str; 13] = [
 ];
 /// Fields that say where a message was, when, and how its send ended. Our own commands and
 /// the inspector write them; they are passed over.
-const RECORDED: [&str; 14] = [
+const RECORDED: [&str; 15] = [
     "_cmd",
     "topic",
     "broker",
@@ -37,6 +37,7 @@ const RECORDED: [&str; 14] = [
     "offset",
     "msg_id",
     "offset_msg_id",
+    "recall_handle",
     "born_ms",
     "stored_ms",
     "status",

@@ -23,6 +23,7 @@ mod json_in;
 mod msg;
 #[path = "../../../producer/tests/pki/mod.rs"]
 mod pki;
+mod recall;
 mod scripted;
 mod secured;
 mod send;

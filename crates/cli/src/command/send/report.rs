@@ -98,8 +98,10 @@ impl Report {
             SendStatus::Stored => "",
             status => &format!("  ({status})"),
         };
+        let recall = receipt.recall_handle().map(|handle| format!("  recall={handle}"));
+        let recall = recall.unwrap_or_default();
         self.stdout.line(format_args!(
-            "stored  {}  broker={} queue={} offset={}  {}{weaker}",
+            "stored  {}  broker={} queue={} offset={}  {}{recall}{weaker}",
             queue.topic(),
             queue.broker(),
             queue.id(),
@@ -120,6 +122,7 @@ impl Report {
             offset: receipt.queue_offset(),
             msg_id: receipt.message_id(),
             offset_msg_id: receipt.offset_message_id(),
+            recall_handle: receipt.recall_handle(),
             keys,
             tag,
             status: status_word(receipt.status()),
@@ -372,6 +375,9 @@ struct StoredLine<'a> {
     offset: i64,
     msg_id: &'a str,
     offset_msg_id: &'a str,
+    /// Of a message with a delivery time, from brokers that can take it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recall_handle: Option<&'a str>,
     keys: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<&'a str>,
