@@ -236,8 +236,8 @@ mod tests {
         assert_eq!(
             completed,
             [
-                "create", "delete", "describe", "find", "get", "latency", "send", "send", "tail",
-                "update"
+                "create", "delete", "describe", "doctor", "find", "get", "latency", "send", "send",
+                "tail", "update"
             ]
         );
     }
