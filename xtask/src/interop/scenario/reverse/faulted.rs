@@ -21,6 +21,9 @@ struct Seen {
     calls: usize,
     /// How many copies are stored then.
     copies: usize,
+    /// When the time was up at the very end of an attempt, Java makes the others in what is left of the
+    /// last millisecond: it may say this in place of `says`, and each may store a copy more.
+    at_the_end: Option<&'static str>,
 }
 
 /// A fault, and what producers make of it.
@@ -36,7 +39,16 @@ struct Row {
 }
 
 const fn seen(says: &'static str, calls: usize, copies: usize) -> Seen {
-    Seen { says, calls, copies }
+    Seen { says, calls, copies, at_the_end: None }
+}
+
+/// Of the Java client when no answer comes.
+const fn no_answer(copies: usize) -> Seen {
+    let at_the_end = Some("MQClientException: Send [");
+    Seen {
+        at_the_end,
+        ..seen("RemotingTooMuchRequestException: sendDefaultImpl call timeout", 2, copies)
+    }
 }
 
 /// Of our client and of the official ones when all is well; `copies` are more than one where an attempt
@@ -49,9 +61,10 @@ const fn well(copies: usize) -> Seen {
     seen("SEND_OK", 1, copies)
 }
 
-/// What our client and the Java client say when no answer comes.
+/// What our client says when no answer comes.
 const UNKNOWN: &str = "Unknown (Timeout)";
-const CALL_TIMEOUT: &str = "RemotingTooMuchRequestException: sendDefaultImpl call timeout";
+/// Attempts of the Java client after its first.
+const RETRIES: usize = 2;
 
 /// Java sends three times, but has three seconds for all of them; Go has three seconds for each.
 #[rustfmt::skip]
@@ -59,11 +72,11 @@ static ROWS: [Row; 14] = [
     Row { name: "busy", rule: "first=3 do=refuse code=SYSTEM_BUSY", ours: ours(1),
         java: seen("MQClientException: Send [3] times, still failed", 2, 1), go: Some(seen("CODE: 2", 4, 1)) },
     Row { name: "unanswered", rule: "first=1 point=after-store do=no-answer", ours: seen(UNKNOWN, 2, 2),
-        java: seen(CALL_TIMEOUT, 2, 2), go: Some(well(2)) },
+        java: no_answer(2), go: Some(well(2)) },
     Row { name: "lost", rule: "first=1 do=no-answer", ours: seen(UNKNOWN, 2, 1),
-        java: seen(CALL_TIMEOUT, 2, 1), go: Some(well(1)) },
+        java: no_answer(1), go: Some(well(1)) },
     Row { name: "other-number", rule: "first=1 do=answer-to-another-number", ours: seen(UNKNOWN, 2, 2),
-        java: seen(CALL_TIMEOUT, 2, 2), go: Some(well(2)) },
+        java: no_answer(2), go: Some(well(2)) },
     Row { name: "cut", rule: "first=1 do=cut-after bytes=20", ours: ours(2), java: well(2), go: Some(well(2)) },
     Row { name: "closed", rule: "first=1 point=after-store do=close", ours: ours(2), java: well(2), go: Some(well(2)) },
     Row { name: "reset", rule: "first=1 point=after-store do=reset", ours: ours(2), java: well(2), go: Some(well(2)) },
@@ -159,8 +172,14 @@ impl Row {
     }
 
     fn compare(&self, says: &str, calls: usize, copies: usize, expected: Seen) -> Result<()> {
+        let as_expected = match expected.at_the_end {
+            Some(other) if says.contains(other) => {
+                (expected.copies..=expected.copies + RETRIES).contains(&copies)
+            }
+            _ => says.contains(expected.says) && copies == expected.copies,
+        };
         ensure!(
-            says.contains(expected.says) && (calls, copies) == (expected.calls, expected.copies),
+            as_expected && calls == expected.calls,
             "{}: {says:?}, {calls} calls, {copies} copies, and not {expected:?}",
             self.name
         );
