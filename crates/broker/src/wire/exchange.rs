@@ -1,7 +1,7 @@
 //! A request and its answer, as they went over a connection.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::frame::WireFrame;
 
@@ -49,6 +49,12 @@ impl WireExchange {
     /// The topic that the request names.
     pub fn topic(&self) -> Option<&str> {
         self.request.as_ref()?.fields.get("topic")
+    }
+
+    /// When it began, as far as it is known: with the answer, if the request is not kept.
+    pub fn begun_at(&self) -> SystemTime {
+        let first = self.request.as_ref().or(self.answer.as_ref());
+        first.map_or(SystemTime::UNIX_EPOCH, |frame| frame.at)
     }
 
     /// Bytes that it takes in memory, about.

@@ -81,7 +81,8 @@ struct Frame<'a> {
 impl<'a> Connection<'a> {
     /// With the exchanges that began no earlier than `from`.
     fn of(connection: &'a WireConnection, from: Option<SystemTime>) -> Self {
-        let is_wanted = |exchange: &&WireExchange| from.is_none_or(|from| begun(exchange) >= from);
+        let is_wanted =
+            |exchange: &&WireExchange| from.is_none_or(|from| exchange.begun_at() >= from);
         Self {
             connection: connection.id,
             client: connection.client_id.as_deref(),
@@ -132,12 +133,6 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// When an exchange began, as far as it is known.
-fn begun(exchange: &WireExchange) -> SystemTime {
-    let first = exchange.request.as_ref().or(exchange.answer.as_ref());
-    first.map_or(SystemTime::UNIX_EPOCH, |frame| frame.at)
-}
-
 /// `/api/v1/wire`
 pub(crate) async fn wire(
     State(shared): State<Arc<Shared>>,
@@ -154,7 +149,7 @@ pub(crate) async fn wire(
         }
     }
     let exchanges = connections.iter().flat_map(|connection| &connection.exchanges);
-    let mut times: Vec<_> = exchanges.map(begun).collect();
+    let mut times: Vec<_> = exchanges.map(WireExchange::begun_at).collect();
     times.sort_unstable_by_key(|time| Reverse(*time));
     // Those of the same moment are told together.
     let from = if times.len() > limit { times.get(limit - 1).copied() } else { None };

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use askama::Template;
 use axum::extract::State;
@@ -102,7 +101,7 @@ pub(super) async fn wire(
         .flat_map(|connection| connection.exchanges.iter().map(move |it| (connection, it)))
         .collect();
     exchanges.sort_by_key(|(connection, exchange)| {
-        Reverse((begun(exchange), connection.id, exchange.number))
+        Reverse((exchange.begun_at(), connection.id, exchange.number))
     });
     let shown = exchanges.iter().take(SHOWN);
     let page = Wire {
@@ -113,12 +112,6 @@ pub(super) async fn wire(
         all,
     };
     html(&shared, StatusCode::OK, &page).await
-}
-
-/// When an exchange began, as far as it is known.
-fn begun(exchange: &WireExchange) -> SystemTime {
-    let first = exchange.request.as_ref().or(exchange.answer.as_ref());
-    first.map_or(SystemTime::UNIX_EPOCH, |frame| frame.at)
 }
 
 impl Connection {
@@ -144,7 +137,7 @@ impl Exchange {
             connection: connection.id,
             client: client.unwrap_or_else(|| connection.address.to_string()),
             number: exchange.number,
-            at: moment::utc(begun(exchange)),
+            at: moment::utc(exchange.begun_at()),
             is_from_broker: exchange.asked_by == WireSide::Broker,
             topic: exchange.topic().unwrap_or_default().to_owned(),
             request: exchange.request.as_deref().map(Frame::request),
