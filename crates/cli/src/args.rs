@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::bench::{Bench, Comparison, Condition, Count, Figure, Load};
 pub(crate) use self::context::{Context, ContextEdit};
-pub(crate) use self::dev::{Dev, WhenFull};
+pub(crate) use self::dev::{DEFAULT_HTTP, Dev, WhenFull};
 pub(crate) use self::doctor::Doctor;
 pub(crate) use self::fault::{Fault, FaultVerb, InspectorAt};
 pub(crate) use self::flags::Flags;

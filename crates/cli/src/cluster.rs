@@ -153,7 +153,7 @@ fn rewrite(
 }
 
 /// Host without brackets, and port.
-fn split(address: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(address: &str) -> (&str, Option<&str>) {
     if let Some(inside) = address.strip_prefix('[')
         && let Some((host, rest)) = inside.split_once(']')
     {

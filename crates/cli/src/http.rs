@@ -15,12 +15,11 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use crate::access;
-use crate::args::{Global, InspectorAt};
+use crate::args::{DEFAULT_HTTP, Global, InspectorAt};
 use crate::exit::{Exit, Failure};
 use crate::value;
 
-/// Where an inspector is looked for by default, and where the environment may say so.
-const DEFAULT: &str = "127.0.0.1:9877";
+/// Where the environment may say where an inspector is.
 const ENVIRONMENT: &str = "POSTHASTE_HTTP";
 /// Bytes of an answer, at most.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -62,7 +61,7 @@ impl Inspector {
         let (text, source) = match (&at.address, variable) {
             (Some(text), _) => (text.clone(), "--http"),
             (None, Some(text)) => (text, ENVIRONMENT),
-            (None, None) => (DEFAULT.to_owned(), "the default"),
+            (None, None) => (DEFAULT_HTTP.to_owned(), "the default"),
         };
         let host = value::inspector(&text)
             .map_err(|why| Failure::usage(format!("inspector from {source}: {why}")))?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
@@ -19,7 +19,7 @@ use crate::settings::{self, Config, Settings};
 /// The script of a shell sets this variable when it asks.
 const VARIABLE: &str = "POSTHASTE_COMPLETE";
 
-/// Nobody waits longer for a list of topics while they type.
+/// A list of topics has this long to come: its user is typing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The id of each argument that names a topic.
@@ -46,14 +46,8 @@ pub(crate) fn run(shell: Shell) -> Result<Exit, Failure> {
 }
 
 fn write_script(shell: Shell, to: &mut dyn Write) -> io::Result<()> {
-    let name = match shell {
-        Shell::Bash => "bash",
-        Shell::Elvish => "elvish",
-        Shell::Fish => "fish",
-        Shell::Powershell => "powershell",
-        Shell::Zsh => "zsh",
-    };
-    let completer = SHELLS.completer(name).ok_or(io::ErrorKind::Unsupported)?;
+    let shell = shell.to_possible_value().ok_or(io::ErrorKind::Unsupported)?;
+    let completer = SHELLS.completer(shell.get_name()).ok_or(io::ErrorKind::Unsupported)?;
     completer.write_registration(VARIABLE, "posthaste", "posthaste", "posthaste", to)
 }
 

@@ -107,7 +107,7 @@ async fn of_brokers(
     let of_topic = topic::checks(routes, doctor.topic.as_deref(), &addresses.join(";"), setting);
     checks.extend(of_topic);
     let mut hosts: Vec<String> =
-        addresses.iter().map(|address| server::host_and_port(address).0.to_owned()).collect();
+        addresses.iter().map(|address| cluster::split(address).0.to_owned()).collect();
     hosts.push("localhost".to_owned());
     hosts.dedup();
     let masters = topic::masters(routes).into_iter().map(|(name, advertised)| {

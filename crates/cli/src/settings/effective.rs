@@ -49,7 +49,7 @@ pub(super) fn check_context(values: &Values) -> Result<(), Failure> {
     global(&[layer], &Flags::default()).map(drop)
 }
 
-/// Keys of one place are not used with the name servers of another: whoever wrote those would
+/// Keys of one place are not used with the name servers of another: their author would
 /// learn who signs, and get what is signed.
 pub(super) fn check_credentials(layers: &[Layer]) -> Result<(), Failure> {
     let values = Effective(layers);

@@ -49,7 +49,7 @@ impl Source {
         }
     }
 
-    /// Whether whoever wrote the one may have written the other for it.
+    /// Whether the author of the one may have written the other for it.
     pub(crate) fn is_one_place_with(&self, other: &Self) -> bool {
         let of_environment = |source: &Self| matches!(source, Self::Environment | Self::Theirs);
         self == other || (of_environment(self) && of_environment(other))

@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, args: &args::Dev) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Who listens everywhere is asked on this machine.
+/// A broker that listens everywhere is asked on this machine.
 fn from_here(address: SocketAddr) -> SocketAddr {
     let host = match address.ip() {
         IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -73,12 +73,11 @@ impl Probe {
 
     /// Asks every name server, side by side.
     pub(super) async fn name_servers(self: &Arc<Self>, addresses: &[String]) -> Vec<NameServer> {
-        let mut asked = JoinSet::new();
-        for (place, address) in addresses.iter().enumerate() {
+        let ask = |address: &String| {
             let (probe, address) = (self.clone(), address.clone());
-            asked.spawn(async move { (place, probe.name_server(address).await) });
-        }
-        in_order(asked.join_all().await)
+            async move { probe.name_server(address).await }
+        };
+        side_by_side(addresses.iter().map(ask)).await
     }
 
     async fn name_server(&self, address: String) -> NameServer {
@@ -136,10 +135,9 @@ impl Probe {
         brokers: Vec<(String, String, String)>,
         hosts: &[String],
     ) -> Vec<Broker> {
-        let mut running = JoinSet::new();
-        for (place, (name, advertised, asked)) in brokers.into_iter().enumerate() {
+        let ask = |(name, advertised, asked): (String, String, String)| {
             let (probe, hosts) = (self.clone(), hosts.to_vec());
-            running.spawn(async move {
+            async move {
                 let reach = probe.broker(&asked, Instant::now() + probe.timeout).await;
                 let port = match needs_a_look(&reach) {
                     true => Some(probe.look(&asked, Role::Broker).await),
@@ -151,10 +149,10 @@ impl Probe {
                     }
                     _ => None,
                 };
-                (place, Broker { name, advertised, asked, reach, port, elsewhere })
-            });
-        }
-        in_order(running.join_all().await)
+                Broker { name, advertised, asked, reach, port, elsewhere }
+            }
+        };
+        side_by_side(brokers.into_iter().map(ask)).await
     }
 
     async fn broker(&self, address: &str, deadline: Instant) -> Reach {
@@ -172,19 +170,18 @@ impl Probe {
     /// The first of these hosts at which a broker answers at the same port.
     async fn elsewhere(self: &Arc<Self>, asked: &str, hosts: Vec<String>) -> Option<String> {
         let (host, port) = asked.rsplit_once(':')?;
-        let mut running = JoinSet::new();
         let others = hosts.into_iter().filter(|other| other != host);
-        for (place, other) in others.enumerate() {
+        let ask = |other: String| {
             let (probe, port) = (self.clone(), port.to_owned());
-            running.spawn(async move {
+            async move {
                 let deadline = Instant::now() + probe.timeout / 4;
                 let reach = probe.broker(&cluster::join(&other, &port), deadline).await;
                 let is_there = matches!(&reach, Reach::Answered(answer)
                     if answer.code == ResponseCode::SUCCESS || answer.is_denied());
-                (place, is_there.then_some(other))
-            });
-        }
-        in_order(running.join_all().await).into_iter().flatten().next()
+                is_there.then_some(other)
+            }
+        };
+        side_by_side(others.map(ask)).await.into_iter().flatten().next()
     }
 
     /// Whether there is a connection to be had.
@@ -283,7 +280,15 @@ fn needs_a_look(reach: &Reach) -> bool {
     }
 }
 
-fn in_order<T>(mut found: Vec<(usize, T)>) -> Vec<T> {
-    found.sort_unstable_by_key(|(place, _)| *place);
-    found.into_iter().map(|(_, one)| one).collect()
+/// What these come to, in their order. They end with this one.
+async fn side_by_side<T: Send + 'static>(
+    all: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let mut running = JoinSet::new();
+    for (place, one) in all.enumerate() {
+        running.spawn(async move { (place, one.await) });
+    }
+    let mut ended = running.join_all().await;
+    ended.sort_unstable_by_key(|(place, _)| *place);
+    ended.into_iter().map(|(_, one)| one).collect()
 }

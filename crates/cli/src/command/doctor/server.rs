@@ -36,7 +36,7 @@ pub(super) fn of_name_server(seen: &NameServer, all: &[NameServer], setting: &Se
         true => typed.with("namesrv", "HOST:9876"),
         false => typed.with("namesrv", &others.join(";")),
     };
-    let elsewhere = match host_and_port(address) {
+    let elsewhere = match cluster::split(address) {
         _ if !others.is_empty() => without_it.clone(),
         (host, Some(port)) if port != "9876" => typed.with("namesrv", &cluster::join(host, "9876")),
         _ => without_it.clone(),
@@ -71,7 +71,7 @@ pub(super) fn of_broker(seen: &Broker, setting: &Setting) -> Vec<Check> {
         true => format!("{name} advertises {advertised}"),
         false => format!("{name} advertises {advertised}, reached as {asked}"),
     };
-    let (host, port) = host_and_port(asked);
+    let (host, port) = cluster::split(asked);
     if let Reach::Answered(answer) = &seen.reach
         && answer.code == ResponseCode::SUCCESS
     {
@@ -156,7 +156,7 @@ fn of_reach(reach: &Reach, server: &Server<'_>, setting: &Setting) -> Check {
             "broker-untrusted",
             format!("{who}: it is not among --trusted-brokers, and was not asked"),
             "If this broker belongs to the cluster, trust it too:",
-            setting.typed.with_another("trusted_brokers", host_and_port(server.address).0),
+            setting.typed.with_another("trusted_brokers", cluster::split(server.address).0),
         ),
         Reach::Silent(_) if port.answers_other_role => swapped(server),
         Reach::Silent(_) if port.answers_tls && !port.answers_plain => Check::fail(
@@ -300,13 +300,4 @@ fn of_denial(who: &str, answer: &Answer, setting: &Setting) -> Check {
         ("access-denied", "It does not let this key in. Give one that it lets in:")
     };
     Check::fail(id, evidence, meaning, setting.typed.with_key())
-}
-
-/// Host, without brackets, and port.
-pub(super) fn host_and_port(address: &str) -> (&str, Option<&str>) {
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (address, None),
-    };
-    (host.trim_start_matches('[').trim_end_matches(']'), port)
 }
