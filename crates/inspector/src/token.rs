@@ -1,4 +1,4 @@
-//! The token in the forms of the pages: whoever sends one back has read a page of this server.
+//! The token in the forms of the pages: a client that sends one back has read a page of this server.
 
 use std::fmt;
 

@@ -126,7 +126,7 @@ fn values(schema: &Value) -> Vec<(String, bool)> {
 #[tokio::test]
 async fn answers_are_what_the_description_says() {
     let (broker, inspector) = start().await;
-    // Whoever asks has it kept.
+    // It is kept because it was asked for.
     get(&inspector, "/api/v1/wire").await.expect(200);
     let producer = producer(&broker).await;
     broker.fault("on=send every=2 do=pass".parse().unwrap()).unwrap();
